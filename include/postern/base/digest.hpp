@@ -1,0 +1,58 @@
+// Digests and checksums, whole or in pieces. SHA-256, MD5 and HMAC are OpenSSL's; CRC32C is ISA-L's.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace postern {
+
+using sha256_bytes = std::array<unsigned char, 32>;
+using md5_bytes = std::array<unsigned char, 16>;
+
+sha256_bytes sha256(std::string_view data);
+std::string sha256_hex(std::string_view data);
+md5_bytes md5(std::string_view data);
+
+// RFC 2104 over SHA-256. The key may have any length.
+sha256_bytes hmac_sha256(std::span<const unsigned char> key, std::string_view data);
+sha256_bytes hmac_sha256(std::string_view key, std::string_view data);
+
+// An HMAC key whose two key blocks are hashed once, for signing many short texts with one key. Immutable
+// after construction and free to share between threads.
+class hmac_key {
+public:
+  explicit hmac_key(std::string_view key);
+  sha256_bytes sign(std::string_view data) const;
+  std::string sign_hex(std::string_view data) const;
+
+private:
+  std::array<std::uint32_t, 8> inner_, outer_;
+};
+
+// A digest over data that comes in pieces. Belongs to one thread at a time.
+class running_digest {
+public:
+  enum class kind { md5, sha256 };
+  explicit running_digest(kind which);
+  void add(std::span<const char> piece);
+  std::string finish(); // the raw bytes; once
+
+private:
+  struct state;
+  struct free_state {
+    void operator()(state* s) const;
+  };
+  std::unique_ptr<state, free_state> state_;
+};
+
+// CRC-32C (Castagnoli, RFC 3720 §B.4). Continue by passing the value so far; begin with 0.
+std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data);
+// The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
+std::string crc32c_base64(std::uint32_t value);
+
+} // namespace postern

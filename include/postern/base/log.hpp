@@ -1,0 +1,59 @@
+// One structured line an event, to standard error, as logfmt or JSON. Any thread may log; a line is written whole.
+// Built on spdlog, which this header hides.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace postern {
+
+// Text that must not be printed: it has no conversion to a string but reveal(), and a log line shows stars.
+class secret {
+public:
+  secret() = default;
+  explicit secret(std::string text) : text_(std::move(text)) {}
+  const std::string& reveal() const { return text_; }
+  bool empty() const { return text_.empty(); }
+
+private:
+  std::string text_;
+};
+
+namespace log {
+
+enum class level { debug, info, warning, error };
+enum class format { logfmt, json };
+
+// Called once at start; before it, info and logfmt.
+void set_up(level least, format how);
+bool enabled(level l);
+
+// One value of an event. Numbers stay numbers in JSON.
+struct field {
+  field(std::string_view n, std::string_view v) : name(n), text(v) {}
+  field(std::string_view n, const char* v) : name(n), text(v) {}
+  field(std::string_view n, const std::string& v) : name(n), text(v) {}
+  field(std::string_view n, bool v) : name(n), text(v ? "true" : "false"), bare(true) {}
+  template <std::integral I> field(std::string_view n, I v) : name(n), text(std::to_string(v)), bare(true) {}
+  field(std::string_view n, double v) : name(n), text(std::to_string(v)), bare(true) {}
+  field(std::string_view n, const secret&) : name(n), text("***") {}
+  std::string_view name;
+  std::string text;
+  bool bare = false;
+};
+
+// event is a short constant text ("upload completed"); everything variable goes into fields.
+void write(level l, std::string_view event, std::initializer_list<field> fields = {});
+inline void debug(std::string_view event, std::initializer_list<field> f = {}) { write(level::debug, event, f); }
+inline void info(std::string_view event, std::initializer_list<field> f = {}) { write(level::info, event, f); }
+inline void warning(std::string_view event, std::initializer_list<field> f = {}) { write(level::warning, event, f); }
+inline void error(std::string_view event, std::initializer_list<field> f = {}) { write(level::error, event, f); }
+
+// The line as it would be written, without its end; time as in "2026-11-23T18:15:00.123Z". For tests.
+std::string line(format how, std::string_view time, level l, std::string_view event, std::initializer_list<field> fields);
+
+} // namespace log
+} // namespace postern

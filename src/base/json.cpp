@@ -1,0 +1,130 @@
+#include <postern/base/encoding.hpp>
+#include <postern/base/json.hpp>
+
+#include <simdjson.h>
+
+#include <charconv>
+
+namespace postern {
+namespace {
+
+json_value own(const simdjson::dom::element& e) {
+  using type = simdjson::dom::element_type;
+  switch (e.type()) {
+  case type::OBJECT: {
+    json_value::object members;
+    for (const auto& [name, value] : simdjson::dom::object(e)) members.emplace_back(std::string(name), own(value));
+    return members;
+  }
+  case type::ARRAY: {
+    json_value::array items;
+    for (const auto& item : simdjson::dom::array(e)) items.push_back(own(item));
+    return items;
+  }
+  case type::STRING: return std::string(std::string_view(e));
+  case type::INT64: return std::int64_t(e);
+  case type::UINT64: return static_cast<double>(std::uint64_t(e)); // only those that do not fit an int64
+  case type::DOUBLE: return double(e);
+  case type::BOOL: return bool(e);
+  case type::NULL_VALUE: break;
+  }
+  return {};
+}
+
+} // namespace
+
+const json_value* json_value::find(std::string_view name) const {
+  if (const auto* members = if_object())
+    for (const auto& [n, v] : *members)
+      if (n == name) return &v;
+  return nullptr;
+}
+
+result<json_value> read_json(std::string_view text) {
+  thread_local simdjson::dom::parser parser;
+  const auto fail = [](simdjson::error_code e) { return failure{errc::bad_request, std::string("JSON: ") + simdjson::error_message(e)}; };
+  const simdjson::padded_string padded(text);
+  const auto capacity = std::max<std::size_t>(text.size(), 64);
+  if (parser.capacity() < capacity || parser.max_depth() != 32)
+    if (const auto e = parser.allocate(capacity, 32)) return fail(e);
+  simdjson::dom::element root;
+  if (const auto e = parser.parse(padded).get(root)) return fail(e);
+  return own(root);
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  out += '"';
+  std::size_t plain = 0; // begin of the run that needs nothing
+  const auto flush = [&](std::size_t end, std::string_view instead, std::size_t length) {
+    out.append(text.substr(plain, end - plain)).append(instead);
+    plain = end + length;
+  };
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    std::size_t length = 1;
+    if (c == '"') flush(i, "\\\"", 1);
+    else if (c == '\\') flush(i, "\\\\", 1);
+    else if (c == '\n') flush(i, "\\n", 1);
+    else if (c == '\r') flush(i, "\\r", 1);
+    else if (c == '\t') flush(i, "\\t", 1);
+    else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f) {
+      const char escape[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+      flush(i, {escape, 6}, 1);
+    } else if (c >= 0x80) {
+      length = utf8_sequence(text.substr(i));
+      const auto character = text.substr(i, length);
+      if (length == 0) flush(i, "\xef\xbf\xbd", length = 1);
+      else if (character == "\xe2\x80\xa8") flush(i, "\\u2028", 3); // line ends to JavaScript, though not to JSON
+      else if (character == "\xe2\x80\xa9") flush(i, "\\u2029", 3);
+    }
+    i += length;
+  }
+  out.append(text.substr(plain)) += '"';
+}
+
+void json_writer::separate() {
+  if (!first_) out_ += ',';
+  first_ = false;
+}
+
+void json_writer::open(char c) {
+  separate();
+  out_ += c;
+  first_ = true;
+}
+
+void json_writer::close(char c) {
+  out_ += c;
+  first_ = false;
+}
+
+void json_writer::key(std::string_view name) {
+  separate();
+  append_json_string(out_, name);
+  out_ += ':';
+  first_ = true; // its value follows without a comma
+}
+
+void json_writer::string(std::string_view text) {
+  separate();
+  append_json_string(out_, text);
+}
+
+void json_writer::number(std::uint64_t n) {
+  separate();
+  char digits[20];
+  out_.append(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
+}
+
+void json_writer::boolean(bool b) {
+  separate();
+  out_ += b ? "true" : "false";
+}
+
+void json_writer::null() {
+  separate();
+  out_ += "null";
+}
+
+} // namespace postern
