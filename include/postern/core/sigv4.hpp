@@ -1,0 +1,71 @@
+// AWS Signature Version 4: the stages of a signature for requests, for presigned URLs and for POST policies, each a pure function, so
+// that a test can say which stage went wrong. Time and credentials arrive as parameters.
+// Follows AWS, "Signature Version 4 signing process" and, for forms, "Authenticating requests: browser-based uploads using POST".
+#pragma once
+
+#include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
+#include <postern/base/error.hpp>
+#include <postern/base/log.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace postern::sigv4 {
+
+struct credentials {
+  std::string access_key;
+  secret secret_key;
+  std::string session_token; // empty for long-lived keys; travels in the open with each request
+};
+
+// Where and when a signature holds. `date` is amz_date's form of the moment of signing.
+struct scope {
+  std::string date;    // 20261123T181500Z
+  std::string region;  // eu-west-1
+  std::string service; // s3, sts
+
+  std::string day() const { return date.substr(0, 8); }
+  std::string text() const; // 20261123/eu-west-1/s3/aws4_request
+};
+
+// <access key>/20261123/eu-west-1/s3/aws4_request, as in x-amz-credential and X-Amz-Credential.
+std::string credential(std::string_view access_key, const scope& s);
+
+struct parsed_credential {
+  std::string access_key, day, region, service;
+};
+// Reads that form; errc::invalid_argument says what is wrong. An access key may contain slashes.
+result<parsed_credential> parse_credential(std::string_view text);
+
+using name_value = std::pair<std::string, std::string>;
+
+// A request as it is to be signed. `path` is absolute and not yet percent-encoded; `query` names and values likewise.
+struct request {
+  std::string method;
+  std::string path = "/";
+  std::vector<name_value> query;
+  std::vector<name_value> headers;  // those to sign; host must be among them
+  std::string payload_hash;         // hex SHA-256, "UNSIGNED-PAYLOAD", "STREAMING-…"
+  bool normalize_path = false;      // true for services other than S3: . and .. and // are folded, and the path is encoded twice
+};
+
+std::string canonical_request(const request& r);
+std::string signed_headers(const request& r); // host;x-amz-date
+std::string string_to_sign(const scope& s, std::string_view canonical_request);
+sha256_bytes signing_key(const secret& secret_key, std::string_view day, std::string_view region, std::string_view service);
+std::string signature(const sha256_bytes& signing_key, std::string_view string_to_sign); // lower-case hex
+
+// The value of the Authorization header for r, whose headers already include x-amz-date (and x-amz-security-token).
+std::string authorization(const request& r, const credentials& c, const scope& s);
+
+// Adds X-Amz-Algorithm, -Credential, -Date, -Expires, -SignedHeaders, -Security-Token to r's query and answers the whole query
+// string, X-Amz-Signature last. `expires` in seconds, at most 604800. payload_hash stays as the caller set it (UNSIGNED-PAYLOAD for S3).
+std::string presigned_query(request r, const credentials& c, const scope& s, unsigned expires);
+
+// x-amz-signature of a form: the signature over the policy's base64 text. Same function as signature(), named for what it does.
+std::string policy_signature(const sha256_bytes& signing_key, std::string_view policy_base64);
+
+} // namespace postern::sigv4

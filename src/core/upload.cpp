@@ -1,0 +1,117 @@
+#include <postern/base/digest.hpp>
+#include <postern/base/json.hpp>
+#include <postern/core/upload.hpp>
+
+#include <array>
+
+namespace postern {
+namespace {
+
+constexpr std::array<std::string_view, 5> state_names{"issued", "receiving", "completed", "failed", "expired"};
+constexpr std::array<std::string_view, 4> evidence_names{"proxy", "redirect", "event", "sweep"};
+
+template <class E, std::size_t N> std::optional<E> find_name(const std::array<std::string_view, N>& names, std::string_view name) {
+  for (std::size_t i = 0; i < N; ++i)
+    if (names[i] == name) return static_cast<E>(i);
+  return std::nullopt;
+}
+
+} // namespace
+
+std::string_view name_of(upload_state s) { return state_names[static_cast<std::size_t>(s)]; }
+std::optional<upload_state> upload_state_of(std::string_view name) { return find_name<upload_state>(state_names, name); }
+std::string_view name_of(evidence e) { return evidence_names[static_cast<std::size_t>(e)]; }
+std::optional<evidence> evidence_of(std::string_view name) { return find_name<evidence>(evidence_names, name); }
+
+bool may_follow(upload_state from, upload_state to) {
+  using enum upload_state;
+  switch (from) {
+  case issued: return to != issued;
+  case receiving: return to != receiving;
+  case failed:
+  case expired: return to == completed || to == receiving;
+  case completed: break;
+  }
+  return false;
+}
+
+std::string to_json(const upload& u, bool whole, std::optional<std::uint64_t> received) {
+  json_writer w;
+  w.reserve(512);
+  w.begin_object();
+  w.member("id", u.id);
+  w.member("state", name_of(u.state));
+  if (whole) {
+    w.member("profile", u.profile);
+    if (!u.user.empty()) w.member("user", u.user);
+    w.member("bucket", u.bucket);
+    w.member("key", u.key);
+    w.key("metadata");
+    w.begin_object();
+    for (const auto& [name, value] : u.metadata) w.member(name, value);
+    w.end_object();
+  }
+  const auto moment = [&](std::string_view name, const std::optional<millis_clock>& t) {
+    if (t) w.member(name, iso8601_millis(*t));
+  };
+  if (u.state == upload_state::receiving && received) w.member("received", *received);
+  if (u.size) w.member("size", *u.size);
+  if (!u.etag.empty()) w.member("etag", u.etag);
+  if (u.crc32c) w.member("checksum_crc32c", crc32c_base64(*u.crc32c));
+  moment("created_at", u.created_at);
+  moment("expires_at", u.expires_at);
+  moment("completed_at", u.completed_at);
+  if (u.completed_by) w.member("completed_by", name_of(*u.completed_by));
+  moment("overwritten_at", u.overwritten_at);
+  if (u.state == upload_state::failed && !u.failed_because.empty()) w.member("code", u.failed_because);
+  w.end_object();
+  return w.take();
+}
+
+std::string safe_filename(std::string_view name) {
+  constexpr std::size_t most = 255;
+  if (const auto slash = name.find_last_of("/\\"); slash != name.npos) name.remove_prefix(slash + 1);
+  std::string out;
+  while (!name.empty()) {
+    const auto n = utf8_sequence(name);
+    const auto c = static_cast<unsigned char>(name.front());
+    // C1 controls are two bytes in UTF-8: C2 80 to C2 9F.
+    const bool control = c < 0x20 || c == 0x7f || (n == 2 && c == 0xc2 && static_cast<unsigned char>(name[1]) < 0xa0);
+    const auto piece = n == 0 ? std::string_view("\xef\xbf\xbd") : name.substr(0, n);
+    if (!control && out.size() + piece.size() > most) break;
+    if (!control) out += piece;
+    name.remove_prefix(n == 0 ? 1 : n);
+  }
+  // S3 would replace ${filename}, so a file of that very name must not be taken for the variable.
+  for (auto at = out.find("${"); at != out.npos; at = out.find("${", at)) out[at] = '_';
+  return out.empty() || out == "." || out == ".." ? "file" : out;
+}
+
+result<std::string> fill_key(std::string_view rest, const key_values& v) {
+  std::string out;
+  while (!rest.empty()) {
+    const auto open = rest.find("${");
+    out += rest.substr(0, open);
+    if (open == rest.npos) break;
+    const auto close = rest.find('}', open);
+    if (close == rest.npos) return failure{errc::invalid_argument, "${ without } in the key template"};
+    const auto name = rest.substr(open + 2, close - open - 2);
+    if (name == "id") out += v.id;
+    else if (name == "filename") out += v.filename;
+    else if (name == "user") out += v.user;
+    else if (name == "profile") out += v.profile;
+    else if (name == "date") out += v.date;
+    else return failure{errc::invalid_argument, "${" + std::string(name) + "} in the key template is not known"};
+    rest.remove_prefix(close + 1);
+  }
+  if (out.size() > 1024) return failure{errc::key_too_long, "at most 1024 bytes"};
+  return out;
+}
+
+std::optional<std::string> id_in_key(std::string_view key) {
+  for (std::size_t at = 0; at + 36 <= key.size(); ++at)
+    if (is_uuid(key.substr(at, 36))) return std::string(key.substr(at, 36));
+  return std::nullopt;
+}
+
+} // namespace postern
