@@ -1,0 +1,77 @@
+#include <postern/base/log.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <boost/asio/redirect_error.hpp>
+
+namespace postern {
+
+void group::start(task<> t) {
+  ++running_;
+  asio::co_spawn(executor_, std::move(t), [this](std::exception_ptr bug) {
+    --running_;
+    if (running_ == 0) emptied_.cancel();
+    if (!bug) return;
+    try {
+      std::rethrow_exception(bug);
+    } catch (const std::exception& e) {
+      log::error("bug: an exception ended a task", {{"what", e.what()}});
+    } catch (...) {
+      log::error("bug: an exception ended a task");
+    }
+  });
+}
+
+task<bool> group::wait(std::chrono::steady_clock::duration most) {
+  boost::system::error_code ec;
+  const auto end = std::chrono::steady_clock::now() + most;
+  while (running_ > 0 && std::chrono::steady_clock::now() < end) {
+    emptied_.expires_at(end);
+    co_await emptied_.async_wait(asio::redirect_error(use_task, ec));
+  }
+  co_return running_ == 0;
+}
+
+task<byte_budget::ticket> byte_budget::take(std::uint64_t bytes) {
+  bool at_once = false;
+  {
+    std::lock_guard lock(mutex_);
+    // Who came later must not overtake, else a large request might wait for ever.
+    at_once = waiting_.empty() && fits(bytes);
+    if (at_once) taken_ += bytes;
+  }
+  if (!at_once) {
+    const auto queue_up = [this, bytes](auto go) {
+      std::unique_lock lock(mutex_);
+      if (waiting_.empty() && fits(bytes)) {
+        taken_ += bytes;
+        lock.unlock();
+        go(0);
+      } else {
+        waiting_.push_back({bytes, std::move(go)});
+      }
+    };
+    co_await reply_from<int>(queue_up);
+  }
+  co_return ticket(*this, bytes);
+}
+
+void byte_budget::give_back(std::uint64_t bytes) {
+  std::deque<waiter> next;
+  {
+    std::lock_guard lock(mutex_);
+    taken_ -= bytes;
+    while (!waiting_.empty() && fits(waiting_.front().bytes)) {
+      taken_ += waiting_.front().bytes;
+      next.push_back(std::move(waiting_.front()));
+      waiting_.pop_front();
+    }
+  }
+  for (auto& w : next) w.go(0);
+}
+
+std::uint64_t byte_budget::taken() const {
+  std::lock_guard lock(mutex_);
+  return taken_;
+}
+
+} // namespace postern
