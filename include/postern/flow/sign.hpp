@@ -1,0 +1,94 @@
+// Signing: may this upload be? If so, answer with a form that S3 and the fallback both accept. Owned by the node, shared by all threads; signing waits for
+// nothing: the issued row is written behind, and everything that a completion needs is in the claim.
+#pragma once
+
+#include <postern/base/error.hpp>
+#include <postern/core/claim.hpp>
+#include <postern/core/policy.hpp>
+#include <postern/core/profile.hpp>
+#include <postern/core/sigv4.hpp>
+#include <postern/core/upload.hpp>
+#include <postern/io/ledger.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace postern {
+
+// What a caller asks for (CONTRACT: POST /v1/uploads).
+struct sign_request {
+  std::string filename;
+  std::string profile = "default";
+  std::optional<std::string> content_type;
+  std::optional<std::uint64_t> size;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  std::string return_to;
+  std::optional<int> success_action_status;
+};
+
+// Reads the JSON body. errc::bad_request names the member and what it must be; unknown members are refused, so that a typing error is not silently
+// an upload without its limit.
+result<sign_request> parse_sign_request(std::string_view json);
+
+// Who asks, as far as signing cares.
+struct caller {
+  std::string user;    // empty when anonymous
+  std::string origin;  // of the page, empty when none was said
+};
+
+struct signed_form {
+  std::string id, bucket, key;
+  seconds_clock expires_at;
+  std::string url, fallback_url;
+  std::vector<form_field> fields; // in the form's order; the file follows, in a field named "file"
+  std::string complete_url, status_url;
+};
+
+std::string to_json(const signed_form& f);
+
+struct signing_options {
+  std::map<std::string, profile> profiles;
+  std::string public_url;      // without a slash at the end
+  std::string direct_url;      // the bucket's form action; "" when there is no door but the fallback. "${bucket}" is replaced
+  std::string region;
+  sigv4::credentials credentials;
+  std::chrono::seconds claim_lifetime{24 * 3600};
+};
+
+class signing {
+public:
+  // What is passed must outlive this.
+  signing(signing_options options, const signer& own, ledger& remembers) : options_(std::move(options)), own_(own), ledger_(remembers) {}
+
+  // errc::bad_request (unknown profile, return_to not listed, metadata), errc::payload_too_large, errc::entity_too_small (a declared size under the
+  // profile's), errc::unsupported_type, errc::key_too_long.
+  result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;
+
+  // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the claim carries too (see names in
+  // flow/complete). errc::bad_request when the profile's template does not end in ${filename}.
+  result<signed_form> sign_blank(std::string_view profile, std::string return_to, const caller& who, millis_clock now) const;
+
+  const profile* find_profile(std::string_view name) const;
+
+private:
+  result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who, millis_clock now) const;
+  result<length_range> range_for(const profile& rules, const sign_request& ask) const;
+
+  const signing_options options_;
+  const signer& own_;
+  ledger& ledger_;
+};
+
+// "image/png" against "image/png", "image/*" or "*/*"; parameters behind ; are not compared.
+bool type_matches(std::string_view pattern, std::string_view type);
+
+// Is `url` in the list of exact URLs and of prefixes ending in * ? A prefix must hold the whole origin and its slash, which the configuration checked.
+bool is_listed(const std::vector<std::string>& listed, std::string_view url);
+
+} // namespace postern

@@ -1,0 +1,152 @@
+#include <postern/base/encoding.hpp>
+#include <postern/flow/form_rules.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace postern {
+namespace {
+
+constexpr std::string_view meta_prefix = "x-amz-meta-";
+constexpr std::string_view complete_path = "/v1/complete/";
+
+std::optional<claim> claim_in(std::string_view redirect, const signer& own, seconds_clock now) {
+  const auto at = redirect.rfind(complete_path);
+  if (at == redirect.npos) return std::nullopt;
+  auto c = own.read_claim(redirect.substr(at + complete_path.size()), now);
+  return c ? std::optional<claim>(std::move(*c)) : std::nullopt;
+}
+
+object_meta meta_of(const std::vector<form_field>& fields, const std::string& id) {
+  static constexpr std::array<std::string_view, 11> kept{"content-type", "cache-control", "content-disposition", "content-encoding", "expires", "acl", "tagging",
+                                                         "x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id",
+                                                         "x-amz-website-redirect-location"};
+  object_meta meta;
+  for (const auto& f : fields) {
+    auto name = lower(f.name);
+    if (name.starts_with(meta_prefix)) meta.user.emplace_back(name.substr(meta_prefix.size()), f.value);
+    else if (std::find(kept.begin(), kept.end(), name) != kept.end()) meta.headers.emplace_back(std::move(name), f.value);
+  }
+  const bool has_id = std::any_of(meta.user.begin(), meta.user.end(), [](const auto& m) { return m.first == "postern-id"; });
+  if (!has_id) meta.user.emplace_back("postern-id", id);
+  return meta;
+}
+
+bool is_web_url(std::string_view url) {
+  return (url.starts_with("http://") || url.starts_with("https://")) &&
+         std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+std::string value_of(const std::vector<form_field>& fields, std::string_view name) {
+  const auto* found = find_field(fields, name);
+  return found ? *found : std::string{};
+}
+
+std::string fresh_id(millis_clock now) {
+  std::array<unsigned char, 10> random;
+  random_bytes(random);
+  return uuid_v7(now, random);
+}
+
+} // namespace
+
+form_facts facts_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own, millis_clock now) {
+  form_facts facts;
+  auto redirect = value_of(fields, "success_action_redirect");
+  if (redirect.empty()) redirect = value_of(fields, "redirect"); // its old name
+  if (is_web_url(redirect)) facts.redirect = std::move(redirect);
+  const auto status = value_of(fields, "success_action_status");
+  facts.status = status == "200" ? 200 : status == "201" ? 201 : 204;
+
+  facts.its = claim_in(facts.redirect, own, std::chrono::floor<std::chrono::seconds>(now));
+  facts.row.bucket = bucket;
+  facts.row.key = value_of(fields, "key");
+  facts.row.created_at = now;
+  if (facts.its) {
+    facts.row.id = facts.its->id;
+    facts.row.profile = facts.its->profile;
+    facts.row.user = facts.its->user;
+  } else {
+    const auto named = value_of(fields, "x-amz-meta-postern-id");
+    facts.row.id = is_uuid(named) ? named : fresh_id(now);
+  }
+  facts.meta = meta_of(fields, facts.row.id);
+  return facts;
+}
+
+result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy, const sigv4::credentials& known, std::string_view region) {
+  const auto* signature = find_field(fields, "x-amz-signature");
+  const auto* credential = find_field(fields, "x-amz-credential");
+  const auto* date = find_field(fields, "x-amz-date");
+  if (!signature) return failure{errc::missing_signature, "field x-amz-signature"};
+  if (!credential) return failure{errc::missing_signature, "field x-amz-credential"};
+  if (!date) return failure{errc::missing_signature, "field x-amz-date"};
+  if (value_of(fields, "x-amz-algorithm") != "AWS4-HMAC-SHA256") return failure{errc::invalid_argument, "field x-amz-algorithm must be AWS4-HMAC-SHA256"};
+  if (auto when = parse_amz_date(*date); !when) return failure{errc::invalid_argument, "field x-amz-date"};
+  auto scope = sigv4::parse_credential(*credential);
+  if (!scope) return scope.error();
+  if (scope->access_key != known.access_key) return failure{errc::unknown_access_key, "field x-amz-credential"};
+  if (scope->service != "s3") return failure{errc::invalid_argument, "the credential's service must be s3"};
+  if (scope->region != region) return failure{errc::invalid_argument, "the credential's region is not " + std::string(region)};
+  if (!date->starts_with(scope->day)) return failure{errc::invalid_argument, "x-amz-date is not of the credential's day"};
+  const auto key = sigv4::signing_key(known.secret_key, scope->day, scope->region, scope->service);
+  if (!equal_constant_time(sigv4::policy_signature(key, policy), *signature)) return failure{errc::signature_mismatch, "field x-amz-signature"};
+  return {};
+}
+
+bool is_served(const std::vector<std::string>& buckets, std::string_view bucket) {
+  return std::any_of(buckets.begin(), buckets.end(), [&](const auto& b) { return b == "*" || b == bucket; });
+}
+
+std::string with_parameter(std::string url, std::string_view name, std::string_view value) {
+  // A fragment stays at the end.
+  std::string fragment;
+  if (const auto hash = url.find('#'); hash != url.npos) fragment = url.substr(hash), url.resize(hash);
+  url += url.find('?') == url.npos ? '?' : '&';
+  return url.append(name).append("=").append(uri_encode(value)).append(fragment);
+}
+
+std::string with_result(std::string_view redirect, std::string_view bucket, std::string_view key, std::string_view etag) {
+  auto url = with_parameter(std::string(redirect), "bucket", bucket);
+  url = with_parameter(std::move(url), "key", key);
+  return with_parameter(std::move(url), "etag", '"' + std::string(etag) + '"');
+}
+
+std::string failed_return(const claim& c, const failure& why) {
+  if (c.return_to.empty()) return {};
+  auto url = with_parameter(c.return_to, "id", c.id);
+  url = with_parameter(std::move(url), "state", "failed");
+  return with_parameter(std::move(url), "code", text_of(why.code).name);
+}
+
+// --- checksums --------------------------------------------------------------------------------------
+
+result<checksums> checksums::read(const std::vector<form_field>& fields) {
+  checksums out;
+  for (const auto& f : fields) {
+    const auto name = lower(f.name);
+    const bool amazon = name.starts_with("x-amz-checksum-");
+    if (name != "content-md5" && !amazon) continue;
+    const std::size_t length = name == "content-md5" ? 16 : name == "x-amz-checksum-sha256" ? 32 : name == "x-amz-checksum-crc32c" ? 4 : 0;
+    if (length == 0) return failure{errc::invalid_argument, "checksum " + quote(f.name) + " is not known here; crc32c and sha256 are"};
+    auto bytes = from_base64(f.value);
+    if (!bytes || bytes->size() != length) return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};
+    if (length == 4) out.crc32c_ = to_base64(*bytes);
+    else out.running_.push_back({f.name, std::move(*bytes), running_digest(length == 16 ? running_digest::kind::md5 : running_digest::kind::sha256)});
+  }
+  return out;
+}
+
+void checksums::add(std::span<const char> piece) {
+  for (auto& r : running_) r.digest.add(piece);
+  if (!crc32c_.empty()) running_crc32c_ = crc32c(running_crc32c_, piece);
+}
+
+result<void> checksums::check() {
+  for (auto& r : running_)
+    if (r.digest.finish() != r.expected) return failure{errc::bad_digest, "field " + quote(r.name)};
+  if (!crc32c_.empty() && crc32c_base64(running_crc32c_) != crc32c_) return failure{errc::bad_digest, "field x-amz-checksum-crc32c"};
+  return {};
+}
+
+} // namespace postern

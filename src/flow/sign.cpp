@@ -1,0 +1,295 @@
+#include <postern/base/json.hpp>
+#include <postern/flow/sign.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace postern {
+namespace {
+
+constexpr std::string_view filename_variable = "${filename}";
+constexpr std::size_t most_metadata = 2048; // S3's own limit for user metadata, names and values together
+
+failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
+
+// --- reading the request ----------------------------------------------------------------------------
+
+result<std::string> text_member(const json_value& v, std::string_view name, std::size_t most) {
+  const auto* text = v.if_string();
+  if (!text) return bad(std::string(name) + " must be a string");
+  if (text->size() > most) return bad(std::string(name) + " is longer than " + std::to_string(most) + " bytes");
+  return *text;
+}
+
+result<std::vector<std::pair<std::string, std::string>>> metadata_member(const json_value& v) {
+  const auto* members = v.if_object();
+  if (!members) return bad("metadata must be an object of strings");
+  std::vector<std::pair<std::string, std::string>> out;
+  std::size_t total = 0;
+  for (const auto& [name, value] : *members) {
+    const auto* text = value.if_string();
+    if (!text) return bad("metadata " + quote(name) + " must be a string");
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
+    if (name.empty() || !std::all_of(name.begin(), name.end(), plain))
+      return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
+    auto lowered = lower(name);
+    if (lowered.starts_with("postern-")) return bad("metadata names that begin with postern- are reserved");
+    if (std::any_of(text->begin(), text->end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+      return bad("metadata " + quote(name) + " has a control character");
+    if (std::any_of(out.begin(), out.end(), [&](const auto& m) { return m.first == lowered; }))
+      return bad("metadata " + quote(name) + " is there twice");
+    total += lowered.size() + text->size();
+    if (total > most_metadata) return bad("metadata is larger than 2048 bytes");
+    out.emplace_back(std::move(lowered), *text);
+  }
+  return out;
+}
+
+result<void> read_member(std::string_view name, const json_value& v, sign_request& into) {
+  const auto assign = [&](auto& target, auto read) -> result<void> {
+    if (!read) return read.error();
+    target = std::move(*read);
+    return {};
+  };
+  if (name == "filename") return assign(into.filename, text_member(v, name, 4096));
+  if (name == "profile") return assign(into.profile, text_member(v, name, 100));
+  if (name == "return_to") return assign(into.return_to, text_member(v, name, 2048));
+  if (name == "content_type") return assign(into.content_type, text_member(v, name, 255));
+  if (name == "metadata") return assign(into.metadata, metadata_member(v));
+  if (name == "size") {
+    const auto* n = v.if_int();
+    if (!n || *n < 0) return bad("size must be a whole number of bytes");
+    into.size = static_cast<std::uint64_t>(*n);
+    return {};
+  }
+  if (name == "success_action_status") {
+    const auto* n = v.if_int();
+    if (!n || (*n != 200 && *n != 201 && *n != 204)) return bad("success_action_status must be 200, 201 or 204");
+    into.success_action_status = static_cast<int>(*n);
+    return {};
+  }
+  return bad("unknown member " + quote(name));
+}
+
+bool is_media_type(std::string_view t) {
+  const auto slash = t.find('/');
+  return slash != t.npos && slash > 0 && slash + 1 < t.size() &&
+         std::all_of(t.begin(), t.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
+} // namespace
+
+result<sign_request> parse_sign_request(std::string_view json) {
+  auto document = read_json(json);
+  if (!document) return document.error();
+  const auto* members = document->if_object();
+  if (!members) return bad("the body must be a JSON object");
+  sign_request out;
+  std::vector<std::string_view> seen;
+  for (const auto& [name, value] : *members) {
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return bad("member " + quote(name) + " is there twice");
+    seen.push_back(name);
+    if (value.is_null()) continue; // the same as absent
+    if (auto read = read_member(name, value, out); !read) return read.error();
+  }
+  if (out.filename.empty()) return bad("filename is required");
+  if (out.content_type && !is_media_type(*out.content_type)) return bad("content_type must be a media type such as image/png");
+  return out;
+}
+
+// --- rules ------------------------------------------------------------------------------------------
+
+bool type_matches(std::string_view pattern, std::string_view type) {
+  type = type.substr(0, type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  if (pattern == "*/*") return true;
+  if (pattern.ends_with("/*")) return type.size() > pattern.size() - 1 && iequals(type.substr(0, pattern.size() - 1), pattern.substr(0, pattern.size() - 1));
+  return iequals(type, pattern);
+}
+
+bool is_listed(const std::vector<std::string>& listed, std::string_view url) {
+  return std::any_of(listed.begin(), listed.end(), [&](std::string_view one) {
+    return one.ends_with('*') ? url.starts_with(one.substr(0, one.size() - 1)) : url == one;
+  });
+}
+
+const profile* signing::find_profile(std::string_view name) const {
+  const auto found = options_.profiles.find(std::string(name));
+  return found == options_.profiles.end() ? nullptr : &found->second;
+}
+
+result<length_range> signing::range_for(const profile& rules, const sign_request& ask) const {
+  if (!ask.size) return length_range{rules.min_size, rules.max_size};
+  if (*ask.size > rules.max_size) return failure{errc::payload_too_large, "at most " + std::to_string(rules.max_size) + " bytes in this profile"};
+  if (*ask.size < rules.min_size) return failure{errc::entity_too_small, "at least " + std::to_string(rules.min_size) + " bytes in this profile"};
+  return length_range{*ask.size, *ask.size};
+}
+
+namespace {
+
+// The type that the form is to carry: the declared one, or what the profile leaves no doubt about.
+result<std::string> type_for(const profile& rules, const std::optional<std::string>& declared) {
+  const auto& allowed = rules.content_types;
+  if (declared) {
+    if (std::any_of(allowed.begin(), allowed.end(), [&](const auto& p) { return type_matches(p, *declared); })) return *declared;
+    return failure{errc::unsupported_type, quote(*declared) + " is not among this profile's content types"};
+  }
+  if (std::find(allowed.begin(), allowed.end(), "*/*") != allowed.end()) return std::string("application/octet-stream");
+  if (allowed.size() == 1 && !allowed.front().ends_with("/*")) return allowed.front();
+  return failure{errc::unsupported_type, "this profile needs content_type to be said"};
+}
+
+std::string tag_document(const std::map<std::string, std::string>& tags) {
+  std::string xml = "<Tagging><TagSet>";
+  for (const auto& [name, value] : tags) xml += "<Tag><Key>" + xml_escape(name) + "</Key><Value>" + xml_escape(value) + "</Value></Tag>";
+  return xml + "</TagSet></Tagging>";
+}
+
+// The fields that come from the profile alone.
+void add_profile_fields(const profile& rules, std::vector<form_field>& fields) {
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) fields.push_back({name, value});
+  };
+  add("acl", rules.acl);
+  add("Cache-Control", rules.cache_control);
+  add("Content-Disposition", rules.content_disposition);
+  add("x-amz-storage-class", rules.storage_class);
+  add("x-amz-server-side-encryption", rules.sse);
+  add("x-amz-server-side-encryption-aws-kms-key-id", rules.sse_kms_key);
+  if (!rules.tags.empty()) fields.push_back({"tagging", tag_document(rules.tags)});
+}
+
+// Every field exactly as it stands in the form, but a key that ends in ${filename}, which S3 judges after replacing it.
+policy policy_for(const std::vector<form_field>& fields, const std::string& bucket, length_range length, seconds_clock expires) {
+  policy p{expires, {}, length};
+  p.conditions.reserve(fields.size() + 1);
+  p.conditions.push_back({policy_condition::kind::equal, "bucket", bucket});
+  for (const auto& f : fields) {
+    if (f.name == "key" && f.value.ends_with(filename_variable))
+      p.conditions.push_back({policy_condition::kind::starts_with, f.name, f.value.substr(0, f.value.size() - filename_variable.size())});
+    else p.conditions.push_back({policy_condition::kind::equal, f.name, f.value});
+  }
+  return p;
+}
+
+std::string replaced(std::string text, std::string_view what, std::string_view with) {
+  if (const auto at = text.find(what); at != text.npos) text.replace(at, what.size(), with);
+  return text;
+}
+
+std::string new_id(millis_clock now) {
+  std::array<unsigned char, 10> random;
+  random_bytes(random);
+  return uuid_v7(now, random);
+}
+
+std::string date_path(seconds_clock t) {
+  const auto text = iso8601(t);
+  return text.substr(0, 4) + '/' + text.substr(5, 2) + '/' + text.substr(8, 2);
+}
+
+} // namespace
+
+// --- signing ----------------------------------------------------------------------------------------
+
+result<signed_form> signing::sign(const sign_request& ask, const caller& who, millis_clock now) const {
+  const auto* rules = find_profile(ask.profile);
+  if (!rules) return bad("there is no profile " + quote(ask.profile));
+  return sign_for(*rules, ask, safe_filename(ask.filename), who, now);
+}
+
+result<signed_form> signing::sign_blank(std::string_view name, std::string return_to, const caller& who, millis_clock now) const {
+  const auto* rules = find_profile(name);
+  if (!rules) return bad("there is no profile " + quote(name));
+  if (!rules->key.ends_with(filename_variable)) return bad("this profile's key does not end in the file's name, which such a page cannot know");
+  sign_request ask;
+  ask.return_to = std::move(return_to);
+  return sign_for(*rules, ask, filename_variable, who, now);
+}
+
+result<signed_form> signing::sign_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who, millis_clock now) const {
+  auto length = range_for(rules, ask);
+  if (!length) return length.error();
+  auto type = type_for(rules, ask.content_type);
+  if (!type) return type.error();
+  if (!ask.return_to.empty() && !is_listed(rules.return_to, ask.return_to)) return bad("return_to is not among this profile's");
+
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  signed_form form;
+  form.id = new_id(now);
+  form.bucket = rules.bucket;
+  auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second)});
+  if (!key) return key.error();
+  form.key = std::move(*key);
+  form.expires_at = second + rules.expires;
+  form.fallback_url = options_.public_url + "/upload/" + form.bucket;
+  form.url = options_.direct_url.empty() ? form.fallback_url : replaced(options_.direct_url, "${bucket}", form.bucket);
+  form.status_url = options_.public_url + "/v1/uploads/" + form.id;
+
+  const claim back{form.id, rules.name, who.user, form.bucket, form.key, *length, ask.return_to, who.origin, second + options_.claim_lifetime};
+  form.complete_url = options_.public_url + "/v1/complete/" + own_.sign_claim(back);
+
+  auto& fields = form.fields;
+  fields.reserve(16);
+  fields.push_back({"key", form.key});
+  fields.push_back({"Content-Type", std::move(*type)});
+  add_profile_fields(rules, fields);
+  if (ask.success_action_status) fields.push_back({"success_action_status", std::to_string(*ask.success_action_status)});
+  else fields.push_back({"success_action_redirect", form.complete_url});
+  fields.push_back({"x-amz-meta-postern-id", form.id});
+  for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
+
+  const auto& keys = options_.credentials;
+  const sigv4::scope scope{amz_date(second), options_.region, "s3"};
+  fields.push_back({"x-amz-algorithm", "AWS4-HMAC-SHA256"});
+  fields.push_back({"x-amz-credential", sigv4::credential(keys.access_key, scope)});
+  fields.push_back({"x-amz-date", scope.date});
+  if (!keys.session_token.empty()) fields.push_back({"x-amz-security-token", keys.session_token});
+
+  auto text = to_base64(policy_document(policy_for(fields, form.bucket, *length, form.expires_at)));
+  const auto signing_key = sigv4::signing_key(keys.secret_key, scope.day(), scope.region, scope.service);
+  auto signature = sigv4::policy_signature(signing_key, text);
+  auto own = own_.sign_policy(text);
+  fields.push_back({"policy", std::move(text)});
+  fields.push_back({"x-amz-signature", std::move(signature)});
+  fields.push_back({"x-ignore-postern", std::move(own)});
+
+  upload row;
+  row.id = form.id;
+  row.profile = rules.name;
+  row.user = who.user;
+  row.bucket = form.bucket;
+  row.key = form.key;
+  row.metadata = ask.metadata;
+  row.min_size = length->min;
+  row.max_size = length->max;
+  row.created_at = now;
+  row.expires_at = form.expires_at;
+  ledger_.issue(std::move(row));
+  return form;
+}
+
+std::string to_json(const signed_form& f) {
+  json_writer w;
+  w.reserve(4096);
+  w.begin_object();
+  w.member("id", f.id);
+  w.member("state", "issued");
+  w.member("bucket", f.bucket);
+  w.member("key", f.key);
+  w.member("expires_at", iso8601(f.expires_at));
+  w.member("method", "POST");
+  w.member("enctype", "multipart/form-data");
+  w.member("url", f.url);
+  w.member("fallback_url", f.fallback_url);
+  w.key("fields");
+  w.begin_object();
+  for (const auto& field : f.fields) w.member(field.name, field.value);
+  w.end_object();
+  w.member("complete_url", f.complete_url);
+  w.member("status_url", f.status_url);
+  w.end_object();
+  return w.take();
+}
+
+} // namespace postern
