@@ -1,0 +1,299 @@
+#include <postern/base/encoding.hpp>
+#include <postern/base/json.hpp>
+#include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
+#include <postern/flow/form_rules.hpp>
+#include <postern/front/routes.hpp>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace postern::front {
+namespace {
+
+metrics::counter signed_count("postern_signed_total", "Forms signed", "");
+metrics::histogram signing_seconds("postern_signing_seconds", "Time to sign a form", "");
+std::array<metrics::counter, 4> by_class{{{"postern_requests_total", "Requests answered, by class of status", "status=\"2xx\""},
+                                          {"postern_requests_total", "Requests answered, by class of status", "status=\"3xx\""},
+                                          {"postern_requests_total", "Requests answered, by class of status", "status=\"4xx\""},
+                                          {"postern_requests_total", "Requests answered, by class of status", "status=\"5xx\""}}};
+
+millis_clock now_millis() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+
+// The whole body as text, at most `most` bytes.
+task<result<std::string>> read_text(byte_source& body, std::size_t most) {
+  const auto too_large = failure{errc::payload_too_large, "at most " + std::to_string(most) + " bytes of JSON"};
+  if (body.announced().value_or(0) > most) co_return too_large;
+  std::string text;
+  std::array<char, 4096> piece;
+  for (;;) {
+    auto n = co_await body.read_some(piece);
+    if (!n) co_return n.error();
+    if (*n == 0) co_return text;
+    if (text.size() + *n > most) co_return too_large;
+    text.append(piece.data(), *n);
+  }
+}
+
+bool wants_json(const request& r) {
+  const auto accept = r.field(http::field::accept);
+  return accept.find("application/json") != accept.npos;
+}
+
+} // namespace
+
+// --- the table --------------------------------------------------------------------------------------
+
+struct routes::route {
+  std::string_view path; // ends in /: one more part follows, which is passed decoded
+  http::verb verb;
+  task<response> (routes::*answer)(request&, std::string);
+};
+
+const routes::route routes::public_routes[] = {
+    {"/v1/uploads", http::verb::post, &routes::sign},
+    {"/v1/uploads/", http::verb::get, &routes::status},
+    {"/upload/", http::verb::post, &routes::fallback},
+    {"/v1/complete/", http::verb::get, &routes::complete},
+    {"/form", http::verb::get, &routes::form_page},
+    {"/", http::verb::get, &routes::demo_page},
+    {"/postern.js", http::verb::get, &routes::static_file},
+    {"/postern.mjs", http::verb::get, &routes::static_file},
+    {"/complete.js", http::verb::get, &routes::static_file},
+    {"/demo.js", http::verb::get, &routes::static_file},
+    {"/demo.css", http::verb::get, &routes::static_file},
+};
+
+const routes::route routes::admin_routes[] = {
+    {"/healthz", http::verb::get, &routes::healthz},
+    {"/readyz", http::verb::get, &routes::readyz},
+    {"/metrics", http::verb::get, &routes::metrics_page},
+    {"/v1/uploads", http::verb::get, &routes::list},
+};
+
+routes::routes(routes_options options, signing& signs, ingesting& takes, completing& completes, ledger& remembers)
+    : options_(std::move(options)), admission_(options_.admit), signs_(signs), takes_(takes), completes_(completes), ledger_(remembers) {}
+
+task<response> routes::answer_public(request& r) { return dispatch(std::begin(public_routes), std::end(public_routes), r); }
+task<response> routes::answer_admin(request& r) { return dispatch(std::begin(admin_routes), std::end(admin_routes), r); }
+
+task<response> routes::dispatch(const route* first, const route* last, request& r) {
+  const auto matches = [&](const route& one) {
+    if (one.path.size() == 1 || !one.path.ends_with('/')) return r.path == one.path;
+    return r.path.size() > one.path.size() && r.path.starts_with(one.path) && r.path.find('/', one.path.size()) == r.path.npos;
+  };
+  const auto verb = r.method == http::verb::head ? http::verb::get : r.method;
+  std::string verbs;
+  response answer;
+  const route* found = nullptr;
+  for (auto one = first; one != last && !found; ++one) {
+    if (!matches(*one)) continue;
+    if (one->verb == verb) found = one;
+    else verbs.append(verbs.empty() ? "" : ", ").append(http::to_string(one->verb));
+  }
+  if (found) {
+    const auto prefix = found->path.ends_with('/') ? found->path.size() : r.path.size();
+    auto rest = uri_decode(r.path.substr(std::min(prefix, r.path.size())));
+    if (rest) {
+      auto text = std::move(*rest);
+      answer = co_await (this->*found->answer)(r, std::move(text));
+    } else {
+      answer = problem(failure{errc::bad_request, "the path's percent-encoding"}, r.id);
+    }
+  } else if (!verbs.empty() && r.method == http::verb::options) {
+    answer = preflight(r, verbs);
+  } else if (!verbs.empty()) {
+    answer = problem(failure{errc::method_not_allowed, std::string(http::to_string(r.method))}, r.id);
+    answer.with("Allow", verbs + ", OPTIONS");
+  } else {
+    answer = problem(failure{errc::not_found, "this path"}, r.id);
+  }
+  by_class[static_cast<std::size_t>(std::clamp(answer.status / 100, 2, 5) - 2)].add();
+  if (log::enabled(log::level::debug))
+    log::debug("request", {{"request", r.id}, {"client", r.client}, {"method", std::string(http::to_string(r.method))}, {"status", answer.status}});
+  co_return answer;
+}
+
+// --- who and from where -----------------------------------------------------------------------------
+
+// The caller's key, and a page's origin: one that is not listed may not sign, whatever else it brings.
+result<admitted> routes::admit(const request& r) const {
+  auto who = admission_.who(r.field(http::field::authorization));
+  if (!who) return who;
+  const auto origin = r.field(http::field::origin);
+  if (!origin.empty() && !admission_.knows_origin(origin) && !admission_.is_same_host(origin, r.field(http::field::host)))
+    return failure{errc::forbidden, "origin " + quote(origin) + " is not among server.allowed_origins"};
+  return who;
+}
+
+void routes::allow_origin(const request& r, response& answer) const {
+  const auto origin = r.field(http::field::origin);
+  answer.with("Vary", "Origin");
+  if (origin.empty() || !admission_.knows_origin(origin)) return;
+  answer.with("Access-Control-Allow-Origin", std::string(origin)).with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
+}
+
+response routes::preflight(const request& r, std::string_view verbs) const {
+  response answer;
+  answer.status = 204;
+  allow_origin(r, answer);
+  answer.with("Access-Control-Allow-Methods", std::string(verbs))
+      .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
+      .with("Access-Control-Max-Age", "600");
+  return answer;
+}
+
+// --- endpoints --------------------------------------------------------------------------------------
+
+task<response> routes::sign(request& r, std::string) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto run = [&]() -> task<result<signed_form>> {
+    auto who = admit(r);
+    if (!who) co_return who.error();
+    if (auto counted = admission_.count(who->key ? who->key->name : r.client, begin); !counted) co_return counted.error();
+    if (!type_matches("application/json", r.field(http::field::content_type))) co_return failure{errc::unsupported_type, "the body must be application/json"};
+    auto text = co_await read_text(r.body, options_.json_body ? options_.json_body : 16 << 20);
+    if (!text) co_return text.error();
+    auto ask = parse_sign_request(*text);
+    if (!ask) co_return ask.error();
+    if (!who->may_use(ask->profile)) co_return failure{errc::forbidden, "this key may not use that profile"};
+    const caller asks{who->key ? who->key->name : std::string{}, std::string(r.field(http::field::origin))};
+    co_return signs_.sign(*ask, asks, now_millis());
+  };
+  auto form = co_await run();
+  auto answer = form ? text_answer(201, "application/json", to_json(*form)) : problem(form.error(), r.id);
+  if (form) {
+    answer.with("Location", form->status_url).with("Cache-Control", "no-store");
+    signed_count.add();
+    signing_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    if (log::enabled(log::level::debug)) log::debug("signed", {{"request", r.id}, {"upload", form->id}, {"bucket", form->bucket}});
+  }
+  allow_origin(r, answer);
+  co_return answer;
+}
+
+task<response> routes::status(request& r, std::string id) {
+  result<upload> found = failure{errc::not_found, "the upload"};
+  if (is_uuid(id)) found = co_await ledger_.find(id);
+  const auto who = admission_.who(r.field(http::field::authorization));
+  response answer;
+  if (found) {
+    const bool whole = who && who->may_use(found->profile);
+    answer = text_answer(200, "application/json", to_json(*found, whole, takes_.running().received(id)));
+    answer.with("Cache-Control", "no-store");
+  } else {
+    answer = problem(found.error(), r.id);
+  }
+  allow_origin(r, answer);
+  co_return answer;
+}
+
+task<response> routes::fallback(request& r, std::string bucket) {
+  form_request ask{bucket, std::string(r.field(http::field::content_type)), options_.public_url};
+  auto done = co_await takes_.take(std::move(ask), r.body);
+  response answer;
+  if (!done) {
+    const auto& no = done.error();
+    if (no.return_to.empty()) answer = s3_error(no.why, r.path, r.id);
+    else answer = redirect_to(no.return_to);
+    // What the rest of the body would say is of no interest any more.
+    answer.close = true;
+  } else {
+    const auto location = options_.public_url + "/upload/" + uri_encode(done->bucket) + "/" + uri_encode(done->key, true);
+    const auto etag = '"' + done->object.etag + '"';
+    if (!done->redirect.empty()) {
+      answer = redirect_to(done->redirect);
+    } else {
+      answer.status = done->status;
+      if (done->status == 201)
+        answer = text_answer(201, "application/xml",
+                             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>" + xml_escape(location) + "</Location><Bucket>" +
+                                 xml_escape(done->bucket) + "</Bucket><Key>" + xml_escape(done->key) + "</Key><ETag>" + xml_escape(etag) +
+                                 "</ETag></PostResponse>");
+      answer.with("Location", location);
+    }
+    answer.with("ETag", etag);
+  }
+  allow_origin(r, answer);
+  co_return answer;
+}
+
+// Three kinds of asker: one that is to be sent back to the application, one that reads JSON, and a browser's window or frame.
+task<response> routes::complete(request& r, std::string token) {
+  const auto parameter = [&](std::string_view name) -> std::optional<std::string> {
+    auto value = query_parameter(r.query, name);
+    return value ? std::optional<std::string>(std::move(*value)) : std::nullopt;
+  };
+  redirect_parameters said{parameter("bucket"), parameter("key"), parameter("etag")};
+  auto done = co_await completes_.by_redirect(std::move(token), std::move(said), now_millis());
+  response answer;
+  if (!done) {
+    log::info("completion refused", {{"request", r.id}, {"why", describe(done.error())}});
+    answer = problem(done.error(), r.id);
+    if (!wants_json(r)) {
+      auto page = complete_page(answer.status, "Upload not confirmed", describe(done.error()), answer.body, "");
+      std::swap(page.body, answer.body);
+      answer.content_type = page.content_type;
+    }
+  } else {
+    const int status = done->pending ? 202 : 200;
+    const std::string_view state = done->pending ? "pending" : name_of(done->as.state);
+    json_writer pending;
+    pending.begin_object();
+    pending.member("id", done->as.id);
+    pending.member("state", "pending");
+    pending.end_object();
+    auto json = done->pending ? pending.take() : to_json(done->as, true);
+    if (wants_json(r)) {
+      answer = text_answer(status, "application/json", std::move(json));
+    } else if (!done->by.return_to.empty() && !done->pending) {
+      answer = redirect_to(with_parameter(with_parameter(done->by.return_to, "id", done->as.id), "state", state));
+    } else {
+      answer = done->pending ? complete_page(status, "Upload received", "It is being confirmed. Reload this page in a moment.", json, done->by.origin)
+                             : complete_page(status, "Upload complete", done->as.key, json, done->by.origin);
+    }
+    if (done->pending) answer.with("Retry-After", "5");
+  }
+  if (answer.content_type != "text/html; charset=utf-8") answer.with("Cache-Control", "no-store");
+  // The redirected request of another origin's page has Origin: null, and the claim is all the authority there is.
+  answer.with("Access-Control-Allow-Origin", "*");
+  co_return answer;
+}
+
+// --- admin ------------------------------------------------------------------------------------------
+
+task<response> routes::healthz(request&, std::string) { co_return text_answer(200, "text/plain", "ok\n"); }
+
+task<response> routes::readyz(request&, std::string) {
+  if (draining_) co_return text_answer(503, "text/plain", "draining\n");
+  auto writable = co_await ledger_.probe();
+  co_return writable ? text_answer(200, "text/plain", "ready\n") : text_answer(503, "text/plain", "ledger: " + describe(writable.error()) + "\n");
+}
+
+task<response> routes::metrics_page(request&, std::string) { co_return text_answer(200, "text/plain; version=0.0.4", metrics::print_all()); }
+
+task<response> routes::list(request& r, std::string) {
+  upload_filter filter;
+  if (auto state = query_parameter(r.query, "state"); state && !state->empty()) {
+    filter.state = upload_state_of(*state);
+    if (!filter.state) co_return problem(failure{errc::bad_request, "state must be issued, receiving, completed, failed or expired"}, r.id);
+  }
+  if (auto since = query_parameter(r.query, "since"); since && !since->empty()) {
+    auto moment = parse_iso8601(*since);
+    if (!moment) co_return problem(failure{errc::bad_request, "since must be like 2026-11-23T18:15:00Z"}, r.id);
+    filter.since = *moment;
+  }
+  if (auto after = query_parameter(r.query, "after")) filter.after_id = *after;
+  if (auto limit = query_parameter(r.query, "limit"); limit && !limit->empty()) {
+    if (limit->size() > 4 || limit->find_first_not_of("0123456789") != limit->npos) co_return problem(failure{errc::bad_request, "limit must be 1 to 9999"}, r.id);
+    filter.limit = std::max<std::size_t>(1, std::stoul(*limit));
+  }
+  auto found = co_await ledger_.list(filter);
+  if (!found) co_return problem(found.error(), r.id);
+  std::string lines;
+  for (const auto& u : *found) lines.append(to_json(u, true, takes_.running().received(u.id))).append("\n");
+  co_return text_answer(200, "application/x-ndjson", std::move(lines));
+}
+
+} // namespace postern::front
