@@ -1,0 +1,27 @@
+// One running Postern: everything built in dependency order from one checked configuration, and taken down in reverse. The only place that knows all types.
+#pragma once
+
+#include <postern/app/config.hpp>
+#include <postern/core/claim.hpp>
+#include <postern/flow/sign.hpp>
+#include <postern/io/ledger.hpp>
+
+#include <memory>
+
+namespace postern::app {
+
+// What signing needs; also for `postern sign`, which serves nothing.
+struct signing_parts {
+  explicit signing_parts(const config& c);
+  signer own;
+  std::unique_ptr<ledger> remembers;
+  signing_options options;
+  signing signs;
+};
+
+// Serves until SIGTERM or SIGINT, then drains. Answers the program's exit code. Throws std::runtime_error for what cannot be started: it names the setting and the remedy.
+int serve(const config& c);
+
+constexpr const char* version() { return POSTERN_VERSION; }
+
+} // namespace postern::app

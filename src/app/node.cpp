@@ -1,0 +1,198 @@
+#include <postern/app/node.hpp>
+#include <postern/base/encoding.hpp>
+#include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
+#include <postern/flow/complete.hpp>
+#include <postern/flow/ingest.hpp>
+#include <postern/front/http_server.hpp>
+#include <postern/front/routes.hpp>
+#include <postern/io/file_store.hpp>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/ssl/context.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <stdexcept>
+#include <thread>
+
+namespace postern::app {
+namespace {
+
+metrics::gauge build_info("postern_build_info", "The version that runs", "version=\"" POSTERN_VERSION "\"");
+
+sigv4::credentials credentials_of(const config& c, const signer& own) {
+  if (!c.store.access_key.empty()) return {c.store.access_key, c.store.secret_key, {}};
+  // A directory has no keys of its own, but the form is to be S3's field for field: these come from the server's secret and sign nothing else.
+  auto name = own.derive("file store access key").reveal().substr(0, 13);
+  std::transform(name.begin(), name.end(), name.begin(), [](char l) { return l >= 'a' ? static_cast<char>(l - 32) : l; });
+  return {"POSTERN" + name, own.derive("file store secret key"), {}};
+}
+
+signing_options signing_options_of(const config& c, const signer& own) {
+  return {c.profiles, c.server.public_url, "", c.store.region, credentials_of(c, own), c.claim_lifetime};
+}
+
+front::routes_options routes_options_of(const config& c) {
+  front::routes_options r;
+  r.admit.anonymous = c.auth.anonymous;
+  for (const auto& k : c.auth.api_keys) r.admit.api_keys.push_back({k.name, k.sha256, k.profiles});
+  r.admit.public_url = c.server.public_url;
+  r.admit.allowed_origins = c.server.allowed_origins;
+  r.admit.sign_rate = c.limits.sign_rate;
+  r.admit.sign_burst = c.limits.sign_burst;
+  r.public_url = c.server.public_url;
+  r.json_body = c.limits.json_body;
+  r.demo = c.server.demo;
+  r.version = version();
+  return r;
+}
+
+ingest_options ingest_options_of(const config& c, const signing_options& s) {
+  ingest_options o;
+  o.buckets = c.store.other_buckets;
+  o.buckets.push_back(c.store.bucket);
+  o.region = s.region;
+  o.credentials = s.credentials;
+  o.limits.before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
+  o.clock = [] { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); };
+  return o;
+}
+
+front::server_options server_options_of(const config& c, asio::ssl::context* tls) {
+  const auto& l = c.limits;
+  front::server_options o;
+  o.limits = {l.request_header, l.header_timeout, l.idle_timeout, {l.body_silence, l.min_body_rate}, l.connections, l.connections_per_address};
+  o.tls = tls;
+  o.trusted_proxies = c.server.trusted_proxies;
+  return o;
+}
+
+std::unique_ptr<asio::ssl::context> tls_of(const config& c) {
+  if (c.server.tls_certificate.empty()) return nullptr;
+  auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
+  try {
+    tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    tls->use_certificate_chain_file(c.server.tls_certificate);
+    tls->use_private_key_file(c.server.tls_key, asio::ssl::context::pem);
+  } catch (const boost::system::system_error& e) {
+    throw std::runtime_error("server.tls: certificate or key cannot be used: " + e.code().message() + ". Both must be PEM files that this user may read");
+  }
+  return tls;
+}
+
+// One thread: its loop and what listens on it.
+struct worker {
+  asio::io_context loop{1};
+  group running{loop.get_executor()};
+  std::vector<std::unique_ptr<front::http_server>> servers;
+  std::thread thread;
+
+  void run() {
+    for (auto& s : servers) running.start(s->run());
+    for (;;) {
+      try {
+        loop.run();
+        return;
+      } catch (const std::exception& e) {
+        log::error("bug: an exception reached the loop", {{"what", e.what()}});
+      }
+    }
+  }
+
+  // On this worker's thread.
+  void drain(std::chrono::milliseconds most) {
+    for (auto& s : servers) running.start(s->drain(most));
+  }
+  void cut() {
+    for (auto& s : servers) s->cut();
+  }
+};
+
+using workers = std::vector<std::unique_ptr<worker>>;
+
+// Every worker gets its own listening socket on each address; the first one's choice of a port (0) is the others' too.
+void listen(workers& all, const std::vector<std::string>& addresses, std::string_view kind, const front::server_options& options, front::connection_count& counts,
+            const front::answer_function& answer) {
+  for (const auto& text : addresses) {
+    auto at = front::parse_endpoint(text);
+    for (auto& w : all) {
+      w->servers.push_back(std::make_unique<front::http_server>(w->loop, at, options, counts, answer));
+      at = w->servers.back()->endpoint();
+    }
+    const auto shown = at.address().is_v6() ? "[" + at.address().to_string() + "]" : at.address().to_string();
+    log::info("listening", {{"kind", kind}, {"address", shown + ":" + std::to_string(at.port())}});
+  }
+}
+
+// The first SIGTERM or SIGINT drains, the second cuts.
+task<> obey_signals(workers& all, front::routes& routes, std::chrono::milliseconds drain) {
+  asio::basic_signal_set<io_executor> signals(all.front()->loop.get_executor(), SIGTERM, SIGINT);
+  boost::system::error_code ec;
+  for (bool first = true;; first = false) {
+    const int number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
+    if (ec) co_return;
+    log::info(first ? "draining" : "cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
+    routes.draining();
+    for (auto& w : all) {
+      auto* one = w.get();
+      asio::post(one->loop, [one, first, drain] { first ? one->drain(drain) : one->cut(); });
+    }
+    if (!first) co_return;
+  }
+}
+
+void say_what_runs(const config& c, std::size_t threads) {
+  log::info("starting", {{"version", version()}, {"public_url", c.server.public_url}, {"store", c.store.type + ":" + c.store.path.string()}, {"ledger", c.ledger_url},
+                         {"threads", threads}, {"profiles", c.profiles.size()}});
+  if (c.auth.anonymous) log::warning("anyone may sign: auth.anonymous is true");
+  else if (c.auth.api_keys.empty()) log::warning("nobody may sign: auth names neither api_keys nor anonymous");
+}
+
+} // namespace
+
+signing_parts::signing_parts(const config& c)
+    : own(c.server.secrets), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, own)), signs(options, own, *remembers) {}
+
+int serve(const config& c) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::size_t threads = c.server.threads ? c.server.threads : std::max(1u, std::thread::hardware_concurrency());
+  say_what_runs(c, threads);
+  build_info.set(1);
+
+  // In the order of dependence; what is below is destroyed last.
+  asio::thread_pool disk(4);
+  signing_parts parts(c);
+  const auto objects = make_file_store({c.store.path}, disk);
+  byte_budget buffers(c.limits.buffers);
+  ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
+  completing completes(parts.own, *objects, *parts.remembers);
+  front::routes routes(routes_options_of(c), parts.signs, takes, completes, *parts.remembers);
+  const auto tls = tls_of(c);
+  front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
+
+  workers all;
+  for (std::size_t i = 0; i < threads; ++i) all.push_back(std::make_unique<worker>());
+  listen(all, c.server.listen, "public", server_options_of(c, tls.get()), counts, [&](front::request& r) { return routes.answer_public(r); });
+  front::connection_count admin_counts(1000, 0);
+  if (!c.server.admin_listen.empty()) {
+    // One thread is enough for the operator.
+    const auto at = front::parse_endpoint(c.server.admin_listen);
+    auto& first = *all.front();
+    first.servers.push_back(std::make_unique<front::http_server>(first.loop, at, server_options_of(c, nullptr), admin_counts,
+                                                                 [&](front::request& r) { return routes.answer_admin(r); }));
+    const auto bound = first.servers.back()->endpoint();
+    log::info("listening", {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
+  }
+
+  all.front()->running.start(obey_signals(all, routes, c.server.drain));
+  for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
+  all.front()->run();
+  for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();
+  log::info("stopped");
+  return 0;
+}
+
+} // namespace postern::app
