@@ -46,8 +46,8 @@ response form_page_of(const signed_form& f) {
   return page;
 }
 
-task<response> routes::demo_page(request&, std::string) {
-  if (!options_.demo) co_return problem(failure{errc::not_found, "this path"}, "");
+task<response> routes::demo_page(request& r, std::string) {
+  if (!options_.demo) co_return problem(failure{errc::not_found, "this path"}, r.id);
   auto page = text_answer(200, "text/html; charset=utf-8", fill_page("demo.html", {{"version", html_escape(options_.version)}}));
   harden(page);
   co_return page;
@@ -56,7 +56,7 @@ task<response> routes::demo_page(request&, std::string) {
 task<response> routes::static_file(request& r, std::string) {
   const auto name = r.path.substr(1);
   const auto bytes = client_file(name);
-  // The demo's own files go with the demo; the client and the completion page's parts are always there.
+  // The demo's script goes with the demo; the client and what the other pages need are always there.
   if (!bytes || (!options_.demo && name.starts_with("demo."))) co_return problem(failure{errc::not_found, "this path"}, r.id);
   const auto type = name.ends_with(".css") ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8";
   auto file = text_answer(200, type, std::string(*bytes));

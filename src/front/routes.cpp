@@ -61,8 +61,8 @@ const routes::route routes::public_routes[] = {
     {"/postern.js", http::verb::get, &routes::static_file},
     {"/postern.mjs", http::verb::get, &routes::static_file},
     {"/complete.js", http::verb::get, &routes::static_file},
+    {"/page.css", http::verb::get, &routes::static_file},
     {"/demo.js", http::verb::get, &routes::static_file},
-    {"/demo.css", http::verb::get, &routes::static_file},
 };
 
 const routes::route routes::admin_routes[] = {

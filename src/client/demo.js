@@ -1,0 +1,139 @@
+/* The demo page: a list of uploads, each with its bar, its door and what was recorded of it. */
+(function () {
+  'use strict';
+
+  var list = document.getElementById('uploads'), spoken = document.getElementById('spoken');
+  var options = {};
+  // ?door=direct|fallback and ?transport=xhr|iframe, for looking at each way.
+  ['door', 'transport', 'profile'].forEach(function (name) {
+    var found = new RegExp('[?&]' + name + '=(\\w+)').exec(location.search);
+    if (found) options[name] = found[1];
+  });
+
+  function size(bytes) {
+    var units = ['bytes', 'KiB', 'MiB', 'GiB'], unit = 0;
+    while (bytes >= 1024 && unit < 3) bytes /= 1024, unit++;
+    return (unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)) + ' ' + units[unit];
+  }
+
+  function span(seconds) {
+    if (seconds < 60) return Math.ceil(seconds) + ' s';
+    return seconds < 3600 ? Math.ceil(seconds / 60) + ' min' : (seconds / 3600).toFixed(1) + ' h';
+  }
+
+  function make(tag, name, text) {
+    var e = document.createElement(tag);
+    if (name) e.className = name;
+    if (text !== undefined) e.textContent = text;
+    return e;
+  }
+
+  function say(text) { spoken.textContent = text; }
+
+  function facts(upload) {
+    var all = make('dl', 'facts');
+    [['Upload', upload.id], ['Size', upload.size + ' bytes'], ['ETag', upload.etag], ['CRC32C', upload.checksum_crc32c], ['Recorded', upload.completed_at], ['Known by', upload.completed_by]].forEach(function (f) {
+      if (f[1] === undefined) return;
+      all.appendChild(make('dt', '', f[0]));
+      all.appendChild(make('dd', '', f[1]));
+    });
+    return all;
+  }
+
+  function show(file, input) {
+    document.getElementById('uploads-title').hidden = false;
+    var item = make('li'), row = make('div', 'row'), below = make('div', 'row');
+    var track = make('div', 'track'), bar = make('div', 'bar');
+    var state = make('span', 'tag', 'signing'), detail = make('span', 'quiet', size(file.size)), button = make('button', 'plain', 'Cancel');
+    track.setAttribute('role', 'progressbar');
+    track.setAttribute('aria-label', 'Progress of ' + file.name);
+    track.setAttribute('aria-valuemin', '0');
+    track.setAttribute('aria-valuemax', '100');
+    track.setAttribute('aria-valuenow', '0');
+    button.type = 'button';
+    button.setAttribute('aria-label', 'Cancel ' + file.name);
+    row.appendChild(make('span', 'name', file.name));
+    row.appendChild(button);
+    track.appendChild(bar);
+    below.appendChild(state);
+    below.appendChild(detail);
+    item.appendChild(row);
+    item.appendChild(track);
+    item.appendChild(below);
+    list.insertBefore(item, list.firstChild);
+
+    var began = Date.now(), door = '', tenth = 0;
+    function progress(part) {
+      var percent = Math.floor(part * 100);
+      bar.style.width = percent + '%';
+      track.setAttribute('aria-valuenow', String(percent));
+      if (Math.floor(percent / 25) > tenth) { // each quarter is enough to hear
+        tenth = Math.floor(percent / 25);
+        if (percent < 100) say(file.name + ': ' + percent + ' per cent');
+      }
+    }
+
+    var one = {};
+    for (var name in options) one[name] = options[name];
+    one.onDoor = function (name, reason) {
+      door = name === 'direct' ? 'straight to the store' : 'through this server';
+      state.textContent = 'sending ' + door;
+      detail.textContent = size(file.size) + ' · ' + reason;
+    };
+    one.onProgress = function (p) {
+      var seconds = (Date.now() - began) / 1000, rate = p.loaded / Math.max(seconds, 0.1);
+      progress(p.total ? p.loaded / p.total : 1);
+      detail.textContent = p.loaded < p.total ? size(p.loaded) + ' of ' + size(p.total) + ' · ' + size(rate) + '/s · ' + span((p.total - p.loaded) / rate) + ' left' : 'waiting for the store to confirm';
+    };
+    one.onRetry = function (attempt, error) { detail.textContent = error.message + ' Trying again (' + attempt + ').'; };
+    one.onComplete = function (upload) {
+      progress(1);
+      item.className = 'completed';
+      state.textContent = 'completed';
+      detail.textContent = 'went ' + door;
+      item.appendChild(facts(upload));
+      row.removeChild(button);
+      say(file.name + ' is completed');
+    };
+    one.onError = function (error) {
+      item.className = 'failed';
+      state.textContent = error.code === 'cancelled' ? 'cancelled' : 'failed';
+      detail.textContent = error.message;
+      button.textContent = 'Try again';
+      button.setAttribute('aria-label', 'Try ' + file.name + ' again');
+      button.onclick = function () {
+        var next = item.nextSibling;
+        list.removeChild(item);
+        show(file, input);
+        if (next) list.insertBefore(list.firstChild, next);
+        list.querySelector('button').focus();
+      };
+      say(file.name + ': ' + error.message);
+    };
+    var running = Postern.upload(input && options.transport === 'iframe' ? input : file, one);
+    button.onclick = running.cancel;
+  }
+
+  function showAll(files, input) {
+    Array.prototype.forEach.call(files, function (f) { show(f, input); });
+  }
+
+  var drop = document.getElementById('drop'), choose = document.getElementById('choose');
+  choose.addEventListener('change', function () {
+    showAll(choose.files, choose);
+    if (options.transport !== 'iframe') choose.value = ''; // so that the same file can be chosen again
+  });
+  ['dragenter', 'dragover'].forEach(function (name) {
+    document.addEventListener(name, function (e) {
+      e.preventDefault();
+      drop.className = 'drop over';
+    });
+  });
+  ['dragleave', 'drop'].forEach(function (name) {
+    document.addEventListener(name, function (e) {
+      e.preventDefault();
+      drop.className = 'drop';
+      if (name === 'drop' && e.dataTransfer) showAll(e.dataTransfer.files);
+    });
+  });
+})();
