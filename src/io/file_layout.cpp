@@ -1,3 +1,4 @@
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/io/file_layout.hpp>
 #include <postern/io/files.hpp>

@@ -7,14 +7,16 @@
 namespace postern::sqlite {
 namespace {
 
-[[noreturn]] void fail(sqlite3* db, const char* doing) { throw error(std::string(doing) + ": " + (db ? sqlite3_errmsg(db) : "out of memory")); }
+[[noreturn]] void fail(sqlite3* db, const char* doing) {
+  throw error(std::string(doing) + ": " + (db ? sqlite3_errmsg(db) : "out of memory"));
+}
 
 } // namespace
 
-database::database(const std::string& path) {
+database::database(const std::string& path, std::chrono::milliseconds patience) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path.c_str(), &raw_, flags, nullptr) == SQLITE_OK) {
-    sqlite3_busy_timeout(raw_, 5000);
+    sqlite3_busy_timeout(raw_, static_cast<int>(patience.count()));
     return;
   }
   const std::string why = raw_ ? sqlite3_errmsg(raw_) : "out of memory";
@@ -28,13 +30,14 @@ void database::execute(const char* sql) {
   if (sqlite3_exec(raw_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(raw_, "executing");
 }
 
-int database::changes() const { return sqlite3_changes(raw_); }
+bool database::read_only() const { return sqlite3_db_readonly(raw_, "main") == 1; }
 
 statement::statement(sqlite3* db, const char* sql) : db_(db) {
   if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &raw_, nullptr) != SQLITE_OK) fail(db, "preparing");
 }
 
-statement::statement(statement&& o) noexcept : db_(o.db_), raw_(std::exchange(o.raw_, nullptr)), next_in_(o.next_in_), next_out_(o.next_out_) {}
+statement::statement(statement&& o) noexcept
+    : db_(o.db_), raw_(std::exchange(o.raw_, nullptr)), next_in_(o.next_in_), next_out_(o.next_out_) {}
 
 statement::~statement() { sqlite3_finalize(raw_); }
 
@@ -48,7 +51,9 @@ bool statement::step() {
   const int code = sqlite3_step(raw_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  fail(db_, "stepping");
+  const error why(std::string("stepping: ") + sqlite3_errmsg(db_));
+  sqlite3_reset(raw_); // else it would stand in the way of the rollback
+  throw why;
 }
 
 std::string statement::text() {
@@ -65,7 +70,9 @@ std::optional<std::int64_t> statement::integer() {
 
 // What is bound must live until the step: the ledger's calls do.
 void statement::put(std::string_view v) {
-  if (sqlite3_bind_text(raw_, next_in_++, v.data() ? v.data() : "", static_cast<int>(v.size()), SQLITE_STATIC) != SQLITE_OK) fail(db_, "binding");
+  if (sqlite3_bind_text(raw_, next_in_++, v.data() ? v.data() : "", static_cast<int>(v.size()), SQLITE_STATIC) !=
+      SQLITE_OK)
+    fail(db_, "binding");
 }
 
 void statement::put(std::int64_t v) {
@@ -73,8 +80,10 @@ void statement::put(std::int64_t v) {
 }
 
 void statement::put(const std::optional<std::int64_t>& v) {
-  if (v) put(*v);
-  else if (sqlite3_bind_null(raw_, next_in_++) != SQLITE_OK) fail(db_, "binding");
+  if (v)
+    put(*v);
+  else if (sqlite3_bind_null(raw_, next_in_++) != SQLITE_OK)
+    fail(db_, "binding");
 }
 
 } // namespace postern::sqlite

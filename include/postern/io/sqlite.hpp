@@ -1,6 +1,8 @@
-// SQLite, so far as the ledger needs it: a database, statements whose columns are read in order, errors as exceptions inside the writer thread.
+// SQLite, so far as the ledger needs it: a database, statements whose columns are read in order, errors as exceptions
+// inside the writer thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,7 +34,8 @@ public:
   }
   bool step(); // is there a row?
   void run() {
-    while (step()) {}
+    while (step()) {
+    }
     reset();
   }
 
@@ -54,15 +57,15 @@ private:
 
 class database {
 public:
-  // Opens or makes the file.
-  explicit database(const std::string& path);
+  // Opens or makes the file. `patience`: how long a statement waits for another process that holds the file.
+  database(const std::string& path, std::chrono::milliseconds patience);
   ~database();
   database(const database&) = delete;
   database& operator=(const database&) = delete;
 
   void execute(const char* sql);
   statement prepare(const char* sql) { return {raw_, sql}; }
-  int changes() const;
+  bool read_only() const;
 
 private:
   sqlite3* raw_ = nullptr;

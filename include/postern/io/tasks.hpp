@@ -71,7 +71,9 @@ template <class F> auto on_pool(asio::thread_pool& pool, F f) -> task<std::invok
 
 // Awaits one value that another thread will give. start(reply) is called at once, on the caller's thread; reply is a
 // copyable function object that must be called exactly once, from any thread; the coroutine goes on, on its own thread.
-// The loop does not end before. Whoever holds the reply must be gone before the io_context is.
+// The loop does not end before.
+// The io_context must outlive the thread that answers, not only the answer: Asio still touches it after the coroutine
+// has been woken. So pools are joined and ledgers destroyed first. The same holds for on_pool.
 template <class T, class Start> task<T> reply_from(Start start) {
   const auto initiate = [&start](auto handler) {
     auto home = asio::get_associated_executor(handler);
