@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 
@@ -102,9 +103,10 @@ struct worker {
     }
   }
 
-  // On this worker's thread.
-  void drain(std::chrono::milliseconds most) {
-    for (auto& s : servers) running.start(s->drain(most));
+  // On this worker's thread. `done` is called there when nothing runs any more.
+  task<> drain(std::chrono::milliseconds most, std::function<void()> done) {
+    for (auto& s : servers) co_await s->drain(most);
+    done();
   }
   void cut() {
     for (auto& s : servers) s->cut();
@@ -127,20 +129,29 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
   }
 }
 
-// The first SIGTERM or SIGINT drains, the second cuts.
-task<> obey_signals(workers& all, front::routes& routes, std::chrono::milliseconds drain) {
-  asio::basic_signal_set<io_executor> signals(all.front()->loop.get_executor(), SIGTERM, SIGINT);
+// The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
+task<> obey_signals(workers& all, front::routes& routes, std::chrono::milliseconds most) {
+  auto& home = all.front()->loop;
+  asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
-  for (bool first = true;; first = false) {
-    const int number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
-    if (ec) co_return;
-    log::info(first ? "draining" : "cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
-    routes.draining();
-    for (auto& w : all) {
-      auto* one = w.get();
-      asio::post(one->loop, [one, first, drain] { first ? one->drain(drain) : one->cut(); });
-    }
-    if (!first) co_return;
+  std::size_t left = all.size(); // counted at home only
+  const auto one_less = [&] {
+    asio::post(home, [&] {
+      if (--left == 0) signals.cancel();
+    });
+  };
+  int number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
+  log::info("draining", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  routes.draining();
+  for (auto& w : all) {
+    auto* one = w.get();
+    asio::post(one->loop, [one, most, one_less] { one->running.start(one->drain(most, one_less)); });
+  }
+  while (left > 0) {
+    number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
+    if (left == 0) break;
+    log::warning("cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
+    for (auto& w : all) asio::post(w->loop, [one = w.get()] { one->cut(); });
   }
 }
 

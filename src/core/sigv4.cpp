@@ -92,9 +92,7 @@ std::string signed_headers(const request& r) {
 }
 
 std::string canonical_request(const request& r) {
-  // S3 takes a path as it is and encodes it once; the other services fold it first and encode it twice.
-  auto path = uri_encode(r.normalize_path ? normalized(r.path) : r.path, true);
-  if (r.normalize_path) path = uri_encode(path, true);
+  const auto path = uri_encode(r.normalize_path ? normalized(r.path) : r.path, true);
   std::string out = r.method + "\n" + path + "\n" + canonical_query(r.query) + "\n";
   for (const auto& [name, value] : canonical_headers(r)) out.append(name).append(":").append(value).append("\n");
   return out.append("\n").append(signed_headers(r)).append("\n").append(r.payload_hash);

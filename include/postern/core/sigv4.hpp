@@ -42,14 +42,14 @@ result<parsed_credential> parse_credential(std::string_view text);
 
 using name_value = std::pair<std::string, std::string>;
 
-// A request as it is to be signed. `path` is absolute and not yet percent-encoded; `query` names and values likewise.
+// A request as it is to be signed. `query` names and values are not yet percent-encoded.
 struct request {
   std::string method;
-  std::string path = "/";
+  std::string path = "/"; // S3: not yet percent-encoded; with normalize_path: as it goes over the wire
   std::vector<name_value> query;
   std::vector<name_value> headers;  // those to sign; host must be among them
   std::string payload_hash;         // hex SHA-256, "UNSIGNED-PAYLOAD", "STREAMING-…"
-  bool normalize_path = false;      // true for services other than S3: . and .. and // are folded, and the path is encoded twice
+  bool normalize_path = false;      // true for services other than S3: . and .. and // are folded, and what is encoded already is encoded again
 };
 
 std::string canonical_request(const request& r);
