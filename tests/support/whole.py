@@ -1,0 +1,253 @@
+"""Starts the real program for a test and talks to it as clients do. Python's standard library only."""
+
+import base64, contextlib, hashlib, hmac, http.client, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import unittest
+from urllib.parse import urlsplit
+
+BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
+ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
+
+
+def is_sanitized():
+    """Was the program built with AddressSanitizer? Then its memory is not the program's own measure."""
+    out = subprocess.run(["ldd", BINARY], capture_output=True, text=True).stdout
+    return "libasan" in out
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """One running Postern in a folder of its own. `settings` are environment variables without POSTERN_."""
+
+    def __init__(self, config="", folder=None, **settings):
+        self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
+        self.keep = folder is not None
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = os.path.join(self.folder, "postern.toml")
+        if config is not None:
+            with open(self.config, "w") as f:
+                f.write(config or "[auth]\nanonymous = true\n")
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "POSTERN_SERVER__LISTEN": f"127.0.0.1:{self.port}",
+            "POSTERN_SERVER__ADMIN_LISTEN": "127.0.0.1:0",
+            "POSTERN_SERVER__PUBLIC_URL": self.url,
+            "POSTERN_SERVER__SECRETS": "a secret for the tests only",
+            "POSTERN_STORE__PATH": os.path.join(self.folder, "objects"),
+            "POSTERN_STORE__CREDENTIALS__ACCESS_KEY": ACCESS_KEY,
+            "POSTERN_STORE__CREDENTIALS__SECRET_KEY": SECRET_KEY,
+            "POSTERN_LEDGER__URL": "sqlite:" + os.path.join(self.folder, "postern.db"),
+            "POSTERN_LIMITS__SIGN_RATE": "0",
+            "POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS": "0",
+        }
+        self.environment.update({"POSTERN_" + k.upper(): str(v) for k, v in settings.items()})
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+        self.start()
+
+    def start(self):
+        self.log_path = os.path.join(self.folder, "log")
+        self.log = open(self.log_path, "ab")
+        seen = os.path.getsize(self.log_path)
+        self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], env=self.environment, stderr=self.log, stdout=self.log, cwd=self.folder)
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            with open(self.log_path, errors="replace") as f:
+                f.seek(seen)
+                text = f.read()
+            if "kind=admin" in text:
+                self.admin_port = int(re.search(r"kind=admin address=127.0.0.1:(\d+)", text).group(1))
+                return
+            if self.process.poll() is not None:
+                raise RuntimeError("the server did not start:\n" + text)
+            time.sleep(0.01)
+        raise RuntimeError("the server did not listen within 30 s")
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+            raise AssertionError("the server did not stop within 60 s:\n" + self.log_text()[-3000:])
+        finally:
+            self.log.close()
+        return code
+
+    def close(self):
+        """Ends it; a crash or a sanitizer's report is a failure of whatever test runs."""
+        code = self.stop()
+        text = self.log_text()
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if code != 0 or "ERROR: " in text or "runtime error" in text or "bug: " in text:
+            raise AssertionError(f"the server ended with {code}:\n{text[-6000:]}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def log_text(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def request(self, method, path, body=None, headers=None, port=None):
+        """One request on a connection of its own: (status, headers in lower case, body)."""
+        c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+        try:
+            c.request(method, path, body, headers or {})
+            r = c.getresponse()
+            return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
+        finally:
+            c.close()
+
+    def admin(self, path):
+        return self.request("GET", path, port=self.admin_port)
+
+    def sign(self, expect=201, headers=None, **ask):
+        ask.setdefault("filename", "a b.bin")
+        status, _, body = self.request("POST", "/v1/uploads", json.dumps(ask), {"Content-Type": "application/json", **(headers or {})})
+        assert status == expect, (status, body)
+        return json.loads(body)
+
+    def status(self, id):
+        status, _, body = self.request("GET", "/v1/uploads/" + id)
+        return json.loads(body) if status == 200 else None
+
+    def raw(self, timeout=30):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def post_form(self, fields, data, bucket="local", filename="a b.bin", behind=b"", path=None, headers=None):
+        body, content_type = form_body(fields, data, filename, behind)
+        return self.request("POST", path or f"/upload/{bucket}", body, {"Content-Type": content_type, **(headers or {})})
+
+    # --- what is on disk ------------------------------------------------------------------------
+
+    def objects(self):
+        """Path below the store's root and size of every visible object."""
+        root, out = self.environment["POSTERN_STORE__PATH"], {}
+        for folder, folders, files in os.walk(root):
+            if folder == root and ".postern" in folders:
+                folders.remove(".postern")
+            for name in files:
+                path = os.path.join(folder, name)
+                out[os.path.relpath(path, root)] = os.path.getsize(path)
+        return out
+
+    def object_path(self, key, bucket="local"):
+        return os.path.join(self.environment["POSTERN_STORE__PATH"], bucket, key)
+
+    def leftovers(self):
+        """Files that are being written, or were left so."""
+        root = os.path.join(self.environment["POSTERN_STORE__PATH"], ".postern", "tmp")
+        return [os.path.join(f, n) for f, _, names in os.walk(root) for n in names if n != "lock"]
+
+    def memory(self, what="VmRSS"):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(what + r":\s+(\d+) kB", f.read()).group(1)) * 1024
+
+    def reset_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
+            f.write("5")
+
+
+BOUNDARY = "----TestBoundary7MA4YWxkTrZu0gW"
+
+
+def field(name, value, boundary=BOUNDARY):
+    value = value if isinstance(value, bytes) else value.encode()
+    return b"--" + boundary.encode() + b'\r\nContent-Disposition: form-data; name="' + name.encode() + b'"\r\n\r\n' + value + b"\r\n"
+
+
+def form_begin(fields, filename="a b.bin", boundary=BOUNDARY):
+    """All ahead of the file's first byte. `fields` is a dict or a list of pairs."""
+    pairs = fields.items() if isinstance(fields, dict) else fields
+    return (b"".join(field(n, v, boundary) for n, v in pairs) + b"--" + boundary.encode() + b'\r\nContent-Disposition: form-data; name="file"; filename="' +
+            filename.encode() + b'"\r\nContent-Type: application/octet-stream\r\n\r\n')
+
+
+def form_end(behind=b"", boundary=BOUNDARY):
+    return b"\r\n" + behind + b"--" + boundary.encode() + b"--\r\n"
+
+
+def form_body(fields, data, filename="a b.bin", behind=b"", boundary=BOUNDARY):
+    return form_begin(fields, filename, boundary) + data + form_end(behind, boundary), "multipart/form-data; boundary=" + boundary
+
+
+def form_header(length, bucket="local", content_type="multipart/form-data; boundary=" + BOUNDARY, extra=""):
+    how = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    return f"POST /upload/{bucket} HTTP/1.1\r\nHost: test\r\nContent-Type: {content_type}\r\n{how}\r\n{extra}\r\n".encode()
+
+
+def read_answer(s):
+    """One answer from a socket: (status, headers, body); None when the connection ended without one."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        try:
+            piece = s.recv(65536)
+        except ConnectionError:
+            return None
+        if not piece:
+            return None
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    status = int(lines[0].split()[1])
+    headers = {k.lower(): v for k, v in (l.split(": ", 1) for l in lines[1:])}
+    while len(body) < int(headers.get("content-length", 0)):
+        piece = s.recv(65536)
+        if not piece:
+            break
+        body += piece
+    return status, headers, body
+
+
+# --- forms signed elsewhere, as any S3 SDK would ------------------------------------------------------
+
+def signing_key(secret, day, region=REGION, service="s3"):
+    key = ("AWS4" + secret).encode()
+    for part in (day, region, service, "aws4_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key
+
+
+def sdk_form(key="foo.txt", bucket="local", conditions=None, fields=None, expiration=None, document=None, access_key=ACCESS_KEY, secret=SECRET_KEY, drop=(), length=(0, 1024)):
+    """A presigned POST like an SDK's: a list of (name, value). `document` replaces the policy, `drop` names fields that are left out."""
+    now = time.gmtime()
+    date, day = time.strftime("%Y%m%dT%H%M%SZ", now), time.strftime("%Y%m%d", now)
+    credential = f"{access_key}/{day}/{REGION}/s3/aws4_request"
+    expiration = expiration or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
+    if document is None:
+        document = {"expiration": expiration,
+                    "conditions": (conditions if conditions is not None else [{"bucket": bucket}, ["starts-with", "$key", "foo"], {"acl": "private"},
+                                                                              ["starts-with", "$Content-Type", "text/plain"], ["content-length-range", *length]]) +
+                    [{"x-amz-algorithm": "AWS4-HMAC-SHA256"}, {"x-amz-credential": credential}, {"x-amz-date": date}]}
+    policy = base64.b64encode((document if isinstance(document, str) else json.dumps(document)).encode()).decode()
+    signature = hmac.new(signing_key(secret, day), policy.encode(), hashlib.sha256).hexdigest()
+    out = [("key", key)] if key is not None else []
+    out += list((fields if fields is not None else {"acl": "private", "Content-Type": "text/plain"}).items())
+    out += [("x-amz-algorithm", "AWS4-HMAC-SHA256"), ("x-amz-credential", credential), ("x-amz-date", date), ("policy", policy), ("x-amz-signature", signature)]
+    return [(n, v) for n, v in out if n not in drop]
+
+
+def s3_code(body):
+    found = re.search(rb"<Code>(\w+)</Code>", body)
+    return found.group(1).decode() if found else None
+
+
+def main():
+    unittest.main(argv=[sys.argv[0]] + sys.argv[2:], verbosity=1)
