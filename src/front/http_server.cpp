@@ -134,7 +134,6 @@ task<> http_server::turn_away(tcp_socket socket) {
   turned_away.add();
   if (options_.tls) co_return; // a handshake is what we have no room for
   connection c(connections_, std::move(socket), nullptr);
-  c.expires_after(5s);
   co_await refuse(c, failure{errc::unavailable, "too many connections"});
 }
 
@@ -144,6 +143,7 @@ task<bool> http_server::refuse(connection& c, const failure& why) {
   log::info("request refused", {{"request", id}, {"client", c.peer().to_string()}, {"why", describe(why)}});
   std::string out;
   print(out, problem(why, id), false, false, id);
+  c.expires_after(5s);
   if (co_await c.write(out)) co_await c.linger(1 << 20, 2s);
   co_return false;
 }
@@ -215,7 +215,6 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
   if (!header) {
     const auto why = header.error();
     if (why.code == errc::disconnected) co_return false;
-    if (why.code == errc::timed_out) co_return false; // cut already; nothing can be said any more
     co_return co_await refuse(c, why);
   }
   auto how = examine_header(*header);
@@ -245,7 +244,8 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
   if (options_.limits.body.silence.count()) c.expires_after(options_.limits.body.silence);
   if (!co_await c.write(out)) co_return false;
   // A client in the middle of its body must be able to read why it is refused.
-  if (!keep) co_await c.linger(unread ? 256ull << 20 : 64 << 10, unread ? 10s : 1s);
+  const auto patience = answer.status == 408 ? 500ms : unread ? 10s : 1s;
+  if (!keep) co_await c.linger(unread ? 256ull << 20 : 64 << 10, patience);
   co_return keep;
 }
 

@@ -25,9 +25,7 @@ task<> connections::watch() {
     const auto now = steady_clock::now();
     for (auto i = all_.begin(); i != all_.end();) {
       auto& c = static_cast<connection&>(*i++);
-      if (c.deadline_ > now || c.expired_) continue;
-      c.expired_ = true;
-      c.cut();
+      if (c.deadline_ <= now) c.expire();
     }
   }
 }
@@ -110,7 +108,16 @@ task<> connection::linger(std::uint64_t bytes, std::chrono::milliseconds most) {
 }
 
 void connection::expires_after(std::chrono::milliseconds d) {
+  expired_ = false;
   deadline_ = d == d.zero() ? clock_point::max() : steady_clock::now() + d;
+}
+
+// What waits is given up, so that the peer can still be told why; whoever does not set another deadline is cut at the next.
+void connection::expire() {
+  if (std::exchange(expired_, true)) return cut();
+  boost::system::error_code ec;
+  socket_.cancel(ec);
+  deadline_ = steady_clock::now() + 5s;
 }
 
 void connection::cut() {

@@ -23,7 +23,7 @@ namespace postern {
 class connection;
 
 // The connections of one thread and their deadlines. One coroutine looks them over a few times a second: moving a deadline costs an assignment, and a silent
-// peer is noticed within a quarter of a second. A connection that is past its deadline is cut.
+// peer is noticed within a quarter of a second. What a connection waits for past its deadline is given up; past a second one it is cut.
 class connections {
 public:
   explicit connections(io_executor executor) : wakes_(executor) {}
@@ -66,7 +66,7 @@ public:
   // Ends our side, then reads what the peer still sends, at most `bytes` and for `most`, so that an answer given early is not lost to a reset (RFC 9112 §9.6).
   task<> linger(std::uint64_t bytes, std::chrono::milliseconds most);
 
-  // The moment from which on the connection is cut; zero: never.
+  // From then on a read or write that waits ends with errc::timed_out; zero: never.
   void expires_after(std::chrono::milliseconds d);
   bool expired() const { return expired_; }
   // Between requests a drain may cut the connection at once.
@@ -84,6 +84,7 @@ public:
 
 private:
   friend class connections;
+  void expire();
   failure gone(const boost::system::error_code& ec) const;
 
   std::optional<asio::ssl::stream<tcp_socket&>> tls_;

@@ -1,0 +1,131 @@
+"""HTTP framing: every ambiguous request is 400 and close, and what follows is never taken for a request."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole import *
+
+SMUGGLED = b"GET /postern.js HTTP/1.1\r\nHost: smuggled\r\n\r\n"
+
+
+class Framing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server('[auth]\nanonymous = true\n[limits]\nheader_timeout = "1s"\nidle_timeout = "2s"\n')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def talk(self, data, timeout=10):
+        """All that comes back until the server closes."""
+        with self.server.raw(timeout) as s:
+            try:
+                s.sendall(data)
+            except ConnectionError:
+                pass
+            out = b""
+            try:
+                while piece := s.recv(65536):
+                    out += piece
+            except ConnectionError:
+                pass
+            return out
+
+    def refused(self, data, status=400):
+        out = self.talk(data)
+        self.assertTrue(out.startswith(b"HTTP/1.1 %d " % status), (data[:200], out[:200]))
+        self.assertEqual(out.count(b"HTTP/1.1 "), 1, (data[:200], out))
+        self.assertIn(b"Connection: close", out)
+
+    def test_ambiguous_bodies(self):
+        post = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        for lines in (b"Transfer-Encoding: gzip", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: identity", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                      b"Transfer-Encoding: xchunked", b"Transfer-Encoding:\x0bchunked", b"Transfer-Encoding: \"chunked\"", b"Transfer-Encoding: gzip\r\nContent-Length: 5", b"Content-Length: 5\r\nTransfer-Encoding: gzip",
+                      b"Content-Length: 5\r\nContent-Length: 5", b"Content-Length: 5\r\nContent-Length: 6", b"Content-Length: 5, 5", b"Content-Length: +5", b"Content-Length: -5", b"Content-Length: 1 2",
+                      b"Content-Length: 0x5", b"Content-Length: 5.0", b"Content-Length: ", b"Content-Length: 99999999999999999999999", b"Content-Length: 18446744073709551621",
+                      b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: chunked\r\nContent-Length: 5", b"Expect: something"):
+            with self.subTest(lines):
+                self.refused(post + lines + b"\r\n\r\n0\r\n\r\n" + SMUGGLED)
+        self.refused(b"POST /v1/uploads HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED)
+
+    def test_odd_headers(self):
+        for head in (b"GET / HTTP/1.1\nHost: a\n\n", b"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n folded\r\n\r\n",
+                     b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nX: y\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                     b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+                     b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", b"GET /\r\n\r\n", b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n",
+                     b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"\r\n\r\n\r\n\r\n"):
+            with self.subTest(head):
+                self.refused(head + SMUGGLED)
+
+    def test_odd_chunks(self):
+        head = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for body in (b"0x5\r\nhello\r\n", b"+5\r\nhello\r\n", b"-5\r\nhello\r\n", b" 5\r\nhello\r\n", b"5 \r\nhello\r\n", b"\r\nhello\r\n", b"1234567890abcdef1\r\nhello\r\n", b"5\r\nhelloX", b"5\r\nhello\n0\r\n\r\n",
+                     b"5\nhello\r\n", b"5;\0\r\nhello\r\n", b"5;" + b"x" * 300 + b"\r\nhello\r\n", b"g\r\n"):
+            with self.subTest(body[:40]):
+                self.refused(head + body + b"0\r\n\r\n" + SMUGGLED)
+
+    def test_what_is_left_of_a_body_is_not_a_request(self):
+        # Refused for its type, before its body is read: the body must not be taken for the next request.
+        body = SMUGGLED * 3
+        self.refused(b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body, 415)
+
+    def test_too_much_header(self):
+        self.refused(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 17_000 + b"\r\n\r\n", 431)
+        self.refused(b"GET /" + b"x" * 17_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431)
+        self.assertTrue(self.talk(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: " + b"x" * 16_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 404 "))
+
+    def test_a_header_that_is_late(self):
+        began = time.monotonic()
+        out = self.talk(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        self.assertLess(time.monotonic() - began, 4)
+        self.assertTrue(out.startswith(b"HTTP/1.1 408 "), out)
+
+    def test_a_header_that_drips(self):
+        began = time.monotonic()
+        with self.server.raw(10) as s:
+            try:
+                for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 100:
+                    s.sendall(bytes([byte]))
+                    time.sleep(0.05)
+            except ConnectionError:
+                pass
+        self.assertLess(time.monotonic() - began, 4)
+
+    def test_an_idle_connection_ends(self):
+        with self.server.raw(10) as s:
+            began = time.monotonic()
+            self.assertEqual(s.recv(1), b"")
+            self.assertLess(time.monotonic() - began, 5)
+
+    def test_requests_behind_each_other(self):
+        one = b"GET /postern.js HTTP/1.1\r\nHost: a\r\n\r\n"
+        body = b'{"filename":"a"}'
+        post = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        chunked = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n" + body[:3] + b"\r\nd\r\n" + body[3:] + b"\r\n0\r\nT: x\r\n\r\n"
+        last = b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        everything = one + post + chunked + b"\r\n" + one + post + last
+        out = self.talk(everything)
+        import re as regex
+        self.assertEqual(regex.findall(rb"HTTP/1\.1 (\d+) ", out), [b"200", b"201", b"201", b"200", b"201", b"404"])
+        with self.server.raw(10) as s:  # and cut at odd places
+            for i in range(0, len(everything), 7):
+                s.sendall(everything[i:i + 7])
+            out = b""
+            while piece := s.recv(65536):
+                out += piece
+        self.assertEqual(regex.findall(rb"HTTP/1\.1 (\d+) ", out), [b"200", b"201", b"201", b"200", b"201", b"404"])
+
+    def test_methods_and_paths(self):
+        self.assertEqual(self.server.request("GET", "/nothing")[0], 404)
+        status, headers, _ = self.server.request("DELETE", "/v1/uploads")
+        self.assertEqual((status, headers["allow"]), (405, "POST, OPTIONS"))
+        status, headers, body = self.server.request("HEAD", "/postern.js")
+        self.assertEqual((status, body), (200, b""))
+        self.assertGreater(int(headers["content-length"]), 1000)
+        self.assertEqual(self.server.request("GET", "/v1/uploads/%zz")[0], 400)
+        self.assertEqual(self.server.request("GET", "/v1/complete/..%2f..")[0], 403)
+        self.assertIn(b"HTTP/1.1 404 ", self.talk(b"GET / HTTP/1.0\r\n\r\n"))
+
+
+main()
