@@ -20,6 +20,9 @@
 #include <thread>
 
 namespace postern::app {
+
+using namespace std::chrono_literals;
+
 namespace {
 
 metrics::gauge build_info("postern_build_info", "The version that runs", "version=\"" POSTERN_VERSION "\"");
@@ -130,7 +133,7 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
 }
 
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(workers& all, front::routes& routes, std::chrono::milliseconds most) {
+task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most) {
   auto& home = all.front()->loop;
   asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
@@ -153,6 +156,8 @@ task<> obey_signals(workers& all, front::routes& routes, std::chrono::millisecon
     log::warning("cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
     for (auto& w : all) asio::post(w->loop, [one = w.get()] { one->cut(); });
   }
+  // Last, so that a balancer can be told of the drain while it lasts.
+  if (admin) co_await admin->drain(1s);
 }
 
 void say_what_runs(const config& c, std::size_t threads) {
@@ -188,17 +193,18 @@ int serve(const config& c) {
   for (std::size_t i = 0; i < threads; ++i) all.push_back(std::make_unique<worker>());
   listen(all, c.server.listen, "public", server_options_of(c, tls.get()), counts, [&](front::request& r) { return routes.answer_public(r); });
   front::connection_count admin_counts(1000, 0);
+  std::unique_ptr<front::http_server> admin;
   if (!c.server.admin_listen.empty()) {
     // One thread is enough for the operator.
     const auto at = front::parse_endpoint(c.server.admin_listen);
-    auto& first = *all.front();
-    first.servers.push_back(std::make_unique<front::http_server>(first.loop, at, server_options_of(c, nullptr), admin_counts,
-                                                                 [&](front::request& r) { return routes.answer_admin(r); }));
-    const auto bound = first.servers.back()->endpoint();
+    admin = std::make_unique<front::http_server>(all.front()->loop, at, server_options_of(c, nullptr), admin_counts,
+                                                 [&](front::request& r) { return routes.answer_admin(r); });
+    all.front()->running.start(admin->run());
+    const auto bound = admin->endpoint();
     log::info("listening", {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
   }
 
-  all.front()->running.start(obey_signals(all, routes, c.server.drain));
+  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain));
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();

@@ -8,104 +8,12 @@ namespace postern {
 namespace {
 
 constexpr std::string_view filename_variable = "${filename}";
-constexpr std::size_t most_metadata = 2048; // S3's own limit for user metadata, names and values together
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 
-// --- reading the request ----------------------------------------------------------------------------
-
-result<std::string> text_member(const json_value& v, std::string_view name, std::size_t most) {
-  const auto* text = v.if_string();
-  if (!text) return bad(std::string(name) + " must be a string");
-  if (text->size() > most) return bad(std::string(name) + " is longer than " + std::to_string(most) + " bytes");
-  return *text;
-}
-
-result<std::vector<std::pair<std::string, std::string>>> metadata_member(const json_value& v) {
-  const auto* members = v.if_object();
-  if (!members) return bad("metadata must be an object of strings");
-  std::vector<std::pair<std::string, std::string>> out;
-  std::size_t total = 0;
-  for (const auto& [name, value] : *members) {
-    const auto* text = value.if_string();
-    if (!text) return bad("metadata " + quote(name) + " must be a string");
-    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
-    if (name.empty() || !std::all_of(name.begin(), name.end(), plain))
-      return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
-    auto lowered = lower(name);
-    if (lowered.starts_with("postern-")) return bad("metadata names that begin with postern- are reserved");
-    if (std::any_of(text->begin(), text->end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
-      return bad("metadata " + quote(name) + " has a control character");
-    if (std::any_of(out.begin(), out.end(), [&](const auto& m) { return m.first == lowered; }))
-      return bad("metadata " + quote(name) + " is there twice");
-    total += lowered.size() + text->size();
-    if (total > most_metadata) return bad("metadata is larger than 2048 bytes");
-    out.emplace_back(std::move(lowered), *text);
-  }
-  return out;
-}
-
-result<void> read_member(std::string_view name, const json_value& v, sign_request& into) {
-  const auto assign = [&](auto& target, auto read) -> result<void> {
-    if (!read) return read.error();
-    target = std::move(*read);
-    return {};
-  };
-  if (name == "filename") return assign(into.filename, text_member(v, name, 4096));
-  if (name == "profile") return assign(into.profile, text_member(v, name, 100));
-  if (name == "return_to") return assign(into.return_to, text_member(v, name, 2048));
-  if (name == "content_type") return assign(into.content_type, text_member(v, name, 255));
-  if (name == "metadata") return assign(into.metadata, metadata_member(v));
-  if (name == "size") {
-    const auto* n = v.if_int();
-    if (!n || *n < 0) return bad("size must be a whole number of bytes");
-    into.size = static_cast<std::uint64_t>(*n);
-    return {};
-  }
-  if (name == "success_action_status") {
-    const auto* n = v.if_int();
-    if (!n || (*n != 200 && *n != 201 && *n != 204)) return bad("success_action_status must be 200, 201 or 204");
-    into.success_action_status = static_cast<int>(*n);
-    return {};
-  }
-  return bad("unknown member " + quote(name));
-}
-
-bool is_media_type(std::string_view t) {
-  const auto slash = t.find('/');
-  return slash != t.npos && slash > 0 && slash + 1 < t.size() &&
-         std::all_of(t.begin(), t.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
-}
-
 } // namespace
 
-result<sign_request> parse_sign_request(std::string_view json) {
-  auto document = read_json(json);
-  if (!document) return document.error();
-  const auto* members = document->if_object();
-  if (!members) return bad("the body must be a JSON object");
-  sign_request out;
-  std::vector<std::string_view> seen;
-  for (const auto& [name, value] : *members) {
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return bad("member " + quote(name) + " is there twice");
-    seen.push_back(name);
-    if (value.is_null()) continue; // the same as absent
-    if (auto read = read_member(name, value, out); !read) return read.error();
-  }
-  if (out.filename.empty()) return bad("filename is required");
-  if (out.content_type && !is_media_type(*out.content_type)) return bad("content_type must be a media type such as image/png");
-  return out;
-}
-
 // --- rules ------------------------------------------------------------------------------------------
-
-bool type_matches(std::string_view pattern, std::string_view type) {
-  type = type.substr(0, type.find(';'));
-  while (type.ends_with(' ')) type.remove_suffix(1);
-  if (pattern == "*/*") return true;
-  if (pattern.ends_with("/*")) return type.size() > pattern.size() - 1 && iequals(type.substr(0, pattern.size() - 1), pattern.substr(0, pattern.size() - 1));
-  return iequals(type, pattern);
-}
 
 bool is_listed(const std::vector<std::string>& listed, std::string_view url) {
   return std::any_of(listed.begin(), listed.end(), [&](std::string_view one) {

@@ -6,6 +6,7 @@
 #include <postern/core/claim.hpp>
 #include <postern/core/policy.hpp>
 #include <postern/core/profile.hpp>
+#include <postern/core/sign_request.hpp>
 #include <postern/core/sigv4.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/ledger.hpp>
@@ -20,21 +21,6 @@
 #include <vector>
 
 namespace postern {
-
-// What a caller asks for (CONTRACT: POST /v1/uploads).
-struct sign_request {
-  std::string filename;
-  std::string profile = "default";
-  std::optional<std::string> content_type;
-  std::optional<std::uint64_t> size;
-  std::vector<std::pair<std::string, std::string>> metadata;
-  std::string return_to;
-  std::optional<int> success_action_status;
-};
-
-// Reads the JSON body. errc::bad_request names the member and what it must be; unknown members are refused, so that a typing error is not silently
-// an upload without its limit.
-result<sign_request> parse_sign_request(std::string_view json);
 
 // Who asks, as far as signing cares.
 struct caller {
@@ -84,9 +70,6 @@ private:
   const signer& own_;
   ledger& ledger_;
 };
-
-// "image/png" against "image/png", "image/*" or "*/*"; parameters behind ; are not compared.
-bool type_matches(std::string_view pattern, std::string_view type);
 
 // Is `url` in the list of exact URLs and of prefixes ending in * ? A prefix must hold the whole origin and its slash, which the configuration checked.
 bool is_listed(const std::vector<std::string>& listed, std::string_view url);

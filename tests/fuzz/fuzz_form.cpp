@@ -1,0 +1,9 @@
+#include <fuzz/one_input.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  postern::fuzz::form({reinterpret_cast<const char*>(data), size});
+  return 0;
+}

@@ -1,0 +1,154 @@
+"""Who may sign and who may complete: keys, rates, connections, claims."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole import *
+
+KEYS = {"app": ("the application's key", ["*"]), "images": ("the image service's key", ["images"])}
+CONFIG = "[auth]\napi_keys = [" + ", ".join(
+    f'{{ name = "{n}", sha256 = "{hashlib.sha256(k.encode()).hexdigest()}", profiles = {json.dumps(p)} }}' for n, (k, p) in KEYS.items()) + ']\n[profiles.images]\nkey = "${profile}/${user}/${id}"\n'
+
+
+def bearer(name):
+    return {"Authorization": "Bearer " + KEYS[name][0]}
+
+
+class Keys(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(CONFIG)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def sign(self, headers, **ask):
+        return self.server.request("POST", "/v1/uploads", json.dumps({"filename": "a", **ask}), {"Content-Type": "application/json", **headers})
+
+    def test_signing_is_closed_unless_opened(self):
+        for headers in ({}, {"Authorization": ""}, {"Authorization": "Bearer "}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic YTpi"}, {"Authorization": KEYS["app"][0]},
+                        {"Authorization": "Bearer " + hashlib.sha256(KEYS["app"][0].encode()).hexdigest()}):
+            status, answer_headers, body = self.sign(headers)
+            self.assertEqual((status, answer_headers.get("www-authenticate"), json.loads(body)["code"]), (401, "Bearer", "unauthorized"), headers)
+        self.assertEqual(self.server.request("GET", "/form")[0], 401)
+
+    def test_a_key_admits_to_its_profiles(self):
+        self.assertEqual(self.sign(bearer("app"))[0], 201)
+        self.assertEqual(self.sign(bearer("app"), profile="images")[0], 201)
+        self.assertEqual(self.sign(bearer("images"))[0], 403)
+        status, _, body = self.sign(bearer("images"), profile="images")
+        self.assertEqual(status, 201)
+        self.assertTrue(json.loads(body)["key"].startswith("images/images/"))
+
+    def test_key_and_metadata_are_for_those_who_may_sign(self):
+        form = self.server.sign(headers=bearer("app"), metadata={"a": "b"})
+        path = "/v1/uploads/" + form["id"]
+        for headers, whole in (({}, False), (bearer("images"), False), (bearer("app"), True)):
+            told = json.loads(self.server.request("GET", path, headers=headers)[2])
+            self.assertEqual(told["state"], "issued")
+            self.assertEqual("key" in told and "metadata" in told, whole)
+
+    def test_secrets_are_not_in_the_log(self):
+        form = self.server.sign(headers=bearer("app"))
+        self.server.post_form(form["fields"], b"x")
+        log = self.server.log_text()
+        for word in (KEYS["app"][0], SECRET_KEY, form["fields"]["x-amz-signature"], form["fields"]["x-ignore-postern"], form["complete_url"].rsplit("/", 1)[1], "a secret for the tests"):
+            self.assertNotIn(word, log)
+
+
+class Rates(unittest.TestCase):
+    def test_signing_too_often(self):
+        with Server(limits__sign_rate=5, limits__sign_burst=10) as server:
+            answers = [server.request("POST", "/v1/uploads", '{"filename":"a"}', {"Content-Type": "application/json"}) for _ in range(30)]
+            self.assertEqual([a[0] for a in answers[:10]], [201] * 10)
+            refused = [a for a in answers if a[0] == 429]
+            self.assertGreater(len(refused), 5)
+            self.assertEqual((refused[0][1]["retry-after"], json.loads(refused[0][2])["code"]), ("1", "too_many_requests"))
+            time.sleep(1)
+            server.sign()
+
+    def test_too_many_connections_from_one_address(self):
+        with Server(limits__connections_per_address=5) as server:
+            held = [server.raw() for _ in range(5)]
+            time.sleep(0.2)
+            with server.raw() as s:
+                status, headers, _ = read_answer(s)
+                self.assertEqual((status, headers["retry-after"]), (503, "5"))
+            held.pop().close()
+            time.sleep(0.3)
+            server.sign()
+            [s.close() for s in held]
+
+    def test_too_many_connections_in_all(self):
+        with Server(limits__connections=3) as server:
+            held = [server.raw() for _ in range(3)]
+            time.sleep(0.2)
+            with server.raw() as s:
+                self.assertEqual(read_answer(s)[0], 503)
+            [s.close() for s in held]
+
+
+class Claims(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server('[auth]\nanonymous = true\n[sweep]\nclaim_lifetime = "2s"\n[profiles.default]\nexpires = "2s"\n[profiles.other]\nexpires = "1s"\n')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def complete(self, url, headers={"Accept": "application/json"}):
+        status, _, body = self.server.request("GET", url.removeprefix(self.server.url), headers=headers)
+        return status, json.loads(body)
+
+    def uploaded(self):
+        form = self.server.sign()
+        status, headers, _ = self.server.post_form(form["fields"], b"hello")
+        self.assertEqual(status, 303)
+        return form, headers["location"]
+
+    def test_forged_and_altered_claims(self):
+        form = self.server.sign()
+        base, token = form["complete_url"].rsplit("/", 1)
+        payload, mac = token.split(".")
+        other = self.server.sign()["complete_url"].rsplit("/", 1)[1]
+        changed = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).replace(b'"n":0', b'"n":1')
+        for forged in ("x", "x.y", payload, payload + ".", "." + mac, payload + "." + other.split(".")[1], other.split(".")[0] + "." + mac, base64.urlsafe_b64encode(changed).decode().rstrip("=") + "." + mac,
+                       token + "A", token[:-1], "a" * 9000, token.replace(".", "%2E%2E")):
+            status, body = self.complete(base + "/" + forged)
+            self.assertEqual((status, body["code"]), (403, "forbidden"), forged[:50])
+        self.assertEqual(self.server.status(form["id"])["state"], "issued")
+
+    def test_an_expired_claim(self):
+        form = self.server.sign()
+        time.sleep(2.1)
+        self.assertEqual(self.complete(form["complete_url"])[0], 403)
+
+    def test_a_right_claim_for_another_object(self):
+        form, location = self.uploaded()
+        base, query = location.split("?")
+        bucket, key, etag = query.split("&")
+        for wrong in (f"bucket=other&{key}&{etag}", f"{bucket}&key=uploads%2Fother&{etag}"):
+            self.assertEqual(self.complete(base + "?" + wrong)[0], 403)
+        self.assertEqual(self.complete(f"{base}?{bucket}&{key}&etag=%22other%22")[0], 409)
+        for order in (f"{etag}&{key}&{bucket}", f"{key}&{bucket}&{etag}&other=1", key, ""):
+            self.assertEqual(self.complete(base + "?" + order)[0], 200)
+
+    def test_a_right_claim_for_an_object_that_is_absent(self):
+        form = self.server.sign()
+        status, body = self.complete(form["complete_url"])
+        self.assertEqual((status, body["code"]), (404, "object_absent"))
+        self.assertEqual(self.server.status(form["id"])["state"], "issued")
+
+    def test_a_right_claim_for_an_object_that_other_hands_put_there(self):
+        form = self.server.sign()
+        path = self.server.object_path(form["key"])
+        os.makedirs(os.path.dirname(path))
+        with open(path, "w") as f:
+            f.write("not by an upload")
+        self.assertEqual(self.complete(form["complete_url"])[0], 409)
+        self.assertEqual(self.server.status(form["id"])["state"], "issued")
+
+
+main()

@@ -1,0 +1,118 @@
+"""The command line: what it prints and how it ends."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole import *
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="postern-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.config = os.path.join(self.folder, "postern.toml")
+
+    def run_it(self, *arguments, config=None, **environment):
+        if config is not None:
+            with open(self.config, "w") as f:
+                f.write(config)
+        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, cwd=self.folder, timeout=30, env={"PATH": os.environ["PATH"], **environment})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_help_and_version(self):
+        code, out, _ = self.run_it("--help")
+        self.assertEqual(code, 0)
+        for word in ("serve", "sign", "uploads"):
+            self.assertIn(word, out)
+        code, out, _ = self.run_it("--version")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"^postern \d+\.\d+\.\d+\n$")
+
+    def test_usage(self):
+        for arguments in ((), ("nonsense",), ("serve", "--nonsense"), ("serve", "--config", "absent.toml"), ("uploads", "--limit", "0"), ("sign",)):
+            code, out, err = self.run_it(*arguments)
+            self.assertEqual(code, 2, arguments)
+            self.assertTrue(err, arguments)
+
+    def test_configuration_errors_name_the_setting_and_the_fix(self):
+        cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
+                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "does not have \"s3\" yet"), ("[ledger]\nurl = 'postgresql://x'\n", "PostgreSQL yet"),
+                 ("[[webhooks]]\nurl = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
+                 ("[limits]\nbuffers = 'lots'\n", 'must be like "512"'), ("[server]\nsecrets = ['short']\n", "at least 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
+                 ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "not an address"),
+                 ("[auth]\napi_keys = [{ name = 'a', sha256 = 'x' }]\n", "64 hex digits"), ("[server]\ntls = { certificate = 'a' }\n", "both certificate and key"), ("[server]\nsecrets = [{ env = 'NOT_THERE' }]\n", "NOT_THERE"),
+                 ("[ledger]\nurl = 'sqlite:/proc/nowhere/x.db'\n", "cannot be used"), ("[store]\npath = '/proc/nowhere'\n", "cannot be used")]
+        for config, words in cases:
+            with self.subTest(words):
+                code, out, err = self.run_it("serve", "--config", self.config, config=config)
+                self.assertEqual((code, out), (2, ""))
+                self.assertIn(words, err)
+        code, _, err = self.run_it("serve", "--config", self.config, config="", POSTERN_SERVER__LISTN="x")
+        self.assertIn("POSTERN_SERVER__LISTN: unknown setting; did you mean server.listen?", err)
+
+    def test_a_port_that_is_taken(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            port = s.getsockname()[1]
+            code, _, err = self.run_it("serve", "--config", self.config, config=f"[server]\nlisten = '127.0.0.1:{port}'\n")
+        self.assertEqual(code, 2)
+        self.assertIn(f"cannot listen on 127.0.0.1:{port}", err)
+
+    def test_sign_and_uploads(self):
+        config = "[auth]\nanonymous = true\n"
+        code, out, err = self.run_it("sign", "--config", self.config, "--filename", "a.txt", "--size", "5", config=config)
+        self.assertEqual(code, 0, err)
+        form = json.loads(out)
+        self.assertEqual(form["state"], "issued")
+        self.assertEqual(os.stat(os.path.join(self.folder, "var/secret")).st_mode & 0o777, 0o600)
+        code, out, _ = self.run_it("sign", "--config", self.config, "--html")
+        self.assertEqual(code, 0)
+        self.assertIn('<form action="http://localhost:8080/upload/local"', out)
+        code, _, err = self.run_it("sign", "--config", self.config, "--profile", "nope", "--filename", "a")
+        self.assertEqual(code, 1)
+        self.assertIn("no profile", err)
+
+        with Server(config, store__path=os.path.join(self.folder, "var/objects"), ledger__url="sqlite:" + os.path.join(self.folder, "var/postern.db"),
+                    server__secrets=open(os.path.join(self.folder, "var/secret")).read().strip(), store__credentials__access_key="", store__credentials__secret_key="") as server:
+            self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)  # signed by the command, taken by the server
+            code, out, _ = self.run_it("uploads", "--config", self.config)
+            self.assertEqual(code, 0)
+            rows = out.splitlines()
+            self.assertEqual(len(rows), 3)
+            self.assertRegex(rows[0], r"^WHEN +ID +STATE +SIZE +BY +OBJECT$")
+            self.assertTrue(any(form["id"] in r and "completed" in r and " 5 " in r for r in rows))
+            code, out, _ = self.run_it("uploads", "--config", self.config, "--state", "completed", "--json")
+            self.assertEqual([json.loads(l)["id"] for l in out.splitlines()], [form["id"]])
+            self.assertEqual(self.run_it("uploads", "--config", self.config, "--state", "nonsense")[0], 2)
+
+    def test_follow_prints_each_change(self):
+        with Server() as server:
+            shown = subprocess.Popen([BINARY, "uploads", "--config", server.config, "--follow", "--json"], env=server.environment, stdout=subprocess.PIPE, text=True, cwd=server.folder)
+            try:
+                form = server.sign()
+                self.assertEqual(json.loads(shown.stdout.readline())["state"], "issued")
+                server.post_form(form["fields"], b"hello")
+                self.assertEqual(json.loads(shown.stdout.readline())["state"], "completed")
+            finally:
+                shown.terminate()
+                shown.wait()
+                shown.stdout.close()
+
+    def test_the_admin_listener(self):
+        with Server() as server:
+            self.assertEqual(server.admin("/healthz")[0], 200)
+            self.assertEqual(server.admin("/readyz")[0], 200)
+            form = server.sign()
+            server.post_form(form["fields"], b"hello")
+            status, headers, body = server.admin("/metrics")
+            self.assertEqual(headers["content-type"], "text/plain; version=0.0.4")
+            for line in (b"postern_signed_total 1\n", b"postern_received_bytes_total 5\n", b'postern_uploads_total{outcome="stored"} 1\n', b"postern_ledger_commit_seconds_count "):
+                self.assertIn(line, body)
+            self.assertEqual(len(server.admin("/v1/uploads?state=completed")[2].splitlines()), 1)
+            self.assertEqual(server.admin("/v1/uploads?state=nonsense")[0], 400)
+            self.assertEqual(server.admin("/v1/uploads?limit=0x1")[0], 400)
+            self.assertEqual(server.request("GET", "/metrics")[0], 404)  # not on the public one
+
+
+main()

@@ -1,0 +1,61 @@
+"""SIGTERM and SIGINT: what runs is finished, nothing new begins, exit code 0."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole import *
+
+
+class Drain(unittest.TestCase):
+    def half_an_upload(self, server):
+        form, data = server.sign(), os.urandom(1_000_000)
+        body, content_type = form_body(form["fields"], data)
+        s = server.raw()
+        s.sendall(form_header(len(body), content_type=content_type) + body[:500_000])
+        time.sleep(0.2)
+        return form, data, s, body[500_000:]
+
+    def test_an_upload_that_runs_is_finished(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number.name):
+                server = Server()
+                idle = server.raw()
+                form, data, s, rest = self.half_an_upload(server)
+                server.process.send_signal(number)
+                time.sleep(0.3)
+                with self.assertRaises(OSError):
+                    server.raw(2)
+                self.assertEqual(idle.recv(1), b"")  # a connection that waits for nothing is ended at once
+                self.assertEqual(server.admin("/readyz")[0], 503)
+                s.sendall(rest)
+                status, headers, _ = read_answer(s)
+                self.assertEqual((status, headers["connection"]), (303, "close"))
+                self.assertEqual(server.process.wait(10), 0)
+                with open(server.object_path(form["key"]), "rb") as f:
+                    self.assertEqual(f.read(), data)
+                server.log.close()
+                server.start()
+                self.assertEqual(server.status(form["id"])["state"], "completed")
+                server.close()
+
+    def test_a_drain_has_an_end(self):
+        server = Server('[auth]\nanonymous = true\n[server]\ndrain = "1s"\n')
+        form, _, s, _ = self.half_an_upload(server)
+        began = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - began, 8)
+        self.assertEqual(server.objects(), {})
+        self.assertEqual(server.leftovers(), [])
+
+    def test_a_second_signal_cuts(self):
+        server = Server()
+        form, _, s, _ = self.half_an_upload(server)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        began = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(server.objects(), {})
+
+
+main()
