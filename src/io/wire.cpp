@@ -222,6 +222,7 @@ task<result<std::size_t>> body_reader::read_chunked(std::span<char> into) {
     while (!raw.empty() && !chunks_.done()) {
       auto run = chunks_.next(raw);
       if (!run) co_return run.error();
+      if (run->empty()) continue;
       std::memmove(into.data() + kept, run->data(), run->size());
       kept += run->size();
     }
