@@ -1,0 +1,303 @@
+#include "support/run_task.hpp"
+#include <postern/io/tasks.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace postern;
+using namespace std::chrono_literals;
+using test::run_task;
+
+namespace {
+
+// A value that cannot be made from nothing, nor copied.
+struct token {
+  explicit token(int v) : value(std::make_unique<int>(v)) {}
+  std::unique_ptr<int> value;
+};
+
+struct fixture {
+  asio::thread_pool pool{2};
+  ~fixture() { pool.join(); }
+};
+
+task<> pause(std::chrono::milliseconds d) {
+  timer t(co_await asio::this_coro::executor, d);
+  co_await t.async_wait(use_task);
+}
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(on_pool_, fixture)
+
+BOOST_AUTO_TEST_CASE(runs_there_and_comes_back) {
+  const auto home = std::this_thread::get_id();
+  std::thread::id there, back;
+  const auto work = [&]() -> task<int> {
+    const auto f = [&] {
+      there = std::this_thread::get_id();
+      return 42;
+    };
+    const int answer = co_await on_pool(pool, f);
+    back = std::this_thread::get_id();
+    co_return answer;
+  };
+  BOOST_TEST(run_task(work()) == 42);
+  BOOST_TEST((there != home));
+  BOOST_TEST((there != std::thread::id{}));
+  BOOST_TEST((back == home));
+}
+
+BOOST_AUTO_TEST_CASE(answers_what_has_no_default_and_cannot_be_copied) {
+  const auto f = [] { return token(7); };
+  BOOST_TEST(*run_task(on_pool(pool, f)).value == 7);
+  bool ran = false;
+  const auto nothing = [&] { ran = true; };
+  run_task(on_pool(pool, nothing));
+  BOOST_TEST(ran);
+}
+
+BOOST_AUTO_TEST_CASE(a_bug_is_thrown_at_home) {
+  const auto home = std::this_thread::get_id();
+  std::thread::id caught;
+  const auto work = [&]() -> task<> {
+    const auto f = []() -> int { throw std::runtime_error("bug"); };
+    try {
+      co_await on_pool(pool, f);
+    } catch (const std::runtime_error&) {
+      caught = std::this_thread::get_id();
+    }
+  };
+  run_task(work());
+  BOOST_TEST((caught == home));
+  const auto nothing = [] { throw std::runtime_error("bug"); };
+  BOOST_CHECK_THROW(run_task(on_pool(pool, nothing)), std::runtime_error);
+}
+
+BOOST_AUTO_TEST_CASE(many_at_once_each_get_their_own) {
+  std::atomic<int> right{0};
+  asio::io_context loop{1};
+  asio::thread_pool own{2}; // joined before the loop goes
+  const auto one = [&](int n) -> task<> {
+    for (int i = 0; i < 50; ++i) {
+      const auto f = [n, i] { return std::string(100, static_cast<char>('a' + (n + i) % 26)); };
+      const auto s = co_await on_pool(own, f);
+      if (s == f()) ++right;
+    }
+  };
+  group g(loop.get_executor());
+  for (int n = 0; n < 100; ++n) g.start(one(n));
+  loop.run();
+  BOOST_TEST(right == 5000);
+  BOOST_TEST(g.size() == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(reply_from_)
+
+BOOST_AUTO_TEST_CASE(goes_on_at_home_when_another_thread_answers_and_the_loop_does_not_end_before) {
+  const auto home = std::this_thread::get_id();
+  std::thread other;
+  std::thread::id back;
+  const auto work = [&]() -> task<token> {
+    const auto start = [&](auto reply) {
+      other = std::thread([reply]() mutable {
+        std::this_thread::sleep_for(50ms);
+        reply(token(5));
+      });
+    };
+    auto t = co_await reply_from<token>(start);
+    back = std::this_thread::get_id();
+    co_return t;
+  };
+  const auto t = run_task(work());
+  other.join();
+  BOOST_TEST(*t.value == 5);
+  BOOST_TEST((back == home));
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_during_start_is_no_answer_too_early) {
+  const auto start = [](auto reply) { reply(std::string("at once")); };
+  BOOST_TEST(run_task(reply_from<std::string>(start)) == "at once");
+}
+
+BOOST_AUTO_TEST_CASE(a_reply_that_never_comes_is_not_leaked) {
+  // What the reply keeps is freed with the loop: LeakSanitizer would tell.
+  std::function<void(int)> kept;
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  const auto work = [&]() -> task<> {
+    const auto start = [&](auto reply) { kept = reply; };
+    const std::string in_the_frame(100, 'x');
+    co_await reply_from<int>(start);
+    BOOST_ERROR("answered by nobody");
+  };
+  g.start(work());
+  loop.poll();
+  BOOST_TEST(g.size() == 1u);
+  kept = nullptr;
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(group_)
+
+BOOST_AUTO_TEST_CASE(waits_for_the_last_member) {
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  int ended = 0;
+  const auto member = [&](std::chrono::milliseconds d) -> task<> {
+    co_await pause(d);
+    ++ended;
+  };
+  const auto main = [&]() -> task<> {
+    for (int n = 1; n <= 3; ++n) g.start(member(n * 10ms));
+    BOOST_TEST(g.size() == 3u);
+    BOOST_TEST(co_await g.wait(10s));
+    BOOST_TEST(ended == 3);
+    BOOST_TEST(co_await g.wait(10s)); // nothing left: at once
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  asio::co_spawn(loop.get_executor(), main(), [](std::exception_ptr e) { BOOST_TEST(!e); });
+  loop.run();
+  BOOST_TEST((std::chrono::steady_clock::now() - begun < 5s));
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_waiting_in_time) {
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  const auto main = [&]() -> task<> {
+    g.start(pause(300ms));
+    BOOST_TEST(!co_await g.wait(20ms));
+    BOOST_TEST(!co_await g.wait(0ms));
+    BOOST_TEST(g.size() == 1u);
+    BOOST_TEST(co_await g.wait(10s));
+  };
+  asio::co_spawn(loop.get_executor(), main(), [](std::exception_ptr e) { BOOST_TEST(!e); });
+  loop.run();
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_ends_its_own_member_only) {
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  bool other = false;
+  const auto good = [&]() -> task<> {
+    co_await pause(20ms);
+    other = true;
+  };
+  const auto bad = []() -> task<> {
+    co_await pause(1ms);
+    throw std::runtime_error("bug");
+  };
+  const auto odd = []() -> task<> {
+    co_await pause(1ms);
+    throw 5;
+  };
+  g.start(bad());
+  g.start(odd());
+  g.start(good());
+  loop.run();
+  BOOST_TEST(other);
+  BOOST_TEST(g.size() == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(byte_budget_)
+
+BOOST_AUTO_TEST_CASE(gives_back_what_was_taken) {
+  byte_budget b(100);
+  {
+    auto first = run_task(b.take(60));
+    BOOST_TEST(b.taken() == 60u);
+    auto second = run_task(b.take(40));
+    BOOST_TEST(b.taken() == 100u);
+    first = byte_budget::ticket{};
+    BOOST_TEST(b.taken() == 40u);
+    const auto moved = std::move(second);
+    BOOST_TEST(b.taken() == 40u);
+  }
+  BOOST_TEST(b.taken() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_never_waited_for_where_there_is_no_limit) {
+  byte_budget b(0);
+  const auto a = run_task(b.take(1ull << 50));
+  const auto c = run_task(b.take(1ull << 50));
+  BOOST_TEST(b.taken() == 2ull << 50);
+}
+
+BOOST_AUTO_TEST_CASE(more_than_all_is_given_when_all_is_free) {
+  byte_budget b(100);
+  const auto t = run_task(b.take(1000));
+  BOOST_TEST(b.taken() == 1000u);
+}
+
+BOOST_AUTO_TEST_CASE(first_come_first_served) {
+  byte_budget b(100);
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  std::string order;
+  const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
+    const auto t = co_await b.take(bytes);
+    order += name;
+    co_await pause(5ms);
+  };
+  const auto main = [&]() -> task<> {
+    auto all = co_await b.take(100);
+    g.start(taker('a', 90));
+    g.start(taker('b', 5000));
+    g.start(taker('c', 1)); // would fit beside a, but b was there first
+    g.start(taker('d', 1));
+    co_await pause(10ms);
+    BOOST_TEST(order == "");
+    all = byte_budget::ticket{};
+    BOOST_TEST(co_await g.wait(10s));
+  };
+  asio::co_spawn(loop.get_executor(), main(), [](std::exception_ptr e) { BOOST_TEST(!e); });
+  loop.run();
+  BOOST_TEST(order == "abcd");
+  BOOST_TEST(b.taken() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
+  byte_budget b(1000);
+  std::atomic<std::uint64_t> most{0}, held{0}, strayed{0};
+  const auto taker = [&](unsigned seed) -> task<> {
+    const auto home = std::this_thread::get_id();
+    for (unsigned n = 0; n < 500; ++n) {
+      const auto bytes = 1 + (seed * 7919 + n * 104729) % 600;
+      const auto t = co_await b.take(bytes);
+      const auto now = held += bytes;
+      for (auto m = most.load(); now > m && !most.compare_exchange_weak(m, now);) {
+      }
+      if (std::this_thread::get_id() != home) ++strayed;
+      if (n % 50 == 0) co_await pause(1ms);
+      held -= bytes;
+    }
+  };
+  std::array<asio::io_context, 4> loops; // outlive the threads, which wake each other
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      auto& loop = loops[t];
+      group g(loop.get_executor());
+      for (unsigned n = 0; n < 8; ++n) g.start(taker(t * 8 + n));
+      loop.run();
+    });
+  for (auto& t : threads) t.join();
+  BOOST_TEST(most <= 1000u);
+  BOOST_TEST(most > 500u); // they were held at the same time
+  BOOST_TEST(strayed == 0u);
+  BOOST_TEST(b.taken() == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,266 @@
+// What every ledger must do, whatever it writes to. A ledger's test calls check_ledger with a way to make one.
+#pragma once
+
+#include "run_task.hpp"
+#include <postern/io/ledger.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace postern::test {
+
+using make_ledger_fn = std::function<std::unique_ptr<ledger>()>; // an empty one at each call
+
+inline millis_clock at_second(std::int64_t n) { return millis_clock{std::chrono::seconds{1'800'000'000 + n}}; }
+
+// Ids in the order of n.
+inline upload some_upload(unsigned n) {
+  std::array<unsigned char, 10> bytes{};
+  bytes[8] = static_cast<unsigned char>(n >> 8), bytes[9] = static_cast<unsigned char>(n);
+  upload u;
+  u.id = uuid_v7(at_second(n), bytes);
+  u.profile = "default";
+  u.user = "jo'ana \"; DROP TABLE uploads; --";
+  u.bucket = "media";
+  u.key = "uploads/" + u.id + "/Katze 🐈.jpg";
+  u.metadata = {{"order", "42"}, {"note", "two\nlines"}, {"empty", ""}};
+  u.min_size = 1;
+  u.max_size = 5ull << 30;
+  u.created_at = at_second(n);
+  u.expires_at = at_second(n + 900);
+  return u;
+}
+
+inline completion some_completion(const upload& u, std::string etag = "e1") {
+  completion c;
+  c.of = u;
+  c.size = 1234;
+  c.etag = std::move(etag);
+  c.crc32c = 0xfffffffe;
+  c.at = at_second(5000);
+  c.by = evidence::proxy;
+  return c;
+}
+
+inline void check_as_issued(const upload& found, const upload& u) {
+  BOOST_TEST(found.id == u.id);
+  BOOST_TEST(found.profile == u.profile);
+  BOOST_TEST(found.user == u.user);
+  BOOST_TEST(found.bucket == u.bucket);
+  BOOST_TEST(found.key == u.key);
+  BOOST_TEST((found.metadata == u.metadata));
+  BOOST_TEST(found.min_size == u.min_size);
+  BOOST_TEST(found.max_size == u.max_size);
+  BOOST_TEST((found.created_at == u.created_at));
+  BOOST_TEST((found.expires_at == u.expires_at));
+}
+
+inline void check_as_completed(const upload& found, const completion& c) {
+  BOOST_TEST((found.state == upload_state::completed));
+  BOOST_TEST((found.size == c.size));
+  BOOST_TEST(found.etag == c.etag);
+  BOOST_TEST((found.crc32c == c.crc32c));
+  BOOST_TEST((found.completed_at == c.at));
+  BOOST_TEST((found.completed_by == c.by));
+}
+
+inline void check_issue(const make_ledger_fn& make) {
+  const auto l = make();
+  const auto u = some_upload(1);
+  l->issue(u);
+  const auto found = run_task(l->find(u.id)).value(); // a read sees what was called before it
+  check_as_issued(found, u);
+  BOOST_TEST((found.state == upload_state::issued));
+  BOOST_TEST(!found.size.has_value());
+  BOOST_TEST(!found.completed_at.has_value());
+  BOOST_TEST(!found.overwritten_at.has_value());
+
+  auto other = u;
+  other.key = "other";
+  l->issue(other); // the id is there already
+  BOOST_TEST(run_task(l->find(u.id)).value().key == u.key);
+  const auto unknown = run_task(l->find("no such id"));
+  BOOST_TEST_REQUIRE(!unknown.has_value());
+  BOOST_TEST((unknown.error().code == errc::not_found));
+}
+
+inline void check_confirm(const make_ledger_fn& make) {
+  const auto l = make();
+  const auto u = some_upload(1);
+  l->issue(u);
+  const auto c = some_completion(u);
+  const auto first = run_task(l->confirm(c)).value();
+  check_as_issued(first, u);
+  check_as_completed(first, c);
+
+  auto later = c; // the same object, known in another way
+  later.at = at_second(6000);
+  later.by = evidence::event;
+  check_as_completed(run_task(l->confirm(later)).value(), c);
+  BOOST_TEST(!run_task(l->find(u.id)).value().overwritten_at.has_value());
+
+  auto overwriting = some_completion(u, "e2");
+  overwriting.at = at_second(7000);
+  overwriting.size = 99;
+  const auto kept = run_task(l->confirm(overwriting)).value();
+  check_as_completed(kept, c);
+  BOOST_TEST((kept.overwritten_at == at_second(7000)));
+}
+
+inline void check_confirm_of_the_unknown(const make_ledger_fn& make) {
+  const auto l = make();
+  auto c = some_completion(some_upload(2));
+  c.crc32c.reset();
+  const auto recorded = run_task(l->confirm(c)).value();
+  check_as_issued(recorded, c.of);
+  check_as_completed(recorded, c);
+  l->issue(c.of); // a form that was signed on another node and is written late
+  check_as_completed(run_task(l->find(c.of.id)).value(), c);
+
+  auto ageless = some_completion(some_upload(3));
+  ageless.of.created_at = {};
+  BOOST_TEST((run_task(l->confirm(ageless)).value().created_at == ageless.at));
+}
+
+// From each state, each call.
+inline void check_steps(const make_ledger_fn& make) {
+  using enum upload_state;
+  struct row {
+    std::vector<upload_state> steps;
+    upload_state is;
+    std::string because;
+  };
+  const std::vector<row> rows{
+      {{receiving}, receiving, ""},
+      {{failed}, failed, "incomplete_body"},
+      {{issued, receiving}, receiving, ""},
+      {{issued, failed}, failed, "incomplete_body"},
+      {{issued, completed}, completed, ""},
+      {{receiving, issued}, receiving, ""},
+      {{receiving, failed}, failed, "incomplete_body"},
+      {{receiving, completed}, completed, ""},
+      {{failed, issued}, failed, "incomplete_body"},
+      {{failed, receiving}, receiving, ""},
+      {{failed, completed}, completed, ""},
+      {{completed, issued}, completed, ""},
+      {{completed, receiving}, completed, ""},
+      {{completed, failed}, completed, ""},
+      {{failed, receiving, failed}, failed, "incomplete_body"},
+      {{receiving, failed, receiving, completed, failed, receiving}, completed, ""},
+  };
+  const auto l = make();
+  for (std::size_t n = 0; n < rows.size(); ++n) {
+    const auto u = some_upload(static_cast<unsigned>(n));
+    for (const auto step : rows[n].steps) {
+      if (step == issued) l->issue(u);
+      if (step == receiving) l->receiving(u);
+      if (step == failed) BOOST_TEST(run_task(l->fail(u, "incomplete_body")).has_value());
+      if (step == completed) BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
+    }
+    BOOST_TEST_CONTEXT("row " << n) {
+      const auto found = run_task(l->find(u.id)).value();
+      BOOST_TEST(name_of(found.state) == name_of(rows[n].is));
+      BOOST_TEST(found.failed_because == rows[n].because);
+      check_as_issued(found, u);
+      if (found.state == completed) check_as_completed(found, some_completion(u));
+    }
+  }
+}
+
+inline std::vector<std::string> ids_of(const std::vector<upload>& uploads) {
+  std::vector<std::string> ids;
+  for (const auto& u : uploads) ids.push_back(u.id);
+  return ids;
+}
+
+inline void check_list(const make_ledger_fn& make) {
+  const auto l = make();
+  BOOST_TEST(run_task(l->list({})).value().empty());
+  std::vector<std::string> all, done;
+  for (unsigned n = 0; n < 250; ++n) all.push_back(some_upload(n).id);
+  for (unsigned n = 250; n-- > 0;) l->issue(some_upload(n)); // not in order
+  for (unsigned n = 0; n < 250; n += 10) {
+    BOOST_TEST(run_task(l->confirm(some_completion(some_upload(n)))).has_value());
+    done.push_back(some_upload(n).id);
+  }
+  const auto listed = [&](upload_filter f) { return ids_of(run_task(l->list(std::move(f))).value()); };
+  const auto tail = [](const std::vector<std::string>& v, std::size_t from, std::size_t to) {
+    return std::vector<std::string>(v.begin() + static_cast<std::ptrdiff_t>(from),
+                                    v.begin() + static_cast<std::ptrdiff_t>(to));
+  };
+  upload_filter f;
+  BOOST_TEST(listed(f) == tail(all, 0, 100)); // the limit unless another is said
+  f.limit = std::numeric_limits<std::size_t>::max();
+  BOOST_TEST(listed(f) == all);
+  f.limit = 0;
+  BOOST_TEST(listed(f).empty());
+  f.limit = 7;
+  f.after_id = all[99];
+  BOOST_TEST(listed(f) == tail(all, 100, 107));
+  f.after_id = all[249];
+  BOOST_TEST(listed(f).empty());
+  f = {};
+  f.state = upload_state::completed;
+  BOOST_TEST(listed(f) == done);
+  f.after_id = done[20];
+  BOOST_TEST(listed(f) == tail(done, 21, 25));
+  f.after_id.clear();
+  f.since = at_second(200);
+  BOOST_TEST(listed(f) == tail(done, 20, 25));
+  f = {};
+  f.since = at_second(249);
+  BOOST_TEST(listed(f) == tail(all, 249, 250));
+  f.state = upload_state::failed;
+  BOOST_TEST(listed(f).empty());
+}
+
+// Whatever is called at once from several threads, there is one completion an upload.
+inline void check_many_at_once(const make_ledger_fn& make) {
+  constexpr unsigned threads = 4, calls = 1000, uploads = 100;
+  const auto l = make();
+  std::atomic<unsigned> wrong{0};
+  const auto work = [&](unsigned who) -> task<> {
+    for (unsigned n = 0; n < calls; ++n) {
+      auto c = some_completion(some_upload(n % uploads));
+      c.at = at_second(who * calls + n); // so that a second completion would be seen
+      const auto before = c.of.id;
+      const auto recorded = co_await l->confirm(std::move(c));
+      if (!recorded || recorded->id != before || recorded->state != upload_state::completed) ++wrong;
+    }
+  };
+  std::vector<std::thread> running;
+  for (unsigned who = 0; who < threads; ++who) running.emplace_back([&, who] { run_task(work(who)); });
+  for (auto& t : running) t.join();
+  BOOST_TEST(wrong == 0u);
+  upload_filter f;
+  f.limit = 1000;
+  const auto all = run_task(l->list(f)).value();
+  BOOST_TEST(all.size() == uploads);
+  for (unsigned n = 0; n < all.size(); ++n) {
+    BOOST_TEST((all[n].state == upload_state::completed));
+    BOOST_TEST(!all[n].overwritten_at.has_value());
+    // The first of those that one thread called for this upload; later ones must not have changed it.
+    const auto when = all[n].completed_at->time_since_epoch() / std::chrono::seconds{1} - 1'800'000'000;
+    BOOST_TEST(when % calls == n);
+  }
+}
+
+inline void check_ledger(const make_ledger_fn& make) {
+  check_issue(make);
+  check_confirm(make);
+  check_confirm_of_the_unknown(make);
+  check_steps(make);
+  check_list(make);
+  check_many_at_once(make);
+  BOOST_TEST(run_task(make()->probe()).has_value());
+}
+
+} // namespace postern::test

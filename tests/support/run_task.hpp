@@ -1,0 +1,76 @@
+// Runs one coroutine to its end.
+#pragma once
+
+#include <postern/io/tasks.hpp>
+
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace postern::test {
+
+// Loops that are free to use. They are never destroyed, because the thread that woke a coroutine may still be inside
+// its loop's post when the coroutine has ended.
+class borrowed_loop {
+public:
+  borrowed_loop() {
+    std::lock_guard lock(shared().mutex);
+    if (shared().idle.empty()) shared().idle.push_back(std::make_unique<asio::io_context>(1));
+    loop_ = std::move(shared().idle.back());
+    shared().idle.pop_back();
+    loop_->restart();
+  }
+  borrowed_loop(const borrowed_loop&) = delete;
+  borrowed_loop& operator=(const borrowed_loop&) = delete;
+  ~borrowed_loop() {
+    std::lock_guard lock(shared().mutex);
+    shared().idle.push_back(std::move(loop_));
+  }
+  asio::io_context& operator*() { return *loop_; }
+
+private:
+  struct loops {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<asio::io_context>> idle;
+  };
+  static loops& shared() {
+    static auto& all = *new loops;
+    return all;
+  }
+  std::unique_ptr<asio::io_context> loop_;
+};
+
+// Runs `t` on an io_context that nobody else uses, on this thread, until nothing is left to do there, and answers its
+// value. What it threw is thrown again.
+template <class T> T run_task(task<T> t) {
+  borrowed_loop borrowed;
+  auto& loop = *borrowed;
+  std::exception_ptr thrown;
+  bool ended = false;
+  const auto note_end = [&](std::exception_ptr e) {
+    thrown = e;
+    ended = true;
+  };
+  const auto check = [&] {
+    if (thrown) std::rethrow_exception(thrown);
+    if (!ended) throw std::logic_error("the loop ended before the coroutine did");
+  };
+  if constexpr (std::is_void_v<T>) {
+    asio::co_spawn(loop.get_executor(), std::move(t), note_end);
+    loop.run();
+    check();
+  } else {
+    std::optional<T> value; // T need not have a default
+    const auto keep = [](task<T> from, std::optional<T>& into) -> task<> { into.emplace(co_await std::move(from)); };
+    asio::co_spawn(loop.get_executor(), keep(std::move(t), value), note_end);
+    loop.run();
+    check();
+    return std::move(*value);
+  }
+}
+
+} // namespace postern::test
