@@ -58,7 +58,7 @@ task<response> routes::static_file(request& r, std::string) {
   const auto bytes = client_file(name);
   // The demo's script goes with the demo; the client and what the other pages need are always there.
   if (!bytes || (!options_.demo && name.starts_with("demo."))) co_return problem(failure{errc::not_found, "this path"}, r.id);
-  const auto type = name.ends_with(".css") ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8";
+  const auto type = name.ends_with(".css") ? "text/css; charset=utf-8" : name.ends_with(".svg") ? "image/svg+xml" : "text/javascript; charset=utf-8";
   auto file = text_answer(200, type, std::string(*bytes));
   file.with("X-Content-Type-Options", "nosniff").with("Cache-Control", "no-cache").with("Access-Control-Allow-Origin", "*");
   co_return file;

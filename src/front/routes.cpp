@@ -62,6 +62,7 @@ const routes::route routes::public_routes[] = {
     {"/postern.mjs", http::verb::get, &routes::static_file},
     {"/complete.js", http::verb::get, &routes::static_file},
     {"/page.css", http::verb::get, &routes::static_file},
+    {"/icon.svg", http::verb::get, &routes::static_file},
     {"/demo.js", http::verb::get, &routes::static_file},
 };
 

@@ -1,0 +1,146 @@
+// The ways into the house: the plain form, the hidden frame, and the direct door that fails.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { parse } from 'acorn';
+import { Server, freePort, hashOf, launch, makeFile, shot } from './support.mjs';
+
+let server, browser, app;
+const appPort = await freePort();
+const appUrl = `http://127.0.0.1:${appPort}`;
+before(async () => {
+  server = await Server.start(`allowed_origins = ["${appUrl}"]\n`);
+  browser = await launch();
+  // A page of an application on another origin.
+  app = http.createServer((request, answer) => {
+    answer.setHeader('Content-Type', 'text/html');
+    answer.end(`<!doctype html><title>app</title><input type="file" id="f"><script src="${server.url}/postern.js"></script>`);
+  });
+  await new Promise((done) => app.listen(appPort, '127.0.0.1', done));
+});
+after(async () => {
+  await browser.close();
+  app.close();
+  await server.stop();
+});
+
+test('postern.js is ES5', () => {
+  const source = (name) => fs.readFileSync(new URL(`../../src/client/${name}`, import.meta.url), 'utf8');
+  for (const name of ['postern.js', 'complete.js', 'demo.js']) parse(source(name), { ecmaVersion: 5 });
+  parse(source('postern.mjs'), { ecmaVersion: 2020, sourceType: 'module' });
+  assert.throws(() => parse('const a = 1', { ecmaVersion: 5 }));
+});
+
+test('the plain form with JavaScript off', async () => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(server.url + '/');
+  await page.getByRole('link', { name: 'this plain form' }).click();
+  const file = makeFile(server.folder, 'plain form.bin', 1_000_000);
+  await page.setInputFiles('input[type=file]', file);
+  await shot(page, 'plain-form');
+  await page.getByRole('button', { name: 'Upload' }).click();
+  await page.getByRole('heading', { name: 'Upload complete' }).waitFor();
+  await shot(page, 'plain-form-complete');
+  assert.equal(hashOf(server.objects().find((o) => o.endsWith('plain form.bin'))), hashOf(file));
+  await context.close();
+});
+
+test('the hidden frame where FormData is missing', async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(() => { delete window.FormData; });
+  const page = await context.newPage();
+  await page.goto(server.url + '/?transport=iframe');
+  assert.equal(await page.evaluate(() => typeof FormData), 'undefined');
+  const file = makeFile(server.folder, 'framed.bin', 2_000_000);
+  await page.setInputFiles('#choose', file);
+  await page.locator('li.completed').waitFor();
+  assert.equal(hashOf(server.objects().find((o) => o.endsWith('framed.bin'))), hashOf(file));
+  assert.equal(await page.locator('iframe').count(), 0);
+  assert.equal(await page.locator('#choose').count(), 1);
+  await context.close();
+});
+
+async function uploadFrom(page, options) {
+  return page.evaluate((o) => new Promise((done) => {
+    const doors = [];
+    const given = Object.assign({ onDoor: (d, r) => doors.push([d, r]), onComplete: (u) => done({ upload: u, doors }), onError: (e) => done({ error: e.code, message: e.message, doors }) }, o);
+    Postern.upload(o.transport === 'iframe' ? document.getElementById('f') : new File(['hello'], 'small.txt'), given);
+  }), options);
+}
+
+for (const transport of ['xhr', 'iframe']) {
+  test(`from a page of another origin, by ${transport}`, async () => {
+    const page = await browser.newPage();
+    await page.goto(appUrl);
+    await page.setInputFiles('#f', makeFile(server.folder, `across-${transport}.bin`, 100_000));
+    const { upload, doors } = await uploadFrom(page, { transport });
+    assert.equal(upload?.state, 'completed');
+    assert.equal(doors.length, 1);
+    assert.equal((await server.status(upload.id)).state, 'completed');
+    await page.close();
+  });
+}
+
+test('a direct door that is shut: the fallback is used and said, and the next file goes there at once', async () => {
+  const page = await browser.newPage();
+  const dead = await freePort();
+  await page.route('**/v1/uploads', async (route) => {
+    const answer = await route.fetch();
+    const form = await answer.json();
+    form.url = `http://127.0.0.1:${dead}/`;
+    await route.fulfill({ response: answer, json: form });
+  });
+  await page.goto(appUrl);
+  const first = await uploadFrom(page, {});
+  assert.equal(first.upload?.state, 'completed');
+  assert.deepEqual(first.doors, [['direct', 'tried first'], ['fallback', 'the direct door could not be reached']]);
+  const second = await uploadFrom(page, {});
+  assert.deepEqual(second.doors, [['fallback', 'the direct door failed a moment ago']]);
+  const forced = await uploadFrom(page, { door: 'direct', retries: 0 });
+  assert.deepEqual([forced.error, forced.doors[0][0]], ['network', 'direct']);
+  await page.close();
+});
+
+test('an answer that got lost is asked for, not sent again', async () => {
+  const page = await browser.newPage();
+  let posts = 0;
+  await page.route('**/upload/local', async (route) => {
+    posts += 1;
+    await route.fetch({ maxRedirects: 0 });
+    await route.abort();
+  });
+  await page.goto(appUrl);
+  const { upload } = await uploadFrom(page, {});
+  assert.equal(upload?.state, 'completed');
+  assert.equal(posts, 1);
+  await page.close();
+});
+
+test('a server that is busy is tried again', async () => {
+  const page = await browser.newPage();
+  let signs = 0;
+  await page.route('**/v1/uploads', (route) => {
+    signs += 1;
+    if (signs < 3) return route.fulfill({ status: 503, headers: { 'Retry-After': '0', 'Access-Control-Allow-Origin': appUrl }, body: '{}' });
+    return route.continue();
+  });
+  await page.goto(appUrl);
+  const { upload } = await uploadFrom(page, {});
+  assert.equal(upload?.state, 'completed');
+  assert.equal(signs, 3);
+  await page.close();
+});
+
+test('imported as a module', async () => {
+  const page = await browser.newPage();
+  await page.goto(server.url + '/');
+  const state = await page.evaluate(async () => {
+    const module = await import('/postern.mjs');
+    return (await module.upload(new File(['x'], 'm.txt')).promise).state;
+  });
+  assert.equal(state, 'completed');
+  await page.close();
+});
