@@ -208,6 +208,9 @@ int serve(const config& c) {
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();
+  // The disk's and the ledger's threads post to the loops: they end before the loops do.
+  disk.join();
+  parts.remembers.reset();
   log::info("stopped");
   return 0;
 }

@@ -268,6 +268,30 @@ BOOST_AUTO_TEST_CASE(first_come_first_served) {
   BOOST_TEST(b.taken() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one_that_waits) {
+  byte_budget b(100);
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  std::string order;
+  const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
+    const auto t = co_await b.take(bytes);
+    order += name;
+  };
+  const auto main = [&]() -> task<> {
+    auto half = co_await b.take(50);
+    g.start(taker('l', 90));
+    co_await pause(5ms);
+    g.start(taker('s', 1)); // fits now, but would keep the large one waiting
+    co_await pause(5ms);
+    BOOST_TEST(order == "");
+    half = byte_budget::ticket{};
+    BOOST_TEST(co_await g.wait(10s));
+  };
+  asio::co_spawn(loop.get_executor(), main(), [](std::exception_ptr e) { BOOST_TEST(!e); });
+  loop.run();
+  BOOST_TEST(order == "ls");
+}
+
 BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
   byte_budget b(1000);
   std::atomic<std::uint64_t> most{0}, held{0}, strayed{0};

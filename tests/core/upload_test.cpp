@@ -1,0 +1,70 @@
+#include <postern/base/json.hpp>
+#include <postern/core/sign_request.hpp>
+#include <postern/core/upload.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace postern;
+
+BOOST_AUTO_TEST_CASE(states_follow_each_other) {
+  using enum upload_state;
+  const upload_state all[] = {issued, receiving, completed, failed, expired};
+  for (const auto to : all) {
+    BOOST_TEST(may_follow(issued, to) == (to != issued));
+    BOOST_TEST(may_follow(receiving, to) == (to != receiving));
+    BOOST_TEST(!may_follow(completed, to));
+    BOOST_TEST(may_follow(failed, to) == (to == completed || to == receiving));
+    BOOST_TEST(may_follow(expired, to) == (to == completed || to == receiving));
+    BOOST_TEST((upload_state_of(name_of(to)) == to));
+  }
+  BOOST_TEST(!upload_state_of("Completed").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(file_names_are_made_safe) {
+  const std::pair<const char*, const char*> cases[] = {{"cat.jpg", "cat.jpg"}, {"a b.bin", "a b.bin"}, {"../../etc/passwd", "passwd"}, {"C:\\dir\\x.txt", "x.txt"}, {"", "file"}, {".", "file"}, {"..", "file"}, {"a/", "file"},
+                                                       {"a\x01\x7f" "b\n.txt", "ab.txt"}, {"a\xc2\x85" "b", "ab"}, {"\xff", "\xef\xbf\xbd"}, {"na\xc3\xafve", "na\xc3\xafve"}, {"${filename}", "_{filename}"}, {"...", "..."}};
+  for (const auto& [given, wanted] : cases) BOOST_TEST_CONTEXT(given) BOOST_TEST(safe_filename(given) == wanted);
+  const auto cut = safe_filename(std::string(254, 'a') + "\xc3\xa4");
+  BOOST_TEST(cut == std::string(254, 'a'));
+  BOOST_TEST(safe_filename(std::string(300, 'a')).size() == 255);
+}
+
+BOOST_AUTO_TEST_CASE(keys_are_filled) {
+  const key_values v{"ID", "name.txt", "user", "profile", "2026/11/23"};
+  BOOST_TEST(fill_key("${profile}/${user}/${date}/${id}/${filename}", v).value() == "profile/user/2026/11/23/ID/name.txt");
+  BOOST_TEST(fill_key("$id {id} $", v).value() == "$id {id} $");
+  BOOST_TEST((fill_key("${nme}", v).error().code == errc::invalid_argument));
+  BOOST_TEST((fill_key("${id", v).error().code == errc::invalid_argument));
+  BOOST_TEST((fill_key(std::string(1025, 'a'), v).error().code == errc::key_too_long));
+}
+
+BOOST_AUTO_TEST_CASE(an_id_is_found_in_a_key) {
+  const std::string id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4";
+  for (const auto& key : {id, "uploads/" + id + "/a", "a-" + id, id + ".bin"}) BOOST_TEST(id_in_key(key).value() == id);
+  for (const auto& key : {std::string("uploads/a"), id.substr(1), std::string("01A20A86-41D4-7AC8-8ECB-3931CEE2CFD4")}) BOOST_TEST(!id_in_key(key).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_shown_to_whom) {
+  upload u;
+  u.id = "id";
+  u.state = upload_state::completed;
+  u.bucket = "b", u.key = "k", u.profile = "p", u.user = "u";
+  u.metadata = {{"a", "b\"<"}};
+  u.size = 5, u.etag = "e", u.crc32c = 0xE3069283;
+  const auto whole = read_json(to_json(u, true)).value();
+  BOOST_TEST(*whole.find("key")->if_string() == "k");
+  BOOST_TEST(*whole.find("metadata")->find("a")->if_string() == "b\"<");
+  BOOST_TEST(*whole.find("checksum_crc32c")->if_string() == "4waSgw==");
+  const auto part = read_json(to_json(u, false)).value();
+  for (const char* hidden : {"key", "bucket", "metadata", "user", "profile"}) BOOST_TEST(part.find(hidden) == nullptr);
+  BOOST_TEST(*part.find("size")->if_int() == 5);
+}
+
+BOOST_AUTO_TEST_CASE(types_match_patterns) {
+  BOOST_TEST(type_matches("*/*", "a/b"));
+  BOOST_TEST(type_matches("image/*", "Image/png; q=1"));
+  BOOST_TEST(type_matches("image/png", "IMAGE/PNG ;x"));
+  BOOST_TEST(!type_matches("image/*", "image/"));
+  BOOST_TEST(!type_matches("image/*", "imagex/png"));
+  BOOST_TEST(!type_matches("image/png", "image/pngx"));
+}
