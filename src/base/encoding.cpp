@@ -27,21 +27,23 @@ constexpr int hex_value(char c) {
 }
 
 std::string encode64(std::string_view in, const char* alphabet, bool pad) {
-  std::string out;
-  out.reserve((in.size() + 2) / 3 * 4);
+  const auto left = in.size() % 3;
+  std::string out(in.size() / 3 * 4 + (left ? pad ? 4 : left + 1 : 0), '=');
   const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(in[i])); };
+  char* to = out.data();
   std::size_t i = 0;
-  for (; i + 2 < in.size(); i += 3) {
+  for (; i + 2 < in.size(); i += 3, to += 4) {
     const auto n = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    const char four[] = {alphabet[n >> 18], alphabet[n >> 12 & 63], alphabet[n >> 6 & 63], alphabet[n & 63]};
-    out.append(four, 4);
+    to[0] = alphabet[n >> 18];
+    to[1] = alphabet[n >> 12 & 63];
+    to[2] = alphabet[n >> 6 & 63];
+    to[3] = alphabet[n & 63];
   }
-  if (const auto left = in.size() - i; left) {
+  if (left) {
     const auto n = byte(i) << 16 | (left == 2 ? byte(i + 1) << 8 : 0);
-    out += alphabet[n >> 18];
-    out += alphabet[n >> 12 & 63];
-    if (left == 2) out += alphabet[n >> 6 & 63];
-    if (pad) out.append(3 - left, '=');
+    to[0] = alphabet[n >> 18];
+    to[1] = alphabet[n >> 12 & 63];
+    if (left == 2) to[2] = alphabet[n >> 6 & 63];
   }
   return out;
 }

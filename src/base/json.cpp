@@ -52,6 +52,26 @@ result<json_value> read_json(std::string_view text) {
   return own(root);
 }
 
+namespace {
+
+// Does JSON take this byte as it stands, and HTML too?
+constexpr bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'; }
+
+// The first byte from `at` on that needs more than copying. Nearly all text is plain, so it is looked at in blocks without a branch a byte.
+std::size_t first_special(std::string_view text, std::size_t at) {
+  constexpr std::size_t block = 32;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
+  for (; at + block <= text.size(); at += block) {
+    unsigned char special = 0;
+    for (std::size_t i = 0; i < block; ++i) special |= !is_plain(bytes[at + i]);
+    if (special) break;
+  }
+  while (at < text.size() && is_plain(bytes[at])) ++at;
+  return at;
+}
+
+} // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char digits[] = "0123456789abcdef";
   out += '"';
@@ -60,7 +80,7 @@ void append_json_string(std::string& out, std::string_view text) {
     out.append(text.substr(plain, end - plain)).append(instead);
     plain = end + length;
   };
-  for (std::size_t i = 0; i < text.size();) {
+  for (std::size_t i = first_special(text, 0); i < text.size(); i = first_special(text, i)) {
     const auto c = static_cast<unsigned char>(text[i]);
     std::size_t length = 1;
     if (c == '"') flush(i, "\\\"", 1);

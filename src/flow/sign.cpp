@@ -115,6 +115,16 @@ result<signed_form> signing::sign_blank(std::string_view name, std::string retur
   return sign_for(*rules, ask, filename_variable, who, now);
 }
 
+// Deriving the key costs as much as signing with it, and it is good for a day.
+std::shared_ptr<const signing::day_key> signing::key_of(const sigv4::credentials& c, const sigv4::scope& s) const {
+  auto known = day_key_.load(std::memory_order_acquire);
+  if (known && known->day == s.day() && known->access_key == c.access_key) return known;
+  const auto bytes = sigv4::signing_key(c.secret_key, s.day(), s.region, s.service);
+  auto made = std::make_shared<const day_key>(day_key{c.access_key, s.day(), hmac_key({reinterpret_cast<const char*>(bytes.data()), bytes.size()})});
+  day_key_.store(made, std::memory_order_release);
+  return made;
+}
+
 result<signed_form> signing::sign_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who, millis_clock now) const {
   auto length = range_for(rules, ask);
   if (!length) return length.error();
@@ -155,8 +165,7 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   if (!keys.session_token.empty()) fields.push_back({"x-amz-security-token", keys.session_token});
 
   auto text = to_base64(policy_document(policy_for(fields, form.bucket, *length, form.expires_at)));
-  const auto signing_key = sigv4::signing_key(keys.secret_key, scope.day(), scope.region, scope.service);
-  auto signature = sigv4::policy_signature(signing_key, text);
+  auto signature = key_of(keys, scope)->key.sign_hex(text);
   auto own = own_.sign_policy(text);
   fields.push_back({"policy", std::move(text)});
   fields.push_back({"x-amz-signature", std::move(signature)});

@@ -260,16 +260,18 @@ public:
 private:
   static constexpr bool reading = false, writing = true;
 
+  // Wakes the writer only for what changes its mind: the first call, one that is waited for, a batch that is full.
   bool push(call c) {
-    bool asleep = false;
+    bool wake = false;
     {
       std::lock_guard lock(mutex_);
       if (queue_.size() >= options_.queue) return false;
+      const bool first_awaited = c.answer && !std::exchange(awaited_, true);
       queue_.push_back(std::move(c));
-      asleep = std::exchange(asleep_, false);
+      wake = first_awaited || queue_.size() == 1 || queue_.size() == options_.batch;
     }
     queued.add(1);
-    if (asleep) wake_.notify_one();
+    if (wake) wake_.notify_one();
     return true;
   }
 
@@ -300,15 +302,14 @@ private:
     for (;;) {
       {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] {
-          asleep_ = !stopping_ && queue_.empty();
-          return !asleep_;
-        });
+        wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
         if (queue_.empty()) return;
+        wake_.wait_for(lock, options_.linger, [&] { return stopping_ || awaited_ || queue_.size() >= options_.batch; });
         const auto n = std::min(queue_.size(), options_.batch);
         batch.assign(std::make_move_iterator(queue_.begin()),
                      std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(n)));
         queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n));
+        awaited_ = awaited_ && !queue_.empty();
       }
       queued.add(-static_cast<std::int64_t>(batch.size()));
       commit(batch);
@@ -353,7 +354,8 @@ private:
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<call> queue_;
-  bool stopping_ = false, asleep_ = false;
+  bool stopping_ = false;
+  bool awaited_ = false; // somebody waits for a call in the queue
   std::atomic<bool> dropping_{false};
   std::thread writer_; // last: it uses all of the above
 };

@@ -11,9 +11,11 @@
 #include <postern/core/upload.hpp>
 #include <postern/io/ledger.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,12 +65,18 @@ public:
   const profile* find_profile(std::string_view name) const;
 
 private:
+  struct day_key {
+    std::string access_key, day;
+    hmac_key key;
+  };
+  std::shared_ptr<const day_key> key_of(const sigv4::credentials& c, const sigv4::scope& s) const;
   result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who, millis_clock now) const;
   result<length_range> range_for(const profile& rules, const sign_request& ask) const;
 
   const signing_options options_;
   const signer& own_;
   ledger& ledger_;
+  mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // the last one used
 };
 
 // Is `url` in the list of exact URLs and of prefixes ending in * ? A prefix must hold the whole origin and its slash, which the configuration checked.

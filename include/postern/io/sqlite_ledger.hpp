@@ -15,6 +15,7 @@ struct sqlite_ledger_options {
                                // answer errc::unavailable
   std::chrono::milliseconds patience{5'000}; // how long a transaction waits for another process that is writing
   std::size_t batch = 2'000;                 // calls in one transaction at most
+  std::chrono::milliseconds linger{20};      // how long facts that nobody waits for are collected into one transaction
 };
 
 // Throws std::runtime_error saying what and the remedy: not writable, not a database, a schema newer than this program
