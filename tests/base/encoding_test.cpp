@@ -1,0 +1,101 @@
+#include <postern/base/encoding.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace postern;
+
+BOOST_AUTO_TEST_CASE(base64_of_rfc_4648) {
+  // RFC 4648 §10
+  const std::pair<const char*, const char*> cases[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  for (const auto& [plain, coded] : cases) {
+    BOOST_TEST(to_base64(plain) == coded);
+    BOOST_TEST(from_base64(coded).value() == plain);
+    std::string bare = coded;
+    while (bare.ends_with('=')) bare.pop_back();
+    BOOST_TEST(to_base64url(plain) == bare);
+    BOOST_TEST(from_base64url(bare).value() == plain);
+  }
+  BOOST_TEST(to_base64("\xfb\xff\xfe") == "+//+");
+  BOOST_TEST(to_base64url("\xfb\xff\xfe") == "-__-");
+}
+
+BOOST_AUTO_TEST_CASE(two_texts_never_mean_the_same_bytes) {
+  for (const char* wrong : {"Z", "Zg=", "Zg===", "Zh==", "Zm9=", "Z g=", "Zg==\n", "Zm8-", "=", "Zg==Zg=="}) BOOST_TEST(from_base64(wrong).has_error(), wrong);
+  for (const char* wrong : {"Zg==", "Zm+v", "Z", "Zh"}) BOOST_TEST(from_base64url(wrong).has_error(), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(hex_both_ways) {
+  const unsigned char bytes[] = {0, 0x7f, 0x80, 0xff};
+  BOOST_TEST(to_hex(bytes) == "007f80ff");
+  BOOST_TEST(from_hex("007F80ff").value() == std::string("\0\x7f\x80\xff", 4));
+  for (const char* wrong : {"0", "0g", "0x00", " 00"}) BOOST_TEST(from_hex(wrong).has_error(), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(uri_encoding_as_aws_wants_it) {
+  BOOST_TEST(uri_encode("AZaz09-._~") == "AZaz09-._~");
+  BOOST_TEST(uri_encode(" +%/*'\"&=?#:\xc3\xa9") == "%20%2B%25%2F%2A%27%22%26%3D%3F%23%3A%C3%A9");
+  BOOST_TEST(uri_encode("a/b c", true) == "a/b%20c");
+  std::string all;
+  for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
+  BOOST_TEST(uri_decode(uri_encode(all)).value() == all);
+  BOOST_TEST(uri_decode("a+b").value() == "a+b");
+  BOOST_TEST(uri_decode("a+b", true).value() == "a b");
+  for (const char* wrong : {"%", "%2", "%zz", "a%2"}) BOOST_TEST(uri_decode(wrong).has_error(), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(query_parameters_are_found_whole) {
+  BOOST_TEST(query_parameter("bucket=b&key=a%2Fb+c&etag=%22e%22", "key").value() == "a/b c");
+  BOOST_TEST(query_parameter("etag=%22e%22&key=k", "etag").value() == "\"e\"");
+  BOOST_TEST(query_parameter("a=1&a=2", "a").value() == "1");
+  BOOST_TEST(query_parameter("a=&b=1", "a").value().empty());
+  BOOST_TEST(query_parameter("xkey=1&key=2", "key").value() == "2");
+  BOOST_TEST(!query_parameter("keys=1", "key").has_value());
+  BOOST_TEST(!query_parameter("key=%zz", "key").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(markup_is_escaped) {
+  BOOST_TEST(html_escape("<a href=\"x\">&'").find_first_of("<>\"'") == std::string::npos);
+  BOOST_TEST(xml_escape("a&b<c>") == "a&amp;b&lt;c&gt;");
+  BOOST_TEST(xml_escape(std::string("a\0b\x1f", 4)) == "a\xef\xbf\xbd" "b\xef\xbf\xbd");
+}
+
+BOOST_AUTO_TEST_CASE(utf8_is_strict) {
+  for (const char* right : {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) BOOST_TEST(is_utf8(right), right);
+  // overlong, surrogate, past the last plane, cut, lone
+  for (const char* wrong : {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xff", "\xf8\x88\x80\x80\x80"}) BOOST_TEST(!is_utf8(wrong));
+}
+
+BOOST_AUTO_TEST_CASE(moments_in_every_form) {
+  const seconds_clock t = parse_iso8601("2026-11-23T18:15:00Z").value();
+  BOOST_TEST(t.time_since_epoch().count() == 1795457700);
+  BOOST_TEST(amz_date(t) == "20261123T181500Z");
+  BOOST_TEST(iso8601(t) == "2026-11-23T18:15:00Z");
+  BOOST_TEST(iso8601_millis(t + std::chrono::milliseconds(7)) == "2026-11-23T18:15:00.007Z");
+  BOOST_TEST(http_date(t) == "Mon, 23 Nov 2026 18:15:00 GMT");
+  BOOST_TEST((parse_amz_date("20261123T181500Z").value() == t));
+  BOOST_TEST((parse_iso8601("2026-11-23T18:15:00.999Z").value() == t));
+  BOOST_TEST((parse_iso8601("2028-02-29T00:00:00Z").has_value()));
+  for (const char* wrong : {"2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T18:15:00", "2026-11-23T18:15:00+01:00", "2026-11-23", "", "2026-11-23T18:60:00Z"})
+    BOOST_TEST(parse_iso8601(wrong).has_error(), wrong);
+  for (const char* wrong : {"20261123T181500", "20261332T181500Z", "2026-11-23T18:15:00Z", "20261123t181500z"}) BOOST_TEST(parse_amz_date(wrong).has_error(), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(uuids_of_version_7_sort_by_time) {
+  std::array<unsigned char, 10> random;
+  random.fill(0xff);
+  const auto first = uuid_v7(millis_clock(std::chrono::milliseconds(0x0123456789ab)), random);
+  BOOST_TEST(first == "01234567-89ab-7fff-bfff-ffffffffffff");
+  BOOST_TEST(is_uuid(first));
+  random.fill(0);
+  BOOST_TEST(first < uuid_v7(millis_clock(std::chrono::milliseconds(0x0123456789ac)), random));
+  for (const char* wrong : {"", "01234567-89AB-7fff-bfff-ffffffffffff", "01234567-89ab-7fff-bfff-fffffffffff", "0123456789ab7fffbfffffffffffffff----", "../../..-....-....-....-............"})
+    BOOST_TEST(!is_uuid(wrong), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(secrets_are_compared_whole) {
+  BOOST_TEST(equal_constant_time("", ""));
+  BOOST_TEST(equal_constant_time("abc", "abc"));
+  BOOST_TEST(!equal_constant_time("abc", "abd"));
+  BOOST_TEST(!equal_constant_time("abc", "abcd"));
+  BOOST_TEST(!equal_constant_time(std::string("a\0b", 3), std::string("a\0c", 3)));
+}

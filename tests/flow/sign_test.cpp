@@ -1,0 +1,152 @@
+#include "support/fakes.hpp"
+
+#include <postern/base/json.hpp>
+#include <postern/flow/sign.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace postern;
+
+namespace {
+
+const signer own({secret("a secret for the tests only")});
+const millis_clock now{std::chrono::milliseconds(1'795'457'700'123)}; // 2026-11-23T18:15:00.123Z
+
+struct fixture {
+  test::fake_ledger ledger;
+  profile rules{.name = "default", .bucket = "media"};
+  signing_options options;
+  sign_request ask;
+  caller who{"app/42", "https://app.example.com"};
+
+  fixture() {
+    options.public_url = "https://up.example.com";
+    options.direct_url = "https://${bucket}.s3.eu-west-1.amazonaws.com/";
+    options.region = "eu-west-1";
+    options.credentials = {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}};
+    ask.filename = "cat.jpg";
+    ask.content_type = "image/jpeg";
+  }
+  result<signed_form> sign() {
+    options.profiles["default"] = rules;
+    const signing signs(options, own, ledger);
+    return signs.sign(ask, who, now);
+  }
+  errc refused() {
+    auto f = sign();
+    return f ? errc::internal : f.error().code;
+  }
+};
+
+std::vector<std::string> names_of(const signed_form& f) {
+  std::vector<std::string> out;
+  for (const auto& field : f.fields) out.push_back(field.name);
+  return out;
+}
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_signed_form_is_one_that_its_own_policy_admits, fixture) {
+  rules.acl = "private";
+  rules.tags = {{"team", "web"}};
+  ask.metadata = {{"album", "caf\xc3\xa9"}};
+  ask.size = 12345;
+  const auto f = sign().value();
+  BOOST_TEST(f.url == "https://media.s3.eu-west-1.amazonaws.com/");
+  BOOST_TEST(f.fallback_url == "https://up.example.com/upload/media");
+  BOOST_TEST(f.key == "uploads/" + f.id + "/cat.jpg");
+  const auto rules_read = read_policy(*find_field(f.fields, "policy")).value();
+  const auto length = judge(rules_read, f.fields, "media", std::chrono::floor<std::chrono::seconds>(now)).value();
+  BOOST_TEST(length.min == 12345u);
+  BOOST_TEST(length.max == 12345u);
+  BOOST_TEST(own.verify_policy(*find_field(f.fields, "policy"), *find_field(f.fields, "x-ignore-postern")));
+  BOOST_TEST((f.expires_at == std::chrono::floor<std::chrono::seconds>(now) + std::chrono::minutes(15)));
+  BOOST_TEST(find_field(f.fields, "tagging")->find("<Key>team</Key>") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_claim_names_the_upload_and_everything_a_completion_needs, fixture) {
+  rules.return_to = {"https://app.example.com/albums/*"};
+  ask.return_to = "https://app.example.com/albums/7";
+  const auto f = sign().value();
+  const auto c = own.read_claim(f.complete_url.substr(f.complete_url.rfind('/') + 1), std::chrono::floor<std::chrono::seconds>(now)).value();
+  BOOST_TEST(c.id == f.id);
+  BOOST_TEST(c.key == f.key);
+  BOOST_TEST(c.user == "app/42");
+  BOOST_TEST(c.origin == "https://app.example.com");
+  BOOST_TEST(c.return_to == ask.return_to);
+  BOOST_TEST(c.length.max == rules.max_size);
+  BOOST_TEST(*find_field(f.fields, "success_action_redirect") == f.complete_url);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_fields_stand_in_the_contracts_order, fixture) {
+  const std::vector<std::string> expected{"key", "Content-Type", "success_action_redirect", "x-amz-meta-postern-id", "x-amz-algorithm", "x-amz-credential",
+                                          "x-amz-date", "policy", "x-amz-signature", "x-ignore-postern"};
+  BOOST_TEST(names_of(sign().value()) == expected, boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_session_token_is_in_form_and_policy, fixture) {
+  options.credentials.session_token = "the/token==";
+  const auto f = sign().value();
+  BOOST_TEST(*find_field(f.fields, "x-amz-security-token") == "the/token==");
+  BOOST_TEST(from_base64(*find_field(f.fields, "policy"))->find("the/token==") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_status_takes_the_place_of_the_redirect, fixture) {
+  ask.success_action_status = 201;
+  const auto f = sign().value();
+  BOOST_TEST(*find_field(f.fields, "success_action_status") == "201");
+  BOOST_TEST(!find_field(f.fields, "success_action_redirect"));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_can_be_judged_now_is_judged_now, fixture) {
+  rules.min_size = 10, rules.max_size = 100;
+  rules.content_types = {"image/*", "video/mp4"};
+  ask.size = 101;
+  BOOST_TEST((refused() == errc::payload_too_large));
+  ask.size = 9;
+  BOOST_TEST((refused() == errc::entity_too_small));
+  ask.size = 100;
+  BOOST_TEST(sign().has_value());
+  ask.content_type = "text/html";
+  BOOST_TEST((refused() == errc::unsupported_type));
+  ask.content_type.reset();
+  BOOST_TEST((refused() == errc::unsupported_type));
+  ask.content_type = "video/mp4";
+  ask.return_to = "https://evil.example.com/";
+  BOOST_TEST((refused() == errc::bad_request));
+  ask.return_to.clear();
+  ask.profile = "none";
+  BOOST_TEST((refused() == errc::bad_request));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_prefix_of_return_to_never_admits_another_host, fixture) {
+  BOOST_TEST(is_listed({"https://a.example/x*"}, "https://a.example/xyz"));
+  BOOST_TEST(!is_listed({"https://a.example/x*"}, "https://a.example/y"));
+  BOOST_TEST(!is_listed({"https://a.example/x"}, "https://a.example/x/"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_file_name_cannot_leave_its_place, fixture) {
+  ask.filename = "../../etc/passwd";
+  BOOST_TEST(sign()->key.ends_with("/passwd"));
+  ask.filename = "C:\\temp\\..";
+  BOOST_TEST(sign()->key.ends_with("/file"));
+  ask.filename = "${id}${user}";
+  BOOST_TEST(sign()->key.ends_with("/_{id}_{user}"));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_issued_row_is_in_the_ledger, fixture) {
+  const auto f = sign().value();
+  const auto& row = ledger.rows.at(f.id);
+  BOOST_TEST((row.state == upload_state::issued));
+  BOOST_TEST(row.key == f.key);
+  BOOST_TEST(row.user == "app/42");
+  BOOST_TEST((row.created_at == now));
+}
+
+BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign()->id != sign()->id); }
+
+BOOST_FIXTURE_TEST_CASE(the_answer_is_json_in_the_contracts_form, fixture) {
+  const auto v = read_json(to_json(sign().value())).value();
+  for (const char* name : {"id", "state", "bucket", "key", "expires_at", "method", "enctype", "url", "fallback_url", "fields", "complete_url", "status_url"}) BOOST_TEST(v.find(name), name);
+  BOOST_TEST(*v.find("expires_at")->if_string() == "2026-11-23T18:30:00Z");
+}
