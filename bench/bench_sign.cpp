@@ -24,7 +24,8 @@ int main() {
   const signer own({secret("a secret for measuring only")});
   forgetful_ledger ledger;
   signing_options options;
-  options.profiles["default"] = {.name = "default", .bucket = "media"};
+  options.profiles["default"].name = "default";
+  options.profiles["default"].bucket = "media";
   options.public_url = "https://uploads.example.com";
   options.direct_url = "https://${bucket}.s3.eu-west-1.amazonaws.com/";
   options.region = "eu-west-1";

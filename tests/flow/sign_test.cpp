@@ -14,12 +14,14 @@ const millis_clock now{std::chrono::milliseconds(1'795'457'700'123)}; // 2026-11
 
 struct fixture {
   test::fake_ledger ledger;
-  profile rules{.name = "default", .bucket = "media"};
+  profile rules;
   signing_options options;
   sign_request ask;
   caller who{"app/42", "https://app.example.com"};
 
   fixture() {
+    rules.name = "default";
+    rules.bucket = "media";
     options.public_url = "https://up.example.com";
     options.direct_url = "https://${bucket}.s3.eu-west-1.amazonaws.com/";
     options.region = "eu-west-1";
