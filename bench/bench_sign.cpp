@@ -27,9 +27,10 @@ int main() {
   options.profiles["default"].name = "default";
   options.profiles["default"].bucket = "media";
   options.public_url = "https://uploads.example.com";
-  options.direct_url = "https://${bucket}.s3.eu-west-1.amazonaws.com/";
+  options.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
   options.region = "eu-west-1";
-  options.credentials = {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}};
+  const auto keys = std::make_shared<const held_credentials>(held_credentials{{"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
+  options.credentials = [keys] { return keys; };
   const signing signs(options, own, ledger);
   sign_request ask;
   ask.filename = "cat.jpg";

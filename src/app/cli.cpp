@@ -34,7 +34,11 @@ config load(const options& o, const char* const* environment) {
 
 int sign(const options& o, const char* const* environment) {
   const auto c = load(o, environment);
-  const signing_parts parts(c);
+  signing_parts parts(c);
+  if (auto first = parts.keeps.first_credentials(); !first) {
+    std::fprintf(stderr, "postern: %s\n", describe(first.error()).c_str());
+    return 1;
+  }
   const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
   sign_request ask;
   ask.filename = o.filename;

@@ -158,6 +158,18 @@ const table_of_settings& settings() {
       {"store.bucket", into(&config::store, &store::bucket, text_of)},
       {"store.other_buckets", into(&config::store, &store::other_buckets, texts_of)},
       {"store.region", into(&config::store, &store::region, text_of)},
+      {"store.endpoint", into(&config::store, &store::endpoint, text_of)},
+      {"store.public_endpoint", into(&config::store, &store::public_endpoint, text_of)},
+      {"store.path_style", into(&config::store, &store::path_style, bool_of)},
+      {"store.ca_file", into(&config::store, &store::ca_file, text_of)},
+      {"store.timeout", into(&config::store, &store::timeout, time)},
+      {"store.credentials.session_token", [](config& c, const source& s) { c.store.session_token = secret_of(s, false); }},
+      {"store.credentials.profile", into(&config::store, &store::profile, text_of)},
+      {"store.credentials.role_arn", into(&config::store, &store::role_arn, text_of)},
+      {"store.credentials.external_id", into(&config::store, &store::external_id, text_of)},
+      {"store.credentials.session_name", into(&config::store, &store::session_name, text_of)},
+      {"store.credentials.duration", into(&config::store, &store::duration, seconds_of)},
+      {"store.credentials.sts_endpoint", into(&config::store, &store::sts_endpoint, text_of)},
       {"store.credentials.access_key", into(&config::store, &store::access_key, text_of)},
       {"store.credentials.secret_key", [](config& c, const source& s) { c.store.secret_key = secret_of(s, false); }},
       {"ledger.url", [](config& c, const source& s) { c.ledger_url = text_of(s.node); }},
@@ -210,9 +222,7 @@ const std::map<std::string, profile_setter, std::less<>>& profile_settings() {
 
 // Settings that are described but that this version does not have: silence would be worse than a refusal.
 bool is_for_later(std::string_view path) {
-  static constexpr std::string_view later[] = {"webhooks", "events", "auth.jwt", "auth.forward", "store.endpoint", "store.public_endpoint", "store.path_style", "store.ca_file",
-                                               "store.credentials.session_token", "store.credentials.profile", "store.credentials.role_arn", "store.credentials.external_id",
-                                               "store.credentials.session_name", "store.credentials.duration", "store.credentials.sts_endpoint", "sweep.interval", "sweep.grace"};
+  static constexpr std::string_view later[] = {"webhooks", "events", "auth.jwt", "auth.forward", "sweep.interval", "sweep.grace"};
   return std::any_of(std::begin(later), std::end(later), [&](std::string_view l) { return path == l || (path.starts_with(l) && path[l.size()] == '.'); });
 }
 
@@ -315,7 +325,7 @@ void check_profile(config& c, profile& p) {
   if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key) throw config_error(at + "key: " + key.error().on);
   require(p.overwrite || p.key.find("${id}") != p.key.npos, at + "key", "must contain ${id}, so that no upload can replace another's object; overwrite = true allows it");
   require(p.min_size <= p.max_size, at + "min_size", "is larger than max_size");
-  require(p.max_size <= largest_post, at + "max_size", "S3 takes at most 5GiB in one form");
+  require(p.max_size <= largest_object, at + "max_size", "S3 takes objects of at most 5TiB");
   require(p.expires.count() > 0 && p.expires <= std::chrono::hours(24 * 7), at + "expires", "must be 1s to 7d");
   require(c.claim_lifetime >= p.expires, "sweep.claim_lifetime", "must not be shorter than " + at + "expires");
   for (const auto& url : p.return_to) {
@@ -323,6 +333,20 @@ void check_profile(config& c, profile& p) {
     const auto path = url.find('/', url.find("://") + 3);
     require(!url.ends_with('*') || path != url.npos, at + "return_to", quote(url) + " must have a / behind the host, else other hosts would match");
   }
+}
+
+void check_store(const config::store_section& s) {
+  require(s.type == "s3" || s.type == "file", "store.type", "must be \"s3\" or \"file\"");
+  require(!s.bucket.empty(), "store.bucket", "must name a bucket");
+  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials", "needs both access_key and secret_key, or neither");
+  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token", "needs access_key and secret_key");
+  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile", "is one way and access_key another; name one of them");
+  for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint}, {"store.public_endpoint", s.public_endpoint}, {"store.credentials.sts_endpoint", s.sts_endpoint}})
+    require(url.empty() || is_web_url(url), name, quote(url) + " must be like https://s3.example.com");
+  require(!s.region.empty(), "store.region", "must be like eu-west-1");
+  require(s.external_id.empty() || !s.role_arn.empty(), "store.credentials.external_id", "is for a role: name role_arn too");
+  require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), "store.credentials.role_arn", "must be like arn:aws:iam::123456789012:role/uploader");
+  require(s.duration.count() > 0 && s.duration <= std::chrono::hours(12), "store.credentials.duration", "must be at most 12h");
 }
 
 void check(config& c) {
@@ -334,9 +358,7 @@ void check(config& c) {
   require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls", "needs both certificate and key, or neither");
   if (s.secrets.empty()) s.secrets.push_back(secret_from_file("var/secret", true));
   for (const auto& one : s.secrets) require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
-  require(c.store.type != "s3", "store.type", "this version does not have \"s3\" yet; \"file\" is there");
-  require(c.store.type == "file", "store.type", "must be \"file\"");
-  require(c.store.access_key.empty() == c.store.secret_key.empty(), "store.credentials", "needs both access_key and secret_key, or neither");
+  check_store(c.store);
   require(!c.ledger_url.starts_with("postgres"), "ledger.url", "this version does not have PostgreSQL yet; use sqlite:var/postern.db");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
@@ -353,6 +375,7 @@ config read(toml::table table, const char* const* environment_block) {
   find_named(table, named);
   apply_environment(c, environment, named);
   check(c);
+  c.environment = std::move(environment);
   return c;
 }
 

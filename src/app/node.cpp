@@ -6,13 +6,11 @@
 #include <postern/flow/ingest.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
-#include <postern/io/file_store.hpp>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/ssl/context.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -27,16 +25,8 @@ namespace {
 
 metrics::gauge build_info("postern_build_info", "The version that runs", "version=\"" POSTERN_VERSION "\"");
 
-sigv4::credentials credentials_of(const config& c, const signer& own) {
-  if (!c.store.access_key.empty()) return {c.store.access_key, c.store.secret_key, {}};
-  // A directory has no keys of its own, but the form is to be S3's field for field: these come from the server's secret and sign nothing else.
-  auto name = own.derive("file store access key").reveal().substr(0, 13);
-  std::transform(name.begin(), name.end(), name.begin(), [](char l) { return l >= 'a' ? static_cast<char>(l - 32) : l; });
-  return {"POSTERN" + name, own.derive("file store secret key"), {}};
-}
-
-signing_options signing_options_of(const config& c, const signer& own) {
-  return {c.profiles, c.server.public_url, "", c.store.region, credentials_of(c, own), c.claim_lifetime};
+signing_options signing_options_of(const config& c, const storage& keeps) {
+  return {c.profiles, c.server.public_url, direct_urls(c), c.store.region, [&keeps] { return keeps.credentials.current(); }, c.claim_lifetime};
 }
 
 front::routes_options routes_options_of(const config& c) {
@@ -133,7 +123,7 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
 }
 
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most) {
+task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most, credential_cache& credentials) {
   auto& home = all.front()->loop;
   asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
@@ -156,12 +146,13 @@ task<> obey_signals(workers& all, front::http_server* admin, front::routes& rout
     log::warning("cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
     for (auto& w : all) asio::post(w->loop, [one = w.get()] { one->cut(); });
   }
+  credentials.stop();
   // Last, so that a balancer can be told of the drain while it lasts.
   if (admin) co_await admin->drain(1s);
 }
 
 void say_what_runs(const config& c, std::size_t threads) {
-  log::info("starting", {{"version", version()}, {"public_url", c.server.public_url}, {"store", c.store.type + ":" + c.store.path.string()}, {"ledger", c.ledger_url},
+  log::info("starting", {{"version", version()}, {"public_url", c.server.public_url}, {"store", c.store.type == "file" ? "file:" + c.store.path.string() : "s3:" + c.store.bucket + " at " + (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)}, {"ledger", c.ledger_url},
                          {"threads", threads}, {"profiles", c.profiles.size()}});
   if (c.auth.anonymous) log::warning("anyone may sign: auth.anonymous is true");
   else if (c.auth.api_keys.empty()) log::warning("nobody may sign: auth names neither api_keys nor anonymous");
@@ -170,7 +161,7 @@ void say_what_runs(const config& c, std::size_t threads) {
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, own)), signs(options, own, *remembers) {}
+    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, keeps)), signs(options, own, *remembers) {}
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -179,9 +170,10 @@ int serve(const config& c) {
   build_info.set(1);
 
   // In the order of dependence; what is below is destroyed last.
-  asio::thread_pool disk(4);
   signing_parts parts(c);
-  const auto objects = make_file_store({c.store.path}, disk);
+  auto& keeps = parts.keeps;
+  if (auto first = keeps.first_credentials(); !first) log::error("no form can be signed until there are credentials", {{"why", describe(first.error())}, {"see", "postern doctor"}});
+  const auto objects = keeps.open(c);
   byte_budget buffers(c.limits.buffers);
   ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
   completing completes(parts.own, *objects, *parts.remembers);
@@ -204,12 +196,13 @@ int serve(const config& c) {
     log::info("listening", {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
   }
 
-  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain));
+  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain, keeps.credentials));
+  all.front()->running.start(keeps.credentials.keep_fresh());
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();
   // The disk's and the ledger's threads post to the loops: they end before the loops do.
-  disk.join();
+  keeps.disk.join();
   parts.remembers.reset();
   log::info("stopped");
   return 0;

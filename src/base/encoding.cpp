@@ -318,11 +318,25 @@ result<seconds_clock> parse_iso8601(std::string_view text) {
   return moment(parts);
 }
 
+namespace {
+constexpr const char* month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+}
+
 std::string http_date(seconds_clock t) {
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const auto b = break_down(t);
-  return formatted("%s, %02u %s %04d %02d:%02d:%02d GMT", days[b.weekday], b.day, months[b.month - 1], b.year, b.hour, b.minute, b.second);
+  return formatted("%s, %02u %s %04d %02d:%02d:%02d GMT", days[b.weekday], b.day, month_names[b.month - 1], b.year, b.hour, b.minute, b.second);
+}
+
+result<seconds_clock> parse_http_date(std::string_view text) {
+  const failure bad{errc::invalid_argument, "not like Mon, 23 Nov 2026 18:15:00 GMT"};
+  if (text.size() != 29 || text.substr(3, 2) != ", ") return bad;
+  const auto month = std::find(std::begin(month_names), std::end(month_names), text.substr(8, 3)) - std::begin(month_names);
+  if (month == 12 || text.substr(25) != " GMT") return bad;
+  const auto number = std::to_string(month + 1);
+  auto t = parse_iso8601(std::string(text.substr(12, 4)) + "-" + (number.size() < 2 ? "0" : "") + number + "-" + std::string(text.substr(5, 2)) + "T" + std::string(text.substr(17, 8)) + "Z");
+  if (!t || http_date(*t) != text) return bad;
+  return t;
 }
 
 bool equal_constant_time(std::string_view a, std::string_view b) { return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }

@@ -90,7 +90,8 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
   auto boundary = form_boundary(ask.content_type);
   if (!boundary) co_return rejected{boundary.error(), "", ""};
   const counted now_running;
-  const auto ticket = co_await budget_.take(2 * largest_buffer);
+  // All of it now, and nothing more later: else those who have begun could wait for each other for ever.
+  const auto ticket = co_await budget_.take(2 * largest_buffer + store_.memory_for(body.announced()));
   transfer t(std::move(ask), body, *boundary, options_.limits);
   auto done = co_await run(t);
   if (!done) {
@@ -137,7 +138,9 @@ result<void> ingesting::authenticate(const std::vector<form_field>& fields) cons
   const auto* text = find_field(fields, "policy");
   if (!text) return failure{errc::forbidden, "the form has no policy"};
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
-  return verify_aws_signature(fields, *text, options_.credentials, options_.region);
+  const auto held = options_.credentials();
+  if (!held) return failure{errc::unavailable, "there are no credentials to check the form's signature with at the moment"};
+  return verify_aws_signature(fields, *text, held->keys, options_.region);
 }
 
 // May this form be? Everything that S3 would judge before the first byte of the file.

@@ -80,11 +80,6 @@ policy policy_for(const std::vector<form_field>& fields, const std::string& buck
   return p;
 }
 
-std::string replaced(std::string text, std::string_view what, std::string_view with) {
-  if (const auto at = text.find(what); at != text.npos) text.replace(at, what.size(), with);
-  return text;
-}
-
 std::string new_id(millis_clock now) {
   std::array<unsigned char, 10> random;
   random_bytes(random);
@@ -139,9 +134,15 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second)});
   if (!key) return key.error();
   form.key = std::move(*key);
+  // A policy must not outlive the keys that sign it: S3 would refuse the form with a reason that names neither.
+  const auto held = options_.credentials();
+  if (!held) return failure{errc::unavailable, "there are no credentials for the store at the moment"};
   form.expires_at = second + rules.expires;
+  if (held->expires && *held->expires < form.expires_at) form.expires_at = *held->expires;
   form.fallback_url = options_.public_url + "/upload/" + form.bucket;
-  form.url = options_.direct_url.empty() ? form.fallback_url : replaced(options_.direct_url, "${bucket}", form.bucket);
+  // S3 takes no larger object from a form, but the fallback does.
+  const auto direct = options_.direct_urls.find(form.bucket);
+  form.url = direct == options_.direct_urls.end() || length->min > largest_post ? form.fallback_url : direct->second;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
   const claim back{form.id, rules.name, who.user, form.bucket, form.key, *length, ask.return_to, who.origin, second + options_.claim_lifetime};
@@ -157,7 +158,7 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 
-  const auto& keys = options_.credentials;
+  const auto& keys = held->keys;
   const sigv4::scope scope{amz_date(second), options_.region, "s3"};
   fields.push_back({"x-amz-algorithm", "AWS4-HMAC-SHA256"});
   fields.push_back({"x-amz-credential", sigv4::credential(keys.access_key, scope)});

@@ -308,6 +308,7 @@ public:
     const auto work = [&] { return begin(std::move(name), std::move(meta)); };
     co_return co_await on_pool(pool_, work);
   }
+  std::uint64_t memory_for(std::optional<std::uint64_t>) const override { return 0; }
   task<result<std::unique_ptr<sink>>> reopen(std::string bookmark) override {
     const auto work = [&] { return go_on(bookmark); };
     co_return co_await on_pool(pool_, work);

@@ -31,6 +31,25 @@ task<bool> group::wait(std::chrono::steady_clock::duration most) {
   co_return running_ == 0;
 }
 
+namespace {
+
+class afterwork_service final : public asio::execution_context::service {
+public:
+  using key_type = afterwork_service;
+  static asio::execution_context::id id;
+  explicit afterwork_service(asio::execution_context& on) : service(on), members(static_cast<asio::io_context&>(on).get_executor()) {}
+  group members;
+
+private:
+  void shutdown() override {}
+};
+
+asio::execution_context::id afterwork_service::id;
+
+} // namespace
+
+group& afterwork(const io_executor& executor) { return asio::use_service<afterwork_service>(executor.context()).members; }
+
 task<byte_budget::ticket> byte_budget::take(std::uint64_t bytes) {
   bool at_once = false;
   {

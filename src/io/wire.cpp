@@ -3,10 +3,14 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+
+#include <sys/socket.h>
 
 namespace postern {
 
@@ -22,11 +26,15 @@ task<> connections::watch() {
   while (!stopped_) {
     wakes_.expires_after(250ms);
     co_await wakes_.async_wait(asio::redirect_error(use_task, ec));
-    const auto now = steady_clock::now();
-    for (auto i = all_.begin(); i != all_.end();) {
-      auto& c = static_cast<connection&>(*i++);
-      if (c.deadline_ <= now) c.expire();
-    }
+    look();
+  }
+}
+
+void connections::look() {
+  const auto now = steady_clock::now();
+  for (auto i = all_.begin(); i != all_.end();) {
+    auto& c = static_cast<connection&>(*i++);
+    if (c.deadline_ <= now) c.expire();
   }
 }
 
@@ -69,6 +77,27 @@ task<result<void>> connection::handshake() {
   co_await tls_->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(use_task, ec));
   if (ec) co_return gone(ec);
   co_return result<void>{};
+}
+
+task<result<void>> connection::handshake_as_client(const std::string& host) {
+  if (!tls_) co_return result<void>{};
+  boost::system::error_code ec;
+  boost::system::error_code no_address;
+  asio::ip::make_address(host, no_address);
+  // A name only: RFC 6066 §3 has no addresses in SNI.
+  if (no_address) SSL_ctrl(tls_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(host.c_str()));
+  tls_->set_verify_mode(asio::ssl::verify_peer);
+  tls_->set_verify_callback(asio::ssl::host_name_verification(host));
+  co_await tls_->async_handshake(asio::ssl::stream_base::client, asio::redirect_error(use_task, ec));
+  if (!ec) co_return result<void>{};
+  if (expired_) co_return failure{errc::timed_out, "TLS handshake with " + host};
+  co_return failure{errc::unavailable, "TLS handshake with " + host + ": " + ec.message()};
+}
+
+bool connection::is_quiet() {
+  char byte;
+  const auto n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return ahead().empty() && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 task<result<std::size_t>> connection::read_some(std::span<char> into) {

@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_with_the_setting) {
   BOOST_TEST(complains("[store]\ntype = \"tape\"", {"store.type"}));
   BOOST_TEST(complains("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
   BOOST_TEST(complains("[profiles.a]\nkey = \"x/${id}/${nmae}\"", {"profiles.a.key"}));
-  BOOST_TEST(complains("[profiles.a]\nmax_size = \"6GiB\"", {"profiles.a.max_size", "5GiB"}));
+  BOOST_TEST(complains("[profiles.a]\nmax_size = \"6000GiB\"", {"profiles.a.max_size", "5TiB"}));
   BOOST_TEST(complains("[profiles.a]\nmin_size = \"2\"\nmax_size = \"1\"", {"profiles.a.min_size"}));
   BOOST_TEST(complains("[profiles.a]\nbucket = \"other\"", {"profiles.a.bucket", "other_buckets"}));
   BOOST_TEST(complains("[profiles.a]\nexpires = \"8d\"", {"profiles.a.expires"}));

@@ -72,6 +72,8 @@ BOOST_AUTO_TEST_CASE(moments_in_every_form) {
   BOOST_TEST(iso8601(t) == "2026-11-23T18:15:00Z");
   BOOST_TEST(iso8601_millis(t + std::chrono::milliseconds(7)) == "2026-11-23T18:15:00.007Z");
   BOOST_TEST(http_date(t) == "Mon, 23 Nov 2026 18:15:00 GMT");
+  BOOST_TEST((parse_http_date("Mon, 23 Nov 2026 18:15:00 GMT").value() == t));
+  for (const char* wrong : {"", "Tue, 23 Nov 2026 18:15:00 GMT", "Mon, 23 Nov 2026 18:15:00 UTC", "Monday, 23-Nov-26 18:15:00 GMT", "Mon Nov 23 18:15:00 2026"}) BOOST_TEST(parse_http_date(wrong).has_error(), wrong);
   BOOST_TEST((parse_amz_date("20261123T181500Z").value() == t));
   BOOST_TEST((parse_iso8601("2026-11-23T18:15:00.999Z").value() == t));
   BOOST_TEST((parse_iso8601("2028-02-29T00:00:00Z").has_value()));

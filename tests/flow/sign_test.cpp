@@ -15,6 +15,7 @@ const millis_clock now{std::chrono::milliseconds(1'795'457'700'123)}; // 2026-11
 struct fixture {
   test::fake_ledger ledger;
   profile rules;
+  held_credentials held;
   signing_options options;
   sign_request ask;
   caller who{"app/42", "https://app.example.com"};
@@ -23,9 +24,10 @@ struct fixture {
     rules.name = "default";
     rules.bucket = "media";
     options.public_url = "https://up.example.com";
-    options.direct_url = "https://${bucket}.s3.eu-west-1.amazonaws.com/";
+    options.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
     options.region = "eu-west-1";
-    options.credentials = {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}};
+    held.keys = {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}};
+    options.credentials = [this] { return std::make_shared<const held_credentials>(held); };
     ask.filename = "cat.jpg";
     ask.content_type = "image/jpeg";
   }
@@ -87,10 +89,28 @@ BOOST_FIXTURE_TEST_CASE(the_fields_stand_in_the_contracts_order, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_session_token_is_in_form_and_policy, fixture) {
-  options.credentials.session_token = "the/token==";
+  held.keys.session_token = "the/token==";
   const auto f = sign().value();
   BOOST_TEST(*find_field(f.fields, "x-amz-security-token") == "the/token==");
   BOOST_TEST(from_base64(*find_field(f.fields, "policy"))->find("the/token==") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_policy_never_outlives_the_keys_that_signed_it, fixture) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  held.expires = second + std::chrono::minutes(3);
+  BOOST_TEST((sign()->expires_at == *held.expires));
+  BOOST_TEST((read_policy(*find_field(sign()->fields, "policy"))->expires == *held.expires));
+  held.expires = second + std::chrono::hours(1);
+  BOOST_TEST((sign()->expires_at == second + std::chrono::minutes(15)));
+  options.credentials = [] { return credentials_ptr{}; };
+  BOOST_TEST((refused() == errc::unavailable));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_s3_takes_in_no_form_goes_through_the_fallback, fixture) {
+  rules.max_size = 6ull << 30;
+  BOOST_TEST(sign()->url != sign()->fallback_url);
+  ask.size = 6ull << 30;
+  BOOST_TEST(sign()->url == sign()->fallback_url);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_status_takes_the_place_of_the_redirect, fixture) {

@@ -59,9 +59,17 @@ struct config {
     std::string bucket = "local";
     std::vector<std::string> other_buckets;
     std::string region = "us-east-1";
-    std::string access_key; // of [store.credentials]
-    secret secret_key;
+    std::string endpoint, public_endpoint; // URLs; empty: AWS, and the endpoint
+    bool path_style = false;
+    std::string ca_file;
+    std::chrono::milliseconds timeout{30'000}; // for any one wait for the store
+    std::string access_key; // of [store.credentials], from here on
+    secret secret_key, session_token;
+    std::string profile;
+    std::string role_arn, external_id, session_name = "postern", sts_endpoint;
+    std::chrono::seconds duration{3600};
   } store;
+  std::map<std::string, std::string> environment; // as it was at start: AWS's own variables stand there
 
   std::string ledger_url = "sqlite:var/postern.db";
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <postern/app/config.hpp>
+#include <postern/app/storage.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/io/ledger.hpp>
@@ -14,6 +15,7 @@ namespace postern::app {
 struct signing_parts {
   explicit signing_parts(const config& c);
   signer own;
+  storage keeps;
   std::unique_ptr<ledger> remembers;
   signing_options options;
   signing signs;

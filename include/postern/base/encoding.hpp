@@ -57,6 +57,8 @@ std::string iso8601_millis(millis_clock t); // 2026-11-23T18:15:00.123Z
 result<seconds_clock> parse_iso8601(std::string_view text);
 // Mon, 23 Nov 2026 18:15:00 GMT (RFC 9110 §5.6.7)
 std::string http_date(seconds_clock t);
+// Reads that form only; errc::invalid_argument.
+result<seconds_clock> parse_http_date(std::string_view text);
 
 // Takes the same time wherever the first difference is; false at once when the lengths differ (a length is no secret here).
 bool equal_constant_time(std::string_view a, std::string_view b);

@@ -66,5 +66,7 @@ const std::string* find_field(const std::vector<form_field>& fields, std::string
 
 // The largest object that a POST may make (AWS: 5 GiB).
 constexpr std::uint64_t largest_post = 5ull << 30;
+// The largest object at all (AWS: 5 TiB), which the fallback can make by a multipart upload.
+constexpr std::uint64_t largest_object = 5ull << 40;
 
 } // namespace postern

@@ -8,6 +8,7 @@
 #include <postern/core/policy.hpp>
 #include <postern/core/sigv4.hpp>
 #include <postern/core/upload.hpp>
+#include <postern/io/credentials.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/store.hpp>
 #include <postern/io/wire.hpp>
@@ -52,7 +53,7 @@ private:
 struct ingest_options {
   std::vector<std::string> buckets;    // that may be named; "*" among them: any
   std::string region;
-  sigv4::credentials credentials;      // forms signed with these are authentic, whoever made them
+  std::function<credentials_ptr()> credentials; // forms signed with these are authentic, whoever made them
   form_limits limits;
   std::function<millis_clock()> clock; // what time it is; the tests have their own
 };

@@ -9,11 +9,13 @@
 #include <postern/core/sign_request.hpp>
 #include <postern/core/sigv4.hpp>
 #include <postern/core/upload.hpp>
+#include <postern/io/credentials.hpp>
 #include <postern/io/ledger.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,12 +42,15 @@ struct signed_form {
 
 std::string to_json(const signed_form& f);
 
+// What is valid now, without waiting; nullptr: nothing. Any thread.
+using current_credentials = std::function<credentials_ptr()>;
+
 struct signing_options {
   std::map<std::string, profile> profiles;
   std::string public_url;      // without a slash at the end
-  std::string direct_url;      // the bucket's form action; "" when there is no door but the fallback. "${bucket}" is replaced
+  std::map<std::string, std::string> direct_urls; // by bucket: the form's action; none when there is no door but the fallback
   std::string region;
-  sigv4::credentials credentials;
+  current_credentials credentials;
   std::chrono::seconds claim_lifetime{24 * 3600};
 };
 
@@ -55,7 +60,7 @@ public:
   signing(signing_options options, const signer& own, ledger& remembers) : options_(std::move(options)), own_(own), ledger_(remembers) {}
 
   // errc::bad_request (unknown profile, return_to not listed, metadata), errc::payload_too_large, errc::entity_too_small (a declared size under the
-  // profile's), errc::unsupported_type, errc::key_too_long.
+  // profile's), errc::unsupported_type, errc::key_too_long, errc::unavailable (no credentials at the moment).
   result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;
 
   // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the claim carries too (see names in

@@ -9,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -86,6 +87,16 @@ template <class T, class Start> task<T> reply_from(Start start) {
       initiate, use_task);
 }
 
+// What `t` answers, or errc::timed_out saying `what` when `most` has passed; then t is cancelled, and has ended when this returns.
+template <class T> task<result<T>> within(std::chrono::milliseconds most, task<result<T>> t, std::string what) {
+  using namespace asio::experimental::awaitable_operators;
+  timer limit(co_await asio::this_coro::executor, most);
+  auto either = std::move(t) || limit.async_wait(use_task);
+  auto first = co_await std::move(either);
+  if (first.index() == 0) co_return std::get<0>(std::move(first));
+  co_return failure{errc::timed_out, std::move(what)};
+}
+
 // A changing number of coroutines of one thread that someone awaits. Start, count and wait on that thread only. An
 // exception in a member is a bug in it: it is logged and ends that member only.
 class group {
@@ -104,6 +115,10 @@ private:
   timer emptied_;
   std::size_t running_ = 0;
 };
+
+// The group of a thread for work that outlives whoever began it, such as aborting a multipart upload whose client has gone. Each
+// member has an end of its own; the loop does not end before them. Gone with the io_context.
+group& afterwork(const io_executor& executor);
 
 // A budget of bytes for transfer buffers, shared by all threads. take() waits, first come first served, until that much
 // is free; a request larger than the whole budget is given when all of it is free. 0 bytes in all: no limit.

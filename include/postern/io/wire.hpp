@@ -30,6 +30,7 @@ public:
   ~connections();
 
   task<> watch();  // until stop
+  void look();     // gives up what waits past its deadline, once
   void stop();
   void drain();    // those that wait for a request are cut now, the others when theirs is answered
   void cut_all();
@@ -57,6 +58,10 @@ public:
 
   // TLS only; nothing to do when plain. errc::disconnected, errc::timed_out.
   task<result<void>> handshake();
+  // The same from the client's side: the server must prove to be `host` (SNI, certificate). errc::unavailable says why it did not.
+  task<result<void>> handshake_as_client(const std::string& host);
+  // Is an idle connection still good? It is when the peer has neither ended it nor said anything.
+  bool is_quiet();
 
   // At least one byte into `into`, or 0 when the peer has ended its side. errc::disconnected, or errc::timed_out when the deadline has passed.
   task<result<std::size_t>> read_some(std::span<char> into);

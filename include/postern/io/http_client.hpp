@@ -1,0 +1,102 @@
+// HTTP/1.1 as a client: one request out, its answer back, streamed where it is large. Connections are kept alive per thread and address and used again; a server
+// that closes an idle one is not noticed by the caller. One http_client is shared by all threads; a request lives on the thread that began it.
+#pragma once
+
+#include <postern/base/error.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <boost/asio/ssl/context.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace postern {
+
+// Where a server is. The host is in lower case, an IPv6 address in brackets.
+struct http_address {
+  bool tls = false;
+  std::string host;
+  std::uint16_t port = 80;
+
+  std::string authority() const; // the Host field: without the port where it is the scheme's own
+  std::string url() const;       // scheme://authority
+  auto operator<=>(const http_address&) const = default;
+};
+
+struct http_url {
+  http_address at;
+  std::string target; // path and query as they are written, "/" at least
+};
+// Reads an absolute http or https URL. errc::invalid_argument.
+result<http_url> parse_http_url(std::string_view url);
+
+struct http_request {
+  http_address to;
+  std::string method = "GET";
+  std::string target = "/"; // as it goes over the wire
+  std::vector<std::pair<std::string, std::string>> fields; // without Host and Content-Length
+  std::chrono::milliseconds dial{5'000};
+  std::chrono::milliseconds silence{30'000}; // how long any one wait for the server may last
+};
+
+struct http_response {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> fields; // names in lower case
+  std::string body;
+
+  std::string_view field(std::string_view lower_case_name) const; // empty when absent
+};
+
+class outgoing; // a connection of ours, see http_client.cpp
+
+// A request whose body is streamed. Destroyed before its end, its connection is cut.
+class http_upload {
+public:
+  http_upload(std::unique_ptr<outgoing> on, std::chrono::milliseconds silence, bool welcome);
+  http_upload(const http_upload&) = delete;
+  http_upload& operator=(const http_upload&) = delete;
+  ~http_upload();
+
+  // Did the server say 100 Continue? If not it has answered already: see finish.
+  bool welcome() const { return welcome_; }
+  // The bytes must live until it returns. A server that answers in the middle and hangs up makes this fail: finish may still know its answer.
+  task<result<void>> write(std::span<const char> bytes);
+  // The answer. When the body was not sent whole, the connection is not used again.
+  task<result<http_response>> finish(bool whole = true);
+
+private:
+  std::unique_ptr<outgoing> on_;
+  const std::chrono::milliseconds silence_;
+  bool welcome_;
+};
+
+struct http_client_options {
+  std::string ca_file; // PEM; empty: the system's
+};
+
+class http_client {
+public:
+  // Throws std::runtime_error when the CA file cannot be used. Must outlive the loops that use it.
+  explicit http_client(http_client_options options = {});
+  ~http_client();
+
+  // Sends it whole and answers what comes back; a body of more than `most` bytes is errc::payload_too_large. When a kept connection proves to be dead before a byte of
+  // the answer, the request is sent once more on a new one. errc::unavailable (not reached, TLS), errc::timed_out, errc::disconnected, errc::bad_request (not HTTP).
+  task<result<http_response>> send(const http_request& r, std::string_view body = {}, std::size_t most = 1 << 20);
+
+  // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110 §10.1.1): redirects and refusals come before any byte
+  // of the body has flowed. A server that says nothing for three seconds gets the body.
+  task<result<std::unique_ptr<http_upload>>> upload(const http_request& r, std::uint64_t length);
+
+private:
+  task<result<std::unique_ptr<outgoing>>> connect(const http_request& r, bool fresh);
+  asio::ssl::context tls_;
+};
+
+} // namespace postern
