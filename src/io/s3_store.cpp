@@ -82,6 +82,12 @@ public:
     object.size = size_;
     object.etag = std::move(done.etag);
     object.crc32c = crc_;
+    if (object.etag.empty()) {
+      auto found = co_await s3_.head_object(name_);
+      if (!found) co_return to_failure(found.error());
+      if (found->size != size_) co_return failure{errc::store_failed, "the store has " + std::to_string(found->size) + " bytes of " + std::to_string(size_)};
+      object.etag = std::move(found->etag);
+    }
     co_return object;
   }
 

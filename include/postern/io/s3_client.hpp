@@ -58,7 +58,7 @@ struct s3_multipart {
 };
 
 struct s3_finished {
-  std::string etag;      // without quotes
+  std::string etag;      // without quotes; empty when the store did not say it (Ceph RGW 16 of a multipart upload)
   bool verified = false; // the store confirmed the checksum
 };
 

@@ -1,0 +1,248 @@
+"""A real S3 and STS server for the tests: Ceph RGW in front of one OSD, as plain processes in a folder of their own.
+
+    with Rgw() as s3:            objects in memory, at most some 4 GiB of them
+    with Rgw(disk=20 << 30):     objects in a sparse file
+    s3.kill(), s3.revive()       the gateway alone, as if it had crashed; what it stored stays
+
+python3 tests/support/rgw.py runs one until Ctrl-C and prints how to reach it.
+"""
+
+import hashlib, hmac, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.error, urllib.parse, urllib.request, uuid
+from datetime import datetime, timezone
+
+ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
+
+
+def is_installed():
+    return all(shutil.which(p) for p in ("ceph-mon", "ceph-osd", "radosgw", "ceph", "radosgw-admin", "monmaptool"))
+
+
+def free_ports(n):
+    """Ports that nobody has; held open together, so that they differ."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+class Denied(Exception):
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body[:500]}")
+        self.status, self.body = status, body
+
+
+def signed(method, url, body=b"", headers=None, service="s3", access_key=ACCESS_KEY, secret_key=SECRET_KEY, token=None, payload_hash=None, timeout=60):
+    """One request signed with Signature Version 4; answers (headers, body) or raises Denied."""
+    parts = urllib.parse.urlsplit(url)
+    now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{now[:8]}/{REGION}/{service}/aws4_request"
+    fields = {k.lower(): v for k, v in (headers or {}).items()}
+    fields.update({"host": parts.netloc, "x-amz-date": now, "x-amz-content-sha256": payload_hash or hashlib.sha256(body).hexdigest()})
+    if token:
+        fields["x-amz-security-token"] = token
+    query = sorted(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+    canonical_query = "&".join(f"{urllib.parse.quote(k, safe='-_.~')}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query)
+    names = ";".join(sorted(fields))
+    canonical = "\n".join([method, parts.path or "/", canonical_query] + [f"{k}:{fields[k].strip()}" for k in sorted(fields)] + ["", names, fields["x-amz-content-sha256"]])
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ("AWS4" + secret_key).encode()
+    for piece in scope.split("/"):
+        key = hmac.new(key, piece.encode(), hashlib.sha256).digest()
+    signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
+    fields["authorization"] = f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    del fields["host"]
+    request = urllib.request.Request(url, data=body if method in ("PUT", "POST") else None, method=method, headers=fields)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+    except urllib.error.HTTPError as e:
+        raise Denied(e.code, e.read().decode(errors="replace")) from None
+
+
+class Rgw:
+    def __init__(self, bucket="media", disk=None, folder=None):
+        self.folder = folder or tempfile.mkdtemp(prefix="postern-rgw-")
+        self.bucket, self.disk = bucket, disk
+        self.port, self.mon_port = free_ports(2)
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.processes = {}
+        self.environment = dict(os.environ, CEPH_CONF=self.path("ceph.conf"), CEPH_ARGS="", MALLOC_MMAP_THRESHOLD_="131072")
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def start(self):
+        for name in ("mon", "osd", "run", "log"):
+            os.makedirs(self.path(name), exist_ok=True)
+        fsid = str(uuid.uuid4())
+        self.write_configuration(fsid)
+        self.tool("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v2:127.0.0.1:{self.mon_port}/0]", self.path("monmap"))
+        self.tool("ceph-mon", "-i", "a", "--mkfs", "--monmap", self.path("monmap"))
+        self.daemon("ceph-mon", "-i", "a")
+        if self.disk:
+            with open(self.path("osd", "block"), "wb") as f:
+                f.truncate(self.disk)
+        self.tool("ceph-osd", "-i", "0", "--mkfs", "--no-mon-config", "--osd-uuid", str(uuid.uuid4()))
+        self.daemon("ceph-osd", "-i", "0")
+        self.wait("the OSD", lambda: " 1 up" in self.tool("ceph", "--connect-timeout", "10", "osd", "stat"))
+        self.tool("radosgw-admin", "user", "create", "--uid", "test", "--display-name", "test", "--caps", "roles=*", "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY)
+        # Host style too: BUCKET.localhost is 127.0.0.1.
+        zonegroup = self.tool("radosgw-admin", "zonegroup", "get").replace('"hostnames": []', '"hostnames": ["localhost"]')
+        self.tool("radosgw-admin", "zonegroup", "set", stdin=zonegroup)
+        self.revive()
+        self.wait("the gateway", lambda: self.make_bucket(self.bucket))
+
+    def close(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        self.processes.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self):
+        process = self.processes.pop("radosgw")
+        process.kill()
+        process.wait()
+
+    def revive(self):
+        self.daemon("radosgw", "-n", "client.rgw")
+
+    def freeze(self, yes=True):
+        """The gateway accepts and says nothing, as a store does that is overloaded."""
+        self.processes["radosgw"].send_signal(signal.SIGSTOP if yes else signal.SIGCONT)
+
+    def slow_down(self, milliseconds):
+        """Each write of the OSD takes so much longer."""
+        self.tool("ceph", "daemon", self.path("run", "osd.0.asok"), "config", "set", "osd_debug_inject_dispatch_delay_duration", str(milliseconds / 1000))
+        self.tool("ceph", "daemon", self.path("run", "osd.0.asok"), "config", "set", "osd_debug_inject_dispatch_delay_probability", "1" if milliseconds else "0")
+
+    # --- what tests ask of it ---------------------------------------------------------------------
+
+    def url(self, key="", bucket=None, query=""):
+        return f"{self.endpoint}/{bucket or self.bucket}" + (("/" + urllib.parse.quote(key, safe="/-_.~")) if key else "") + query
+
+    def request(self, method, key="", bucket=None, query="", body=b"", **more):
+        return signed(method, self.url(key, bucket, query), body, **more)
+
+    def make_bucket(self, name):
+        signed("PUT", f"{self.endpoint}/{name}")
+        return True
+
+    def head(self, key, **more):
+        return self.request("HEAD", key, **more)[0]
+
+    def has(self, key, bucket=None):
+        try:
+            self.request("HEAD", key, bucket)
+            return True
+        except Denied as e:
+            assert e.status == 404, e
+            return False
+
+    def get(self, key, bucket=None):
+        return self.request("GET", key, bucket, timeout=600)[1]
+
+    def hash_of(self, key, bucket=None):
+        """SHA-256 of the object, read in pieces: it may be large."""
+        size = int(self.head(key, bucket=bucket)["content-length"])
+        digest, step = hashlib.sha256(), 64 << 20
+        for at in range(0, size, step):
+            digest.update(self.request("GET", key, bucket, headers={"Range": f"bytes={at}-{min(size, at + step) - 1}"}, timeout=600)[1])
+        return digest.hexdigest()
+
+    def keys(self, bucket=None):
+        import xml.etree.ElementTree as xml
+        body = self.request("GET", bucket=bucket, query="?max-keys=1000")[1]
+        return [e.text for e in xml.fromstring(body).iter() if e.tag.endswith("}Key")]
+
+    def multiparts(self, bucket=None):
+        """Multipart uploads that are neither completed nor aborted."""
+        return self.request("GET", bucket=bucket, query="?uploads=")[1].count(b"<UploadId>")
+
+    def make_role(self, name="uploader", allow="s3:*", principal="arn:aws:iam:::user/test"):
+        def ask(**parameters):
+            # Without blanks: RGW takes the + that a blank becomes for a plus sign.
+            body = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in parameters.items()).encode()
+            return signed("POST", self.endpoint + "/", body, {"Content-Type": "application/x-www-form-urlencoded"}, service="iam")
+        trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["%s"]},"Action":["sts:AssumeRole"]}]}' % principal
+        rights = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["%s"],"Resource":["arn:aws:s3:::*"]}]}' % allow
+        ask(Action="CreateRole", RoleName=name, Path="/", AssumeRolePolicyDocument=trust)
+        ask(Action="PutRolePolicy", RoleName=name, PolicyName="s3", PolicyDocument=rights)
+        return f"arn:aws:iam:::role/{name}"
+
+    def make_user(self, name, access_key, secret_key):
+        self.tool("radosgw-admin", "user", "create", "--uid", name, "--display-name", name, "--access-key", access_key, "--secret-key", secret_key)
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def tool(self, *command, stdin=None):
+        done = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        return done.stdout
+
+    def daemon(self, *command):
+        with open(self.path("log", command[0] + ".out"), "ab") as out:
+            self.processes[command[0]] = subprocess.Popen([*command, "-f"], env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+
+    def wait(self, what, probe):
+        end = time.monotonic() + 90
+        while True:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise RuntimeError(f"{name} ended while waiting for {what}: " + open(self.path("log", name + ".out"), errors="replace").read()[-2000:])
+            try:
+                if probe():
+                    return
+            except (OSError, RuntimeError, Denied) as e:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"gave up waiting for {what}: {e}") from e
+            time.sleep(0.05)
+
+    def write_configuration(self, fsid):
+        backend = ("bluestore", {"bluestore_block_create": "false", "osd_memory_target": str(1 << 30)}) if self.disk else ("memstore", {"memstore_device_bytes": str(6 << 30)})
+        common = {
+            "fsid": fsid, "mon_initial_members": "a", "mon_host": f"[v2:127.0.0.1:{self.mon_port}/0]", "public_addr": "127.0.0.1", "cluster_addr": "127.0.0.1", "ms_bind_msgr1": "false",
+            # Nobody but this user can reach the ports, so nobody is asked for keys.
+            "auth_cluster_required": "none", "auth_service_required": "none", "auth_client_required": "none", "ms_mon_client_mode": "crc", "keyring": "/dev/null",
+            "pid_file": "", "run_dir": self.path("run"), "crash_dir": self.path("log"), "log_file": self.path("log", "$name.log"), "admin_socket": self.path("run", "$name.asok"),
+            # One copy of everything in one placement group a pool.
+            "osd_pool_default_size": "1", "osd_pool_default_min_size": "1", "osd_pool_default_pg_num": "1", "osd_pool_default_pgp_num": "1", "osd_pool_default_pg_autoscale_mode": "off",
+            "osd_crush_chooseleaf_type": "0",
+        }
+        sections = {
+            "global": common,
+            "mon": {"mon_data": self.path("mon"), "mon_cluster_log_to_file": "false", "mon_data_avail_crit": "1", "mon_allow_pool_size_one": "true", "paxos_propose_interval": "0.02", "paxos_min_wait": "0.01"},
+            "osd": {"osd_data": self.path("osd"), "osd_objectstore": backend[0], **backend[1]},
+            "client.admin": {"admin_socket": "", "log_file": "/dev/null"},
+            "client.rgw": {
+                "rgw_frontends": f"beast endpoint=127.0.0.1:{self.port} tcp_nodelay=1", "rgw_enable_apis": "s3, admin, sts, iam, notifications", "rgw_thread_pool_size": "64",
+                "rgw_s3_auth_use_sts": "true", "rgw_sts_key": "abcdefghijklmnop", "rgw_sts_min_session_duration": "1", "rgw_s3_auth_order": "sts, local, external",
+                # Deleted objects give their memory back soon.
+                "rgw_gc_max_objs": "2", "rgw_gc_obj_min_wait": "10", "rgw_gc_processor_period": "10", "rgw_gc_processor_max_time": "10",
+            },
+        }
+        with open(self.path("ceph.conf"), "w") as f:
+            for name, settings in sections.items():
+                f.write(f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()))
+
+
+if __name__ == "__main__":
+    with Rgw() as s3:
+        role = s3.make_role()
+        print(f"endpoint {s3.endpoint}  bucket {s3.bucket}  access key {ACCESS_KEY}  secret key {SECRET_KEY}  role {role}", flush=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})

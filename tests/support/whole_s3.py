@@ -1,0 +1,95 @@
+"""Postern in front of a real S3 (Ceph RGW): starting it, sending large forms, and S3s that misbehave."""
+
+import itertools, http.server, socketserver
+from whole import *
+import rgw
+from rgw import Rgw, Denied
+
+MIB = 1 << 20
+
+
+def need_rgw():
+    if not rgw.is_installed():
+        print("Ceph RGW is not installed; tests/run installs it")
+        sys.exit(77)
+
+
+def s3_server(s3, config="", **settings):
+    """A Postern whose store is `s3`: an Rgw, or a URL. Settings as for Server; None leaves one out."""
+    endpoint = s3 if isinstance(s3, str) else s3.endpoint
+    all_settings = {"store__type": "s3", "store__endpoint": endpoint, "store__bucket": getattr(s3, "bucket", "media"), "store__path_style": "true", "store__region": rgw.REGION}
+    all_settings.update(settings)
+    text = config or "[auth]\nanonymous = true\n"
+    return Server(text, **{k: v for k, v in all_settings.items() if v is not None})
+
+
+def curl_form(url, fields, path, follow=False, filename=None):
+    """Posts a form with curl, as a newcomer would: (status, headers, body) of the first answer, or of the last when followed."""
+    command = ["curl", "-sS", "-i", "--max-time", "300", "-H", "Expect:", "-H", "Accept: application/json"] + (["-L"] if follow else [])
+    for name, value in fields.items():
+        command += ["--form-string", f"{name}={value}"]
+    done = subprocess.run(command + ["-F", f"file=@{path}" + (f';filename="{filename}"' if filename else ""), url], capture_output=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    while follow and body.startswith(b"HTTP/1.1"):
+        head, _, body = body.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    return int(lines[0].split()[1]), {k.lower(): v for k, v in (l.split(": ", 1) for l in lines[1:] if ": " in l)}, body
+
+
+class Pattern:
+    """Bytes that are never held whole: `size` of them, other ones for each seed."""
+
+    def __init__(self, size, seed=1):
+        self.size = size
+        self.block = hashlib.shake_128(str(seed).encode()).digest(MIB)
+
+    def __iter__(self):
+        for at in range(0, self.size, MIB):
+            yield self.block[:min(MIB, self.size - at)]
+
+    def sha256(self):
+        digest = hashlib.sha256()
+        for piece in self:
+            digest.update(piece)
+        return digest.hexdigest()
+
+
+def send_large(server, form, data, behind=b"", bucket="media", on_piece=None, chunked=False):
+    """One form with a file that is made as it is sent; answers what read_answer does."""
+    begin, end = form_begin(form["fields"], "a b.bin"), form_end(behind)
+    with server.raw(timeout=600) as s:
+        s.sendall(form_header(None if chunked else len(begin) + data.size + len(end), bucket))
+        wrap = (lambda b: b"%x\r\n%b\r\n" % (len(b), b)) if chunked else (lambda b: b)
+        try:
+            for piece in itertools.chain([begin], data, [end]):
+                if piece:
+                    s.sendall(wrap(piece))
+                if on_piece:
+                    on_piece()
+            if chunked:
+                s.sendall(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused early: the answer says why
+        return read_answer(s)
+
+
+def crc32c(pieces):
+    """CRC-32C in base64, a second way: with a table in Python it would take minutes, so a small C program does it, from the polynomial."""
+    global _crc_tool
+    if not _crc_tool:
+        folder = tempfile.mkdtemp(prefix="postern-crc-")
+        source, _crc_tool = os.path.join(folder, "crc.c"), os.path.join(folder, "crc")
+        with open(source, "w") as f:
+            f.write("#include <stdio.h>\n#include <stdint.h>\nstatic unsigned char b[1 << 20];\n"
+                    "int main(void) { uint32_t t[256], c = ~0u; for (uint32_t i = 0; i < 256; i++) { uint32_t r = i; for (int k = 0; k < 8; k++) r = r & 1 ? r >> 1 ^ 0x82f63b78u : r >> 1; t[i] = r; }\n"
+                    "for (size_t n; (n = fread(b, 1, sizeof b, stdin));) for (size_t i = 0; i < n; i++) c = t[(c ^ b[i]) & 255] ^ c >> 8; printf(\"%08x\", ~c); return 0; }\n")
+        subprocess.run(["gcc", "-O2", "-o", _crc_tool, source], check=True)
+    p = subprocess.Popen([_crc_tool], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for piece in pieces:
+        p.stdin.write(piece)
+    out, _ = p.communicate()
+    return base64.b64encode(bytes.fromhex(out.decode())).decode()
+
+
+_crc_tool = None
