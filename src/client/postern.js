@@ -56,7 +56,7 @@
       text = xhr.responseText || '';
     } catch (e) {} // a response of another type
     var json = parse(text);
-    var code = json && json.code, message = json && (json.detail || json.title);
+    var code = json && (json.code || json.Code), message = json && (json.detail || json.title || json.Message); // Ceph answers its errors as JSON where that is asked for
     if (!json) {
       var found = /<Code>([^<]*)<\/Code>/.exec(text);
       code = found && found[1];

@@ -154,6 +154,7 @@ task<result<tcp_socket>> dial(http_address to) {
   boost::system::error_code ec;
   asio::ip::basic_resolver<asio::ip::tcp, io_executor> resolver(executor);
   auto host = to.host.starts_with('[') ? to.host.substr(1, to.host.size() - 2) : to.host;
+  if (host.ends_with(".localhost")) host = "localhost"; // RFC 6761 §6.3; not every resolver knows
   auto service = std::to_string(to.port);
   const auto found = co_await resolver.async_resolve(host, service, asio::redirect_error(use_task, ec));
   if (ec) co_return failure{errc::unavailable, "the name " + quote(host) + " cannot be resolved: " + ec.message()};

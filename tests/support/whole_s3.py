@@ -25,7 +25,7 @@ def s3_server(s3, config="", **settings):
 
 def curl_form(url, fields, path, follow=False, filename=None):
     """Posts a form with curl, as a newcomer would: (status, headers, body) of the first answer, or of the last when followed."""
-    command = ["curl", "-sS", "-i", "--max-time", "300", "-H", "Expect:", "-H", "Accept: application/json"] + (["-L"] if follow else [])
+    command = ["curl", "-sS", "-i", "--max-time", "300", "-H", "Expect:"] + (["-L", "-H", "Accept: application/json"] if follow else [])
     for name, value in fields.items():
         command += ["--form-string", f"{name}={value}"]
     done = subprocess.run(command + ["-F", f"file=@{path}" + (f';filename="{filename}"' if filename else ""), url], capture_output=True, timeout=400)

@@ -1,0 +1,163 @@
+"""Forms that a browser posts straight to S3: signed with keys of every kind, judged by the real S3, confirmed by HEAD."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole_s3 import *
+
+
+class Direct(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.s3 = Rgw().__enter__()
+        cls.role = cls.s3.make_role()
+        cls.file = tempfile.NamedTemporaryFile()
+        cls.file.write(b"hello, store\n" * 1000)
+        cls.file.flush()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.file.close()
+        cls.s3.close()
+
+    def assumed(self, **more):
+        return s3_server(self.s3, store__credentials__role_arn=self.role, **more)
+
+    def post(self, form, fields=None, follow=False, **more):
+        return curl_form(form["url"], fields or form["fields"], self.file.name, follow, **more)
+
+    def check_completed(self, server, form):
+        told = server.status(form["id"])
+        self.assertEqual((told["state"], told["size"], told["completed_by"]), ("completed", 13000, "redirect"))
+        self.assertEqual('"' + told["etag"] + '"', self.s3.head(form["key"])["etag"])
+
+    def test_a_form_goes_to_s3_and_back(self):
+        for name, server in (("static keys", s3_server(self.s3)), ("a role's keys", self.assumed())):
+            with self.subTest(name), server:
+                form = server.sign()
+                self.assertEqual(form["url"], f"{self.s3.endpoint}/media/")
+                self.assertEqual("x-amz-security-token" in form["fields"], name != "static keys")
+                status, headers, _ = self.post(form)
+                self.assertEqual(status, 303)
+                self.assertTrue(headers["location"].startswith(form["complete_url"] + "?bucket=media&key="))
+                self.assertEqual(server.status(form["id"])["state"], "issued")  # nobody has followed it yet
+                status, _, body = self.post(server.sign(), follow=True)
+                self.assertEqual((status, json.loads(body)["state"]), (200, "completed"))
+                where = urlsplit(headers["location"])
+                status, _, body = server.request("GET", where.path + "?" + where.query, headers={"Accept": "application/json"})
+                self.assertEqual((status, json.loads(body)["state"]), (200, "completed"))
+                self.check_completed(server, form)
+
+    def test_host_style(self):
+        with s3_server(self.s3, store__path_style="false", store__endpoint=f"http://localhost:{self.s3.port}") as server:
+            form = server.sign(filename="ä b.bin")
+            self.assertEqual(form["url"], f"http://media.localhost:{self.s3.port}/")
+            status, _, body = self.post(form, follow=True)
+            self.assertEqual((status, json.loads(body)["state"]), (200, "completed"))
+            other = server.sign()
+            self.assertEqual(send_large(server, other, Pattern(7 * MIB))[0], 303)
+            self.assertEqual(server.status(other["id"])["state"], "completed")
+
+    def test_what_browsers_call_the_store(self):
+        with s3_server(self.s3, store__public_endpoint="https://files.example.com") as server:
+            self.assertEqual(server.sign()["url"], "https://files.example.com/media/")
+
+    def test_s3_itself_refuses_every_negative_twin(self):
+        with self.assumed() as server, s3_server(self.s3, '[auth]\nanonymous = true\n[profiles.default]\nmax_size = "12KB"\nexpires = "1s"\n') as strict:
+            def twin(server=server, wait=0, filename="a b.bin", change=None):
+                form = server.sign(filename=filename)
+                fields = dict(form["fields"])
+                if change:
+                    change(fields)
+                time.sleep(wait)
+                status, _, body = self.post(form, fields)
+                self.assertFalse(self.s3.has(form["key"]))
+                self.assertEqual(server.status(form["id"])["state"], "issued")
+                return status, s3_code(body)
+
+            def other_policy(f):
+                text = json.loads(base64.b64decode(f["policy"]))
+                text["conditions"][0] = {"bucket": "other"}
+                f["policy"] = base64.b64encode(json.dumps(text).encode()).decode()
+
+            self.assertEqual(twin(change=other_policy), (403, "AccessDenied"))
+            self.assertEqual(twin(change=lambda f: f.update(key="elsewhere/x")), (403, "AccessDenied"))
+            self.assertFalse(self.s3.has("elsewhere/x"))
+            self.assertEqual(twin(change=lambda f: f.update({"Content-Type": "text/html"})), (403, "AccessDenied"))
+            self.assertEqual(twin(change=lambda f: f.update({"x-amz-meta-extra": "1"})), (403, "AccessDenied"))
+            self.assertEqual(twin(change=lambda f: f.update({"x-amz-meta-postern-id": "0"})), (403, "AccessDenied"))
+            self.assertEqual(twin(change=lambda f: f.update({"success_action_redirect": "https://evil.example.com/"})), (403, "AccessDenied"))
+            self.assertIn(twin(change=lambda f: f.pop("x-amz-security-token"))[0], (400, 403))
+            self.assertEqual(twin(server=strict), (400, "EntityTooLarge"))
+            self.assertEqual(twin(server=strict, wait=2.5), (403, "AccessDenied"))
+            # The fallback says the same of them.
+            form = server.sign()
+            fields = dict(form["fields"], key="elsewhere/x")
+            status, _, body = curl_form(form["fallback_url"], fields, self.file.name)
+            self.assertEqual((status, s3_code(body)), (403, "AccessDenied"))
+
+    def test_a_declared_size_is_the_only_one(self):
+        with s3_server(self.s3) as server:
+            form = server.sign(size=13000)
+            self.assertEqual(self.post(form)[0], 303)
+            for size in (12999, 13001):
+                status, _, body = self.post(server.sign(size=size))
+                self.assertEqual(status, 400)
+
+    def test_a_redirect_is_only_a_claim(self):
+        with s3_server(self.s3) as server:
+            form = server.sign()
+            where = urlsplit(form["complete_url"]).path
+            ask = lambda query="": server.request("GET", where + query, headers={"Accept": "application/json"})[0]
+            self.assertEqual(ask(), 404)  # nothing is there
+            self.assertEqual(self.post(form)[0], 303)
+            self.assertEqual(ask("?bucket=other"), 403)
+            self.assertEqual(ask("?bucket=media&key=elsewhere"), 403)
+            self.assertEqual(ask("?etag=%22other%22"), 409)
+            self.assertEqual(server.status(form["id"])["state"], "issued")
+            self.s3.request("PUT", form["key"], body=b"put by someone else")
+            self.assertEqual(ask(), 409)  # without the id it is not this upload
+            self.assertEqual(server.status(form["id"])["state"], "issued")
+
+    def test_keys_that_end_in_the_middle(self):
+        # Each role session lasts three seconds: forms are signed, posted and confirmed all the while.
+        with self.assumed(store__credentials__duration="3s") as server:
+            seen, end = set(), time.monotonic() + 10
+            while time.monotonic() < end:
+                form = server.sign()
+                seen.add(form["fields"]["x-amz-credential"])
+                self.assertLessEqual(form["expires_at"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4)))
+                status, _, body = self.post(form, follow=True)
+                self.assertEqual((status, json.loads(body)["state"]), (200, "completed"), body)
+                self.assertEqual(send_large(server, server.sign(), Pattern(6 * MIB))[0], 303)
+                time.sleep(0.2)
+            self.assertGreaterEqual(len(seen), 3)
+
+    def test_two_nodes_with_sessions_of_their_own(self):
+        with self.assumed() as a, self.assumed() as b:
+            form = a.sign()
+            self.assertNotEqual(form["fields"]["x-amz-credential"], b.sign()["fields"]["x-amz-credential"])
+            # A's form through B's fallback, which has never seen it and holds other keys.
+            status, _, body = curl_form(f"{b.url}/upload/media", form["fields"], self.file.name)
+            self.assertEqual(status, 303, body)
+            self.assertEqual(b.status(form["id"])["state"], "completed")
+            # A's form straight to S3; the redirect is answered by B.
+            form = a.sign()
+            status, headers, _ = self.post(form)
+            where = urlsplit(headers["location"])
+            status, _, body = b.request("GET", where.path + "?" + where.query, headers={"Accept": "application/json"})
+            self.assertEqual((status, json.loads(body)["state"]), (200, "completed"))
+            self.check_completed(b, form)
+
+    def test_no_key_or_token_is_ever_logged(self):
+        with self.assumed(log__level="debug") as server:
+            form = server.sign()
+            self.post(form, follow=True)
+            text = server.log_text()
+            for what in (rgw.SECRET_KEY, form["fields"]["x-amz-security-token"], form["fields"]["x-amz-signature"], form["fields"]["x-ignore-postern"], form["complete_url"].rsplit("/", 1)[1]):
+                self.assertNotIn(what, text)
+
+
+if __name__ == "__main__":
+    need_rgw()
+    main()
