@@ -335,9 +335,10 @@ void check_profile(config& c, profile& p) {
   }
 }
 
-void check_store(const config::store_section& s) {
+void check_store(config::store_section& s) {
   require(s.type == "s3" || s.type == "file", "store.type", "must be \"s3\" or \"file\"");
-  require(!s.bucket.empty(), "store.bucket", "must name a bucket");
+  if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
+  require(!s.bucket.empty(), "store.bucket", "must name the bucket in S3");
   require(s.access_key.empty() == s.secret_key.empty(), "store.credentials", "needs both access_key and secret_key, or neither");
   require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token", "needs access_key and secret_key");
   require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile", "is one way and access_key another; name one of them");

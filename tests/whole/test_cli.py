@@ -36,7 +36,7 @@ class CommandLine(unittest.TestCase):
 
     def test_configuration_errors_name_the_setting_and_the_fix(self):
         cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
-                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "does not have \"s3\" yet"), ("[ledger]\nurl = 'postgresql://x'\n", "PostgreSQL yet"),
+                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: must name the bucket in S3"), ("[ledger]\nurl = 'postgresql://x'\n", "PostgreSQL yet"),
                  ("[[webhooks]]\nurl = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
                  ("[limits]\nbuffers = 'lots'\n", 'must be like "512"'), ("[server]\nsecrets = ['short']\n", "at least 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
                  ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "not an address"),
@@ -74,7 +74,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn("no profile", err)
 
         with Server(config, store__path=os.path.join(self.folder, "var/objects"), ledger__url="sqlite:" + os.path.join(self.folder, "var/postern.db"),
-                    server__secrets=open(os.path.join(self.folder, "var/secret")).read().strip(), store__credentials__access_key="", store__credentials__secret_key="") as server:
+                    server__secrets='{ file = "%s" }' % os.path.join(self.folder, "var/secret"), store__credentials__access_key="", store__credentials__secret_key="") as server:
             self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)  # signed by the command, taken by the server
             code, out, _ = self.run_it("uploads", "--config", self.config)
             self.assertEqual(code, 0)

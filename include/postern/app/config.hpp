@@ -56,7 +56,7 @@ struct config {
   struct store_section {
     std::string type = "file";
     std::filesystem::path path = "var/objects";
-    std::string bucket = "local";
+    std::string bucket; // "local" for a directory where none is named
     std::vector<std::string> other_buckets;
     std::string region = "us-east-1";
     std::string endpoint, public_endpoint; // URLs; empty: AWS, and the endpoint
