@@ -119,10 +119,12 @@ test('dropped files', async () => {
 
 test('with the keyboard alone', async () => {
   const { page, close } = await open();
+  const chosen = makeFile(server.folder, 'keyboard.bin', 1000);
+  page.on('filechooser', (chooser) => chooser.setFiles(chosen));
+  await page.bringToFront();
   await page.keyboard.press('Tab');
-  const chooser = page.waitForEvent('filechooser');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'choose');
   await page.keyboard.press('Space');
-  await (await chooser).setFiles(makeFile(server.folder, 'keyboard.bin', 1000));
   await page.locator('li.completed').waitFor();
   await close();
 });
