@@ -98,12 +98,16 @@ struct worker {
 
   // On this worker's thread. `done` is called there when nothing runs any more.
   task<> drain(std::chrono::milliseconds most, std::function<void()> done) {
-    for (auto& s : servers) co_await s->drain(most);
+    const std::function<void()> on_cut = [this] { stop_asking(); };
+    for (auto& s : servers) co_await s->drain(most, on_cut);
     done();
   }
   void cut() {
     for (auto& s : servers) s->cut();
+    stop_asking();
   }
+  // Of what waits for the store only the cleaning up goes on.
+  void stop_asking() { http_client::stop(loop); }
 };
 
 using workers = std::vector<std::unique_ptr<worker>>;

@@ -112,7 +112,7 @@ task<> http_server::run() {
   }
 }
 
-task<> http_server::drain(std::chrono::milliseconds most) {
+task<> http_server::drain(std::chrono::milliseconds most, std::function<void()> on_cut) {
   boost::system::error_code ec;
   acceptor_.close(ec);
   connections_.drain();
@@ -123,7 +123,10 @@ task<> http_server::drain(std::chrono::milliseconds most) {
     tick.expires_after(20ms);
     co_await tick.async_wait(asio::redirect_error(use_task, ec));
   }
-  if (sessions_.size() > 1) log::warning("drain timed out, cutting connections", {{"connections", sessions_.size() - 1}});
+  if (sessions_.size() > 1) {
+    log::warning("drain timed out, cutting connections", {{"connections", sessions_.size() - 1}});
+    on_cut();
+  }
   connections_.cut_all();
   connections_.stop();
   co_await sessions_.wait(10s);

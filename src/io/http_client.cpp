@@ -74,6 +74,13 @@ public:
 
   connections& all() { return all_; }
 
+  void stop() {
+    stopped_ = true;
+    idle_.clear();
+    all_.cut_all();
+  }
+  bool stopped() const { return stopped_; }
+
   void begin_use() {
     ++used_;
     if (watching_.size() == 0) watching_.start(watch());
@@ -121,6 +128,7 @@ private:
   group watching_;
   std::map<key, std::vector<idle>> idle_;
   std::size_t used_ = 0;
+  bool stopped_ = false;
 };
 
 asio::execution_context::id client_connections::id;
@@ -263,9 +271,12 @@ http_client::http_client(http_client_options options) : tls_(asio::ssl::context:
 
 http_client::~http_client() = default;
 
+void http_client::stop(asio::io_context& on) { asio::use_service<client_connections>(on).stop(); }
+
 task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request& r, bool fresh) {
   auto executor = co_await asio::this_coro::executor;
   auto& mine = asio::use_service<client_connections>(executor.context());
+  if (mine.stopped() && !r.cleans_up) co_return failure{errc::cancelled, "the server is stopping"};
   const client_connections::key key{&tls_, r.to};
   if (!fresh)
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);

@@ -194,6 +194,7 @@ task<s3_result<http_request>> s3_client::prepare(const call& c, trying& t) {
   r.method = c.method;
   r.target = place->path + uri_encode(c.key, true) + query_text(c.query);
   r.silence = options_.patience;
+  r.cleans_up = c.operation == "AbortMultipartUpload";
   r.fields = c.headers;
   r.fields.emplace_back("x-amz-date", scope.date);
   r.fields.emplace_back("x-amz-content-sha256", c.payload_hash);

@@ -47,7 +47,7 @@ s3_error no_answer(const failure& why, std::string during) {
   e.during = std::move(during);
   e.message = why.on;
   // Asking an unreachable store is asking it later; an answer that is not HTTP will not become one.
-  e.sorted = why.code == errc::bad_request || why.code == errc::payload_too_large ? errc::store_failed : errc::unavailable;
+  e.sorted = why.code == errc::cancelled ? errc::cancelled : why.code == errc::bad_request || why.code == errc::payload_too_large ? errc::store_failed : errc::unavailable;
   return e;
 }
 

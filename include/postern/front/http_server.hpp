@@ -79,8 +79,9 @@ public:
 
   // Accepts until drain. Accepting never brings the server down: a failure is logged and, after a pause, tried again.
   task<> run();
-  // Stops accepting, lets running requests finish for at most `most`, then cuts what is left. run() has returned when this has.
-  task<> drain(std::chrono::milliseconds most);
+  // Stops accepting, lets running requests finish for at most `most`, then cuts what is left; on_cut is called then, to end what they wait for.
+  // run() has returned when this has.
+  task<> drain(std::chrono::milliseconds most, std::function<void()> on_cut = [] {});
   // Cuts every connection now; a drain that runs ends soon after.
   void cut() { connections_.cut_all(); }
 

@@ -43,6 +43,7 @@ struct http_request {
   std::vector<std::pair<std::string, std::string>> fields; // without Host and Content-Length
   std::chrono::milliseconds dial{5'000};
   std::chrono::milliseconds silence{30'000}; // how long any one wait for the server may last
+  bool cleans_up = false;                    // may still be sent when the thread has been told to stop
 };
 
 struct http_response {
@@ -93,6 +94,9 @@ public:
   // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110 §10.1.1): redirects and refusals come before any byte
   // of the body has flowed. A server that says nothing for three seconds gets the body.
   task<result<std::unique_ptr<http_upload>>> upload(const http_request& r, std::uint64_t length);
+
+  // Cuts what runs on this thread and begins nothing more but what cleans up: all other requests are errc::cancelled.
+  static void stop(asio::io_context& on);
 
 private:
   task<result<std::unique_ptr<outgoing>>> connect(const http_request& r, bool fresh);
