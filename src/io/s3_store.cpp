@@ -73,8 +73,8 @@ public:
       }
       auto all = co_await join();
       if (!all) co_return all.error();
-      auto completed = co_await s3_.complete_multipart(*multipart_, parts_, crc_);
-      if (!completed) co_return to_failure(completed.error());
+      auto completed = co_await complete();
+      if (!completed) co_return completed.error();
       multipart_.reset();
       done = std::move(*completed);
     }
@@ -170,6 +170,17 @@ private:
     co_return result<void>{};
   }
 
+  task<result<s3_finished>> complete() {
+    auto completed = co_await s3_.complete_multipart(*multipart_, parts_, crc_);
+    if (completed) co_return std::move(*completed);
+    const auto why = to_failure(completed.error());
+    if (completed.error().code != "NoSuchUpload") co_return why;
+    // An earlier try may have worked and its answer got lost. The ETag tells whether the object is this very one.
+    auto found = co_await s3_.head_object(name_);
+    if (!found || found->size != size_ || found->etag != multipart_etag(parts_)) co_return failure{errc::store_failed, why.on};
+    co_return s3_finished{found->etag, false};
+  }
+
   // Waits for the answer to the part before, if it is still due.
   task<result<void>> join() {
     if (!awaited_) co_return result<void>{};
@@ -246,6 +257,16 @@ std::vector<std::uint64_t> plan_parts(std::uint64_t predicted) {
   std::vector<std::uint64_t> parts(count, body / count);
   parts.back() += body % count;
   return parts;
+}
+
+std::string multipart_etag(const std::vector<s3_part>& parts) {
+  std::string sums;
+  for (const auto& p : parts) {
+    const auto raw = from_hex(p.etag);
+    if (!raw || raw->size() != 16) return {};
+    sums += *raw;
+  }
+  return to_hex(md5(sums)) + "-" + std::to_string(parts.size());
 }
 
 std::unique_ptr<store> make_s3_store(s3_client& s3) { return std::make_unique<s3_store>(s3); }

@@ -20,6 +20,9 @@ constexpr std::uint64_t s3_tail = 64 << 10;
 // Lengths of the parts ahead of the tail for an object of that size: empty when it goes in one PutObject.
 std::vector<std::uint64_t> plan_parts(std::uint64_t predicted);
 
+// The ETag that S3 gives an object of these parts: the MD5 of their MD5s and their number. Empty where their ETags are no MD5s, as with KMS.
+std::string multipart_etag(const std::vector<s3_part>& parts);
+
 // `s3` must outlive the store. Pausing is not there: errc::unavailable.
 std::unique_ptr<store> make_s3_store(s3_client& s3);
 
