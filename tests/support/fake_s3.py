@@ -1,0 +1,280 @@
+"""An S3 for what the real one cannot be made to do. It knows objects and multipart uploads, verifies checksums as AWS does, and keeps hashes instead of bytes.
+
+A misbehaviour is a class in a file of its own in peers/, which overrides `meddle`: called with each request before it is answered, it may answer itself (return True), cut the
+connection (raise Cut), or wait.
+"""
+
+import base64, hashlib, http.server, os, re, socket, struct, sys, threading, time, urllib.parse
+from xml.sax.saxutils import escape
+
+
+class Cut(Exception):
+    """The connection is to be cut now."""
+
+
+def crc32c_table():
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
+        table.append(i)
+    return table
+
+
+TABLE = crc32c_table()
+
+
+def crc32c(data, crc=0):
+    crc ^= 0xFFFFFFFF
+    for b in data:
+        crc = TABLE[(crc ^ b) & 255] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+class Request:
+    """One request and the way to answer it."""
+
+    def __init__(self, handler):
+        self.handler = handler
+        parts = urllib.parse.urlsplit(handler.path)
+        self.method, self.raw_path = handler.command, parts.path
+        self.query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+        _, self.bucket, *rest = urllib.parse.unquote(parts.path).split("/", 2)
+        self.key = rest[0] if rest else ""
+        self.headers = {k.lower(): v for k, v in handler.headers.items()}
+        self.length = int(self.headers.get("content-length", 0))
+        self.left, self.continued = self.length, False
+
+    @property
+    def operation(self):
+        q = self.query
+        if self.method == "PUT":
+            return "UploadPart" if "partNumber" in q else "PutBucketCors" if "cors" in q else "PutObject"
+        if self.method == "POST":
+            return "CreateMultipartUpload" if "uploads" in q else "CompleteMultipartUpload" if "uploadId" in q else "Post"
+        if self.method == "DELETE":
+            return "AbortMultipartUpload" if "uploadId" in q else "DeleteObject"
+        if self.method == "HEAD":
+            return "HeadObject" if self.key else "HeadBucket"
+        return "ListParts" if "uploadId" in q else "GetBucketLocation" if "location" in q else "GetObject"
+
+    def read(self, most=1 << 20):
+        """The next bytes of the body; empty at its end. The first call sends 100 Continue where it is asked for."""
+        if not self.continued and self.headers.get("expect", "").lower() == "100-continue":
+            self.handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.continued = True
+        data = self.handler.rfile.read1(min(most, self.left)) if self.left else b""
+        if self.left and not data:
+            raise Cut
+        self.left -= len(data)
+        return data
+
+    def body(self):
+        return b"".join(iter(self.read, b""))
+
+    def answer(self, status, body=b"", close=False, **headers):
+        lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {headers.pop('length', len(body))}", "Date: " + time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + self.handler.s3.clock_off))]
+        lines += [f"{k.replace('_', '-')}: {v}" for k, v in headers.items()]
+        unread = self.left > 0
+        if close or unread:
+            lines.append("Connection: close")
+            self.handler.close_connection = True
+        self.handler.wfile.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if self.method == "HEAD" else body))
+        return True
+
+    def refuse(self, status, code, message="", extra="", **headers):
+        return self.answer(status, f"<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{escape(message)}</Message>{extra}</Error>".encode(), content_type="application/xml", **headers)
+
+
+class Object:
+    def __init__(self, headers):
+        self.headers = {k: v for k, v in headers.items() if k.startswith("x-amz-meta-") or k == "content-type"}
+        self.size, self.sha256, self.crc, self.etag = 0, hashlib.sha256(), None, ""
+
+
+class Multipart(Object):
+    def __init__(self, headers):
+        super().__init__(headers)
+        self.parts, self.turn = {}, threading.Condition()
+        self.next = 1
+
+
+class FakeS3:
+    checksums = False  # does it know CRC32C of whole objects, as AWS does and Debian 12's RGW does not?
+    hash_only = False  # for what is too large for CRC32C in Python
+    clock_off = 0
+    bucket = "media"
+
+    def __init__(self):
+        self.objects, self.uploads, self.log, self.lock = {}, {}, [], threading.Lock()
+        s3 = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            rbufsize = 1 << 20
+
+            def handle_one_request(self):
+                try:
+                    super().handle_one_request()
+                except (Cut, ConnectionError):
+                    self.close_connection = True
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # as a crash would: RST
+
+            def handle_expect_100(self):
+                return True  # said when the body is read
+
+            def dispatch(self):
+                self.s3, request = s3, Request(self)
+                with s3.lock:
+                    s3.log.append((request.operation, request.key, self.client_address[1]))
+                if not s3.meddle(request):
+                    s3.serve(request)
+                while request.left and not self.close_connection:
+                    request.read()
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = dispatch
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def count(self, operation):
+        with self.lock:
+            return sum(1 for o, _, _ in self.log if o == operation)
+
+    def meddle(self, request):
+        return False
+
+    # --- as S3 ----------------------------------------------------------------------------------
+
+    def serve(self, r):
+        getattr(self, r.operation)(r)
+
+    def take(self, r, into):
+        """Reads the body into the object's hash, without its aws-chunked framing; answers (size, crc, etag)."""
+        md5, crc, size, trailer = hashlib.md5(), 0, 0, {}
+
+        def add(data):
+            nonlocal crc, size
+            md5.update(data)
+            into.sha256.update(data)
+            size += len(data)
+            if self.checksums and not self.hash_only:
+                crc = crc32c(data, crc)
+
+        if r.headers.get("x-amz-content-sha256") == "STREAMING-UNSIGNED-PAYLOAD-TRAILER":
+            raw = r.body()
+            while True:
+                head, raw = raw.split(b"\r\n", 1)
+                n = int(head, 16)
+                if n == 0:
+                    break
+                add(raw[:n])
+                assert raw[n:n + 2] == b"\r\n"
+                raw = raw[n + 2:]
+            trailer = dict(line.split(":", 1) for line in raw.decode().split("\r\n") if line)
+            assert size == int(r.headers["x-amz-decoded-content-length"]), "x-amz-decoded-content-length"
+        else:
+            for data in iter(r.read, b""):
+                add(data)
+        text = base64.b64encode(struct.pack(">I", crc)).decode()
+        said = r.headers.get("x-amz-checksum-crc32c") or trailer.get("x-amz-checksum-crc32c")
+        if self.checksums and not self.hash_only and said and said != text:
+            r.refuse(400, "BadDigest", "The CRC32C you specified did not match the calculated checksum.")
+            return None
+        return size, said or text, md5.hexdigest()
+
+    def PutObject(self, r):
+        made = Object(r.headers)
+        taken = self.take(r, made)
+        if taken:
+            made.size, made.crc, made.etag = taken
+            with self.lock:
+                self.objects[r.key] = made
+            r.answer(200, ETag=f'"{made.etag}"', **({"x-amz-checksum-crc32c": made.crc} if self.checksums else {}))
+
+    def CreateMultipartUpload(self, r):
+        r.body()
+        with self.lock:
+            upload_id = f"upload{len(self.log)}"
+            self.uploads[upload_id] = Multipart(r.headers)
+        known = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": r.headers["x-amz-checksum-type"]} if self.checksums else {}
+        r.answer(200, f"<InitiateMultipartUploadResult><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>".encode(), **known)
+
+    def UploadPart(self, r):
+        upload = self.uploads.get(r.query["uploadId"])
+        if not upload:
+            return r.refuse(404, "NoSuchUpload")
+        number = int(r.query["partNumber"])
+        if self.checksums and not (r.headers.get("x-amz-checksum-crc32c") or r.headers.get("x-amz-trailer")):
+            return r.refuse(400, "InvalidRequest", "The upload was created with a checksum algorithm")
+        with upload.turn:  # bytes are hashed in the order of their parts
+            if not upload.turn.wait_for(lambda: upload.next >= number, 1):
+                return r.refuse(400, "InvalidRequest", "out of order")
+        so_far = upload.sha256.copy()
+        try:
+            taken = self.take(r, upload)
+        except Cut:
+            upload.sha256 = so_far  # a part that broke off never was
+            raise
+        if not taken:
+            return
+        with upload.turn:
+            upload.parts[number] = taken
+            upload.next = number + 1
+            upload.turn.notify_all()
+        r.answer(200, ETag=f'"{taken[2]}"')
+
+    def CompleteMultipartUpload(self, r):
+        body = r.body().decode()
+        upload = self.uploads.get(r.query["uploadId"])
+        if not upload:
+            return r.refuse(404, "NoSuchUpload")
+        listed = re.findall(r"<PartNumber>(\d+)</PartNumber><ETag>(?:&quot;|\")(\w+)(?:&quot;|\")</ETag>(?:<ChecksumCRC32C>([^<]+)</ChecksumCRC32C>)?", body)
+        if [(int(n), e) for n, e, _ in listed] != [(n, p[2]) for n, p in sorted(upload.parts.items())]:
+            return r.refuse(400, "InvalidPart")
+        if any(p[0] < 5 << 20 for n, p in upload.parts.items() if n != len(upload.parts)):
+            return r.refuse(400, "EntityTooSmall")
+        if self.checksums and any(c != upload.parts[int(n)][1] for n, _, c in listed):
+            return r.refuse(400, "InvalidPart", "checksum of a part")
+        upload.size = sum(p[0] for p in upload.parts.values())
+        upload.etag, upload.crc = f"{hashlib.md5(b''.join(bytes.fromhex(e) for _, e, _ in listed)).hexdigest()}-{len(listed)}", r.headers.get("x-amz-checksum-crc32c")
+        with self.lock:
+            self.objects[r.key] = self.uploads.pop(r.query["uploadId"])
+        r.answer(200, (f"<?xml version=\"1.0\"?><CompleteMultipartUploadResult><ETag>&quot;{upload.etag}&quot;</ETag>" +
+                       (f"<ChecksumCRC32C>{upload.crc}</ChecksumCRC32C>" if self.checksums else "") + "</CompleteMultipartUploadResult>").encode())
+
+    def AbortMultipartUpload(self, r):
+        with self.lock:
+            gone = self.uploads.pop(r.query["uploadId"], None)
+        return r.answer(204) if gone else r.refuse(404, "NoSuchUpload")
+
+    def HeadObject(self, r):
+        found = self.objects.get(r.key)
+        if not found:
+            return r.answer(404)
+        extra = {"x-amz-checksum-crc32c": found.crc, "x-amz-checksum-type": "FULL_OBJECT"} if self.checksums and r.headers.get("x-amz-checksum-mode") else {}
+        r.answer(200, length=found.size, ETag=f'"{found.etag}"', **found.headers, **extra)
+
+    def HeadBucket(self, r):
+        r.answer(200)
+
+    def DeleteObject(self, r):
+        with self.lock:
+            self.objects.pop(r.key, None)
+        r.answer(204)
+
+    def GetBucketLocation(self, r):
+        r.answer(200, b"<LocationConstraint/>")

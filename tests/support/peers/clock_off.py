@@ -1,0 +1,14 @@
+"""Its clock is 20 minutes ahead, and it takes no signature that is more than 15 off."""
+
+from fake_s3 import *
+
+
+class Peer(FakeS3):
+    clock_off = 20 * 60
+
+    def meddle(self, r):
+        import calendar
+        said = calendar.timegm(time.strptime(r.headers["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+        if abs(said - time.time() - self.clock_off) <= 15 * 60:
+            return False
+        return r.refuse(403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")

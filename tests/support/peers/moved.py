@@ -1,0 +1,12 @@
+"""Sends every request on to another server with 307, as S3 does while a new bucket's name spreads."""
+
+from fake_s3 import *
+
+
+class Peer(FakeS3):
+    def __init__(self, to):
+        super().__init__()
+        self.to = to
+
+    def meddle(self, r):
+        return r.refuse(307, "TemporaryRedirect", Location=self.to + r.handler.path)

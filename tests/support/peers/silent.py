@@ -1,0 +1,15 @@
+"""Never answers one kind of request."""
+
+from fake_s3 import *
+
+
+class Peer(FakeS3):
+    def __init__(self, operation):
+        super().__init__()
+        self.operation = operation
+
+    def meddle(self, r):
+        if r.operation == self.operation:
+            r.body()
+            time.sleep(600)
+        return False

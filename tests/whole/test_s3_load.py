@@ -1,0 +1,169 @@
+"""What the fallback costs while it streams to S3: memory, disk, and what happens when the store is slow, dies and comes back."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support", "peers"))
+from whole_s3 import *
+import hashes
+
+GIB = 1 << 30
+
+
+def written(server):
+    """Bytes that the program has caused to be written to disks."""
+    with open(f"/proc/{server.process.pid}/io") as f:
+        return int(re.search(r"^write_bytes: (\d+)", f.read(), re.M).group(1))
+
+
+class Load(unittest.TestCase):
+    def one_large(self, s3, size, hash_of):
+        with s3_server(s3, '[auth]\nanonymous = true\n[profiles.default]\nmax_size = "10GiB"\n') as server:
+            self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)  # all that is made once is made
+            idle, disk = server.memory(), written(server)
+            server.reset_peak()
+            form, data = server.sign(size=size), Pattern(size)
+            status, _, body = send_large(server, form, data)
+            self.assertEqual(status, 303, body)
+            peak = server.memory("VmHWM") - idle
+            print(f"\n{size / GIB:.0f} GiB through the fallback: peak {peak / MIB:.1f} MiB over idle ({idle / MIB:.1f} MiB), {(written(server) - disk) / MIB:.1f} MiB written to disks", file=sys.stderr)
+            if not is_sanitized():
+                self.assertLess(peak, 32 * MIB)
+            self.assertLess(written(server) - disk, 4 * MIB)  # the ledger
+            told = server.status(form["id"])
+            self.assertEqual((told["state"], told["size"], told["checksum_crc32c"]), ("completed", size, crc32c(data)))
+            self.assertEqual(hash_of(form["key"]), data.sha256())
+
+    def test_3_gib_into_rgw(self):
+        with Rgw() as s3:
+            self.one_large(s3, (1 if is_sanitized() else 3) * GIB, s3.hash_of)
+            self.assertEqual(s3.multiparts(), 0)
+
+    def test_6_gib_into_an_s3_that_hashes(self):
+        with hashes.Peer() as s3:
+            self.one_large(s3, (1 if is_sanitized() else 6) * GIB, lambda key: s3.objects[key].sha256.hexdigest())
+            self.assertEqual(s3.uploads, {})
+
+    def test_200_at_once_within_the_budget(self):
+        count, size, budget = (50, 20 * MIB, 16 * MIB) if is_sanitized() else (200, 50 * MIB, 64 * MIB)
+        with Rgw(disk=30 * GIB) as s3, s3_server(s3, limits__buffers=str(budget), limits__body_silence="120s") as server:
+            self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)
+            idle, disk, answers = server.memory(), written(server), {}
+            server.reset_peak()
+
+            def send(n):
+                form = server.sign()
+                answers[n] = (form, send_large(server, form, Pattern(size, n))[0])
+
+            threads = [threading.Thread(target=send, args=(n,)) for n in range(count)]
+            [t.start() for t in threads]
+            [t.join() for t in threads]
+            self.assertEqual({a[1] for a in answers.values()}, {303})
+            peak = server.memory("VmHWM") - idle
+            print(f"\n{count} uploads of {size // MIB} MiB at once: peak {peak / MIB:.1f} MiB over idle with a budget of {budget // MIB} MiB", file=sys.stderr)
+            if not is_sanitized():
+                # Connections, parsers and TLS-less sockets beside the buffers: 64 KiB each at most.
+                self.assertLess(peak, budget + count * 65536)
+            self.assertLess(written(server) - disk, 8 * MIB)
+            for n in range(0, count, 17):
+                self.assertEqual(s3.hash_of(answers[n][0]["key"]), Pattern(size, n).sha256())
+            self.assertEqual(s3.multiparts(), 0)
+
+    def test_a_slow_store_makes_readers_wait(self):
+        count, budget = 40, 8 * MIB
+        with Rgw() as s3, s3_server(s3, limits__buffers=str(budget), store__timeout="60s") as server:
+            self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)
+            idle = server.memory()
+            server.reset_peak()
+            s3.freeze()
+            data, sockets, sent = Pattern(20 * MIB), [], []
+            for _ in range(count):
+                form = server.sign()
+                begin = form_begin(form["fields"])
+                s = server.raw(timeout=120)
+                s.sendall(form_header(len(begin) + data.size + len(form_end()), "media") + begin)
+                s.setblocking(False)
+                sockets.append((s, form))
+                sent.append(0)
+            block = b"".join(data)
+            # Everybody sends what the sockets take; then nothing moves any more: the wait is felt by the clients, not kept in memory.
+            still = 0
+            end = time.monotonic() + 30
+            while still < 20 and time.monotonic() < end:
+                moved = False
+                for i, (s, _) in enumerate(sockets):
+                    try:
+                        n = s.send(block[sent[i]:sent[i] + MIB])
+                        sent[i] += n
+                        moved = moved or n > 0
+                    except BlockingIOError:
+                        pass
+                still = 0 if moved else still + 1
+                time.sleep(0.05)
+            self.assertGreaterEqual(still, 20)
+            self.assertLess(max(sent), data.size)
+            peak = server.memory("VmHWM") - idle
+            print(f"\nstore frozen, {count} clients blocked after {sum(sent) / count / MIB:.1f} MiB each: peak {peak / MIB:.1f} MiB over idle with a budget of {budget // MIB} MiB", file=sys.stderr)
+            if not is_sanitized():
+                self.assertLess(peak, budget + count * 65536)
+            s3.freeze(False)
+            answers = {}
+
+            def go_on(i):
+                s, form = sockets[i]
+                s.setblocking(True)
+                s.settimeout(120)
+                s.sendall(block[sent[i]:] + form_end())
+                answers[i] = read_answer(s)[0]
+                s.close()
+
+            threads = [threading.Thread(target=go_on, args=(i,)) for i in range(count)]
+            [t.start() for t in threads]
+            [t.join() for t in threads]
+            self.assertEqual(set(answers.values()), {303})
+
+    def test_the_store_dies_and_comes_back(self):
+        with Rgw() as s3, s3_server(s3, store__timeout="5s") as server:
+            for size, after in ((1 * MIB, 0), (40 * MIB, 1), (40 * MIB, 20), (40 * MIB, 39)):
+                with self.subTest(f"{size // MIB} MiB, killed after {after}"):
+                    form, data, pieces = server.sign(), Pattern(size, after), itertools.count()
+
+                    def on_piece():
+                        if next(pieces) == after:
+                            s3.kill()
+                            threading.Timer(0.3, s3.revive).start()
+
+                    answer = send_large(server, form, data, on_piece=on_piece)
+                    self.assertIsNotNone(answer)
+                    s3.wait("the gateway", lambda: s3.request("GET", query="?max-keys=1"))
+                    if answer[0] == 303:
+                        self.assertEqual(s3.hash_of(form["key"]), data.sha256())
+                    else:
+                        self.assertEqual((answer[0], s3_code(answer[2])), (503, "ServiceUnavailable"))
+                        self.assertNotEqual(server.status(form["id"])["state"], "completed")
+                    # The same form again is what a client does next.
+                    self.assertEqual(send_large(server, form, data)[0], 303)
+                    self.assertEqual(s3.hash_of(form["key"]), data.sha256())
+                    self.assertEqual(server.status(form["id"])["state"], "completed")
+
+    def test_a_drain_ends_what_waits_for_the_store(self):
+        with Rgw() as s3:
+            server = s3_server(s3, server__drain="1s", store__timeout="60s")
+            s3.freeze()
+            form, data = server.sign(), Pattern(30 * MIB)
+            sender = threading.Thread(target=lambda: send_large(server, form, data))
+            sender.start()
+            time.sleep(1)
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(2)
+            s3.freeze(False)  # cleaning up may take as long as the store does
+            self.assertEqual(server.stop(), 0)
+            self.assertLess(time.monotonic() - begin, 15)
+            sender.join()
+            self.assertFalse(s3.has(form["key"]))
+
+
+if __name__ == "__main__":
+    need_rgw()
+    main()
