@@ -1,7 +1,7 @@
-// How many bytes a second go through the form parser, beside a plain memchr over the same bytes? Data of three kinds: random, as most files are; full of what looks like the
-// boundary; and nothing but CR, with which careless parsers become quadratic.
+// How many bytes a second go through the form parser, beside a plain memchr over the same bytes? Data of three kinds:
+// random, as most files are; full of what looks like the boundary; and nothing but CR, with which careless parsers
+// become quadratic.
 #include "measure.hpp"
-
 #include <postern/core/form.hpp>
 
 #include <cstring>
@@ -16,7 +16,8 @@ constexpr std::size_t size = 256 << 20, piece_size = 256 << 10;
 const std::string boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
 
 std::string form_around(const std::string& data) {
-  return "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n" + data + "\r\n--" + boundary + "--\r\n";
+  return "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n" + data +
+         "\r\n--" + boundary + "--\r\n";
 }
 
 std::size_t parse(const std::string& body) {
@@ -40,10 +41,12 @@ void measure(const char* kind, const std::string& data) {
   });
   // A byte that is not there, so that all of it is looked at; piece by piece, as the parser gets it.
   const double scanned = bench::best_of(5, [&] {
-    for (std::size_t at = 0; at < body.size(); at += piece_size) bench::use(std::memchr(body.data() + at, 1, std::min(piece_size, body.size() - at)));
+    for (std::size_t at = 0; at < body.size(); at += piece_size)
+      bench::use(std::memchr(body.data() + at, 1, std::min(piece_size, body.size() - at)));
   });
   const double gigabytes = static_cast<double>(body.size()) / 1e9;
-  std::printf("form parser, %-12s %6.2f GB/s   memchr %6.2f GB/s   ratio %.2f\n", kind, gigabytes / parsed, gigabytes / scanned, scanned / parsed);
+  std::printf("form parser, %-12s %6.2f GB/s   memchr %6.2f GB/s   ratio %.2f\n", kind, gigabytes / parsed,
+              gigabytes / scanned, scanned / parsed);
 }
 
 } // namespace

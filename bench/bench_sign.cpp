@@ -1,7 +1,7 @@
-// How many forms a second can be signed on one core, beside the raw HMACs over the same texts? Everything that signing does: id, key, claim, policy document, AWS's signature, Postern's own, and
-// the JSON of the answer. The ledger is one that forgets.
+// How many forms a second can be signed on one core, beside the raw HMACs over the same texts? Everything that signing
+// does: id, key, claim, policy document, AWS's signature, Postern's own, and the JSON of the answer. The ledger is one
+// that forgets.
 #include "measure.hpp"
-
 #include <postern/flow/sign.hpp>
 
 using namespace postern;
@@ -29,7 +29,8 @@ int main() {
   options.public_url = "https://uploads.example.com";
   options.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
   options.region = "eu-west-1";
-  const auto keys = std::make_shared<const held_credentials>(held_credentials{{"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
+  const auto keys = std::make_shared<const held_credentials>(held_credentials{
+      {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
   options.credentials = [keys] { return keys; };
   const signing signs(options, own, ledger);
   sign_request ask;
@@ -53,5 +54,6 @@ int main() {
       bench::use(key.sign(token));
     }
   });
-  std::printf("signing                    %8.0f forms/s   raw HMACs %8.0f/s   ratio %.2f   answer %zu bytes\n", count / signing_time, count / hmac_time, hmac_time / signing_time, to_json(sample).size());
+  std::printf("signing                    %8.0f forms/s   raw HMACs %8.0f/s   ratio %.2f   answer %zu bytes\n",
+              count / signing_time, count / hmac_time, hmac_time / signing_time, to_json(sample).size());
 }

@@ -1,4 +1,5 @@
-// How the benchmarks measure: the best of several rounds of the same work, because what disturbs a round only ever makes it slower.
+// How the benchmarks measure: the best of several rounds of the same work, because what disturbs a round only ever
+// makes it slower.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,6 @@
 #include <postern/front/routes.hpp>
 
 #include <CLI/CLI.hpp>
-
 #include <boost/asio/redirect_error.hpp>
 
 #include <cstdio>
@@ -63,10 +62,12 @@ std::string printable(std::string_view text) {
 void print_upload(const upload& u, bool json) {
   if (json) return void(std::puts(to_json(u, true).c_str()));
   const auto size = u.size ? std::to_string(*u.size) : "-";
-  const auto by = u.completed_by ? std::string(name_of(*u.completed_by)) : u.failed_because.empty() ? "-" : u.failed_because;
+  const auto by = u.completed_by             ? std::string(name_of(*u.completed_by))
+                  : u.failed_because.empty() ? "-"
+                                             : u.failed_because;
   const auto when = iso8601(std::chrono::floor<std::chrono::seconds>(u.completed_at.value_or(u.created_at)));
-  std::printf("%s  %-36s  %-9s  %13s  %-8s  %s\n", when.c_str(), u.id.c_str(), std::string(name_of(u.state)).c_str(), size.c_str(), by.c_str(),
-              printable(u.bucket + "/" + u.key).c_str());
+  std::printf("%s  %-36s  %-9s  %13s  %-8s  %s\n", when.c_str(), u.id.c_str(), std::string(name_of(u.state)).c_str(),
+              size.c_str(), by.c_str(), printable(u.bucket + "/" + u.key).c_str());
 }
 
 // Those not shown before in this state; follows until interrupted.
@@ -115,24 +116,32 @@ int uploads(const options& o, const char* const* environment) {
 
 int run(int argc, char** argv, char** environment) {
   options o;
-  CLI::App app{"Postern gets a browser's file into S3-compatible storage, whatever stands in the way, and knows for certain when it has arrived."};
+  CLI::App app{"Postern gets a browser's file into S3-compatible storage, whatever stands in the way, and knows for "
+               "certain when it has arrived."};
   app.name("postern");
   app.set_version_flag("--version", std::string("postern ") + version());
   app.require_subcommand(1);
   const auto with_config = [&](CLI::App* command) {
-    command->add_option("-c,--config", o.config_file, "the configuration (TOML); without it ./postern.toml, or the defaults")->check(CLI::ExistingFile);
+    command
+        ->add_option("-c,--config", o.config_file,
+                     "the configuration (TOML); without it ./postern.toml, or the defaults")
+        ->check(CLI::ExistingFile);
     return command;
   };
-  auto* serve_command = with_config(app.add_subcommand("serve", "serve until SIGTERM or SIGINT, then finish what is running and leave"));
+  auto* serve_command =
+      with_config(app.add_subcommand("serve", "serve until SIGTERM or SIGINT, then finish what is running and leave"));
   auto* sign_command = with_config(app.add_subcommand("sign", "sign one form and print it, as JSON or as a page"));
   sign_command->add_option("-p,--profile", o.profile, "the profile")->capture_default_str();
   auto* filename = sign_command->add_option("-f,--filename", o.filename, "the file's name");
   sign_command->add_option("--content-type", o.content_type, "its media type");
   sign_command->add_option("--size", o.size, "its size in bytes, which is then the only one allowed");
-  auto* html = sign_command->add_flag("--html", o.html, "a page with the ready form; without --filename the browser's file name is used");
+  auto* html = sign_command->add_flag("--html", o.html,
+                                      "a page with the ready form; without --filename the browser's file name is used");
   auto* uploads_command = with_config(app.add_subcommand("uploads", "list what the ledger knows"));
   uploads_command->add_option("-s,--state", o.state, "only those issued, receiving, completed, failed or expired");
-  uploads_command->add_option("-n,--limit", o.limit, "at most so many")->capture_default_str()->check(CLI::Range(1, 100000));
+  uploads_command->add_option("-n,--limit", o.limit, "at most so many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100000));
   uploads_command->add_flag("--follow", o.follow, "go on and print each change");
   uploads_command->add_flag("--json", o.json, "JSON lines");
   try {
@@ -143,7 +152,8 @@ int run(int argc, char** argv, char** environment) {
   try {
     if (*serve_command) return serve(load(o, environment));
     if (*sign_command) {
-      if (!*filename && !*html) throw config_error("sign needs --filename, or --html for a page that takes the name from the browser");
+      if (!*filename && !*html)
+        throw config_error("sign needs --filename, or --html for a page that takes the name from the browser");
       return sign(o, environment);
     }
     if (*uploads_command) return uploads(o, environment);

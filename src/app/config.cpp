@@ -56,7 +56,8 @@ secret secret_of(const source& s, bool make_file) {
   if (table->size() == 1) {
     if (const auto* env = table->get("env")) {
       const auto found = s.environment.find(text_of(*env));
-      if (found == s.environment.end() || found->second.empty()) throw config_error("the environment has no " + text_of(*env));
+      if (found == s.environment.end() || found->second.empty())
+        throw config_error("the environment has no " + text_of(*env));
       return secret(found->second);
     }
     if (const auto* file = table->get("file")) return secret_from_file(text_of(*file), make_file);
@@ -68,7 +69,8 @@ std::vector<secret> secrets_of(const source& s) {
   std::vector<secret> out;
   if (const auto* items = s.node.as_array())
     for (const auto& item : *items) out.push_back(secret_of({item, s.environment}, true));
-  else out.push_back(secret_of(s, true));
+  else
+    out.push_back(secret_of(s, true));
   return out;
 }
 
@@ -81,14 +83,20 @@ std::vector<config::api_key> api_keys_of(const toml::node& n) {
     if (!table) throw config_error("must be a list of { name, sha256, profiles }");
     config::api_key key;
     for (const auto& [name, value] : *table) {
-      if (name == "name") key.name = text_of(value);
-      else if (name == "sha256") key.sha256 = lower(text_of(value));
-      else if (name == "profiles") key.profiles = texts_of(value);
-      else throw config_error("has an unknown " + quote(name.str()) + "; name, sha256 and profiles are known");
+      if (name == "name")
+        key.name = text_of(value);
+      else if (name == "sha256")
+        key.sha256 = lower(text_of(value));
+      else if (name == "profiles")
+        key.profiles = texts_of(value);
+      else
+        throw config_error("has an unknown " + quote(name.str()) + "; name, sha256 and profiles are known");
     }
-    if (key.name.empty() || key.name.find_first_of("/\\") != key.name.npos) throw config_error("a key needs a name, without slashes");
+    if (key.name.empty() || key.name.find_first_of("/\\") != key.name.npos)
+      throw config_error("a key needs a name, without slashes");
     auto bytes = from_hex(key.sha256);
-    if (!bytes || bytes->size() != 32) throw config_error("sha256 of key " + quote(key.name) + " must be 64 hex digits: printf %s KEY | sha256sum");
+    if (!bytes || bytes->size() != 32)
+      throw config_error("sha256 of key " + quote(key.name) + " must be 64 hex digits: printf %s KEY | sha256sum");
     out.push_back(std::move(key));
   }
   return out;
@@ -108,7 +116,9 @@ unsigned threads_of(const toml::node& n) {
   return static_cast<unsigned>(*i);
 }
 
-std::chrono::seconds seconds_of(const toml::node& n) { return std::chrono::duration_cast<std::chrono::seconds>(parse_time(text_or_number(n))); }
+std::chrono::seconds seconds_of(const toml::node& n) {
+  return std::chrono::duration_cast<std::chrono::seconds>(parse_time(text_or_number(n)));
+}
 
 // --- the one table ----------------------------------------------------------------------------------
 
@@ -163,7 +173,8 @@ const table_of_settings& settings() {
       {"store.path_style", into(&config::store, &store::path_style, bool_of)},
       {"store.ca_file", into(&config::store, &store::ca_file, text_of)},
       {"store.timeout", into(&config::store, &store::timeout, time)},
-      {"store.credentials.session_token", [](config& c, const source& s) { c.store.session_token = secret_of(s, false); }},
+      {"store.credentials.session_token",
+       [](config& c, const source& s) { c.store.session_token = secret_of(s, false); }},
       {"store.credentials.profile", into(&config::store, &store::profile, text_of)},
       {"store.credentials.role_arn", into(&config::store, &store::role_arn, text_of)},
       {"store.credentials.external_id", into(&config::store, &store::external_id, text_of)},
@@ -176,8 +187,10 @@ const table_of_settings& settings() {
       {"sweep.claim_lifetime", [](config& c, const source& s) { c.claim_lifetime = seconds_of(s.node); }},
       {"log.level",
        [](config& c, const source& s) {
-         static const std::map<std::string, log::level> levels{
-             {"debug", log::level::debug}, {"info", log::level::info}, {"warning", log::level::warning}, {"error", log::level::error}};
+         static const std::map<std::string, log::level> levels{{"debug", log::level::debug},
+                                                               {"info", log::level::info},
+                                                               {"warning", log::level::warning},
+                                                               {"error", log::level::error}};
          const auto found = levels.find(text_of(s.node));
          if (found == levels.end()) throw config_error("must be debug, info, warning or error");
          c.log_level = found->second;
@@ -222,8 +235,10 @@ const std::map<std::string, profile_setter, std::less<>>& profile_settings() {
 
 // Settings that are described but that this version does not have: silence would be worse than a refusal.
 bool is_for_later(std::string_view path) {
-  static constexpr std::string_view later[] = {"webhooks", "events", "auth.jwt", "auth.forward", "sweep.interval", "sweep.grace"};
-  return std::any_of(std::begin(later), std::end(later), [&](std::string_view l) { return path == l || (path.starts_with(l) && path[l.size()] == '.'); });
+  static constexpr std::string_view later[] = {"webhooks",     "events",         "auth.jwt",
+                                               "auth.forward", "sweep.interval", "sweep.grace"};
+  return std::any_of(std::begin(later), std::end(later),
+                     [&](std::string_view l) { return path == l || (path.starts_with(l) && path[l.size()] == '.'); });
 }
 
 std::vector<std::string> known_paths(const config& c) {
@@ -267,7 +282,8 @@ void apply(config& c, const std::string& path, const std::string& said_as, const
 void apply_table(config& c, const toml::table& table, const std::string& prefix, const environment_map& environment) {
   for (const auto& [name, node] : table) {
     const auto path = prefix + std::string(name.str());
-    const bool setting = settings().contains(path) || (path.starts_with("profiles.") && std::count(path.begin(), path.end(), '.') >= 2);
+    const bool setting =
+        settings().contains(path) || (path.starts_with("profiles.") && std::count(path.begin(), path.end(), '.') >= 2);
     const auto* inner = node.as_table();
     if (inner && !setting && !is_for_later(path)) {
       if (prefix == "profiles.") c.profiles[std::string(name.str())].name = name.str();
@@ -279,10 +295,14 @@ void apply_table(config& c, const toml::table& table, const std::string& prefix,
   }
 }
 
-// POSTERN_STORE__BUCKET=media. The text is TOML where it reads as such ("true", "[...]", "{...}", a number), else a string.
-void apply_environment(config& c, const environment_map& environment, const std::vector<std::string>& named_by_secrets) {
+// POSTERN_STORE__BUCKET=media. The text is TOML where it reads as such ("true", "[...]", "{...}", a number), else a
+// string.
+void apply_environment(config& c, const environment_map& environment,
+                       const std::vector<std::string>& named_by_secrets) {
   for (const auto& [name, text] : environment) {
-    if (!name.starts_with("POSTERN_") || std::find(named_by_secrets.begin(), named_by_secrets.end(), name) != named_by_secrets.end()) continue;
+    if (!name.starts_with("POSTERN_") ||
+        std::find(named_by_secrets.begin(), named_by_secrets.end(), name) != named_by_secrets.end())
+      continue;
     std::string path;
     for (auto rest = lower(std::string_view(name).substr(8)); !rest.empty();) {
       const auto at = rest.find("__");
@@ -290,7 +310,8 @@ void apply_environment(config& c, const environment_map& environment, const std:
       rest = at == rest.npos ? "" : rest.substr(at + 2);
     }
     toml::table holder;
-    const bool toml_text = !text.empty() && (std::strchr("[{0123456789", text.front()) || text == "true" || text == "false");
+    const bool toml_text =
+        !text.empty() && (std::strchr("[{0123456789", text.front()) || text == "true" || text == "false");
     try {
       if (toml_text) holder = toml::parse("v = " + text);
     } catch (const toml::parse_error&) {
@@ -321,9 +342,12 @@ void check_profile(config& c, profile& p) {
   if (p.bucket.empty()) p.bucket = c.store.bucket;
   const auto& others = c.store.other_buckets;
   const auto listed = [&](const char* b) { return std::find(others.begin(), others.end(), b) != others.end(); };
-  require(p.bucket == c.store.bucket || listed("*") || listed(p.bucket.c_str()), at + "bucket", quote(p.bucket) + " is neither store.bucket nor among store.other_buckets");
-  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key) throw config_error(at + "key: " + key.error().on);
-  require(p.overwrite || p.key.find("${id}") != p.key.npos, at + "key", "must contain ${id}, so that no upload can replace another's object; overwrite = true allows it");
+  require(p.bucket == c.store.bucket || listed("*") || listed(p.bucket.c_str()), at + "bucket",
+          quote(p.bucket) + " is neither store.bucket nor among store.other_buckets");
+  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
+    throw config_error(at + "key: " + key.error().on);
+  require(p.overwrite || p.key.find("${id}") != p.key.npos, at + "key",
+          "must contain ${id}, so that no upload can replace another's object; overwrite = true allows it");
   require(p.min_size <= p.max_size, at + "min_size", "is larger than max_size");
   require(p.max_size <= largest_object, at + "max_size", "S3 takes objects of at most 5TiB");
   require(p.expires.count() > 0 && p.expires <= std::chrono::hours(24 * 7), at + "expires", "must be 1s to 7d");
@@ -331,7 +355,8 @@ void check_profile(config& c, profile& p) {
   for (const auto& url : p.return_to) {
     require(is_web_url(url), at + "return_to", quote(url) + " must be an absolute http or https URL");
     const auto path = url.find('/', url.find("://") + 3);
-    require(!url.ends_with('*') || path != url.npos, at + "return_to", quote(url) + " must have a / behind the host, else other hosts would match");
+    require(!url.ends_with('*') || path != url.npos, at + "return_to",
+            quote(url) + " must have a / behind the host, else other hosts would match");
   }
 }
 
@@ -339,28 +364,41 @@ void check_store(config::store_section& s) {
   require(s.type == "s3" || s.type == "file", "store.type", "must be \"s3\" or \"file\"");
   if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
   require(!s.bucket.empty(), "store.bucket", "must name the bucket in S3");
-  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials", "needs both access_key and secret_key, or neither");
-  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token", "needs access_key and secret_key");
-  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile", "is one way and access_key another; name one of them");
-  for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint}, {"store.public_endpoint", s.public_endpoint}, {"store.credentials.sts_endpoint", s.sts_endpoint}})
+  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials",
+          "needs both access_key and secret_key, or neither");
+  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token",
+          "needs access_key and secret_key");
+  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile",
+          "is one way and access_key another; name one of them");
+  for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint},
+                                  {"store.public_endpoint", s.public_endpoint},
+                                  {"store.credentials.sts_endpoint", s.sts_endpoint}})
     require(url.empty() || is_web_url(url), name, quote(url) + " must be like https://s3.example.com");
   require(!s.region.empty(), "store.region", "must be like eu-west-1");
-  require(s.external_id.empty() || !s.role_arn.empty(), "store.credentials.external_id", "is for a role: name role_arn too");
-  require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), "store.credentials.role_arn", "must be like arn:aws:iam::123456789012:role/uploader");
-  require(s.duration.count() > 0 && s.duration <= std::chrono::hours(12), "store.credentials.duration", "must be at most 12h");
+  require(s.external_id.empty() || !s.role_arn.empty(), "store.credentials.external_id",
+          "is for a role: name role_arn too");
+  require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), "store.credentials.role_arn",
+          "must be like arn:aws:iam::123456789012:role/uploader");
+  require(s.duration.count() > 0 && s.duration <= std::chrono::hours(12), "store.credentials.duration",
+          "must be at most 12h");
 }
 
 void check(config& c) {
   auto& s = c.server;
   while (s.public_url.ends_with('/')) s.public_url.pop_back();
-  require(is_web_url(s.public_url) && s.public_url.find_first_of("?#") == s.public_url.npos, "server.public_url", "must be like https://uploads.example.com");
+  require(is_web_url(s.public_url) && s.public_url.find_first_of("?#") == s.public_url.npos, "server.public_url",
+          "must be like https://uploads.example.com");
   require(!s.listen.empty(), "server.listen", "must name an address such as 127.0.0.1:8080");
-  for (const auto& o : s.allowed_origins) require(is_origin(o), "server.allowed_origins", quote(o) + " must be an exact origin like https://app.example.com, in small letters, without a path");
+  for (const auto& o : s.allowed_origins)
+    require(is_origin(o), "server.allowed_origins",
+            quote(o) + " must be an exact origin like https://app.example.com, in small letters, without a path");
   require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls", "needs both certificate and key, or neither");
   if (s.secrets.empty()) s.secrets.push_back(secret_from_file("var/secret", true));
-  for (const auto& one : s.secrets) require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
+  for (const auto& one : s.secrets)
+    require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
   check_store(c.store);
-  require(!c.ledger_url.starts_with("postgres"), "ledger.url", "this version does not have PostgreSQL yet; use sqlite:var/postern.db");
+  require(!c.ledger_url.starts_with("postgres"), "ledger.url",
+          "this version does not have PostgreSQL yet; use sqlite:var/postern.db");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
 }

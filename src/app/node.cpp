@@ -26,7 +26,12 @@ namespace {
 metrics::gauge build_info("postern_build_info", "The version that runs", "version=\"" POSTERN_VERSION "\"");
 
 signing_options signing_options_of(const config& c, const storage& keeps) {
-  return {c.profiles, c.server.public_url, direct_urls(c), c.store.region, [&keeps] { return keeps.credentials.current(); }, c.claim_lifetime};
+  return {c.profiles,
+          c.server.public_url,
+          direct_urls(c),
+          c.store.region,
+          [&keeps] { return keeps.credentials.current(); },
+          c.claim_lifetime};
 }
 
 front::routes_options routes_options_of(const config& c) {
@@ -58,7 +63,8 @@ ingest_options ingest_options_of(const config& c, const signing_options& s) {
 front::server_options server_options_of(const config& c, asio::ssl::context* tls) {
   const auto& l = c.limits;
   front::server_options o;
-  o.limits = {l.request_header, l.header_timeout, l.idle_timeout, {l.body_silence, l.min_body_rate}, l.connections, l.connections_per_address};
+  o.limits = {l.request_header, l.header_timeout,         l.idle_timeout, {l.body_silence, l.min_body_rate},
+              l.connections,    l.connections_per_address};
   o.tls = tls;
   o.trusted_proxies = c.server.trusted_proxies;
   return o;
@@ -68,11 +74,13 @@ std::unique_ptr<asio::ssl::context> tls_of(const config& c) {
   if (c.server.tls_certificate.empty()) return nullptr;
   auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
   try {
-    tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                     asio::ssl::context::no_tlsv1_1);
     tls->use_certificate_chain_file(c.server.tls_certificate);
     tls->use_private_key_file(c.server.tls_key, asio::ssl::context::pem);
   } catch (const boost::system::system_error& e) {
-    throw std::runtime_error("server.tls: certificate or key cannot be used: " + e.code().message() + ". Both must be PEM files that this user may read");
+    throw std::runtime_error("server.tls: certificate or key cannot be used: " + e.code().message() +
+                             ". Both must be PEM files that this user may read");
   }
   return tls;
 }
@@ -113,7 +121,8 @@ struct worker {
 using workers = std::vector<std::unique_ptr<worker>>;
 
 // Every worker gets its own listening socket on each address; the first one's choice of a port (0) is the others' too.
-void listen(workers& all, const std::vector<std::string>& addresses, std::string_view kind, const front::server_options& options, front::connection_count& counts,
+void listen(workers& all, const std::vector<std::string>& addresses, std::string_view kind,
+            const front::server_options& options, front::connection_count& counts,
             const front::answer_function& answer) {
   for (const auto& text : addresses) {
     auto at = front::parse_endpoint(text);
@@ -127,7 +136,8 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
 }
 
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most, credential_cache& credentials) {
+task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most,
+                    credential_cache& credentials) {
   auto& home = all.front()->loop;
   asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
@@ -156,16 +166,26 @@ task<> obey_signals(workers& all, front::http_server* admin, front::routes& rout
 }
 
 void say_what_runs(const config& c, std::size_t threads) {
-  log::info("starting", {{"version", version()}, {"public_url", c.server.public_url}, {"store", c.store.type == "file" ? "file:" + c.store.path.string() : "s3:" + c.store.bucket + " at " + (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)}, {"ledger", c.ledger_url},
-                         {"threads", threads}, {"profiles", c.profiles.size()}});
-  if (c.auth.anonymous) log::warning("anyone may sign: auth.anonymous is true");
-  else if (c.auth.api_keys.empty()) log::warning("nobody may sign: auth names neither api_keys nor anonymous");
+  log::info("starting",
+            {{"version", version()},
+             {"public_url", c.server.public_url},
+             {"store", c.store.type == "file" ? "file:" + c.store.path.string()
+                                              : "s3:" + c.store.bucket + " at " +
+                                                    (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)},
+             {"ledger", c.ledger_url},
+             {"threads", threads},
+             {"profiles", c.profiles.size()}});
+  if (c.auth.anonymous)
+    log::warning("anyone may sign: auth.anonymous is true");
+  else if (c.auth.api_keys.empty())
+    log::warning("nobody may sign: auth names neither api_keys nor anonymous");
 }
 
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, keeps)), signs(options, own, *remembers) {}
+    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, keeps)),
+      signs(options, own, *remembers) {}
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -176,7 +196,9 @@ int serve(const config& c) {
   // In the order of dependence; what is below is destroyed last.
   signing_parts parts(c);
   auto& keeps = parts.keeps;
-  if (auto first = keeps.first_credentials(); !first) log::error("no form can be signed until there are credentials", {{"why", describe(first.error())}, {"see", "postern doctor"}});
+  if (auto first = keeps.first_credentials(); !first)
+    log::error("no form can be signed until there are credentials",
+               {{"why", describe(first.error())}, {"see", "postern doctor"}});
   const auto objects = keeps.open(c);
   byte_budget buffers(c.limits.buffers);
   ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
@@ -187,7 +209,8 @@ int serve(const config& c) {
 
   workers all;
   for (std::size_t i = 0; i < threads; ++i) all.push_back(std::make_unique<worker>());
-  listen(all, c.server.listen, "public", server_options_of(c, tls.get()), counts, [&](front::request& r) { return routes.answer_public(r); });
+  listen(all, c.server.listen, "public", server_options_of(c, tls.get()), counts,
+         [&](front::request& r) { return routes.answer_public(r); });
   front::connection_count admin_counts(1000, 0);
   std::unique_ptr<front::http_server> admin;
   if (!c.server.admin_listen.empty()) {
@@ -197,7 +220,8 @@ int serve(const config& c) {
                                                  [&](front::request& r) { return routes.answer_admin(r); });
     all.front()->running.start(admin->run());
     const auto bound = admin->endpoint();
-    log::info("listening", {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
+    log::info("listening",
+              {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
   }
 
   all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain, keeps.credentials));

@@ -6,10 +6,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <numeric>
-
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace postern::app {
@@ -27,8 +26,11 @@ std::uint64_t parse_with_unit(std::string_view text, std::span<const unit> units
   const auto [rest, ec] = std::from_chars(text.data(), end, n);
   std::string_view name(rest, static_cast<std::size_t>(end - rest));
   while (name.starts_with(' ')) name.remove_prefix(1);
-  const auto found = name.empty() ? units.begin() : std::find_if(units.begin(), units.end(), [&](const unit& u) { return u.name == name; });
-  if (ec != std::errc{} || found == units.end() || (n != 0 && found->factor > UINT64_MAX / n)) throw config_error(quote(text) + " must be like " + like);
+  const auto found = name.empty()
+                         ? units.begin()
+                         : std::find_if(units.begin(), units.end(), [&](const unit& u) { return u.name == name; });
+  if (ec != std::errc{} || found == units.end() || (n != 0 && found->factor > UINT64_MAX / n))
+    throw config_error(quote(text) + " must be like " + like);
   return n * found->factor;
 }
 
@@ -56,7 +58,8 @@ void make_secret_file(const std::filesystem::path& file) {
   auto beside = file;
   beside += "." + text.substr(0, 16);
   const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  const bool written = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  const bool written =
+      fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   const int why = errno;
   if (fd >= 0) ::close(fd);
   // A link fails when another process was first; then its secret is the one.
@@ -81,7 +84,8 @@ std::uint64_t parse_size(std::string_view text) {
 }
 
 std::chrono::milliseconds parse_time(std::string_view text) {
-  static constexpr std::array<unit, 5> units{{{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+  static constexpr std::array<unit, 5> units{
+      {{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
   const auto ms = parse_with_unit(text, units, "\"500ms\", \"30s\", \"15m\" or \"24h\"");
   if (ms > 1000ull * 86'400'000) throw config_error(quote(text) + " is longer than a thousand days");
   return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
@@ -89,7 +93,9 @@ std::chrono::milliseconds parse_time(std::string_view text) {
 
 bool is_web_url(std::string_view text) {
   const auto plain = [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>'; };
-  const auto rest = text.starts_with("http://") ? text.substr(7) : text.starts_with("https://") ? text.substr(8) : std::string_view{};
+  const auto rest = text.starts_with("http://")    ? text.substr(7)
+                    : text.starts_with("https://") ? text.substr(8)
+                                                   : std::string_view{};
   return !rest.empty() && rest.front() != '/' && std::all_of(rest.begin(), rest.end(), plain);
 }
 

@@ -8,10 +8,12 @@
 namespace postern::app {
 namespace {
 
-// A directory has no keys of its own, but the form is to be S3's field for field: these come from the server's secret and sign nothing else.
+// A directory has no keys of its own, but the form is to be S3's field for field: these come from the server's secret
+// and sign nothing else.
 sigv4::credentials own_keys(const signer& own) {
   auto name = own.derive("file store access key").reveal().substr(0, 13);
-  std::transform(name.begin(), name.end(), name.begin(), [](char l) { return l >= 'a' ? static_cast<char>(l - 32) : l; });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char l) { return l >= 'a' ? static_cast<char>(l - 32) : l; });
   return {"POSTERN" + name, own.derive("file store secret key"), {}};
 }
 
@@ -20,16 +22,20 @@ sts_options sts_of(const config& c) {
   const auto& s = c.store;
   if (!s.sts_endpoint.empty()) return {s.sts_endpoint, s.region};
   if (!s.endpoint.empty()) return {s.endpoint, s.region};
-  return {"https://sts." + s.region + (s.region.starts_with("cn-") ? ".amazonaws.com.cn/" : ".amazonaws.com/"), s.region};
+  return {"https://sts." + s.region + (s.region.starts_with("cn-") ? ".amazonaws.com.cn/" : ".amazonaws.com/"),
+          s.region};
 }
 
 // In AWS's order, the role on top.
 credential_source_ptr source_of(const config& c, const signer& own, http_client& http) {
   const auto& s = c.store;
   credential_source_ptr base;
-  if (!s.access_key.empty()) base = make_static_credentials({s.access_key, s.secret_key, s.session_token.reveal()});
-  else if (s.type == "file") return make_static_credentials(own_keys(own));
-  else if (!s.profile.empty()) base = make_shared_file_credentials(c.environment, s.profile);
+  if (!s.access_key.empty())
+    base = make_static_credentials({s.access_key, s.secret_key, s.session_token.reveal()});
+  else if (s.type == "file")
+    return make_static_credentials(own_keys(own));
+  else if (!s.profile.empty())
+    base = make_shared_file_credentials(c.environment, s.profile);
   else {
     std::vector<credential_source_ptr> chain;
     chain.push_back(make_environment_credentials(c.environment));
@@ -40,7 +46,8 @@ credential_source_ptr source_of(const config& c, const signer& own, http_client&
     base = first_of(std::move(chain));
   }
   if (s.role_arn.empty() || s.type == "file") return base;
-  return make_assumed_role(std::move(base), http, sts_of(c), {s.role_arn, s.external_id, s.session_name, s.duration}, system_clock_in_seconds());
+  return make_assumed_role(std::move(base), http, sts_of(c), {s.role_arn, s.external_id, s.session_name, s.duration},
+                           system_clock_in_seconds());
 }
 
 // Forms are good for as long as their policy says, so keys must last longer than the longest of them.
@@ -64,6 +71,7 @@ utc_clock system_clock_in_seconds() {
 s3_options s3_options_of(const config& c) {
   s3_options o;
   o.endpoint = c.store.endpoint;
+  o.public_endpoint = c.store.public_endpoint;
   o.region = c.store.region;
   o.path_style = c.store.path_style;
   o.patience = c.store.timeout.count() ? c.store.timeout : std::chrono::hours(24);
@@ -71,7 +79,9 @@ s3_options s3_options_of(const config& c) {
 }
 
 storage::storage(const config& c, const signer& own)
-    : http(http_client_options{c.store.ca_file}), credentials(source_of(c, own, http), spare_of(c), system_clock_in_seconds()), s3(client_of(c, http, credentials)) {}
+    : http(http_client_options{c.store.ca_file}),
+      credentials(source_of(c, own, http), spare_of(c), system_clock_in_seconds()),
+      s3(client_of(c, http, credentials)) {}
 
 std::unique_ptr<store> storage::open(const config& c) {
   if (s3) return make_s3_store(*s3);

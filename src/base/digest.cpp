@@ -1,13 +1,12 @@
-// The low-level SHA-256 is deprecated in OpenSSL 3, but it is the only one that lets a half-hashed key be kept by value and that does not allocate for each
-// short text; signing is made of dozens of those.
+// The low-level SHA-256 is deprecated in OpenSSL 3, but it is the only one that lets a half-hashed key be kept by value
+// and that does not allocate for each short text; signing is made of dozens of those.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
 
+#include <isa-l/crc.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
-
-#include <isa-l/crc.h>
 
 #include <algorithm>
 #include <cstring>
@@ -44,7 +43,9 @@ SHA256_CTX from(const std::array<std::uint32_t, 8>& state) {
   return c;
 }
 
-std::string_view as_text(std::span<const unsigned char> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view as_text(std::span<const unsigned char> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 } // namespace
 
@@ -81,14 +82,17 @@ sha256_bytes hmac_key::sign(std::string_view data) const {
 std::string hmac_key::sign_hex(std::string_view data) const { return to_hex(sign(data)); }
 
 sha256_bytes hmac_sha256(std::string_view key, std::string_view data) { return hmac_key(key).sign(data); }
-sha256_bytes hmac_sha256(std::span<const unsigned char> key, std::string_view data) { return hmac_sha256(as_text(key), data); }
+sha256_bytes hmac_sha256(std::span<const unsigned char> key, std::string_view data) {
+  return hmac_sha256(as_text(key), data);
+}
 
 std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data) {
   // ISA-L neither inverts before nor after; RFC 3720 does both. It takes the length as an int.
   std::uint32_t state = ~so_far;
   while (!data.empty()) {
     const auto piece = data.first(std::min<std::size_t>(data.size(), 1 << 30));
-    auto* bytes = reinterpret_cast<unsigned char*>(const_cast<char*>(piece.data())); // an old C signature; it only reads
+    auto* bytes =
+        reinterpret_cast<unsigned char*>(const_cast<char*>(piece.data())); // an old C signature; it only reads
     state = crc32_iscsi(bytes, static_cast<int>(piece.size()), state);
     data = data.subspan(piece.size());
   }
@@ -96,7 +100,8 @@ std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data) {
 }
 
 std::string crc32c_base64(std::uint32_t value) {
-  const char bytes[] = {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8), static_cast<char>(value)};
+  const char bytes[] = {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+                        static_cast<char>(value)};
   return to_base64({bytes, 4});
 }
 

@@ -84,7 +84,8 @@ constexpr auto standard_values = values_of(standard_alphabet);
 constexpr auto url_values = values_of(url_alphabet);
 
 bool unreserved(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 // `pattern` has d for a digit, other characters for themselves; the digits' values in runs go to `out`.
@@ -114,7 +115,8 @@ bool read_pattern(std::string_view text, std::string_view pattern, std::array<in
 
 result<seconds_clock> moment(const std::array<int, 6>& p) {
   using namespace std::chrono;
-  const year_month_day day{year{p[0]}, month{static_cast<unsigned>(p[1])}, std::chrono::day{static_cast<unsigned>(p[2])}};
+  const year_month_day day{year{p[0]}, month{static_cast<unsigned>(p[1])},
+                           std::chrono::day{static_cast<unsigned>(p[2])}};
   if (!day.ok() || p[3] > 23 || p[4] > 59 || p[5] > 59) return failure{errc::invalid_argument, "no such date"};
   return sys_days{day} + hours{p[3]} + minutes{p[4]} + seconds{p[5]};
 }
@@ -198,7 +200,8 @@ result<std::string> uri_decode(std::string_view text, bool plus_is_space) {
     } else if (text[i] != '%') {
       out += text[i];
     } else {
-      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1, low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
+      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1,
+                low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
       if (high < 0 || low < 0) return bad("a broken percent-escape");
       out += static_cast<char>(high << 4 | low);
       i += 2;
@@ -213,7 +216,8 @@ result<std::string> query_parameter(std::string_view query, std::string_view nam
     const auto one = query.substr(0, end);
     const auto equals = one.find('=');
     auto said = uri_decode(one.substr(0, equals), true);
-    if (said && *said == name) return uri_decode(equals == one.npos ? std::string_view{} : one.substr(equals + 1), true);
+    if (said && *said == name)
+      return uri_decode(equals == one.npos ? std::string_view{} : one.substr(equals + 1), true);
     if (end == query.npos) break;
     query.remove_prefix(end + 1);
   }
@@ -233,8 +237,10 @@ std::string escape_markup(std::string_view text, bool xml) {
     case '"': out += "&quot;"; break;
     case '\'': out += xml ? "&apos;" : "&#39;"; break;
     default:
-      if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') out += "\xef\xbf\xbd";
-      else out += c;
+      if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r')
+        out += "\xef\xbf\xbd";
+      else
+        out += c;
     }
   }
   return out;
@@ -262,12 +268,17 @@ std::size_t utf8_sequence(std::string_view s) {
   const unsigned lead = at(0);
   if (s.empty()) return 0;
   if (lead < 0x80) return 1;
-  const std::size_t n = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+  const std::size_t n = lead >= 0xc2 && lead <= 0xdf   ? 2
+                        : lead >= 0xe0 && lead <= 0xef ? 3
+                        : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                       : 0;
   for (std::size_t i = 1; i < n; ++i)
     if ((at(i) & 0xc0u) != 0x80u) return 0;
   // Overlong forms, surrogates, and what lies beyond U+10FFFF.
   const unsigned second = at(1);
-  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return 0;
+  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+      (lead == 0xf4 && second > 0x8f))
+    return 0;
   return n;
 }
 
@@ -287,7 +298,8 @@ std::string amz_date(seconds_clock t) {
 
 result<seconds_clock> parse_amz_date(std::string_view text) {
   std::array<int, 6> parts{};
-  if (!read_pattern(text, "ddddddddTddddddZ", parts)) return failure{errc::invalid_argument, "not like 20261123T181500Z"};
+  if (!read_pattern(text, "ddddddddTddddddZ", parts))
+    return failure{errc::invalid_argument, "not like 20261123T181500Z"};
   return moment(parts);
 }
 
@@ -314,32 +326,39 @@ result<seconds_clock> parse_iso8601(std::string_view text) {
     plain = std::string(text.substr(0, dot)) + "Z";
   }
   std::array<int, 6> parts{};
-  if (!read_pattern(plain, "dddd-dd-ddTdd:dd:ddZ", parts)) return failure{errc::invalid_argument, "not like 2026-11-23T18:15:00Z"};
+  if (!read_pattern(plain, "dddd-dd-ddTdd:dd:ddZ", parts))
+    return failure{errc::invalid_argument, "not like 2026-11-23T18:15:00Z"};
   return moment(parts);
 }
 
 namespace {
-constexpr const char* month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr const char* month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 }
 
 std::string http_date(seconds_clock t) {
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   const auto b = break_down(t);
-  return formatted("%s, %02u %s %04d %02d:%02d:%02d GMT", days[b.weekday], b.day, month_names[b.month - 1], b.year, b.hour, b.minute, b.second);
+  return formatted("%s, %02u %s %04d %02d:%02d:%02d GMT", days[b.weekday], b.day, month_names[b.month - 1], b.year,
+                   b.hour, b.minute, b.second);
 }
 
 result<seconds_clock> parse_http_date(std::string_view text) {
   const failure bad{errc::invalid_argument, "not like Mon, 23 Nov 2026 18:15:00 GMT"};
   if (text.size() != 29 || text.substr(3, 2) != ", ") return bad;
-  const auto month = std::find(std::begin(month_names), std::end(month_names), text.substr(8, 3)) - std::begin(month_names);
+  const auto month =
+      std::find(std::begin(month_names), std::end(month_names), text.substr(8, 3)) - std::begin(month_names);
   if (month == 12 || text.substr(25) != " GMT") return bad;
   const auto number = std::to_string(month + 1);
-  auto t = parse_iso8601(std::string(text.substr(12, 4)) + "-" + (number.size() < 2 ? "0" : "") + number + "-" + std::string(text.substr(5, 2)) + "T" + std::string(text.substr(17, 8)) + "Z");
+  auto t = parse_iso8601(std::string(text.substr(12, 4)) + "-" + (number.size() < 2 ? "0" : "") + number + "-" +
+                         std::string(text.substr(5, 2)) + "T" + std::string(text.substr(17, 8)) + "Z");
   if (!t || http_date(*t) != text) return bad;
   return t;
 }
 
-bool equal_constant_time(std::string_view a, std::string_view b) { return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
+bool equal_constant_time(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 std::string uuid_v7(millis_clock t, std::span<const unsigned char, 10> random) {
   std::array<unsigned char, 16> id;

@@ -42,7 +42,9 @@ const json_value* json_value::find(std::string_view name) const {
 
 result<json_value> read_json(std::string_view text) {
   thread_local simdjson::dom::parser parser;
-  const auto fail = [](simdjson::error_code e) { return failure{errc::bad_request, std::string("JSON: ") + simdjson::error_message(e)}; };
+  const auto fail = [](simdjson::error_code e) {
+    return failure{errc::bad_request, std::string("JSON: ") + simdjson::error_message(e)};
+  };
   const simdjson::padded_string padded(text);
   const auto capacity = std::max<std::size_t>(text.size(), 64);
   if (parser.capacity() < capacity || parser.max_depth() != 32)
@@ -55,9 +57,12 @@ result<json_value> read_json(std::string_view text) {
 namespace {
 
 // Does JSON take this byte as it stands, and HTML too?
-constexpr bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'; }
+constexpr bool is_plain(unsigned char c) {
+  return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
 
-// The first byte from `at` on that needs more than copying. Nearly all text is plain, so it is looked at in blocks without a branch a byte.
+// The first byte from `at` on that needs more than copying. Nearly all text is plain, so it is looked at in blocks
+// without a branch a byte.
 std::size_t first_special(std::string_view text, std::size_t at) {
   constexpr std::size_t block = 32;
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
@@ -83,20 +88,28 @@ void append_json_string(std::string& out, std::string_view text) {
   for (std::size_t i = first_special(text, 0); i < text.size(); i = first_special(text, i)) {
     const auto c = static_cast<unsigned char>(text[i]);
     std::size_t length = 1;
-    if (c == '"') flush(i, "\\\"", 1);
-    else if (c == '\\') flush(i, "\\\\", 1);
-    else if (c == '\n') flush(i, "\\n", 1);
-    else if (c == '\r') flush(i, "\\r", 1);
-    else if (c == '\t') flush(i, "\\t", 1);
+    if (c == '"')
+      flush(i, "\\\"", 1);
+    else if (c == '\\')
+      flush(i, "\\\\", 1);
+    else if (c == '\n')
+      flush(i, "\\n", 1);
+    else if (c == '\r')
+      flush(i, "\\r", 1);
+    else if (c == '\t')
+      flush(i, "\\t", 1);
     else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f) {
       const char escape[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
       flush(i, {escape, 6}, 1);
     } else if (c >= 0x80) {
       length = utf8_sequence(text.substr(i));
       const auto character = text.substr(i, length);
-      if (length == 0) flush(i, "\xef\xbf\xbd", length = 1);
-      else if (character == "\xe2\x80\xa8") flush(i, "\\u2028", 3); // line ends to JavaScript, though not to JSON
-      else if (character == "\xe2\x80\xa9") flush(i, "\\u2029", 3);
+      if (length == 0)
+        flush(i, "\xef\xbf\xbd", length = 1);
+      else if (character == "\xe2\x80\xa8")
+        flush(i, "\\u2028", 3); // line ends to JavaScript, though not to JSON
+      else if (character == "\xe2\x80\xa9")
+        flush(i, "\\u2029", 3);
     }
     i += length;
   }

@@ -38,12 +38,15 @@ spdlog::logger& output() {
 }
 
 bool plain(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '=' && c != '\\'; });
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '=' && c != '\\'; });
 }
 
 void append_value(std::string& out, format how, std::string_view text, bool bare) {
-  if (bare || (how == format::logfmt && plain(text))) out += text;
-  else append_json_string(out, text.substr(0, 2000));
+  if (bare || (how == format::logfmt && plain(text)))
+    out += text;
+  else
+    append_json_string(out, text.substr(0, 2000));
 }
 
 } // namespace
@@ -55,13 +58,16 @@ void set_up(level least, format how) {
 
 bool enabled(level l) { return l >= least_level.load(std::memory_order_relaxed); }
 
-std::string line(format how, std::string_view time, level l, std::string_view event, std::initializer_list<field> fields) {
+std::string line(format how, std::string_view time, level l, std::string_view event,
+                 std::initializer_list<field> fields) {
   const bool json = how == format::json;
   std::string out = json ? "{" : "";
   const auto add = [&](std::string_view name, std::string_view text, bool bare) {
     if (out.size() > 1) out += json ? "," : " ";
-    if (json) append_json_string(out, name);
-    else out += name;
+    if (json)
+      append_json_string(out, name);
+    else
+      out += name;
     out += json ? ':' : '=';
     append_value(out, how, text, bare);
   };

@@ -16,7 +16,9 @@ void running_digest::free_state::operator()(state* s) const {
 }
 
 running_digest::running_digest(kind which) : state_(new state) {
-  if (!state_->context || EVP_DigestInit_ex(state_->context, which == kind::md5 ? EVP_md5() : EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+  if (!state_->context ||
+      EVP_DigestInit_ex(state_->context, which == kind::md5 ? EVP_md5() : EVP_sha256(), nullptr) != 1)
+    throw std::bad_alloc();
 }
 
 void running_digest::add(std::span<const char> piece) { EVP_DigestUpdate(state_->context, piece.data(), piece.size()); }

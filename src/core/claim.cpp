@@ -11,7 +11,9 @@ constexpr std::size_t longest_token = 8192;
 
 std::string_view as_text(const sha256_bytes& b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 
-std::string derived(const secret& from, std::string_view use) { return std::string(as_text(hmac_sha256(from.reveal(), use))); }
+std::string derived(const secret& from, std::string_view use) {
+  return std::string(as_text(hmac_sha256(from.reveal(), use)));
+}
 
 std::string payload_of(const claim& c) {
   json_writer w;
@@ -52,7 +54,8 @@ result<claim> read_payload(std::string_view text) {
   };
   const auto min = number("n"), max = number("x"), expires = number("e");
   if (number("v") != version || min < 0 || max < min || expires < 0) return form;
-  claim c{string("i"), string("p"), string("u"), string("b"), string("k"), {static_cast<std::uint64_t>(min), static_cast<std::uint64_t>(max)},
+  claim c{string("i"), string("p"), string("u"),
+          string("b"), string("k"), {static_cast<std::uint64_t>(min), static_cast<std::uint64_t>(max)},
           string("r"), string("o"), seconds_clock{std::chrono::seconds{expires}}};
   if (c.id.empty() || c.bucket.empty() || c.key.empty()) return form;
   return c;
@@ -92,7 +95,9 @@ result<claim> signer::read_claim(std::string_view token, seconds_clock now) cons
   return c;
 }
 
-std::string signer::sign_policy(std::string_view policy_base64) const { return keys_.front().policies.sign_hex(policy_base64); }
+std::string signer::sign_policy(std::string_view policy_base64) const {
+  return keys_.front().policies.sign_hex(policy_base64);
+}
 
 bool signer::verify_policy(std::string_view policy_base64, std::string_view signature) const {
   bool ours = false;

@@ -16,7 +16,8 @@ failure malformed(std::string what) { return failure{errc::malformed_form, std::
 
 constexpr std::size_t nowhere = std::string_view::npos;
 
-// Where `needle` (at least two bytes) first stands in `hay`. Sixteen places at a time are ruled out by their first and last byte.
+// Where `needle` (at least two bytes) first stands in `hay`. Sixteen places at a time are ruled out by their first and
+// last byte.
 std::size_t find_needle(std::span<const char> hay, std::string_view needle) {
   if (hay.size() < needle.size()) return nowhere;
   std::size_t at = 0;
@@ -35,7 +36,8 @@ std::size_t find_needle(std::span<const char> hay, std::string_view needle) {
   return found ? static_cast<std::size_t>(found - hay.data()) : nowhere;
 }
 
-// Where a delimiter stands in `hay`, or where one may have been cut by its end. A delimiter has its only CR in front, so only the last CR can begin a cut one.
+// Where a delimiter stands in `hay`, or where one may have been cut by its end. A delimiter has its only CR in front,
+// so only the last CR can begin a cut one.
 std::size_t find_delimiter(std::span<const char> hay, std::string_view delimiter) {
   if (const auto at = find_needle(hay, delimiter); at != nowhere) return at;
   const auto tail = std::min(hay.size(), delimiter.size() - 1);
@@ -45,7 +47,8 @@ std::size_t find_delimiter(std::span<const char> hay, std::string_view delimiter
   return std::memcmp(cr, delimiter.data(), hay.size() - at) == 0 ? at : nowhere;
 }
 
-// What `line`, which begins like a delimiter, turns out to be, and how many of its bytes that takes. RFC 2046 §5.1.1: the delimiter, blanks, then CRLF, or "--".
+// What `line`, which begins like a delimiter, turns out to be, and how many of its bytes that takes. RFC 2046 §5.1.1:
+// the delimiter, blanks, then CRLF, or "--".
 enum class verdict { cut, data, part, closing };
 struct classified {
   verdict what;
@@ -70,7 +73,9 @@ classified classify(std::string_view line, std::string_view delimiter) {
 
 } // namespace
 
-form_parser::form_parser(std::string_view boundary, form_limits limits) : delimiter_("\r\n--"), limits_(limits) { delimiter_ += boundary; }
+form_parser::form_parser(std::string_view boundary, form_limits limits) : delimiter_("\r\n--"), limits_(limits) {
+  delimiter_ += boundary;
+}
 
 void form_parser::take(std::span<const char>& piece, std::size_t n) {
   piece = piece.subspan(n);
@@ -85,7 +90,8 @@ result<form_parser::event> form_parser::next(std::span<const char>& piece) {
   auto allowed = piece.first(room);
   auto seen = advance(allowed);
   piece = piece.subspan(room - allowed.size());
-  if (seen && *seen == event::need_more && ahead_of_file()) return failure{errc::fields_too_large, "at most " + std::to_string(limits_.before_file) + " bytes"};
+  if (seen && *seen == event::need_more && ahead_of_file())
+    return failure{errc::fields_too_large, "at most " + std::to_string(limits_.before_file) + " bytes"};
   return seen;
 }
 
@@ -187,7 +193,8 @@ form_parser::found form_parser::scan_held(std::span<const char>& piece) {
       } else {
         replay_ = std::exchange(held_, {});
       }
-      if (first_ && replay_ == "\r\n" && piece.front() == '\r') { // an empty line ahead of the first boundary is forgiven
+      if (first_ && replay_ == "\r\n" &&
+          piece.front() == '\r') { // an empty line ahead of the first boundary is forgiven
         replay_.clear();
         break;
       }
@@ -206,7 +213,8 @@ result<void> form_parser::read_headers(std::span<const char>& piece, bool& compl
   const auto end = block_.starts_with("\r\n") ? 0 : block_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
   if (end == block_.npos) {
     take(piece, n);
-    if (block_.size() == limits_.part_headers) return malformed("a part's headers are larger than " + std::to_string(limits_.part_headers) + " bytes");
+    if (block_.size() == limits_.part_headers)
+      return malformed("a part's headers are larger than " + std::to_string(limits_.part_headers) + " bytes");
     return {};
   }
   const auto whole = end == 0 && block_.starts_with("\r\n") ? 2 : end + 4;
@@ -226,7 +234,8 @@ result<void> form_parser::begin_part() {
     return {};
   }
   if (find_field(fields_, part->name)) return failure{errc::duplicate_field, "field " + quote(part->name)};
-  if (fields_.size() >= limits_.fields) return failure{errc::fields_too_large, "at most " + std::to_string(limits_.fields) + " fields"};
+  if (fields_.size() >= limits_.fields)
+    return failure{errc::fields_too_large, "at most " + std::to_string(limits_.fields) + " fields"};
   fields_.push_back({std::move(part->name), {}});
   place_ = place::value;
   return {};

@@ -56,17 +56,22 @@ std::optional<std::string> extended_value(std::string_view text) {
 
 result<void> read_disposition(std::string_view value, part_header& into) {
   const auto end = std::min(value.find(';'), value.size());
-  if (!iequals(trimmed(value.substr(0, end)), "form-data")) return malformed("a part whose Content-Disposition is not form-data");
+  if (!iequals(trimmed(value.substr(0, end)), "form-data"))
+    return malformed("a part whose Content-Disposition is not form-data");
   value.remove_prefix(end);
   std::optional<std::string> name, filename, extended;
   while (!value.empty()) {
     auto p = take_parameter(value);
     if (!p) return malformed("a Content-Disposition that cannot be read");
     auto& target = p->name == "name" ? name : p->name == "filename" ? filename : extended;
-    if (p->name == "filename*") extended = extended_value(p->value);
-    else if (p->name != "name" && p->name != "filename") continue;
-    else if (target) return malformed("a Content-Disposition with " + p->name + " twice");
-    else target = std::move(p->value);
+    if (p->name == "filename*")
+      extended = extended_value(p->value);
+    else if (p->name != "name" && p->name != "filename")
+      continue;
+    else if (target)
+      return malformed("a Content-Disposition with " + p->name + " twice");
+    else
+      target = std::move(p->value);
   }
   if (!name || name->empty()) return malformed("a part without a name");
   into.name = std::move(*name);
@@ -76,7 +81,8 @@ result<void> read_disposition(std::string_view value, part_header& into) {
 }
 
 bool is_clean(std::string_view line) {
-  return std::all_of(line.begin(), line.end(), [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
+  return std::all_of(line.begin(), line.end(),
+                     [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
 }
 
 } // namespace
@@ -89,7 +95,8 @@ result<part_header> read_part_header(std::string_view block) {
     const auto line = block.substr(0, end);
     block = end == block.npos ? std::string_view{} : block.substr(end + 2);
     const auto colon = line.find(':');
-    if (!is_clean(line) || colon == line.npos || colon == 0) return malformed("a part's header line that cannot be read");
+    if (!is_clean(line) || colon == line.npos || colon == 0)
+      return malformed("a part's header line that cannot be read");
     const auto name = line.substr(0, colon);
     const auto value = trimmed(line.substr(colon + 1));
     if (iequals(name, "content-disposition")) {
@@ -105,7 +112,8 @@ result<part_header> read_part_header(std::string_view block) {
 
 result<std::string> form_boundary(std::string_view content_type) {
   const auto semicolon = std::min(content_type.find(';'), content_type.size());
-  if (!iequals(trimmed(content_type.substr(0, semicolon)), "multipart/form-data")) return malformed("the Content-Type must be multipart/form-data");
+  if (!iequals(trimmed(content_type.substr(0, semicolon)), "multipart/form-data"))
+    return malformed("the Content-Type must be multipart/form-data");
   auto rest = trimmed(content_type.substr(semicolon));
   while (!rest.empty()) {
     auto p = take_parameter(rest);
@@ -113,10 +121,12 @@ result<std::string> form_boundary(std::string_view content_type) {
     if (p->name != "boundary") continue;
     static constexpr std::string_view specials = "'()+_,-./:=? ";
     const auto allowed = [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || specials.find(c) != specials.npos;
+      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+             specials.find(c) != specials.npos;
     };
     const auto& b = p->value;
-    if (b.empty() || b.size() > 70 || b.ends_with(' ') || !std::all_of(b.begin(), b.end(), allowed)) return malformed("the boundary must be 1 to 70 of the characters of RFC 2046");
+    if (b.empty() || b.size() > 70 || b.ends_with(' ') || !std::all_of(b.begin(), b.end(), allowed))
+      return malformed("the boundary must be 1 to 70 of the characters of RFC 2046");
     return b;
   }
   return malformed("the Content-Type has no boundary");

@@ -20,12 +20,14 @@ constexpr auto token_bytes = [] {
 }();
 
 bool is_token(std::string_view s) {
-  return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return token_bytes[static_cast<unsigned char>(c)]; });
+  return !s.empty() &&
+         std::all_of(s.begin(), s.end(), [](char c) { return token_bytes[static_cast<unsigned char>(c)]; });
 }
 
 // Tab, blank, visible characters, and bytes over 127.
 bool is_field_text(std::string_view s) {
-  return std::all_of(s.begin(), s.end(), [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
+  return std::all_of(s.begin(), s.end(),
+                     [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
 }
 
 std::string_view trimmed(std::string_view s) {
@@ -46,7 +48,8 @@ result<void> read_request_line(std::string_view line, findings& f) {
   const auto second = first == line.npos ? line.npos : line.find(' ', first + 1);
   if (second == line.npos || !is_token(line.substr(0, first)) || second == first + 1) return bad("the request line");
   const auto target = line.substr(first + 1, second - first - 1);
-  if (!std::all_of(target.begin(), target.end(), [](char c) { return c > 0x20 && c < 0x7f; })) return bad("the request target");
+  if (!std::all_of(target.begin(), target.end(), [](char c) { return c > 0x20 && c < 0x7f; }))
+    return bad("the request target");
   const auto version = line.substr(second + 1);
   if (version != "HTTP/1.1" && version != "HTTP/1.0") return bad("the HTTP version");
   f.version_1_0 = version == "HTTP/1.0";
@@ -57,7 +60,8 @@ result<void> read_request_line(std::string_view line, findings& f) {
 result<void> read_length(std::string_view value, findings& f) {
   if (++f.lengths > 1) return bad("two Content-Length fields");
   const auto* end = value.data() + value.size();
-  const bool digits = !value.empty() && value.size() <= 18 && std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits = !value.empty() && value.size() <= 18 &&
+                      std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!digits || std::from_chars(value.data(), end, f.answer.length).ptr != end) return bad("the Content-Length");
   f.answer.body = framing::body_kind::sized;
   return {};
@@ -67,15 +71,18 @@ void read_connection(std::string_view value, framing& answer) {
   while (!value.empty()) {
     const auto comma = value.find(',');
     const auto option = trimmed(value.substr(0, comma));
-    if (iequals(option, "close")) answer.keep_alive = false;
-    else if (iequals(option, "keep-alive")) answer.keep_alive = true;
+    if (iequals(option, "close"))
+      answer.keep_alive = false;
+    else if (iequals(option, "keep-alive"))
+      answer.keep_alive = true;
     value = comma == value.npos ? std::string_view{} : value.substr(comma + 1);
   }
 }
 
 bool is_host(std::string_view value) {
-  return std::all_of(value.begin(), value.end(),
-                     [](char c) { return token_bytes[static_cast<unsigned char>(c)] || c == ':' || c == '[' || c == ']'; });
+  return std::all_of(value.begin(), value.end(), [](char c) {
+    return token_bytes[static_cast<unsigned char>(c)] || c == ':' || c == '[' || c == ']';
+  });
 }
 
 result<void> read_field(std::string_view line, findings& f) {
@@ -90,7 +97,8 @@ result<void> read_field(std::string_view line, findings& f) {
   switch (name.size()) {
   case 4:
     if (!iequals(name, "host")) return {};
-    return ++f.hosts > 1 || !is_host(value) ? result<void>(bad(f.hosts > 1 ? "two Host fields" : "the Host")) : result<void>{};
+    return ++f.hosts > 1 || !is_host(value) ? result<void>(bad(f.hosts > 1 ? "two Host fields" : "the Host"))
+                                            : result<void>{};
   case 6:
     if (!iequals(name, "expect")) return {};
     if (!iequals(value, "100-continue")) return bad("the expectation");
@@ -99,8 +107,7 @@ result<void> read_field(std::string_view line, findings& f) {
   case 10:
     if (iequals(name, "connection")) read_connection(value, f.answer);
     return {};
-  case 14:
-    return iequals(name, "content-length") ? read_length(value, f) : result<void>{};
+  case 14: return iequals(name, "content-length") ? read_length(value, f) : result<void>{};
   case 17:
     if (!iequals(name, "transfer-encoding")) return {};
     if (++f.encodings > 1 || !iequals(value, "chunked")) return bad("the Transfer-Encoding");
@@ -176,20 +183,27 @@ result<void> chunk_decoder::step(char c) {
     return {};
   }
   case place::extension:
-    if (c == '\r') at_ = place::size_lf;
-    else if (!is_field_text({&c, 1}) || ++extra_ > 256) return bad("a chunk's extension");
+    if (c == '\r')
+      at_ = place::size_lf;
+    else if (!is_field_text({&c, 1}) || ++extra_ > 256)
+      return bad("a chunk's extension");
     return {};
   case place::size_lf: digits_ = extra_ = 0; return expect('\n', left_ ? place::data : place::trailer_start);
   case place::data_cr: return expect('\r', place::data_lf);
   case place::data_lf: return expect('\n', place::size);
   case place::trailer_start:
-    if (c == '\r') at_ = place::last_lf;
-    else if (!token_bytes[static_cast<unsigned char>(c)] || ++extra_ > 4096) return bad("a trailer");
-    else at_ = place::trailer;
+    if (c == '\r')
+      at_ = place::last_lf;
+    else if (!token_bytes[static_cast<unsigned char>(c)] || ++extra_ > 4096)
+      return bad("a trailer");
+    else
+      at_ = place::trailer;
     return {};
   case place::trailer:
-    if (c == '\r') at_ = place::trailer_lf;
-    else if (!is_field_text({&c, 1}) || ++extra_ > 4096) return bad("a trailer");
+    if (c == '\r')
+      at_ = place::trailer_lf;
+    else if (!is_field_text({&c, 1}) || ++extra_ > 4096)
+      return bad("a trailer");
     return {};
   case place::trailer_lf: return expect('\n', place::trailer_start);
   case place::last_lf: return expect('\n', place::done);

@@ -44,8 +44,10 @@ result<void> read_range(const json_value::array& items, policy& into) {
   if (!min) return min.error();
   if (!max) return max.error();
   if (*min > *max) return bad("content-length-range has its ends the wrong way round");
-  if (!into.length) into.length = length_range{*min, *max};
-  else into.length = length_range{std::max(into.length->min, *min), std::min(into.length->max, *max)};
+  if (!into.length)
+    into.length = length_range{*min, *max};
+  else
+    into.length = length_range{std::max(into.length->min, *min), std::min(into.length->max, *max)};
   return {};
 }
 
@@ -55,12 +57,15 @@ result<void> read_list(const json_value::array& items, policy& into) {
   const auto word = lower(*how);
   if (word == "content-length-range") return read_range(items, into);
   const bool equal = word == "eq";
-  if (!equal && word != "starts-with") return bad("a condition " + quote(*how) + "; eq, starts-with and content-length-range are known");
+  if (!equal && word != "starts-with")
+    return bad("a condition " + quote(*how) + "; eq, starts-with and content-length-range are known");
   const auto* name = items.size() == 3 ? items[1].if_string() : nullptr;
   const auto* value = items.size() == 3 ? items[2].if_string() : nullptr;
   if (!name || !value) return bad("a condition that is not [" + quote(*how) + ", \"$name\", \"value\"]");
-  if (name->size() < 2 || name->front() != '$') return bad("a condition whose name " + quote(*name) + " does not begin with $");
-  into.conditions.push_back({equal ? policy_condition::kind::equal : policy_condition::kind::starts_with, lower(name->substr(1)), *value});
+  if (name->size() < 2 || name->front() != '$')
+    return bad("a condition whose name " + quote(*name) + " does not begin with $");
+  into.conditions.push_back(
+      {equal ? policy_condition::kind::equal : policy_condition::kind::starts_with, lower(name->substr(1)), *value});
   return {};
 }
 
@@ -80,10 +85,13 @@ result<void> read_condition(const json_value& v, policy& into) {
 
 // Fields that a policy need not cover: they carry the policy itself, or S3 ignores them.
 bool exempt(std::string_view name) {
-  return name == "x-amz-signature" || name == "signature" || name == "awsaccesskeyid" || name == "policy" || name == "file" || name.starts_with("x-ignore-");
+  return name == "x-amz-signature" || name == "signature" || name == "awsaccesskeyid" || name == "policy" ||
+         name == "file" || name.starts_with("x-ignore-");
 }
 
-bool exact_only(std::string_view name) { return name == "x-amz-algorithm" || name == "x-amz-credential" || name == "x-amz-date"; }
+bool exact_only(std::string_view name) {
+  return name == "x-amz-algorithm" || name == "x-amz-credential" || name == "x-amz-date";
+}
 
 bool begins(std::string_view name, std::string_view value, std::string_view prefix) {
   if (name != "content-type") return value.starts_with(prefix);
@@ -98,9 +106,11 @@ bool begins(std::string_view name, std::string_view value, std::string_view pref
 
 result<void> meet(const policy_condition& c, std::string_view value) {
   const bool equal = c.how == policy_condition::kind::equal;
-  if (!equal && exact_only(c.field)) return failure{errc::policy_mismatch, "field " + quote(c.field) + " may only be matched exactly"};
+  if (!equal && exact_only(c.field))
+    return failure{errc::policy_mismatch, "field " + quote(c.field) + " may only be matched exactly"};
   if (equal ? value == c.value : begins(c.field, value, c.value)) return {};
-  return failure{errc::policy_mismatch, "Policy Condition failed: " + std::string(equal ? "eq" : "starts-with") + " on " + quote(c.field)};
+  return failure{errc::policy_mismatch,
+                 "Policy Condition failed: " + std::string(equal ? "eq" : "starts-with") + " on " + quote(c.field)};
 }
 
 } // namespace
@@ -167,25 +177,29 @@ result<policy> read_policy(std::string_view base64) {
   return out;
 }
 
-result<length_range> judge(const policy& p, const std::vector<form_field>& fields, std::string_view bucket, seconds_clock now) {
+result<length_range> judge(const policy& p, const std::vector<form_field>& fields, std::string_view bucket,
+                           seconds_clock now) {
   if (now >= p.expires) return failure{errc::policy_expired, iso8601(p.expires)};
   std::vector<std::string> names;
   names.reserve(fields.size());
   for (const auto& f : fields) {
     auto name = lower(f.name);
-    if (std::find(names.begin(), names.end(), name) != names.end()) return failure{errc::duplicate_field, "field " + quote(f.name)};
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      return failure{errc::duplicate_field, "field " + quote(f.name)};
     names.push_back(std::move(name));
   }
   for (const auto& c : p.conditions) {
     const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), c.field) - names.begin());
     const bool present = at < fields.size();
     // The bucket is said by the address; a field of that name is welcome if it says the same.
-    if (!present && c.field != "bucket") return failure{errc::policy_mismatch, "field " + quote(c.field) + " is missing from the form"};
+    if (!present && c.field != "bucket")
+      return failure{errc::policy_mismatch, "field " + quote(c.field) + " is missing from the form"};
     if (auto met = meet(c, c.field == "bucket" ? bucket : std::string_view(fields[at].value)); !met) return met.error();
   }
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const auto covers = [&](const policy_condition& c) { return c.field == names[i]; };
-    if (names[i] == "bucket" && fields[i].value != bucket) return failure{errc::policy_mismatch, "field \"bucket\" is not the bucket that was posted to"};
+    if (names[i] == "bucket" && fields[i].value != bucket)
+      return failure{errc::policy_mismatch, "field \"bucket\" is not the bucket that was posted to"};
     if (!exempt(names[i]) && std::none_of(p.conditions.begin(), p.conditions.end(), covers))
       return failure{errc::policy_mismatch, "Extra input fields: " + quote(fields[i].name) + " is not in the policy"};
   }
@@ -197,12 +211,14 @@ void expand_filename(std::vector<form_field>& fields, std::string_view filename)
   if (const auto slash = filename.find_last_of("/\\"); slash != filename.npos) filename.remove_prefix(slash + 1);
   for (auto& f : fields) {
     if (exempt(lower(f.name))) continue;
-    for (auto at = f.value.find(variable); at != f.value.npos; at = f.value.find(variable, at + filename.size())) f.value.replace(at, variable.size(), filename);
+    for (auto at = f.value.find(variable); at != f.value.npos; at = f.value.find(variable, at + filename.size()))
+      f.value.replace(at, variable.size(), filename);
   }
 }
 
 const std::string* find_field(const std::vector<form_field>& fields, std::string_view name) {
-  const auto found = std::find_if(fields.begin(), fields.end(), [&](const form_field& f) { return iequals(f.name, name); });
+  const auto found =
+      std::find_if(fields.begin(), fields.end(), [&](const form_field& f) { return iequals(f.name, name); });
   return found == fields.end() ? nullptr : &found->value;
 }
 

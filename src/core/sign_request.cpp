@@ -26,12 +26,16 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
   for (const auto& [name, value] : *members) {
     const auto* text = value.if_string();
     if (!text) return bad("metadata " + quote(name) + " must be a string");
-    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
+    const auto plain = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+             c == '.';
+    };
     if (name.empty() || !std::all_of(name.begin(), name.end(), plain))
       return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
     auto lowered = lower(name);
     if (lowered.starts_with("postern-")) return bad("metadata names that begin with postern- are reserved");
-    if (std::any_of(text->begin(), text->end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    if (std::any_of(text->begin(), text->end(),
+                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
       return bad("metadata " + quote(name) + " has a control character");
     if (std::any_of(out.begin(), out.end(), [&](const auto& m) { return m.first == lowered; }))
       return bad("metadata " + quote(name) + " is there twice");
@@ -84,13 +88,15 @@ result<sign_request> parse_sign_request(std::string_view json) {
   sign_request out;
   std::vector<std::string_view> seen;
   for (const auto& [name, value] : *members) {
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return bad("member " + quote(name) + " is there twice");
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      return bad("member " + quote(name) + " is there twice");
     seen.push_back(name);
     if (value.is_null()) continue; // the same as absent
     if (auto read = read_member(name, value, out); !read) return read.error();
   }
   if (out.filename.empty()) return bad("filename is required");
-  if (out.content_type && !is_media_type(*out.content_type)) return bad("content_type must be a media type such as image/png");
+  if (out.content_type && !is_media_type(*out.content_type))
+    return bad("content_type must be a media type such as image/png");
   return out;
 }
 
@@ -98,7 +104,9 @@ bool type_matches(std::string_view pattern, std::string_view type) {
   type = type.substr(0, type.find(';'));
   while (type.ends_with(' ')) type.remove_suffix(1);
   if (pattern == "*/*") return true;
-  if (pattern.ends_with("/*")) return type.size() > pattern.size() - 1 && iequals(type.substr(0, pattern.size() - 1), pattern.substr(0, pattern.size() - 1));
+  if (pattern.ends_with("/*"))
+    return type.size() > pattern.size() - 1 &&
+           iequals(type.substr(0, pattern.size() - 1), pattern.substr(0, pattern.size() - 1));
   return iequals(type, pattern);
 }
 

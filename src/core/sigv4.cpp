@@ -44,8 +44,10 @@ std::string canonical_query(const std::vector<name_value>& query) {
 std::string folded(std::string_view value) {
   std::string out;
   for (const char c : value) {
-    if (c != ' ' && c != '\t') out += c;
-    else if (!out.empty() && out.back() != ' ') out += ' ';
+    if (c != ' ' && c != '\t')
+      out += c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
   }
   if (out.ends_with(' ')) out.pop_back();
   return out;
@@ -58,8 +60,10 @@ std::vector<name_value> canonical_headers(const request& r) {
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<name_value> out;
   for (auto& h : sorted) {
-    if (!out.empty() && out.back().first == h.first) out.back().second.append(",").append(h.second);
-    else out.push_back(std::move(h));
+    if (!out.empty() && out.back().first == h.first)
+      out.back().second.append(",").append(h.second);
+    else
+      out.push_back(std::move(h));
   }
   return out;
 }
@@ -75,13 +79,15 @@ result<parsed_credential> parse_credential(std::string_view text) {
   std::string_view parts[4];
   for (int i = 3; i >= 0; --i) {
     const auto slash = text.rfind('/');
-    if (slash == text.npos) return failure{errc::invalid_argument, "the credential is not key/date/region/service/aws4_request"};
+    if (slash == text.npos)
+      return failure{errc::invalid_argument, "the credential is not key/date/region/service/aws4_request"};
     parts[i] = text.substr(slash + 1);
     text = text.substr(0, slash);
   }
   if (parts[3] != "aws4_request" || text.empty() || parts[1].empty() || parts[2].empty())
     return failure{errc::invalid_argument, "the credential is not key/date/region/service/aws4_request"};
-  if (auto day = parse_amz_date(std::string(parts[0]) + "T000000Z"); !day) return failure{errc::invalid_argument, "the credential's date"};
+  if (auto day = parse_amz_date(std::string(parts[0]) + "T000000Z"); !day)
+    return failure{errc::invalid_argument, "the credential's date"};
   return parsed_credential{std::string(text), std::string(parts[0]), std::string(parts[1]), std::string(parts[2])};
 }
 
@@ -102,7 +108,8 @@ std::string string_to_sign(const scope& s, std::string_view canonical) {
   return std::string(algorithm) + "\n" + s.date + "\n" + s.text() + "\n" + sha256_hex(canonical);
 }
 
-sha256_bytes signing_key(const secret& secret_key, std::string_view day, std::string_view region, std::string_view service) {
+sha256_bytes signing_key(const secret& secret_key, std::string_view day, std::string_view region,
+                         std::string_view service) {
   auto key = hmac_sha256("AWS4" + secret_key.reveal(), day);
   key = hmac_sha256(key, region);
   key = hmac_sha256(key, service);
@@ -113,7 +120,8 @@ std::string signature(const sha256_bytes& key, std::string_view text) { return t
 
 std::string authorization(const request& r, const credentials& c, const scope& s) {
   const auto key = signing_key(c.secret_key, s.day(), s.region, s.service);
-  return std::string(algorithm) + " Credential=" + credential(c.access_key, s) + ", SignedHeaders=" + signed_headers(r) +
+  return std::string(algorithm) + " Credential=" + credential(c.access_key, s) +
+         ", SignedHeaders=" + signed_headers(r) +
          ", Signature=" + signature(key, string_to_sign(s, canonical_request(r)));
 }
 
@@ -128,6 +136,8 @@ std::string presigned_query(request r, const credentials& c, const scope& s, uns
   return canonical_query(r.query) + "&X-Amz-Signature=" + signature(key, string_to_sign(s, canonical_request(r)));
 }
 
-std::string policy_signature(const sha256_bytes& key, std::string_view policy_base64) { return signature(key, policy_base64); }
+std::string policy_signature(const sha256_bytes& key, std::string_view policy_base64) {
+  return signature(key, policy_base64);
+}
 
 } // namespace postern::sigv4

@@ -10,7 +10,8 @@ namespace {
 constexpr std::array<std::string_view, 5> state_names{"issued", "receiving", "completed", "failed", "expired"};
 constexpr std::array<std::string_view, 4> evidence_names{"proxy", "redirect", "event", "sweep"};
 
-template <class E, std::size_t N> std::optional<E> find_name(const std::array<std::string_view, N>& names, std::string_view name) {
+template <class E, std::size_t N>
+std::optional<E> find_name(const std::array<std::string_view, N>& names, std::string_view name) {
   for (std::size_t i = 0; i < N; ++i)
     if (names[i] == name) return static_cast<E>(i);
   return std::nullopt;
@@ -19,7 +20,9 @@ template <class E, std::size_t N> std::optional<E> find_name(const std::array<st
 } // namespace
 
 std::string_view name_of(upload_state s) { return state_names[static_cast<std::size_t>(s)]; }
-std::optional<upload_state> upload_state_of(std::string_view name) { return find_name<upload_state>(state_names, name); }
+std::optional<upload_state> upload_state_of(std::string_view name) {
+  return find_name<upload_state>(state_names, name);
+}
 std::string_view name_of(evidence e) { return evidence_names[static_cast<std::size_t>(e)]; }
 std::optional<evidence> evidence_of(std::string_view name) { return find_name<evidence>(evidence_names, name); }
 
@@ -96,12 +99,18 @@ result<std::string> fill_key(std::string_view rest, const key_values& v) {
     const auto close = rest.find('}', open);
     if (close == rest.npos) return failure{errc::invalid_argument, "${ without } in the key template"};
     const auto name = rest.substr(open + 2, close - open - 2);
-    if (name == "id") out += v.id;
-    else if (name == "filename") out += v.filename;
-    else if (name == "user") out += v.user;
-    else if (name == "profile") out += v.profile;
-    else if (name == "date") out += v.date;
-    else return failure{errc::invalid_argument, "${" + std::string(name) + "} in the key template is not known"};
+    if (name == "id")
+      out += v.id;
+    else if (name == "filename")
+      out += v.filename;
+    else if (name == "user")
+      out += v.user;
+    else if (name == "profile")
+      out += v.profile;
+    else if (name == "date")
+      out += v.date;
+    else
+      return failure{errc::invalid_argument, "${" + std::string(name) + "} in the key template is not known"};
     rest.remove_prefix(close + 1);
   }
   if (out.size() > 1024) return failure{errc::key_too_long, "at most 1024 bytes"};

@@ -13,7 +13,8 @@ result<void> examine(const claim& c, const stored_object& found, const std::opti
   const auto& user = found.meta.user;
   const auto id = std::find_if(user.begin(), user.end(), [](const auto& m) { return m.first == "postern-id"; });
   if (id == user.end() || id->second != c.id) return failure{errc::conflict, "the object was made by another upload"};
-  if (found.size < c.length.min || found.size > c.length.max) return failure{errc::conflict, "the object's size is not what the policy allowed"};
+  if (found.size < c.length.min || found.size > c.length.max)
+    return failure{errc::conflict, "the object's size is not what the policy allowed"};
   if (etag && bare_etag(*etag) != found.etag) return failure{errc::conflict, "the object has another ETag"};
   return {};
 }
@@ -56,14 +57,17 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
   if (!known && known.error().code != errc::not_found) co_return known.error();
   if (known && known->state == upload_state::completed) {
     // Recorded already: a reload, or the fallback recorded it before it redirected. Only another ETag is news.
-    if (!said.etag || bare_etag(*said.etag) == known->etag) co_return completed{std::move(*c), std::move(*known), false};
+    if (!said.etag || bare_etag(*said.etag) == known->etag)
+      co_return completed{std::move(*c), std::move(*known), false};
   }
   std::string key = said.key ? *said.key : known ? known->key : c->key;
-  if (!said.key && key.ends_with(filename_variable)) co_return failure{errc::bad_request, "key is missing from the query"};
+  if (!said.key && key.ends_with(filename_variable))
+    co_return failure{errc::bad_request, "key is missing from the query"};
   co_return co_await confirm(std::move(*c), std::move(key), std::move(said.etag), now);
 }
 
-task<result<completed>> completing::confirm(claim c, std::string key, std::optional<std::string> etag, millis_clock now) {
+task<result<completed>> completing::confirm(claim c, std::string key, std::optional<std::string> etag,
+                                            millis_clock now) {
   object_name name{c.bucket, key};
   auto found = co_await store_.head(std::move(name));
   if (!found) {

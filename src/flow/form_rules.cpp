@@ -18,16 +18,27 @@ std::optional<claim> claim_in(std::string_view redirect, const signer& own, seco
 }
 
 object_meta meta_of(const std::vector<form_field>& fields, const std::string& id) {
-  static constexpr std::array<std::string_view, 11> kept{"content-type", "cache-control", "content-disposition", "content-encoding", "expires", "acl", "tagging",
-                                                         "x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id",
+  static constexpr std::array<std::string_view, 11> kept{"content-type",
+                                                         "cache-control",
+                                                         "content-disposition",
+                                                         "content-encoding",
+                                                         "expires",
+                                                         "acl",
+                                                         "tagging",
+                                                         "x-amz-storage-class",
+                                                         "x-amz-server-side-encryption",
+                                                         "x-amz-server-side-encryption-aws-kms-key-id",
                                                          "x-amz-website-redirect-location"};
   object_meta meta;
   for (const auto& f : fields) {
     auto name = lower(f.name);
-    if (name.starts_with(meta_prefix)) meta.user.emplace_back(name.substr(meta_prefix.size()), f.value);
-    else if (std::find(kept.begin(), kept.end(), name) != kept.end()) meta.headers.emplace_back(std::move(name), f.value);
+    if (name.starts_with(meta_prefix))
+      meta.user.emplace_back(name.substr(meta_prefix.size()), f.value);
+    else if (std::find(kept.begin(), kept.end(), name) != kept.end())
+      meta.headers.emplace_back(std::move(name), f.value);
   }
-  const bool has_id = std::any_of(meta.user.begin(), meta.user.end(), [](const auto& m) { return m.first == "postern-id"; });
+  const bool has_id =
+      std::any_of(meta.user.begin(), meta.user.end(), [](const auto& m) { return m.first == "postern-id"; });
   if (!has_id) meta.user.emplace_back("postern-id", id);
   return meta;
 }
@@ -50,7 +61,8 @@ std::string fresh_id(millis_clock now) {
 
 } // namespace
 
-form_facts facts_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own, millis_clock now) {
+form_facts facts_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
+                    millis_clock now) {
   form_facts facts;
   auto redirect = value_of(fields, "success_action_redirect");
   if (redirect.empty()) redirect = value_of(fields, "redirect"); // its old name
@@ -74,23 +86,28 @@ form_facts facts_of(const std::vector<form_field>& fields, const std::string& bu
   return facts;
 }
 
-result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy, const sigv4::credentials& known, std::string_view region) {
+result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy,
+                                  const sigv4::credentials& known, std::string_view region) {
   const auto* signature = find_field(fields, "x-amz-signature");
   const auto* credential = find_field(fields, "x-amz-credential");
   const auto* date = find_field(fields, "x-amz-date");
   if (!signature) return failure{errc::missing_signature, "field x-amz-signature"};
   if (!credential) return failure{errc::missing_signature, "field x-amz-credential"};
   if (!date) return failure{errc::missing_signature, "field x-amz-date"};
-  if (value_of(fields, "x-amz-algorithm") != "AWS4-HMAC-SHA256") return failure{errc::invalid_argument, "field x-amz-algorithm must be AWS4-HMAC-SHA256"};
+  if (value_of(fields, "x-amz-algorithm") != "AWS4-HMAC-SHA256")
+    return failure{errc::invalid_argument, "field x-amz-algorithm must be AWS4-HMAC-SHA256"};
   if (auto when = parse_amz_date(*date); !when) return failure{errc::invalid_argument, "field x-amz-date"};
   auto scope = sigv4::parse_credential(*credential);
   if (!scope) return scope.error();
   if (scope->access_key != known.access_key) return failure{errc::unknown_access_key, "field x-amz-credential"};
   if (scope->service != "s3") return failure{errc::invalid_argument, "the credential's service must be s3"};
-  if (scope->region != region) return failure{errc::invalid_argument, "the credential's region is not " + std::string(region)};
-  if (!date->starts_with(scope->day)) return failure{errc::invalid_argument, "x-amz-date is not of the credential's day"};
+  if (scope->region != region)
+    return failure{errc::invalid_argument, "the credential's region is not " + std::string(region)};
+  if (!date->starts_with(scope->day))
+    return failure{errc::invalid_argument, "x-amz-date is not of the credential's day"};
   const auto key = sigv4::signing_key(known.secret_key, scope->day, scope->region, scope->service);
-  if (!equal_constant_time(sigv4::policy_signature(key, policy), *signature)) return failure{errc::signature_mismatch, "field x-amz-signature"};
+  if (!equal_constant_time(sigv4::policy_signature(key, policy), *signature))
+    return failure{errc::signature_mismatch, "field x-amz-signature"};
   return {};
 }
 
@@ -106,7 +123,8 @@ std::string with_parameter(std::string url, std::string_view name, std::string_v
   return url.append(name).append("=").append(uri_encode(value)).append(fragment);
 }
 
-std::string with_result(std::string_view redirect, std::string_view bucket, std::string_view key, std::string_view etag) {
+std::string with_result(std::string_view redirect, std::string_view bucket, std::string_view key,
+                        std::string_view etag) {
   auto url = with_parameter(std::string(redirect), "bucket", bucket);
   url = with_parameter(std::move(url), "key", key);
   return with_parameter(std::move(url), "etag", '"' + std::string(etag) + '"');
@@ -127,12 +145,20 @@ result<checksums> checksums::read(const std::vector<form_field>& fields) {
     const auto name = lower(f.name);
     const bool amazon = name.starts_with("x-amz-checksum-");
     if (name != "content-md5" && !amazon) continue;
-    const std::size_t length = name == "content-md5" ? 16 : name == "x-amz-checksum-sha256" ? 32 : name == "x-amz-checksum-crc32c" ? 4 : 0;
-    if (length == 0) return failure{errc::invalid_argument, "checksum " + quote(f.name) + " is not known here; crc32c and sha256 are"};
+    const std::size_t length = name == "content-md5"             ? 16
+                               : name == "x-amz-checksum-sha256" ? 32
+                               : name == "x-amz-checksum-crc32c" ? 4
+                                                                 : 0;
+    if (length == 0)
+      return failure{errc::invalid_argument, "checksum " + quote(f.name) + " is not known here; crc32c and sha256 are"};
     auto bytes = from_base64(f.value);
-    if (!bytes || bytes->size() != length) return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};
-    if (length == 4) out.crc32c_ = to_base64(*bytes);
-    else out.running_.push_back({f.name, std::move(*bytes), running_digest(length == 16 ? running_digest::kind::md5 : running_digest::kind::sha256)});
+    if (!bytes || bytes->size() != length)
+      return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};
+    if (length == 4)
+      out.crc32c_ = to_base64(*bytes);
+    else
+      out.running_.push_back({f.name, std::move(*bytes),
+                              running_digest(length == 16 ? running_digest::kind::md5 : running_digest::kind::sha256)});
   }
   return out;
 }
@@ -145,7 +171,8 @@ void checksums::add(std::span<const char> piece) {
 result<void> checksums::check() {
   for (auto& r : running_)
     if (r.digest.finish() != r.expected) return failure{errc::bad_digest, "field " + quote(r.name)};
-  if (!crc32c_.empty() && crc32c_base64(running_crc32c_) != crc32c_) return failure{errc::bad_digest, "field x-amz-checksum-crc32c"};
+  if (!crc32c_.empty() && crc32c_base64(running_crc32c_) != crc32c_)
+    return failure{errc::bad_digest, "field x-amz-checksum-crc32c"};
   return {};
 }
 

@@ -12,12 +12,14 @@ namespace postern {
 namespace {
 
 constexpr std::size_t largest_buffer = 256 << 10, smallest_buffer = 16 << 10;
-constexpr std::uint64_t most_behind_file = 64 << 10; // a submit button or two; more is not a form that S3 would like either
+constexpr std::uint64_t most_behind_file =
+    64 << 10; // a submit button or two; more is not a form that S3 would like either
 
 metrics::counter bytes_in("postern_received_bytes_total", "Bytes of files received through the fallback", "");
 metrics::gauge in_flight("postern_transfers", "Uploads being received through the fallback", "");
 metrics::counter stored_count("postern_uploads_total", "Uploads through the fallback by outcome", "outcome=\"stored\"");
-metrics::counter rejected_count("postern_uploads_total", "Uploads through the fallback by outcome", "outcome=\"rejected\"");
+metrics::counter rejected_count("postern_uploads_total", "Uploads through the fallback by outcome",
+                                "outcome=\"rejected\"");
 
 struct counted {
   counted() { in_flight.add(1); }
@@ -36,7 +38,9 @@ task<result<void>> write_all(sink& into, const runs& what) {
 
 } // namespace
 
-void throw_exception_from_error(const rejected& r, const boost::source_location& where) { throw_exception_from_error(r.why, where); }
+void throw_exception_from_error(const rejected& r, const boost::source_location& where) {
+  throw_exception_from_error(r.why, where);
+}
 
 // --- transfers --------------------------------------------------------------------------------------
 
@@ -102,7 +106,8 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
   }
   stored_count.add();
   auto& row = t.facts.row;
-  auto redirect = t.facts.redirect.empty() ? std::string{} : with_result(t.facts.redirect, row.bucket, row.key, t.object.etag);
+  auto redirect =
+      t.facts.redirect.empty() ? std::string{} : with_result(t.facts.redirect, row.bucket, row.key, t.object.etag);
   co_return ingested{row.id, row.bucket, row.key, std::move(t.object), std::move(redirect), t.facts.status};
 }
 
@@ -139,7 +144,8 @@ result<void> ingesting::authenticate(const std::vector<form_field>& fields) cons
   if (!text) return failure{errc::forbidden, "the form has no policy"};
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
   const auto held = options_.credentials();
-  if (!held) return failure{errc::unavailable, "there are no credentials to check the form's signature with at the moment"};
+  if (!held)
+    return failure{errc::unavailable, "there are no credentials to check the form's signature with at the moment"};
   return verify_aws_signature(fields, *text, held->keys, options_.region);
 }
 
@@ -162,21 +168,25 @@ result<void> ingesting::admit(transfer& t) const {
   t.facts.row.max_size = length->max;
   t.facts.row.expires_at = rules->expires;
   if (!is_served(options_.buckets, t.ask.bucket)) return failure{errc::no_such_bucket, quote(t.ask.bucket)};
-  if (t.facts.its && !names(*t.facts.its, t.facts.row.key)) return failure{errc::policy_mismatch, "the claim names another key"};
+  if (t.facts.its && !names(*t.facts.its, t.facts.row.key))
+    return failure{errc::policy_mismatch, "the claim names another key"};
   auto expected = checksums::read(fields);
   if (!expected) return expected.error();
   t.expected = std::move(*expected);
   return {};
 }
 
-// The file's size is predicted from what was announced, and believed only where it rules the upload out: fields behind the file make it smaller than predicted.
+// The file's size is predicted from what was announced, and believed only where it rules the upload out: fields behind
+// the file make it smaller than predicted.
 task<result<void>> ingesting::open_sink(transfer& t) {
   std::optional<std::uint64_t> predicted;
   if (const auto announced = t.body.announced()) {
     const auto rest = *announced - std::min(*announced, t.parser.consumed());
     predicted = rest - std::min<std::uint64_t>(rest, t.parser.shortest_ending());
-    if (*predicted > t.facts.length.max + most_behind_file) co_return failure{errc::entity_too_large, "at most " + std::to_string(t.facts.length.max) + " bytes"};
-    if (rest < t.facts.length.min) co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};
+    if (*predicted > t.facts.length.max + most_behind_file)
+      co_return failure{errc::entity_too_large, "at most " + std::to_string(t.facts.length.max) + " bytes"};
+    if (rest < t.facts.length.min)
+      co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};
   }
   object_name name{t.facts.row.bucket, t.facts.row.key};
   auto opened = co_await store_.open(std::move(name), t.facts.meta, predicted);
@@ -201,7 +211,8 @@ task<result<void>> ingesting::stream(transfer& t) {
       if (*event != form_parser::event::file_data) continue;
       const auto run = t.parser.data();
       t.size += run.size();
-      if (t.size > t.facts.length.max) co_return failure{errc::entity_too_large, "at most " + std::to_string(t.facts.length.max) + " bytes"};
+      if (t.size > t.facts.length.max)
+        co_return failure{errc::entity_too_large, "at most " + std::to_string(t.facts.length.max) + " bytes"};
       t.expected.add(run);
       t.progress->add(run.size());
       bytes_in.add(run.size());
@@ -228,7 +239,8 @@ task<result<void>> ingesting::read_ending(transfer& t) {
       if (!event) co_return event.error();
       if (*event == form_parser::event::need_more) break;
     }
-    if (t.parser.consumed() - begin > most_behind_file) co_return failure{errc::malformed_form, "more than 64 KiB of fields behind the file"};
+    if (t.parser.consumed() - begin > most_behind_file)
+      co_return failure{errc::malformed_form, "more than 64 KiB of fields behind the file"};
     auto n = co_await t.body.read_some(t.buffer());
     if (!n) co_return n.error();
     if (*n == 0) co_return t.parser.finish();
@@ -237,7 +249,8 @@ task<result<void>> ingesting::read_ending(transfer& t) {
 }
 
 task<result<void>> ingesting::finish(transfer& t) {
-  if (t.size < t.facts.length.min) co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};
+  if (t.size < t.facts.length.min)
+    co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};
   if (auto right = t.expected.check(); !right) co_return right.error();
   auto stored = co_await t.into->finish();
   if (!stored) co_return stored.error();
@@ -260,7 +273,8 @@ task<result<void>> ingesting::record(transfer& t) {
     co_return result<void>{};
   }
   log::error("completion not recorded", {{"upload", t.facts.row.id}, {"why", describe(recorded.error())}});
-  // The object is there. A redirect leads to an endpoint that will record it; a bare success would be a promise that nothing keeps.
+  // The object is there. A redirect leads to an endpoint that will record it; a bare success would be a promise that
+  // nothing keeps.
   if (!t.facts.redirect.empty()) co_return result<void>{};
   co_return recorded.error();
 }

@@ -28,8 +28,10 @@ const profile* signing::find_profile(std::string_view name) const {
 
 result<length_range> signing::range_for(const profile& rules, const sign_request& ask) const {
   if (!ask.size) return length_range{rules.min_size, rules.max_size};
-  if (*ask.size > rules.max_size) return failure{errc::payload_too_large, "at most " + std::to_string(rules.max_size) + " bytes in this profile"};
-  if (*ask.size < rules.min_size) return failure{errc::entity_too_small, "at least " + std::to_string(rules.min_size) + " bytes in this profile"};
+  if (*ask.size > rules.max_size)
+    return failure{errc::payload_too_large, "at most " + std::to_string(rules.max_size) + " bytes in this profile"};
+  if (*ask.size < rules.min_size)
+    return failure{errc::entity_too_small, "at least " + std::to_string(rules.min_size) + " bytes in this profile"};
   return length_range{*ask.size, *ask.size};
 }
 
@@ -39,7 +41,8 @@ namespace {
 result<std::string> type_for(const profile& rules, const std::optional<std::string>& declared) {
   const auto& allowed = rules.content_types;
   if (declared) {
-    if (std::any_of(allowed.begin(), allowed.end(), [&](const auto& p) { return type_matches(p, *declared); })) return *declared;
+    if (std::any_of(allowed.begin(), allowed.end(), [&](const auto& p) { return type_matches(p, *declared); }))
+      return *declared;
     return failure{errc::unsupported_type, quote(*declared) + " is not among this profile's content types"};
   }
   if (std::find(allowed.begin(), allowed.end(), "*/*") != allowed.end()) return std::string("application/octet-stream");
@@ -49,7 +52,8 @@ result<std::string> type_for(const profile& rules, const std::optional<std::stri
 
 std::string tag_document(const std::map<std::string, std::string>& tags) {
   std::string xml = "<Tagging><TagSet>";
-  for (const auto& [name, value] : tags) xml += "<Tag><Key>" + xml_escape(name) + "</Key><Value>" + xml_escape(value) + "</Value></Tag>";
+  for (const auto& [name, value] : tags)
+    xml += "<Tag><Key>" + xml_escape(name) + "</Key><Value>" + xml_escape(value) + "</Value></Tag>";
   return xml + "</TagSet></Tagging>";
 }
 
@@ -68,14 +72,17 @@ void add_profile_fields(const profile& rules, std::vector<form_field>& fields) {
 }
 
 // Every field exactly as it stands in the form, but a key that ends in ${filename}, which S3 judges after replacing it.
-policy policy_for(const std::vector<form_field>& fields, const std::string& bucket, length_range length, seconds_clock expires) {
+policy policy_for(const std::vector<form_field>& fields, const std::string& bucket, length_range length,
+                  seconds_clock expires) {
   policy p{expires, {}, length};
   p.conditions.reserve(fields.size() + 1);
   p.conditions.push_back({policy_condition::kind::equal, "bucket", bucket});
   for (const auto& f : fields) {
     if (f.name == "key" && f.value.ends_with(filename_variable))
-      p.conditions.push_back({policy_condition::kind::starts_with, f.name, f.value.substr(0, f.value.size() - filename_variable.size())});
-    else p.conditions.push_back({policy_condition::kind::equal, f.name, f.value});
+      p.conditions.push_back(
+          {policy_condition::kind::starts_with, f.name, f.value.substr(0, f.value.size() - filename_variable.size())});
+    else
+      p.conditions.push_back({policy_condition::kind::equal, f.name, f.value});
   }
   return p;
 }
@@ -101,10 +108,12 @@ result<signed_form> signing::sign(const sign_request& ask, const caller& who, mi
   return sign_for(*rules, ask, safe_filename(ask.filename), who, now);
 }
 
-result<signed_form> signing::sign_blank(std::string_view name, std::string return_to, const caller& who, millis_clock now) const {
+result<signed_form> signing::sign_blank(std::string_view name, std::string return_to, const caller& who,
+                                        millis_clock now) const {
   const auto* rules = find_profile(name);
   if (!rules) return bad("there is no profile " + quote(name));
-  if (!rules->key.ends_with(filename_variable)) return bad("this profile's key does not end in the file's name, which such a page cannot know");
+  if (!rules->key.ends_with(filename_variable))
+    return bad("this profile's key does not end in the file's name, which such a page cannot know");
   sign_request ask;
   ask.return_to = std::move(return_to);
   return sign_for(*rules, ask, filename_variable, who, now);
@@ -115,17 +124,20 @@ std::shared_ptr<const signing::day_key> signing::key_of(const sigv4::credentials
   auto known = day_key_.load(std::memory_order_acquire);
   if (known && known->day == s.day() && known->access_key == c.access_key) return known;
   const auto bytes = sigv4::signing_key(c.secret_key, s.day(), s.region, s.service);
-  auto made = std::make_shared<const day_key>(day_key{c.access_key, s.day(), hmac_key({reinterpret_cast<const char*>(bytes.data()), bytes.size()})});
+  auto made = std::make_shared<const day_key>(
+      day_key{c.access_key, s.day(), hmac_key({reinterpret_cast<const char*>(bytes.data()), bytes.size()})});
   day_key_.store(made, std::memory_order_release);
   return made;
 }
 
-result<signed_form> signing::sign_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who, millis_clock now) const {
+result<signed_form> signing::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
+                                      const caller& who, millis_clock now) const {
   auto length = range_for(rules, ask);
   if (!length) return length.error();
   auto type = type_for(rules, ask.content_type);
   if (!type) return type.error();
-  if (!ask.return_to.empty() && !is_listed(rules.return_to, ask.return_to)) return bad("return_to is not among this profile's");
+  if (!ask.return_to.empty() && !is_listed(rules.return_to, ask.return_to))
+    return bad("return_to is not among this profile's");
 
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   signed_form form;
@@ -145,7 +157,9 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   form.url = direct == options_.direct_urls.end() || length->min > largest_post ? form.fallback_url : direct->second;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
-  const claim back{form.id, rules.name, who.user, form.bucket, form.key, *length, ask.return_to, who.origin, second + options_.claim_lifetime};
+  const claim back{form.id,       rules.name, who.user,
+                   form.bucket,   form.key,   *length,
+                   ask.return_to, who.origin, second + options_.claim_lifetime};
   form.complete_url = options_.public_url + "/v1/complete/" + own_.sign_claim(back);
 
   auto& fields = form.fields;
@@ -153,8 +167,10 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   fields.push_back({"key", form.key});
   fields.push_back({"Content-Type", std::move(*type)});
   add_profile_fields(rules, fields);
-  if (ask.success_action_status) fields.push_back({"success_action_status", std::to_string(*ask.success_action_status)});
-  else fields.push_back({"success_action_redirect", form.complete_url});
+  if (ask.success_action_status)
+    fields.push_back({"success_action_status", std::to_string(*ask.success_action_status)});
+  else
+    fields.push_back({"success_action_redirect", form.complete_url});
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 

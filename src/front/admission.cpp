@@ -17,17 +17,20 @@ std::string origin_of(const std::string& url) {
 } // namespace
 
 bool admitted::may_use(std::string_view profile) const {
-  return !key || std::any_of(key->profiles.begin(), key->profiles.end(), [&](const auto& p) { return p == "*" || p == profile; });
+  return !key || std::any_of(key->profiles.begin(), key->profiles.end(),
+                             [&](const auto& p) { return p == "*" || p == profile; });
 }
 
-admission::admission(admission_options options) : options_(std::move(options)), own_origin_(lower(origin_of(options_.public_url))) {}
+admission::admission(admission_options options)
+    : options_(std::move(options)), own_origin_(lower(origin_of(options_.public_url))) {}
 
 result<admitted> admission::who(std::string_view authorization) const {
   if (authorization.empty()) {
     if (options_.anonymous) return admitted{};
     return failure{errc::unauthorized, "an API key as Authorization: Bearer is needed"};
   }
-  if (authorization.size() < 7 || !iequals(authorization.substr(0, 7), "Bearer ")) return failure{errc::unauthorized, "the Authorization must be Bearer"};
+  if (authorization.size() < 7 || !iequals(authorization.substr(0, 7), "Bearer "))
+    return failure{errc::unauthorized, "the Authorization must be Bearer"};
   const auto digest = sha256_hex(authorization.substr(7));
   const api_key* found = nullptr;
   for (const auto& k : options_.api_keys) // all of them, so that the time does not tell which
@@ -37,7 +40,8 @@ result<admitted> admission::who(std::string_view authorization) const {
 }
 
 bool admission::knows_origin(std::string_view origin) const {
-  return origin == own_origin_ || std::find(options_.allowed_origins.begin(), options_.allowed_origins.end(), origin) != options_.allowed_origins.end();
+  return origin == own_origin_ || std::find(options_.allowed_origins.begin(), options_.allowed_origins.end(), origin) !=
+                                      options_.allowed_origins.end();
 }
 
 bool admission::is_same_host(std::string_view origin, std::string_view host) const {
@@ -47,14 +51,18 @@ bool admission::is_same_host(std::string_view origin, std::string_view host) con
 
 result<void> admission::count(const std::string& user, std::chrono::steady_clock::time_point now) {
   if (options_.sign_rate == 0) return {};
-  const auto rate = static_cast<double>(options_.sign_rate), most = static_cast<double>(std::max(options_.sign_burst, options_.sign_rate));
-  const auto filled = [&](const bucket& b) { return std::min(most, b.tokens + rate * std::chrono::duration<double>(now - b.at).count()); };
+  const auto rate = static_cast<double>(options_.sign_rate),
+             most = static_cast<double>(std::max(options_.sign_burst, options_.sign_rate));
+  const auto filled = [&](const bucket& b) {
+    return std::min(most, b.tokens + rate * std::chrono::duration<double>(now - b.at).count());
+  };
   std::lock_guard lock(mutex_);
   if (buckets_.size() >= most_buckets) std::erase_if(buckets_, [&](const auto& b) { return filled(b.second) >= most; });
   if (buckets_.size() >= most_buckets) buckets_.clear();
   auto& mine = buckets_.try_emplace(user, bucket{most, now}).first->second;
   mine = {filled(mine), now};
-  if (mine.tokens < 1) return failure{errc::too_many_requests, "at most " + std::to_string(options_.sign_rate) + " a second"};
+  if (mine.tokens < 1)
+    return failure{errc::too_many_requests, "at most " + std::to_string(options_.sign_rate) + " a second"};
   mine.tokens -= 1;
   return {};
 }

@@ -66,15 +66,17 @@ void connection_count::leave(const asio::ip::address& who) {
 
 // --- http_server ------------------------------------------------------------------------------------
 
-http_server::http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at, server_options options, connection_count& counts,
-                         answer_function answer)
-    : on_(on), options_(std::move(options)), counts_(counts), answer_(std::move(answer)), acceptor_(on.get_executor()), connections_(on.get_executor()),
-      sessions_(on.get_executor()) {
+http_server::http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at, server_options options,
+                         connection_count& counts, answer_function answer)
+    : on_(on), options_(std::move(options)), counts_(counts), answer_(std::move(answer)), acceptor_(on.get_executor()),
+      connections_(on.get_executor()), sessions_(on.get_executor()) {
   for (const auto& text : options_.trusted_proxies) {
     const bool v6 = text.find(':') != text.npos;
     const auto with_length = text.find('/') != text.npos ? text : text + (v6 ? "/128" : "/32");
-    if (v6) proxies_v6_.push_back(asio::ip::make_network_v6(with_length));
-    else proxies_v4_.push_back(asio::ip::make_network_v4(with_length));
+    if (v6)
+      proxies_v6_.push_back(asio::ip::make_network_v6(with_length));
+    else
+      proxies_v4_.push_back(asio::ip::make_network_v4(with_length));
   }
   try {
     acceptor_.open(at.protocol());
@@ -83,7 +85,8 @@ http_server::http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at
     acceptor_.bind(at);
     acceptor_.listen(4096);
   } catch (const boost::system::system_error& e) {
-    throw std::runtime_error("cannot listen on " + at.address().to_string() + ":" + std::to_string(at.port()) + ": " + e.code().message() +
+    throw std::runtime_error("cannot listen on " + at.address().to_string() + ":" + std::to_string(at.port()) + ": " +
+                             e.code().message() +
                              "; is another program using that port? See server.listen and server.admin_listen");
   }
 }
@@ -107,8 +110,10 @@ task<> http_server::run() {
     const auto peer = socket.remote_endpoint(ec);
     if (ec) continue;
     auto place = counts_.enter(peer.address());
-    if (place) sessions_.start(session(std::move(socket), std::move(*place)));
-    else sessions_.start(turn_away(std::move(socket)));
+    if (place)
+      sessions_.start(session(std::move(socket), std::move(*place)));
+    else
+      sessions_.start(turn_away(std::move(socket)));
   }
 }
 
@@ -158,7 +163,8 @@ task<> http_server::session(tcp_socket socket, connection_count::place place) {
   c.expires_after(options_.limits.header_timeout);
   if (co_await c.handshake()) {
     std::string out; // kept from answer to answer, so that its memory is
-    while (co_await serve_one(c, out)) {}
+    while (co_await serve_one(c, out)) {
+    }
   }
   open_connections.add(-1);
 }
@@ -184,8 +190,10 @@ task<result<std::string_view>> http_server::read_header(connection& c) {
     searched = ahead.size() < 3 ? 0 : ahead.size() - 3;
     const bool was_empty = ahead.empty();
     auto n = co_await c.read_ahead(most);
-    if (!n) co_return was_empty && n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"} : n.error();
-    if (*n == 0) co_return was_empty ? failure{errc::disconnected, "done"} : failure{errc::bad_request, "the header ended too soon"};
+    if (!n) co_return was_empty&& n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"} : n.error();
+    if (*n == 0)
+      co_return was_empty ? failure{errc::disconnected, "done"}
+                          : failure{errc::bad_request, "the header ended too soon"};
     if (was_empty) {
       c.idle(false);
       c.expires_after(limits.header_timeout); // from the first byte, however slowly the others come
@@ -228,15 +236,22 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
   parser.header_limit(static_cast<std::uint32_t>(header->size() + 1));
   boost::system::error_code ec;
   parser.put(asio::const_buffer(header->data(), header->size()), ec);
-  if (ec && ec != http::error::need_more && !parser.is_header_done()) co_return co_await refuse(c, failure{errc::bad_request, "the header"});
+  if (ec && ec != http::error::need_more && !parser.is_header_done())
+    co_return co_await refuse(c, failure{errc::bad_request, "the header"});
   c.use(header->size());
 
   const auto& message = parser.get();
   std::string_view target(message.target());
   const auto question = target.find('?');
   body_reader body(c, *how, options_.limits.body);
-  request r{message.method(), target.substr(0, question), question == target.npos ? std::string_view{} : target.substr(question + 1), message.base(), body,
-            client_of(c, message.base()), new_request_id(), c.secure()};
+  request r{message.method(),
+            target.substr(0, question),
+            question == target.npos ? std::string_view{} : target.substr(question + 1),
+            message.base(),
+            body,
+            client_of(c, message.base()),
+            new_request_id(),
+            c.secure()};
   c.expires_after(0ms); // the routes' own waits have ends of their own; reading the body sets its own deadline
   auto answer = co_await answer_(r);
 
@@ -254,7 +269,10 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
 
 asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
   const auto colon = text.rfind(':');
-  const auto fail = [&] { throw std::runtime_error("\"" + text + "\" is not an address to listen on; it must be like 127.0.0.1:8080 or [::1]:8080"); };
+  const auto fail = [&] {
+    throw std::runtime_error("\"" + text +
+                             "\" is not an address to listen on; it must be like 127.0.0.1:8080 or [::1]:8080");
+  };
   if (colon == text.npos) fail();
   auto host = text.substr(0, colon);
   if (host.empty()) host = "0.0.0.0";
@@ -264,7 +282,8 @@ asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
   const auto address = asio::ip::make_address(host, ec);
   unsigned long port = 65536;
   const auto digits = text.substr(colon + 1);
-  if (!digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == digits.npos) port = std::stoul(digits);
+  if (!digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == digits.npos)
+    port = std::stoul(digits);
   if (ec || port > 65535) fail();
   return {address, static_cast<unsigned short>(port)};
 }

@@ -26,7 +26,8 @@ void harden(response& page) {
       .with("Cache-Control", "no-store");
 }
 
-response complete_page(int status, const std::string& title, const std::string& message, const std::string& json, const std::string& origin) {
+response complete_page(int status, const std::string& title, const std::string& message, const std::string& json,
+                       const std::string& origin) {
   auto page = text_answer(status, "text/html; charset=utf-8",
                           fill_page("complete.html", {{"title", html_escape(title)},
                                                       {"message", html_escape(message)},
@@ -39,16 +40,20 @@ response complete_page(int status, const std::string& title, const std::string& 
 response form_page_of(const signed_form& f) {
   std::string inputs;
   for (const auto& field : f.fields)
-    inputs += "<input type=\"hidden\" name=\"" + html_escape(field.name) + "\" value=\"" + html_escape(field.value) + "\">\n";
+    inputs +=
+        "<input type=\"hidden\" name=\"" + html_escape(field.name) + "\" value=\"" + html_escape(field.value) + "\">\n";
   auto page = text_answer(200, "text/html; charset=utf-8",
-                          fill_page("form.html", {{"action", html_escape(f.fallback_url)}, {"fields", inputs}, {"expires", html_escape(iso8601(f.expires_at))}}));
+                          fill_page("form.html", {{"action", html_escape(f.fallback_url)},
+                                                  {"fields", inputs},
+                                                  {"expires", html_escape(iso8601(f.expires_at))}}));
   harden(page);
   return page;
 }
 
 task<response> routes::demo_page(request& r, std::string) {
   if (!options_.demo) co_return problem(failure{errc::not_found, "this path"}, r.id);
-  auto page = text_answer(200, "text/html; charset=utf-8", fill_page("demo.html", {{"version", html_escape(options_.version)}}));
+  auto page = text_answer(200, "text/html; charset=utf-8",
+                          fill_page("demo.html", {{"version", html_escape(options_.version)}}));
   harden(page);
   co_return page;
 }
@@ -57,10 +62,15 @@ task<response> routes::static_file(request& r, std::string) {
   const auto name = r.path.substr(1);
   const auto bytes = client_file(name);
   // The demo's script goes with the demo; the client and what the other pages need are always there.
-  if (!bytes || (!options_.demo && name.starts_with("demo."))) co_return problem(failure{errc::not_found, "this path"}, r.id);
-  const auto type = name.ends_with(".css") ? "text/css; charset=utf-8" : name.ends_with(".svg") ? "image/svg+xml" : "text/javascript; charset=utf-8";
+  if (!bytes || (!options_.demo && name.starts_with("demo.")))
+    co_return problem(failure{errc::not_found, "this path"}, r.id);
+  const auto type = name.ends_with(".css")   ? "text/css; charset=utf-8"
+                    : name.ends_with(".svg") ? "image/svg+xml"
+                                             : "text/javascript; charset=utf-8";
   auto file = text_answer(200, type, std::string(*bytes));
-  file.with("X-Content-Type-Options", "nosniff").with("Cache-Control", "no-cache").with("Access-Control-Allow-Origin", "*");
+  file.with("X-Content-Type-Options", "nosniff")
+      .with("Cache-Control", "no-cache")
+      .with("Access-Control-Allow-Origin", "*");
   co_return file;
 }
 
@@ -71,7 +81,8 @@ task<response> routes::form_page(request& r, std::string) {
   auto return_to = query_parameter(r.query, "return_to");
   const std::string name = profile ? *profile : "default";
   if (!who->may_use(name)) co_return problem(failure{errc::forbidden, "this key may not use that profile"}, r.id);
-  if (auto counted = admission_.count(who->key ? who->key->name : r.client, std::chrono::steady_clock::now()); !counted) co_return problem(counted.error(), r.id);
+  if (auto counted = admission_.count(who->key ? who->key->name : r.client, std::chrono::steady_clock::now()); !counted)
+    co_return problem(counted.error(), r.id);
   caller asks{who->key ? who->key->name : std::string{}, {}};
   const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
   auto form = signs_.sign_blank(name, return_to ? *return_to : std::string{}, asks, now);

@@ -14,10 +14,11 @@ namespace {
 
 metrics::counter signed_count("postern_signed_total", "Forms signed", "");
 metrics::histogram signing_seconds("postern_signing_seconds", "Time to sign a form", "");
-std::array<metrics::counter, 4> by_class{{{"postern_requests_total", "Requests answered, by class of status", "status=\"2xx\""},
-                                          {"postern_requests_total", "Requests answered, by class of status", "status=\"3xx\""},
-                                          {"postern_requests_total", "Requests answered, by class of status", "status=\"4xx\""},
-                                          {"postern_requests_total", "Requests answered, by class of status", "status=\"5xx\""}}};
+std::array<metrics::counter, 4> by_class{
+    {{"postern_requests_total", "Requests answered, by class of status", "status=\"2xx\""},
+     {"postern_requests_total", "Requests answered, by class of status", "status=\"3xx\""},
+     {"postern_requests_total", "Requests answered, by class of status", "status=\"4xx\""},
+     {"postern_requests_total", "Requests answered, by class of status", "status=\"5xx\""}}};
 
 millis_clock now_millis() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
@@ -52,18 +53,12 @@ struct routes::route {
 };
 
 const routes::route routes::public_routes[] = {
-    {"/v1/uploads", http::verb::post, &routes::sign},
-    {"/v1/uploads/", http::verb::get, &routes::status},
-    {"/upload/", http::verb::post, &routes::fallback},
-    {"/v1/complete/", http::verb::get, &routes::complete},
-    {"/form", http::verb::get, &routes::form_page},
-    {"/", http::verb::get, &routes::demo_page},
-    {"/postern.js", http::verb::get, &routes::static_file},
-    {"/postern.mjs", http::verb::get, &routes::static_file},
-    {"/complete.js", http::verb::get, &routes::static_file},
-    {"/page.css", http::verb::get, &routes::static_file},
-    {"/icon.svg", http::verb::get, &routes::static_file},
-    {"/demo.js", http::verb::get, &routes::static_file},
+    {"/v1/uploads", http::verb::post, &routes::sign},        {"/v1/uploads/", http::verb::get, &routes::status},
+    {"/upload/", http::verb::post, &routes::fallback},       {"/v1/complete/", http::verb::get, &routes::complete},
+    {"/form", http::verb::get, &routes::form_page},          {"/", http::verb::get, &routes::demo_page},
+    {"/postern.js", http::verb::get, &routes::static_file},  {"/postern.mjs", http::verb::get, &routes::static_file},
+    {"/complete.js", http::verb::get, &routes::static_file}, {"/page.css", http::verb::get, &routes::static_file},
+    {"/icon.svg", http::verb::get, &routes::static_file},    {"/demo.js", http::verb::get, &routes::static_file},
 };
 
 const routes::route routes::admin_routes[] = {
@@ -74,15 +69,21 @@ const routes::route routes::admin_routes[] = {
 };
 
 routes::routes(routes_options options, signing& signs, ingesting& takes, completing& completes, ledger& remembers)
-    : options_(std::move(options)), admission_(options_.admit), signs_(signs), takes_(takes), completes_(completes), ledger_(remembers) {}
+    : options_(std::move(options)), admission_(options_.admit), signs_(signs), takes_(takes), completes_(completes),
+      ledger_(remembers) {}
 
-task<response> routes::answer_public(request& r) { return dispatch(std::begin(public_routes), std::end(public_routes), r); }
-task<response> routes::answer_admin(request& r) { return dispatch(std::begin(admin_routes), std::end(admin_routes), r); }
+task<response> routes::answer_public(request& r) {
+  return dispatch(std::begin(public_routes), std::end(public_routes), r);
+}
+task<response> routes::answer_admin(request& r) {
+  return dispatch(std::begin(admin_routes), std::end(admin_routes), r);
+}
 
 task<response> routes::dispatch(const route* first, const route* last, request& r) {
   const auto matches = [&](const route& one) {
     if (one.path.size() == 1 || !one.path.ends_with('/')) return r.path == one.path;
-    return r.path.size() > one.path.size() && r.path.starts_with(one.path) && r.path.find('/', one.path.size()) == r.path.npos;
+    return r.path.size() > one.path.size() && r.path.starts_with(one.path) &&
+           r.path.find('/', one.path.size()) == r.path.npos;
   };
   const auto verb = r.method == http::verb::head ? http::verb::get : r.method;
   std::string verbs;
@@ -90,8 +91,10 @@ task<response> routes::dispatch(const route* first, const route* last, request& 
   const route* found = nullptr;
   for (auto one = first; one != last && !found; ++one) {
     if (!matches(*one)) continue;
-    if (one->verb == verb) found = one;
-    else verbs.append(verbs.empty() ? "" : ", ").append(http::to_string(one->verb));
+    if (one->verb == verb)
+      found = one;
+    else
+      verbs.append(verbs.empty() ? "" : ", ").append(http::to_string(one->verb));
   }
   if (found) {
     const auto prefix = found->path.ends_with('/') ? found->path.size() : r.path.size();
@@ -112,7 +115,10 @@ task<response> routes::dispatch(const route* first, const route* last, request& 
   }
   by_class[static_cast<std::size_t>(std::clamp(answer.status / 100, 2, 5) - 2)].add();
   if (log::enabled(log::level::debug))
-    log::debug("request", {{"request", r.id}, {"client", r.client}, {"method", std::string(http::to_string(r.method))}, {"status", answer.status}});
+    log::debug("request", {{"request", r.id},
+                           {"client", r.client},
+                           {"method", std::string(http::to_string(r.method))},
+                           {"status", answer.status}});
   co_return answer;
 }
 
@@ -123,7 +129,8 @@ result<admitted> routes::admit(const request& r) const {
   auto who = admission_.who(r.field(http::field::authorization));
   if (!who) return who;
   const auto origin = r.field(http::field::origin);
-  if (!origin.empty() && !admission_.knows_origin(origin) && !admission_.is_same_host(origin, r.field(http::field::host)))
+  if (!origin.empty() && !admission_.knows_origin(origin) &&
+      !admission_.is_same_host(origin, r.field(http::field::host)))
     return failure{errc::forbidden, "origin " + quote(origin) + " is not among server.allowed_origins"};
   return who;
 }
@@ -132,7 +139,8 @@ void routes::allow_origin(const request& r, response& answer) const {
   const auto origin = r.field(http::field::origin);
   answer.with("Vary", "Origin");
   if (origin.empty() || !admission_.knows_origin(origin)) return;
-  answer.with("Access-Control-Allow-Origin", std::string(origin)).with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
+  answer.with("Access-Control-Allow-Origin", std::string(origin))
+      .with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
 }
 
 response routes::preflight(const request& r, std::string_view verbs) const {
@@ -152,8 +160,10 @@ task<response> routes::sign(request& r, std::string) {
   const auto run = [&]() -> task<result<signed_form>> {
     auto who = admit(r);
     if (!who) co_return who.error();
-    if (auto counted = admission_.count(who->key ? who->key->name : r.client, begin); !counted) co_return counted.error();
-    if (!type_matches("application/json", r.field(http::field::content_type))) co_return failure{errc::unsupported_type, "the body must be application/json"};
+    if (auto counted = admission_.count(who->key ? who->key->name : r.client, begin); !counted)
+      co_return counted.error();
+    if (!type_matches("application/json", r.field(http::field::content_type)))
+      co_return failure{errc::unsupported_type, "the body must be application/json"};
     auto text = co_await read_text(r.body, options_.json_body ? options_.json_body : 16 << 20);
     if (!text) co_return text.error();
     auto ask = parse_sign_request(*text);
@@ -168,7 +178,8 @@ task<response> routes::sign(request& r, std::string) {
     answer.with("Location", form->status_url).with("Cache-Control", "no-store");
     signed_count.add();
     signing_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    if (log::enabled(log::level::debug)) log::debug("signed", {{"request", r.id}, {"upload", form->id}, {"bucket", form->bucket}});
+    if (log::enabled(log::level::debug))
+      log::debug("signed", {{"request", r.id}, {"upload", form->id}, {"bucket", form->bucket}});
   }
   allow_origin(r, answer);
   co_return answer;
@@ -196,22 +207,26 @@ task<response> routes::fallback(request& r, std::string bucket) {
   response answer;
   if (!done) {
     const auto& no = done.error();
-    if (no.return_to.empty()) answer = s3_error(no.why, r.path, r.id);
-    else answer = redirect_to(no.return_to);
+    if (no.return_to.empty())
+      answer = s3_error(no.why, r.path, r.id);
+    else
+      answer = redirect_to(no.return_to);
     // What the rest of the body would say is of no interest any more.
     answer.close = true;
   } else {
-    const auto location = options_.public_url + "/upload/" + uri_encode(done->bucket) + "/" + uri_encode(done->key, true);
+    const auto location =
+        options_.public_url + "/upload/" + uri_encode(done->bucket) + "/" + uri_encode(done->key, true);
     const auto etag = '"' + done->object.etag + '"';
     if (!done->redirect.empty()) {
       answer = redirect_to(done->redirect);
     } else {
       answer.status = done->status;
       if (done->status == 201)
-        answer = text_answer(201, "application/xml",
-                             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>" + xml_escape(location) + "</Location><Bucket>" +
-                                 xml_escape(done->bucket) + "</Bucket><Key>" + xml_escape(done->key) + "</Key><ETag>" + xml_escape(etag) +
-                                 "</ETag></PostResponse>");
+        answer =
+            text_answer(201, "application/xml",
+                        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>" + xml_escape(location) +
+                            "</Location><Bucket>" + xml_escape(done->bucket) + "</Bucket><Key>" +
+                            xml_escape(done->key) + "</Key><ETag>" + xml_escape(etag) + "</ETag></PostResponse>");
       answer.with("Location", location);
     }
     answer.with("ETag", etag);
@@ -220,7 +235,8 @@ task<response> routes::fallback(request& r, std::string bucket) {
   co_return answer;
 }
 
-// Three kinds of asker: one that is to be sent back to the application, one that reads JSON, and a browser's window or frame.
+// Three kinds of asker: one that is to be sent back to the application, one that reads JSON, and a browser's window or
+// frame.
 task<response> routes::complete(request& r, std::string token) {
   const auto parameter = [&](std::string_view name) -> std::optional<std::string> {
     auto value = query_parameter(r.query, name);
@@ -251,8 +267,10 @@ task<response> routes::complete(request& r, std::string token) {
     } else if (!done->by.return_to.empty() && !done->pending) {
       answer = redirect_to(with_parameter(with_parameter(done->by.return_to, "id", done->as.id), "state", state));
     } else {
-      answer = done->pending ? complete_page(status, "Upload received", "It is being confirmed. Reload this page in a moment.", json, done->by.origin)
-                             : complete_page(status, "Upload complete", done->as.key, json, done->by.origin);
+      answer = done->pending
+                   ? complete_page(status, "Upload received", "It is being confirmed. Reload this page in a moment.",
+                                   json, done->by.origin)
+                   : complete_page(status, "Upload complete", done->as.key, json, done->by.origin);
     }
     if (done->pending) answer.with("Retry-After", "5");
   }
@@ -269,16 +287,21 @@ task<response> routes::healthz(request&, std::string) { co_return text_answer(20
 task<response> routes::readyz(request&, std::string) {
   if (draining_) co_return text_answer(503, "text/plain", "draining\n");
   auto writable = co_await ledger_.probe();
-  co_return writable ? text_answer(200, "text/plain", "ready\n") : text_answer(503, "text/plain", "ledger: " + describe(writable.error()) + "\n");
+  co_return writable ? text_answer(200, "text/plain", "ready\n")
+                     : text_answer(503, "text/plain", "ledger: " + describe(writable.error()) + "\n");
 }
 
-task<response> routes::metrics_page(request&, std::string) { co_return text_answer(200, "text/plain; version=0.0.4", metrics::print_all()); }
+task<response> routes::metrics_page(request&, std::string) {
+  co_return text_answer(200, "text/plain; version=0.0.4", metrics::print_all());
+}
 
 task<response> routes::list(request& r, std::string) {
   upload_filter filter;
   if (auto state = query_parameter(r.query, "state"); state && !state->empty()) {
     filter.state = upload_state_of(*state);
-    if (!filter.state) co_return problem(failure{errc::bad_request, "state must be issued, receiving, completed, failed or expired"}, r.id);
+    if (!filter.state)
+      co_return problem(failure{errc::bad_request, "state must be issued, receiving, completed, failed or expired"},
+                        r.id);
   }
   if (auto since = query_parameter(r.query, "since"); since && !since->empty()) {
     auto moment = parse_iso8601(*since);
@@ -287,7 +310,8 @@ task<response> routes::list(request& r, std::string) {
   }
   if (auto after = query_parameter(r.query, "after")) filter.after_id = *after;
   if (auto limit = query_parameter(r.query, "limit"); limit && !limit->empty()) {
-    if (limit->size() > 4 || limit->find_first_not_of("0123456789") != limit->npos) co_return problem(failure{errc::bad_request, "limit must be 1 to 9999"}, r.id);
+    if (limit->size() > 4 || limit->find_first_not_of("0123456789") != limit->npos)
+      co_return problem(failure{errc::bad_request, "limit must be 1 to 9999"}, r.id);
     filter.limit = std::max<std::size_t>(1, std::stoul(*limit));
   }
   auto found = co_await ledger_.list(filter);

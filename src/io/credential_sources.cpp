@@ -1,4 +1,5 @@
-// The places where AWS's tools find keys beside the environment: shared files, the container's endpoint, the instance's metadata.
+// The places where AWS's tools find keys beside the environment: shared files, the container's endpoint, the instance's
+// metadata.
 #include <postern/base/json.hpp>
 #include <postern/io/credentials.hpp>
 
@@ -56,7 +57,8 @@ std::optional<variables> section_of(const std::string& text, const std::string& 
 
 class shared_file_credentials final : public credential_source {
 public:
-  shared_file_credentials(const variables& v, std::string profile) : profile_(std::move(profile)), named_(!profile_.empty()) {
+  shared_file_credentials(const variables& v, std::string profile)
+      : profile_(std::move(profile)), named_(!profile_.empty()) {
     if (!named_) profile_ = get(v, "AWS_PROFILE");
     named_ = !profile_.empty();
     if (!named_) profile_ = "default";
@@ -72,15 +74,22 @@ public:
     const auto first = read_file(credentials_), second = read_file(config_);
     auto settings = first ? section_of(*first, profile_) : std::nullopt;
     auto more = second ? section_of(*second, profile_ == "default" ? profile_ : "profile " + profile_) : std::nullopt;
-    if (settings && more) settings->merge(*more);
-    else if (more) settings = std::move(more);
+    if (settings && more)
+      settings->merge(*more);
+    else if (more)
+      settings = std::move(more);
     const auto where = "profile " + quote(profile_) + " in " + credentials_;
     if (!settings) co_return failure{named_ ? errc::invalid_argument : errc::not_found, "shared files: no " + where};
     const auto key = get(*settings, "aws_access_key_id"), hidden = get(*settings, "aws_secret_access_key");
-    if (key.empty() != hidden.empty()) co_return failure{errc::invalid_argument, where + " needs both aws_access_key_id and aws_secret_access_key"};
-    if (!key.empty()) co_return held_credentials{{key, secret(hidden), get(*settings, "aws_session_token")}, std::nullopt, where};
+    if (key.empty() != hidden.empty())
+      co_return failure{errc::invalid_argument, where + " needs both aws_access_key_id and aws_secret_access_key"};
+    if (!key.empty())
+      co_return held_credentials{{key, secret(hidden), get(*settings, "aws_session_token")}, std::nullopt, where};
     for (const char* other : {"role_arn", "credential_process", "sso_session", "sso_start_url"})
-      if (settings->contains(other)) co_return failure{errc::invalid_argument, where + " gives its keys by " + other + ", which is not read here; name keys, or the role as store.credentials.role_arn"};
+      if (settings->contains(other))
+        co_return failure{errc::invalid_argument,
+                          where + " gives its keys by " + other +
+                              ", which is not read here; name keys, or the role as store.credentials.role_arn"};
     co_return failure{named_ ? errc::invalid_argument : errc::not_found, where + " has no aws_access_key_id"};
   }
 
@@ -91,7 +100,8 @@ private:
 
 // --- JSON over HTTP ---------------------------------------------------------------------------------
 
-// {"AccessKeyId":"…","SecretAccessKey":"…","Token":"…","Expiration":"2026-11-23T18:15:00Z"}, as containers and instances are answered.
+// {"AccessKeyId":"…","SecretAccessKey":"…","Token":"…","Expiration":"2026-11-23T18:15:00Z"}, as containers and
+// instances are answered.
 result<held_credentials> read_keys(const http_response& answer, const std::string& source) {
   if (answer.status != 200) return failure{errc::unavailable, source + " answered " + std::to_string(answer.status)};
   auto document = read_json(answer.body);
@@ -102,7 +112,9 @@ result<held_credentials> read_keys(const http_response& answer, const std::strin
     return s ? *s : std::string{};
   };
   held_credentials out{{text("AccessKeyId"), secret(text("SecretAccessKey")), text("Token")}, std::nullopt, source};
-  if (out.keys.access_key.empty() || out.keys.secret_key.empty()) return failure{errc::unavailable, source + " answered no keys" + (text("Message").empty() ? "" : ": " + quote(text("Message")))};
+  if (out.keys.access_key.empty() || out.keys.secret_key.empty())
+    return failure{errc::unavailable,
+                   source + " answered no keys" + (text("Message").empty() ? "" : ": " + quote(text("Message")))};
   if (const auto end = text("Expiration"); !end.empty()) {
     auto moment = parse_iso8601(end);
     if (!moment) return failure{errc::unavailable, source + " answered an Expiration that cannot be read"};
@@ -123,22 +135,31 @@ http_request get_request(const http_url& url, std::chrono::milliseconds patience
 
 class container_credentials final : public credential_source {
 public:
-  container_credentials(const variables& v, http_client& http) : http_(http), relative_(get(v, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")), full_(get(v, "AWS_CONTAINER_CREDENTIALS_FULL_URI")),
-    token_(get(v, "AWS_CONTAINER_AUTHORIZATION_TOKEN")), token_file_(get(v, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {}
+  container_credentials(const variables& v, http_client& http)
+      : http_(http), relative_(get(v, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")),
+        full_(get(v, "AWS_CONTAINER_CREDENTIALS_FULL_URI")), token_(get(v, "AWS_CONTAINER_AUTHORIZATION_TOKEN")),
+        token_file_(get(v, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {}
 
   task<result<held_credentials>> fetch() override {
-    if (relative_.empty() && full_.empty()) co_return failure{errc::not_found, "container: no AWS_CONTAINER_CREDENTIALS_*_URI"};
+    if (relative_.empty() && full_.empty())
+      co_return failure{errc::not_found, "container: no AWS_CONTAINER_CREDENTIALS_*_URI"};
     auto url = parse_http_url(relative_.empty() ? full_ : "http://169.254.170.2" + relative_);
     if (!url) co_return failure{errc::invalid_argument, "AWS_CONTAINER_CREDENTIALS_FULL_URI: " + url.error().on};
-    if (!is_trusted(url->at)) co_return failure{errc::invalid_argument, "AWS_CONTAINER_CREDENTIALS_FULL_URI may be https, loopback or the agent's address only, not " + quote(url->at.host)};
+    if (!is_trusted(url->at))
+      co_return failure{errc::invalid_argument,
+                        "AWS_CONTAINER_CREDENTIALS_FULL_URI may be https, loopback or the agent's address only, not " +
+                            quote(url->at.host)};
     auto ask = get_request(*url, 5s);
     auto token = token_;
     if (!token_file_.empty()) {
       auto text = read_file(token_file_);
-      if (!text) co_return failure{errc::invalid_argument, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) + " cannot be read"};
+      if (!text)
+        co_return failure{errc::invalid_argument,
+                          "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) + " cannot be read"};
       token = trimmed(*text);
     }
-    if (token.find_first_of("\r\n") != token.npos) co_return failure{errc::invalid_argument, "the container's authorization token has a line end in it"};
+    if (token.find_first_of("\r\n") != token.npos)
+      co_return failure{errc::invalid_argument, "the container's authorization token has a line end in it"};
     if (!token.empty()) ask.fields.emplace_back("Authorization", token);
     auto answer = co_await http_.send(ask, {}, most_answer);
     if (!answer) co_return failure{errc::unavailable, "container endpoint: " + answer.error().on};
@@ -148,7 +169,8 @@ public:
 private:
   // A token that is sent to whoever the environment names must not leave the machine in the open.
   static bool is_trusted(const http_address& at) {
-    return at.tls || at.host == "localhost" || at.host.starts_with("127.") || at.host == "[::1]" || at.host == "169.254.170.2" || at.host == "169.254.170.23" || at.host == "[fd00:ec2::23]";
+    return at.tls || at.host == "localhost" || at.host.starts_with("127.") || at.host == "[::1]" ||
+           at.host == "169.254.170.2" || at.host == "169.254.170.23" || at.host == "[fd00:ec2::23]";
   }
   http_client& http_;
   const std::string relative_, full_, token_, token_file_;
@@ -158,7 +180,9 @@ private:
 
 class imds_credentials final : public credential_source {
 public:
-  imds_credentials(const variables& v, http_client& http) : http_(http), off_(lower(get(v, "AWS_EC2_METADATA_DISABLED")) == "true"), endpoint_(get(v, "AWS_EC2_METADATA_SERVICE_ENDPOINT")) {
+  imds_credentials(const variables& v, http_client& http)
+      : http_(http), off_(lower(get(v, "AWS_EC2_METADATA_DISABLED")) == "true"),
+        endpoint_(get(v, "AWS_EC2_METADATA_SERVICE_ENDPOINT")) {
     if (endpoint_.empty()) endpoint_ = "http://169.254.169.254";
     while (endpoint_.ends_with('/')) endpoint_.pop_back();
   }
@@ -174,7 +198,8 @@ public:
     auto token = co_await http_.send(ask, {}, most_answer);
     if (!token) co_return failure{errc::not_found, "instance metadata: nobody answers"};
     if (token->status != 200 || token->body.empty() || token->body.find_first_of("\r\n") != token->body.npos)
-      co_return failure{errc::unavailable, "instance metadata: the token was answered " + std::to_string(token->status)};
+      co_return failure{errc::unavailable,
+                        "instance metadata: the token was answered " + std::to_string(token->status)};
 
     ask = get_request(*url, 5s);
     ask.target = "/latest/meta-data/iam/security-credentials/";
@@ -183,7 +208,8 @@ public:
     if (!role) co_return failure{errc::unavailable, "instance metadata: " + role.error().on};
     if (role->status == 404) co_return failure{errc::not_found, "instance metadata: this instance has no role"};
     const std::string name(trimmed(std::string_view(role->body).substr(0, role->body.find('\n'))));
-    if (role->status != 200 || name.empty()) co_return failure{errc::unavailable, "instance metadata: the role was answered " + std::to_string(role->status)};
+    if (role->status != 200 || name.empty())
+      co_return failure{errc::unavailable, "instance metadata: the role was answered " + std::to_string(role->status)};
     ask.target += uri_encode(name);
     auto keys = co_await http_.send(ask, {}, most_answer);
     if (!keys) co_return failure{errc::unavailable, "instance metadata: " + keys.error().on};
@@ -198,8 +224,14 @@ private:
 
 } // namespace
 
-credential_source_ptr make_shared_file_credentials(const variables& v, std::string profile) { return std::make_unique<shared_file_credentials>(v, std::move(profile)); }
-credential_source_ptr make_container_credentials(const variables& v, http_client& http) { return std::make_unique<container_credentials>(v, http); }
-credential_source_ptr make_imds_credentials(const variables& v, http_client& http) { return std::make_unique<imds_credentials>(v, http); }
+credential_source_ptr make_shared_file_credentials(const variables& v, std::string profile) {
+  return std::make_unique<shared_file_credentials>(v, std::move(profile));
+}
+credential_source_ptr make_container_credentials(const variables& v, http_client& http) {
+  return std::make_unique<container_credentials>(v, http);
+}
+credential_source_ptr make_imds_credentials(const variables& v, http_client& http) {
+  return std::make_unique<imds_credentials>(v, http);
+}
 
 } // namespace postern

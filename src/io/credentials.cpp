@@ -12,9 +12,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-metrics::gauge expiry("postern_credentials_expire_seconds", "When the S3 credentials in use expire, in seconds since 1970; 0: never", "");
-metrics::counter renewals("postern_credentials_renewals_total", "Times that S3 credentials were fetched", "outcome=\"ok\"");
-metrics::counter failures("postern_credentials_renewals_total", "Times that S3 credentials were fetched", "outcome=\"failed\"");
+metrics::gauge expiry("postern_credentials_expire_seconds",
+                      "When the S3 credentials in use expire, in seconds since 1970; 0: never", "");
+metrics::counter renewals("postern_credentials_renewals_total", "Times that S3 credentials were fetched",
+                          "outcome=\"ok\"");
+metrics::counter failures("postern_credentials_renewals_total", "Times that S3 credentials were fetched",
+                          "outcome=\"failed\"");
 
 class static_credentials final : public credential_source {
 public:
@@ -35,8 +38,11 @@ public:
     keys_ = {get("AWS_ACCESS_KEY_ID"), secret(get("AWS_SECRET_ACCESS_KEY")), get("AWS_SESSION_TOKEN")};
   }
   task<result<held_credentials>> fetch() override {
-    if (keys_.access_key.empty() && keys_.secret_key.empty()) co_return failure{errc::not_found, "environment: no AWS_ACCESS_KEY_ID"};
-    if (keys_.access_key.empty() || keys_.secret_key.empty()) co_return failure{errc::invalid_argument, "environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set"};
+    if (keys_.access_key.empty() && keys_.secret_key.empty())
+      co_return failure{errc::not_found, "environment: no AWS_ACCESS_KEY_ID"};
+    if (keys_.access_key.empty() || keys_.secret_key.empty())
+      co_return failure{errc::invalid_argument,
+                        "environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set"};
     co_return held_credentials{keys_, std::nullopt, "environment"};
   }
 
@@ -69,13 +75,20 @@ std::chrono::seconds jittered(std::chrono::seconds s) {
 
 } // namespace
 
-credential_source_ptr make_static_credentials(sigv4::credentials keys) { return std::make_unique<static_credentials>(std::move(keys)); }
-credential_source_ptr make_environment_credentials(const variables& v) { return std::make_unique<environment_credentials>(v); }
-credential_source_ptr first_of(std::vector<credential_source_ptr> sources) { return std::make_unique<first_source>(std::move(sources)); }
+credential_source_ptr make_static_credentials(sigv4::credentials keys) {
+  return std::make_unique<static_credentials>(std::move(keys));
+}
+credential_source_ptr make_environment_credentials(const variables& v) {
+  return std::make_unique<environment_credentials>(v);
+}
+credential_source_ptr first_of(std::vector<credential_source_ptr> sources) {
+  return std::make_unique<first_source>(std::move(sources));
+}
 
 // --- the cache --------------------------------------------------------------------------------------
 
-credential_cache::credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock) : source_(std::move(source)), spare_(spare), clock_(std::move(clock)) {}
+credential_cache::credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock)
+    : source_(std::move(source)), spare_(spare), clock_(std::move(clock)) {}
 
 credentials_ptr credential_cache::current() const {
   std::lock_guard lock(mutex_);
@@ -113,8 +126,10 @@ task<result<credentials_ptr>> credential_cache::fly() {
   const auto on_any_way_out = [](credential_cache* c) { c->land(failure{errc::cancelled, "fetching credentials"}); };
   std::unique_ptr<credential_cache, decltype(on_any_way_out)> guard(this, on_any_way_out);
   auto fetched = co_await source_->fetch();
-  if (fetched) got = std::make_shared<const held_credentials>(std::move(*fetched));
-  else got = fetched.error();
+  if (fetched)
+    got = std::make_shared<const held_credentials>(std::move(*fetched));
+  else
+    got = fetched.error();
   (void)guard.release();
   land(got);
   co_return got;
@@ -134,7 +149,8 @@ void credential_cache::land(const result<credentials_ptr>& got) {
   if (got) {
     renewals.add();
     expiry.set((*got)->expires ? (*got)->expires->time_since_epoch().count() : 0);
-    log::info("credentials", {{"source", (*got)->source}, {"expires", (*got)->expires ? iso8601(*(*got)->expires) : "never"}});
+    log::info("credentials",
+              {{"source", (*got)->source}, {"expires", (*got)->expires ? iso8601(*(*got)->expires) : "never"}});
   } else {
     failures.add();
   }
@@ -152,8 +168,10 @@ task<> credential_cache::keep_fresh() {
   for (auto pause = 1s; !stopped_;) {
     const auto now = current();
     auto wait = pause;
-    if (now && !now->expires) wait = 3600s;
-    else if (now && renew_at(*now) > clock_()) wait = renew_at(*now) - clock_();
+    if (now && !now->expires)
+      wait = 3600s;
+    else if (now && renew_at(*now) > clock_())
+      wait = renew_at(*now) - clock_();
     else if (auto got = co_await fly(); got) {
       wait = pause = 1s; // and then see how long these last
     } else {

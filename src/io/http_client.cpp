@@ -28,19 +28,24 @@ constexpr auto longest_idle = 15s;             // S3 closes after some 20 s
 constexpr auto patience_for_continue = 3000ms; // RFC 9110 §10.1.1 forbids to wait for ever
 constexpr std::size_t largest_header = 32 << 10;
 
-metrics::counter dialled("postern_client_connections_total", "Connections that were opened to stores and other servers", "");
+metrics::counter dialled("postern_client_connections_total", "Connections that were opened to stores and other servers",
+                         "");
 
 } // namespace
 
 // --- addresses --------------------------------------------------------------------------------------
 
-std::string http_address::authority() const { return port == (tls ? 443 : 80) ? host : host + ":" + std::to_string(port); }
+std::string http_address::authority() const {
+  return port == (tls ? 443 : 80) ? host : host + ":" + std::to_string(port);
+}
 std::string http_address::url() const { return (tls ? "https://" : "http://") + authority(); }
 
 result<http_url> parse_http_url(std::string_view text) {
   const failure bad{errc::invalid_argument, quote(text) + " is not an http or https URL"};
   const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
-  if (!parsed || (parsed->scheme() != "http" && parsed->scheme() != "https") || parsed->encoded_host().empty() || parsed->has_userinfo()) return bad;
+  if (!parsed || (parsed->scheme() != "http" && parsed->scheme() != "https") || parsed->encoded_host().empty() ||
+      parsed->has_userinfo())
+    return bad;
   http_url out;
   out.at.tls = parsed->scheme() == "https";
   const auto host = parsed->encoded_host();
@@ -70,7 +75,8 @@ public:
   using key = std::pair<const void*, http_address>; // whose TLS settings, and where to
 
   explicit client_connections(asio::execution_context& on)
-      : service(on), executor_(static_cast<asio::io_context&>(on).get_executor()), all_(executor_), watching_(executor_) {}
+      : service(on), executor_(static_cast<asio::io_context&>(on).get_executor()), all_(executor_),
+        watching_(executor_) {}
 
   connections& all() { return all_; }
 
@@ -179,7 +185,8 @@ task<result<tcp_socket>> dial(http_address to) {
 std::string head_of(const http_request& r, std::uint64_t length, bool ask) {
   std::string out = r.method + " " + r.target + " HTTP/1.1\r\nHost: " + r.to.authority() + "\r\n";
   for (const auto& [name, value] : r.fields) out.append(name).append(": ").append(value).append("\r\n");
-  if (length > 0 || r.method == "PUT" || r.method == "POST") out.append("Content-Length: ").append(std::to_string(length)).append("\r\n");
+  if (length > 0 || r.method == "PUT" || r.method == "POST")
+    out.append("Content-Length: ").append(std::to_string(length)).append("\r\n");
   if (ask) out += "Expect: 100-continue\r\n";
   return out += "\r\n";
 }
@@ -187,7 +194,8 @@ std::string head_of(const http_request& r, std::uint64_t length, bool ask) {
 http_response taken_from(http::message<false, http::string_body>&& m) {
   http_response out;
   out.status = static_cast<int>(m.result_int());
-  for (const auto& f : m) out.fields.emplace_back(lower({f.name_string().data(), f.name_string().size()}), std::string(f.value()));
+  for (const auto& f : m)
+    out.fields.emplace_back(lower({f.name_string().data(), f.name_string().size()}), std::string(f.value()));
   out.body = std::move(m.body());
   return out;
 }
@@ -212,8 +220,10 @@ task<result<http_response>> read_message(connection& c, reading& how) {
     if (const auto ahead = c.ahead(); !ahead.empty()) {
       how.any = true;
       c.use(parser.put(asio::const_buffer(ahead.data(), ahead.size()), ec));
-      if (ec == http::error::body_limit) co_return failure{errc::payload_too_large, "the answer is larger than " + std::to_string(how.most) + " bytes"};
-      if (ec && ec != http::error::need_more) co_return failure{errc::bad_request, "the answer is not HTTP: " + ec.message()};
+      if (ec == http::error::body_limit)
+        co_return failure{errc::payload_too_large, "the answer is larger than " + std::to_string(how.most) + " bytes"};
+      if (ec && ec != http::error::need_more)
+        co_return failure{errc::bad_request, "the answer is not HTTP: " + ec.message()};
       if (parser.is_done()) break;
     }
     c.expires_after(how.silence);
@@ -241,7 +251,8 @@ task<result<http_response>> read_answer(connection& c, reading& how) {
 
 // --- http_upload ------------------------------------------------------------------------------------
 
-http_upload::http_upload(std::unique_ptr<outgoing> on, std::chrono::milliseconds silence, bool welcome) : on_(std::move(on)), silence_(silence), welcome_(welcome) {}
+http_upload::http_upload(std::unique_ptr<outgoing> on, std::chrono::milliseconds silence, bool welcome)
+    : on_(std::move(on)), silence_(silence), welcome_(welcome) {}
 http_upload::~http_upload() = default;
 
 task<result<void>> http_upload::write(std::span<const char> bytes) {
@@ -261,11 +272,16 @@ task<result<http_response>> http_upload::finish(bool whole) {
 // --- http_client ------------------------------------------------------------------------------------
 
 http_client::http_client(http_client_options options) : tls_(asio::ssl::context::tls_client) {
-  tls_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+  tls_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                   asio::ssl::context::no_tlsv1_1);
   boost::system::error_code ec;
-  if (options.ca_file.empty()) tls_.set_default_verify_paths(ec);
-  else tls_.load_verify_file(options.ca_file, ec);
-  if (ec) throw std::runtime_error("the CA file \"" + options.ca_file + "\" cannot be used: " + ec.message() + "; it must be PEM");
+  if (options.ca_file.empty())
+    tls_.set_default_verify_paths(ec);
+  else
+    tls_.load_verify_file(options.ca_file, ec);
+  if (ec)
+    throw std::runtime_error("the CA file \"" + options.ca_file + "\" cannot be used: " + ec.message() +
+                             "; it must be PEM");
   tls_.set_verify_mode(asio::ssl::verify_peer);
 }
 
@@ -282,7 +298,8 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);
   auto socket = co_await within(r.dial, dial(r.to), "connecting to " + r.to.url());
   if (!socket) co_return socket.error();
-  auto made = std::make_unique<outgoing>(mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);
+  auto made = std::make_unique<outgoing>(
+      mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);
   made->wire->expires_after(r.dial);
   auto shaken = co_await made->wire->handshake_as_client(r.to.host);
   if (!shaken) co_return shaken.error();

@@ -6,10 +6,9 @@
 
 #include <boost/asio/redirect_error.hpp>
 
-#include <pugixml.hpp>
-
 #include <algorithm>
 #include <charconv>
+#include <pugixml.hpp>
 #include <random>
 
 namespace postern {
@@ -18,122 +17,22 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD", trailer_payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
-constexpr std::uint64_t chunk = 1 << 20;            // of aws-chunked bodies
-constexpr std::size_t most_answer = 4 << 20;        // 10 000 parts are listed in some 3 MB
+constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD",
+                           trailer_payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+constexpr std::size_t most_answer = 4 << 20; // 10 000 parts are listed in some 3 MB
 
 metrics::counter requests("postern_store_requests_total", "Requests to S3", "outcome=\"ok\"");
 metrics::counter refusals("postern_store_requests_total", "Requests to S3", "outcome=\"failed\"");
 metrics::counter retries("postern_store_retries_total", "Requests to S3 that were sent again", "");
 metrics::histogram request_seconds("postern_store_request_seconds", "How long requests to S3 took, tries included", "");
 
-std::string quoted_etag(std::string_view etag) { return '"' + std::string(etag) + '"'; }
-std::string unquoted(std::string_view etag) {
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
-  return std::string(etag);
-}
-
-std::optional<std::uint32_t> crc_of(std::string_view base64) {
-  const auto raw = from_base64(base64);
-  if (!raw || raw->size() != 4) return std::nullopt;
-  std::uint32_t n = 0;
-  for (const char c : *raw) n = n << 8 | static_cast<unsigned char>(c);
-  return n;
-}
-
-std::string query_text(const std::vector<sigv4::name_value>& query) {
-  std::string out;
-  for (const auto& [name, value] : query) out.append(out.empty() ? "?" : "&").append(uri_encode(name)).append("=").append(uri_encode(value));
-  return out;
-}
-
-// How many bytes an aws-chunked body has: each chunk as <hex>\r\n<data>\r\n, then 0\r\n<trailer>\r\n\r\n.
-std::string chunk_head(std::uint64_t n) {
-  char digits[16];
-  const auto end = std::to_chars(digits, digits + sizeof digits, n, 16).ptr;
-  return std::string(digits, end) + "\r\n";
-}
-constexpr std::string_view trailer_name = "x-amz-checksum-crc32c";
-std::uint64_t chunked_length(std::uint64_t size) {
-  const auto whole = size / chunk, rest = size % chunk;
-  const auto last = 3 + trailer_name.size() + 1 + 8 + 4; // 0\r\n name : base64 \r\n\r\n
-  return whole * (chunk_head(chunk).size() + chunk + 2) + (rest ? chunk_head(rest).size() + rest + 2 : 0) + last;
-}
-
-s3_error refused(const http_response& answer, std::string during, std::string_view what) {
-  auto e = read_s3_error(answer, std::move(during));
-  e.message = what;
-  return e;
-}
-
 } // namespace
-
-// --- where and what ---------------------------------------------------------------------------------
-
-result<bucket_place> place_of(const s3_options& o, const std::string& region, std::string_view bucket) {
-  auto endpoint = o.endpoint.empty() ? "https://s3." + region + (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com") : o.endpoint;
-  auto url = parse_http_url(endpoint);
-  if (!url) return failure{errc::invalid_argument, "store.endpoint: " + url.error().on};
-  bucket_place out{std::move(url->at), "/", region};
-  const bool by_path = o.path_style || bucket.empty() || (out.at.tls && bucket.find('.') != bucket.npos);
-  if (by_path && !bucket.empty()) out.path += uri_encode(bucket) + "/";
-  else if (!bucket.empty()) out.at.host = std::string(bucket) + "." + out.at.host;
-  return out;
-}
-
-namespace {
-
-// <Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>, the form's way, to a=b, the header's.
-result<std::string> tag_header(const std::string& xml) {
-  pugi::xml_document document;
-  const failure bad{errc::invalid_argument, "field tagging is not S3's XML"};
-  if (!document.load_buffer(xml.data(), xml.size())) return bad;
-  const auto set = document.child("Tagging").child("TagSet");
-  if (!set) return bad;
-  std::string out;
-  for (const auto tag : set.children("Tag")) out.append(out.empty() ? "" : "&").append(uri_encode(tag.child_value("Key"))).append("=").append(uri_encode(tag.child_value("Value")));
-  return out;
-}
-
-bool is_ascii(std::string_view s) { return std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }); }
-
-// RFC 2047, as S3 wants user metadata that is not ASCII ("Working with object metadata").
-std::string mime_word(const std::string& text) { return is_ascii(text) ? text : "=?UTF-8?B?" + to_base64(text) + "?="; }
-std::string from_mime_word(std::string_view text) {
-  constexpr std::string_view begin = "=?UTF-8?B?", end = "?=";
-  if (!iequals(text.substr(0, begin.size()), begin) || !text.ends_with(end) || text.size() < begin.size() + end.size()) return std::string(text);
-  auto plain = from_base64(text.substr(begin.size(), text.size() - begin.size() - end.size()));
-  return plain ? std::move(*plain) : std::string(text);
-}
-
-} // namespace
-
-result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta) {
-  std::vector<sigv4::name_value> out;
-  const auto is_safe = [](std::string_view v) { return std::none_of(v.begin(), v.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }); };
-  for (const auto& [name, value] : meta.headers) {
-    auto text = value;
-    if (name == "tagging") {
-      auto tags = tag_header(value);
-      if (!tags) return tags.error();
-      text = std::move(*tags);
-    }
-    if (!is_safe(text)) return failure{errc::invalid_argument, "field " + quote(name) + " has a control character"};
-    out.emplace_back(name == "acl" ? "x-amz-acl" : name == "tagging" ? "x-amz-tagging" : name, std::move(text));
-  }
-  const auto is_token = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
-  for (const auto& [name, value] : meta.user) {
-    if (name.empty() || !std::all_of(name.begin(), name.end(), is_token)) return failure{errc::invalid_argument, "the name of x-amz-meta-" + quote(name)};
-    if (!is_safe(value)) return failure{errc::invalid_argument, "field x-amz-meta-" + name + " has a control character"};
-    out.emplace_back("x-amz-meta-" + name, mime_word(value));
-  }
-  return out;
-}
 
 // --- one request and its tries ----------------------------------------------------------------------
 
 struct s3_client::call {
-  call(const char* o, const char* m, std::string b, std::string k, std::vector<sigv4::name_value> q = {}) : operation(o), method(m), bucket(std::move(b)), key(std::move(k)), query(std::move(q)) {}
+  call(const char* o, const char* m, std::string b, std::string k, std::vector<sigv4::name_value> q = {})
+      : operation(o), method(m), bucket(std::move(b)), key(std::move(k)), query(std::move(q)) {}
   std::string operation; // S3's name of it
   std::string method;
   std::string bucket, key;
@@ -170,7 +69,8 @@ std::string s3_client::region_of(const std::string& bucket) const {
 }
 
 void s3_client::learn_region(const std::string& bucket, const std::string& region) {
-  log::warning("bucket is in another region", {{"bucket", bucket}, {"region", quote(region)}, {"configured", options_.region}});
+  log::warning("bucket is in another region",
+               {{"bucket", bucket}, {"region", quote(region)}, {"configured", options_.region}});
   std::lock_guard lock(mutex_);
   regions_[bucket] = region;
 }
@@ -188,7 +88,7 @@ task<s3_result<http_request>> s3_client::prepare(const call& c, trying& t) {
   if (!place) co_return no_answer(place.error(), c.during());
   if (t.elsewhere) place->at = *t.elsewhere;
 
-  const sigv4::scope scope{amz_date(clock_() + std::chrono::seconds(skew_.load(std::memory_order_relaxed))), place->region, "s3"};
+  const sigv4::scope scope{amz_date(store_time()), place->region, "s3"};
   http_request r;
   r.to = place->at;
   r.method = c.method;
@@ -215,7 +115,8 @@ namespace {
 // Between 50 and 150 % of a pause that doubles; SlowDown asks for more.
 task<> pause_before(unsigned failed, bool slow_down) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  const auto base = std::min<std::chrono::milliseconds>(100ms * (1 << std::min(failed, 6u)) * (slow_down ? 4 : 1), 5000ms);
+  const auto base =
+      std::min<std::chrono::milliseconds>(100ms * (1 << std::min(failed, 6u)) * (slow_down ? 4 : 1), 5000ms);
   timer t(co_await asio::this_coro::executor, base * (50 + static_cast<int>(random() % 101)) / 100);
   co_await t.async_wait(use_task);
 }
@@ -254,7 +155,8 @@ task<bool> s3_client::mend(const s3_error& e, const http_response* answer, const
       co_return true;
     }
   }
-  if ((e.code == "ExpiredToken" || e.code == "TokenRefreshRequired" || e.code == "InvalidToken") && !std::exchange(t.renewed, true)) {
+  if ((e.code == "ExpiredToken" || e.code == "TokenRefreshRequired" || e.code == "InvalidToken") &&
+      !std::exchange(t.renewed, true)) {
     auto fresh = co_await credentials_.renew(t.access_key);
     co_return fresh.has_value();
   }
@@ -271,10 +173,13 @@ task<s3_result<http_response>> s3_client::perform(call c) {
     if (!request) co_return request.error();
     auto answer = co_await http_.send(*request, c.body, most_answer);
     std::optional<s3_error> e;
-    if (!answer) e = no_answer(answer.error(), c.during());
-    else if (answer->status >= 300) e = read_s3_error(*answer, c.during());
+    if (!answer)
+      e = no_answer(answer.error(), c.during());
+    else if (answer->status >= 300)
+      e = read_s3_error(*answer, c.during());
     // S3 may begin with 200 and blanks while it still works, and then fail.
-    else if (c.method == "POST" && answer->body.find("<Error>") != std::string::npos) e = read_s3_error(*answer, c.during());
+    else if (c.method == "POST" && answer->body.find("<Error>") != std::string::npos)
+      e = read_s3_error(*answer, c.during());
     if (!e) {
       requests.add();
       request_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
@@ -291,7 +196,8 @@ task<s3_result<http_response>> s3_client::perform(call c) {
 
 // --- objects ----------------------------------------------------------------------------------------
 
-task<s3_result<s3_finished>> s3_client::put_object(object_name name, object_meta meta, std::string_view bytes, std::uint32_t crc32c) {
+task<s3_result<s3_finished>> s3_client::put_object(object_name name, object_meta meta, std::string_view bytes,
+                                                   std::uint32_t crc32c) {
   call c{"PutObject", "PUT", std::move(name.bucket), std::move(name.key)};
   c.body = bytes;
   auto headers = object_headers(meta);
@@ -309,7 +215,7 @@ task<s3_result<s3_finished>> s3_client::put_object(object_name name, object_meta
   const auto etag = unquoted(answer->field("etag"));
   const auto said = answer->field("x-amz-checksum-crc32c");
   if (!said.empty() && said != sum) {
-    auto e = refused(*answer, during, "the store has another checksum");
+    auto e = odd_answer(*answer, during, "the store has another checksum");
     e.sorted = errc::bad_digest;
     co_return e;
   }
@@ -324,14 +230,19 @@ task<s3_result<stored_object>> s3_client::head_object(object_name name) {
   if (!answer) co_return answer.error();
   stored_object out;
   const auto length = answer->field("content-length");
-  if (std::from_chars(length.data(), length.data() + length.size(), out.size).ec != std::errc{}) co_return refused(*answer, during, "an answer without a Content-Length");
+  if (std::from_chars(length.data(), length.data() + length.size(), out.size).ec != std::errc{})
+    co_return odd_answer(*answer, during, "an answer without a Content-Length");
   out.etag = unquoted(answer->field("etag"));
   // That of a multipart upload whose parts were summed one by one is none of the object's.
-  if (answer->field("x-amz-checksum-type") != "COMPOSITE") out.crc32c = crc_of(answer->field("x-amz-checksum-crc32c"));
+  if (answer->field("x-amz-checksum-type") != "COMPOSITE")
+    out.crc32c = crc32c_of(answer->field("x-amz-checksum-crc32c"));
   constexpr std::string_view prefix = "x-amz-meta-";
   for (const auto& [field, value] : answer->fields) {
-    if (field.starts_with(prefix)) out.meta.user.emplace_back(field.substr(prefix.size()), from_mime_word(value));
-    else if (field == "content-type" || field == "cache-control" || field == "content-disposition" || field == "content-encoding" || field == "expires") out.meta.headers.emplace_back(field, value);
+    if (field.starts_with(prefix))
+      out.meta.user.emplace_back(field.substr(prefix.size()), plain_metadata(value));
+    else if (field == "content-type" || field == "cache-control" || field == "content-disposition" ||
+             field == "content-encoding" || field == "expires")
+      out.meta.headers.emplace_back(field, value);
   }
   co_return out;
 }
@@ -364,7 +275,8 @@ std::string upload_id_in(const http_response& answer) {
 std::string part_list(const std::vector<s3_part>& parts) {
   std::string xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
   for (const auto& p : parts) {
-    xml += "<Part><PartNumber>" + std::to_string(p.number) + "</PartNumber><ETag>" + xml_escape(quoted_etag(p.etag)) + "</ETag>";
+    xml += "<Part><PartNumber>" + std::to_string(p.number) + "</PartNumber><ETag>" + xml_escape(quoted_etag(p.etag)) +
+           "</ETag>";
     if (p.crc32c) xml += "<ChecksumCRC32C>" + crc32c_base64(*p.crc32c) + "</ChecksumCRC32C>";
     xml += "</Part>";
   }
@@ -388,12 +300,16 @@ task<s3_result<s3_multipart>> s3_client::create_multipart(object_name name, obje
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
   s3_multipart out{std::move(name), upload_id_in(*answer), answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
-  if (out.upload_id.empty()) co_return refused(*answer, during, "an answer without an UploadId");
+  if (out.upload_id.empty()) co_return odd_answer(*answer, during, "an answer without an UploadId");
   co_return out;
 }
 
 task<s3_result<s3_part>> s3_client::upload_part(const s3_multipart& to, int number, std::string_view bytes) {
-  call c{"UploadPart", "PUT", to.name.bucket, to.name.key, {{"partNumber", std::to_string(number)}, {"uploadId", to.upload_id}}};
+  call c{"UploadPart",
+         "PUT",
+         to.name.bucket,
+         to.name.key,
+         {{"partNumber", std::to_string(number)}, {"uploadId", to.upload_id}}};
   c.body = bytes;
   s3_part part{number, {}, bytes.size(), std::nullopt};
   if (to.checksums) {
@@ -404,19 +320,24 @@ task<s3_result<s3_part>> s3_client::upload_part(const s3_multipart& to, int numb
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
   part.etag = unquoted(answer->field("etag"));
-  if (part.etag.empty()) co_return refused(*answer, during, "an answer without an ETag");
+  if (part.etag.empty()) co_return odd_answer(*answer, during, "an answer without an ETag");
   co_return part;
 }
 
-task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_multipart& to, int number, std::uint64_t size) {
-  call c{"UploadPart", "PUT", to.name.bucket, to.name.key, {{"partNumber", std::to_string(number)}, {"uploadId", to.upload_id}}};
+task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_multipart& to, int number,
+                                                                       std::uint64_t size) {
+  call c{"UploadPart",
+         "PUT",
+         to.name.bucket,
+         to.name.key,
+         {{"partNumber", std::to_string(number)}, {"uploadId", to.upload_id}}};
   auto length = size;
   if (to.checksums) {
-    length = chunked_length(size);
+    length = aws_chunked_length(size);
     c.payload_hash = trailer_payload;
     c.headers.emplace_back("Content-Encoding", "aws-chunked");
     c.headers.emplace_back("x-amz-decoded-content-length", std::to_string(size));
-    c.headers.emplace_back("x-amz-trailer", trailer_name);
+    c.headers.emplace_back("x-amz-trailer", aws_trailer);
   }
   for (trying t;;) {
     auto request = co_await prepare(c, t);
@@ -439,7 +360,8 @@ task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_
   }
 }
 
-task<s3_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts, std::uint32_t crc32c) {
+task<s3_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts,
+                                                           std::uint32_t crc32c) {
   const auto document = part_list(parts);
   call c{"CompleteMultipartUpload", "POST", what.name.bucket, what.name.key, {{"uploadId", what.upload_id}}};
   c.carry(document);
@@ -454,11 +376,12 @@ task<s3_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& w
   pugi::xml_document said;
   (void)said.load_buffer(answer->body.data(), answer->body.size());
   const auto top = said.document_element();
-  if (std::string_view(top.name()) != "CompleteMultipartUploadResult") co_return refused(*answer, during, "an answer that is not its result");
+  if (std::string_view(top.name()) != "CompleteMultipartUploadResult")
+    co_return odd_answer(*answer, during, "an answer that is not its result");
   const auto etag = unquoted(top.child_value("ETag"));
   const std::string_view confirmed = top.child_value("ChecksumCRC32C");
   if (!confirmed.empty() && what.checksums && confirmed != sum) {
-    auto e = refused(*answer, during, "the store has another checksum");
+    auto e = odd_answer(*answer, during, "the store has another checksum");
     e.sorted = errc::bad_digest;
     co_return e;
   }
@@ -475,67 +398,69 @@ task<s3_result<void>> s3_client::abort_multipart(const s3_multipart& what) {
 task<s3_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart& what) {
   std::vector<s3_part> parts;
   for (std::string marker = "0"; !marker.empty();) {
-    call c{"ListParts", "GET", what.name.bucket, what.name.key, {{"uploadId", what.upload_id}, {"part-number-marker", marker}}};
+    call c{"ListParts",
+           "GET",
+           what.name.bucket,
+           what.name.key,
+           {{"uploadId", what.upload_id}, {"part-number-marker", marker}}};
     auto answer = co_await perform(std::move(c));
     if (!answer) co_return answer.error();
     pugi::xml_document said;
     (void)said.load_buffer(answer->body.data(), answer->body.size());
     const auto top = said.document_element();
-    for (const auto p : top.children("Part")) parts.push_back({p.child("PartNumber").text().as_int(), unquoted(p.child_value("ETag")), p.child("Size").text().as_ullong(), crc_of(p.child_value("ChecksumCRC32C"))});
+    for (const auto p : top.children("Part"))
+      parts.push_back({p.child("PartNumber").text().as_int(), unquoted(p.child_value("ETag")),
+                       p.child("Size").text().as_ullong(), crc32c_of(p.child_value("ChecksumCRC32C"))});
     const std::string next = top.child_value("NextPartNumberMarker");
     marker = std::string_view(top.child_value("IsTruncated")) == "true" && next != marker ? next : "";
   }
   co_return parts;
 }
 
-// --- a part as it comes -----------------------------------------------------------------------------
+// --- for others to send -----------------------------------------------------------------------------
 
-s3_part_upload::s3_part_upload(std::unique_ptr<http_upload> on, s3_part part, bool checksum, std::string during)
-    : on_(std::move(on)), part_(std::move(part)), checksum_(checksum), during_(std::move(during)) {}
-
-task<result<void>> s3_part_upload::write(std::span<const char> bytes) {
-  if (bytes.size() > left()) co_return failure{errc::internal, "more bytes than the part was to have"};
-  if (!checksum_) {
-    sent_ += bytes.size();
-    co_return co_await on_->write(bytes);
-  }
-  crc_ = crc32c(crc_, bytes);
-  while (!bytes.empty()) {
-    if (chunk_left_ == 0) {
-      // The end of the last chunk and the head of this one go together.
-      const auto head = (sent_ ? "\r\n" : "") + chunk_head(std::min(chunk, left()));
-      auto begun = co_await on_->write(head);
-      if (!begun) co_return begun.error();
-      chunk_left_ = std::min(chunk, left());
-    }
-    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), chunk_left_));
-    auto written = co_await on_->write(piece);
-    if (!written) co_return written.error();
-    sent_ += piece.size();
-    chunk_left_ -= piece.size();
-    bytes = bytes.subspan(piece.size());
-  }
-  co_return result<void>{};
+// PUT /key?partNumber=1&uploadId=…&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
+// Host: bucket.s3.eu-west-1.amazonaws.com
+task<s3_result<presigned_url>> s3_client::presign(call c, std::chrono::seconds lasts) {
+  auto keys = co_await credentials_.get();
+  if (!keys) co_return no_answer(keys.error(), c.during());
+  auto seen = options_;
+  if (!seen.public_endpoint.empty()) seen.endpoint = seen.public_endpoint;
+  auto place = place_of(seen, region_of(c.bucket), c.bucket);
+  if (!place) co_return no_answer(place.error(), c.during());
+  const auto now = store_time();
+  lasts = std::min<std::chrono::seconds>(lasts, std::chrono::days(7)); // S3 takes no more
+  if ((*keys)->expires) lasts = std::min(lasts, *(*keys)->expires - now);
+  if (lasts.count() < 1) co_return no_answer({errc::unavailable, "the credentials end this very moment"}, c.during());
+  sigv4::request s;
+  s.method = c.method;
+  s.path = (place->path.size() > 1 ? "/" + c.bucket + "/" : "/") + c.key;
+  s.query = std::move(c.query);
+  s.headers = {{"host", place->at.authority()}};
+  s.payload_hash = unsigned_payload;
+  const sigv4::scope scope{amz_date(now), place->region, "s3"};
+  const auto query = sigv4::presigned_query(s, (*keys)->keys, scope, static_cast<unsigned>(lasts.count()));
+  co_return presigned_url{place->at.url() + uri_encode(s.path, true) + "?" + query, now + lasts};
 }
 
-task<s3_result<s3_part>> s3_part_upload::finish() {
-  if (checksum_) {
-    part_.crc32c = crc_;
-    const auto end = std::string(sent_ ? "\r\n" : "") + "0\r\n" + std::string(trailer_name) + ":" + crc32c_base64(crc_) + "\r\n\r\n";
-    auto written = co_await on_->write(end);
-    if (!written) co_return no_answer(written.error(), during_);
-  }
-  auto answer = co_await on_->finish();
-  if (!answer) co_return no_answer(answer.error(), during_);
-  if (answer->status != 200) co_return read_s3_error(*answer, during_);
-  part_.etag = unquoted(answer->field("etag"));
-  if (part_.etag.empty()) co_return refused(*answer, during_, "an answer without an ETag");
-  co_return part_;
+task<s3_result<presigned_url>> s3_client::presign_put(object_name name, std::chrono::seconds lasts) {
+  return presign({"PutObject", "PUT", std::move(name.bucket), std::move(name.key)}, lasts);
+}
+
+task<s3_result<presigned_url>> s3_client::presign_part(const s3_multipart& to, int number, std::chrono::seconds lasts) {
+  return presign({"UploadPart",
+                  "PUT",
+                  to.name.bucket,
+                  to.name.key,
+                  {{"partNumber", std::to_string(number)}, {"uploadId", to.upload_id}}},
+                 lasts);
 }
 
 // --- buckets ----------------------------------------------------------------------------------------
 
-task<s3_result<http_response>> s3_client::head_bucket(std::string bucket) { return perform(call("HeadBucket", "HEAD", std::move(bucket), {})); }
+task<s3_result<http_response>> s3_client::head_bucket(std::string bucket) {
+  return perform(call("HeadBucket", "HEAD", std::move(bucket), {}));
+}
 
 task<s3_result<std::string>> s3_client::get_bucket_location(std::string bucket) {
   call c{"GetBucketLocation", "GET", std::move(bucket), {}, {{"location", ""}}};
@@ -544,7 +469,9 @@ task<s3_result<std::string>> s3_client::get_bucket_location(std::string bucket) 
   pugi::xml_document said;
   (void)said.load_buffer(answer->body.data(), answer->body.size());
   const std::string region = said.document_element().text().get();
-  co_return region.empty() ? "us-east-1" : region == "EU" ? "eu-west-1" : region; // the first region, and the second one's old name
+  co_return region.empty() ? "us-east-1"
+  : region == "EU"         ? "eu-west-1"
+                           : region; // the first region, and the second one's old name
 }
 
 task<s3_result<std::string>> s3_client::get_bucket_cors(std::string bucket) {

@@ -11,8 +11,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t usual_part = 64 << 20;     // of a streamed part: nothing is held, so it may be large
-constexpr std::uint64_t collected_part = 8 << 20;  // of a part that is held
+constexpr std::uint64_t usual_part = 64 << 20;    // of a streamed part: nothing is held, so it may be large
+constexpr std::uint64_t collected_part = 8 << 20; // of a part that is held
 constexpr std::uint64_t small = s3_smallest_part + s3_tail;
 
 failure not_yet() { return {errc::unavailable, "the S3 store cannot pause an upload yet"}; }
@@ -37,7 +37,8 @@ task<> abort_later(s3_client& s3, s3_multipart what) {
 class s3_sink final : public sink {
 public:
   s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<std::uint64_t> predicted, io_executor on)
-      : s3_(s3), on_(on), name_(std::move(name)), meta_(std::move(meta)), planned_(predicted ? plan_parts(*predicted) : std::vector<std::uint64_t>{}) {
+      : s3_(s3), on_(on), name_(std::move(name)), meta_(std::move(meta)),
+        planned_(predicted ? plan_parts(*predicted) : std::vector<std::uint64_t>{}) {
     std::reverse(planned_.begin(), planned_.end());
     if (predicted && planned_.empty()) held_.reserve(*predicted);
   }
@@ -60,7 +61,10 @@ public:
   }
 
   task<result<stored_object>> finish() override {
-    if (streaming_ || !planned_.empty()) co_return failure{errc::malformed_form, "the file is shorter than the request's length leaves it; at most 64 KiB of fields may follow it"};
+    if (streaming_ || !planned_.empty())
+      co_return failure{
+          errc::malformed_form,
+          "the file is shorter than the request's length leaves it; at most 64 KiB of fields may follow it"};
     s3_finished done;
     if (!multipart_) {
       auto put = co_await s3_.put_object(name_, std::move(meta_), held_, crc_);
@@ -85,7 +89,9 @@ public:
     if (object.etag.empty()) {
       auto found = co_await s3_.head_object(name_);
       if (!found) co_return to_failure(found.error());
-      if (found->size != size_) co_return failure{errc::store_failed, "the store has " + std::to_string(found->size) + " bytes of " + std::to_string(size_)};
+      if (found->size != size_)
+        co_return failure{errc::store_failed,
+                          "the store has " + std::to_string(found->size) + " bytes of " + std::to_string(size_)};
       object.etag = std::move(found->etag);
     }
     co_return object;
@@ -177,7 +183,8 @@ private:
     if (completed.error().code != "NoSuchUpload") co_return why;
     // An earlier try may have worked and its answer got lost. The ETag tells whether the object is this very one.
     auto found = co_await s3_.head_object(name_);
-    if (!found || found->size != size_ || found->etag != multipart_etag(parts_)) co_return failure{errc::store_failed, why.on};
+    if (!found || found->size != size_ || found->etag != multipart_etag(parts_))
+      co_return failure{errc::store_failed, why.on};
     co_return s3_finished{found->etag, false};
   }
 
@@ -215,9 +222,11 @@ class s3_store final : public store {
 public:
   explicit s3_store(s3_client& s3) : s3_(s3) {}
 
-  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<std::uint64_t> expected_size) override {
+  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
+                                           std::optional<std::uint64_t> expected_size) override {
     if (name.key.size() > 1024) co_return failure{errc::key_too_long, "at most 1024 bytes"};
-    if (name.key.empty() || !is_utf8(name.key)) co_return failure{errc::invalid_argument, "the key must be UTF-8 text and not empty"};
+    if (name.key.empty() || !is_utf8(name.key))
+      co_return failure{errc::invalid_argument, "the key must be UTF-8 text and not empty"};
     if (auto headers = object_headers(meta); !headers) co_return headers.error();
     auto on = co_await asio::this_coro::executor;
     co_return std::make_unique<s3_sink>(s3_, std::move(name), std::move(meta), expected_size, on);

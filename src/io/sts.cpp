@@ -3,10 +3,9 @@
 #include <postern/io/credentials.hpp>
 #include <postern/io/s3_error.hpp>
 
-#include <pugixml.hpp>
-
 #include <algorithm>
 #include <fstream>
+#include <pugixml.hpp>
 #include <sstream>
 
 namespace postern {
@@ -18,20 +17,27 @@ constexpr auto longest_chained = std::chrono::seconds(3600); // AWS: role chaini
 
 std::string form_of(const std::vector<sigv4::name_value>& parameters) {
   std::string out;
-  for (const auto& [name, value] : parameters) out.append(out.empty() ? "" : "&").append(uri_encode(name)).append("=").append(uri_encode(value));
+  for (const auto& [name, value] : parameters)
+    out.append(out.empty() ? "" : "&").append(uri_encode(name)).append("=").append(uri_encode(value));
   return out;
 }
 
 // <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>…, whatever namespace or order.
-result<held_credentials> read_answer(const http_response& answer, const std::string& during, const std::string& source) {
+result<held_credentials> read_answer(const http_response& answer, const std::string& during,
+                                     const std::string& source) {
   if (answer.status != 200) return to_failure(read_s3_error(answer, during));
   pugi::xml_document document;
   const failure unreadable{errc::unavailable, during + ": an answer without credentials"};
   if (!document.load_buffer(answer.body.data(), answer.body.size())) return unreadable;
-  const auto keys = document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Credentials"; });
+  const auto keys =
+      document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Credentials"; });
   const auto expires = parse_iso8601(keys.child_value("Expiration"));
-  held_credentials out{{keys.child_value("AccessKeyId"), secret(keys.child_value("SecretAccessKey")), keys.child_value("SessionToken")}, std::nullopt, source};
-  if (out.keys.access_key.empty() || out.keys.secret_key.empty() || out.keys.session_token.empty() || !expires) return unreadable;
+  held_credentials out{
+      {keys.child_value("AccessKeyId"), secret(keys.child_value("SecretAccessKey")), keys.child_value("SessionToken")},
+      std::nullopt,
+      source};
+  if (out.keys.access_key.empty() || out.keys.secret_key.empty() || out.keys.session_token.empty() || !expires)
+    return unreadable;
   out.expires = *expires;
   return out;
 }
@@ -52,7 +58,8 @@ result<http_request> request_to(const sts_options& sts) {
   return r;
 }
 
-void sign(http_request& r, std::string_view body, const sts_options& sts, const sigv4::credentials& keys, seconds_clock now) {
+void sign(http_request& r, std::string_view body, const sts_options& sts, const sigv4::credentials& keys,
+          seconds_clock now) {
   const sigv4::scope scope{amz_date(now), sts.region, "sts"};
   sigv4::request s;
   s.method = r.method;
@@ -75,10 +82,15 @@ public:
     if (!own) co_return own.error();
     auto duration = role_.duration;
     if (!own->keys.session_token.empty() && duration > longest_chained) {
-      if (!std::exchange(told_, true)) log::warning("a role assumed with temporary credentials lasts one hour at most", {{"role", role_.arn}, {"asked", role_.duration.count()}});
+      if (!std::exchange(told_, true))
+        log::warning("a role assumed with temporary credentials lasts one hour at most",
+                     {{"role", role_.arn}, {"asked", role_.duration.count()}});
       duration = longest_chained;
     }
-    std::vector<sigv4::name_value> ask{{"Action", "AssumeRole"}, {"Version", "2011-06-15"}, {"RoleArn", role_.arn}, {"RoleSessionName", role_.session_name},
+    std::vector<sigv4::name_value> ask{{"Action", "AssumeRole"},
+                                       {"Version", "2011-06-15"},
+                                       {"RoleArn", role_.arn},
+                                       {"RoleSessionName", role_.session_name},
                                        {"DurationSeconds", std::to_string(duration.count())}};
     if (!role_.external_id.empty()) ask.emplace_back("ExternalId", role_.external_id);
     const auto body = form_of(ask);
@@ -115,14 +127,21 @@ public:
 
   task<result<held_credentials>> fetch() override {
     if (file_.empty()) co_return failure{errc::not_found, "web identity: no AWS_WEB_IDENTITY_TOKEN_FILE"};
-    if (arn_.empty()) co_return failure{errc::invalid_argument, "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not"};
+    if (arn_.empty())
+      co_return failure{errc::invalid_argument,
+                        "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not"};
     std::ifstream in(file_);
     std::stringstream text;
     text << in.rdbuf();
     auto token = std::move(text).str();
     while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-    if (!in || token.empty()) co_return failure{errc::invalid_argument, "web identity: the token file " + quote(file_) + " cannot be read"};
-    const auto body = form_of({{"Action", "AssumeRoleWithWebIdentity"}, {"Version", "2011-06-15"}, {"RoleArn", arn_}, {"RoleSessionName", session_}, {"WebIdentityToken", token}});
+    if (!in || token.empty())
+      co_return failure{errc::invalid_argument, "web identity: the token file " + quote(file_) + " cannot be read"};
+    const auto body = form_of({{"Action", "AssumeRoleWithWebIdentity"},
+                               {"Version", "2011-06-15"},
+                               {"RoleArn", arn_},
+                               {"RoleSessionName", session_},
+                               {"WebIdentityToken", token}});
     auto request = request_to(sts_);
     if (!request) co_return request.error();
     const auto during = "AssumeRoleWithWebIdentity " + arn_;
@@ -139,9 +158,12 @@ private:
 
 } // namespace
 
-credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role, utc_clock clock) {
+credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role,
+                                        utc_clock clock) {
   return std::make_unique<assumed_role>(std::move(by), http, std::move(sts), std::move(role), std::move(clock));
 }
-credential_source_ptr make_web_identity_credentials(const variables& v, http_client& http, sts_options sts) { return std::make_unique<web_identity>(v, http, std::move(sts)); }
+credential_source_ptr make_web_identity_credentials(const variables& v, http_client& http, sts_options sts) {
+  return std::make_unique<web_identity>(v, http, std::move(sts));
+}
 
 } // namespace postern

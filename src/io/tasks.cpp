@@ -37,7 +37,8 @@ class afterwork_service final : public asio::execution_context::service {
 public:
   using key_type = afterwork_service;
   static asio::execution_context::id id;
-  explicit afterwork_service(asio::execution_context& on) : service(on), members(static_cast<asio::io_context&>(on).get_executor()) {}
+  explicit afterwork_service(asio::execution_context& on)
+      : service(on), members(static_cast<asio::io_context&>(on).get_executor()) {}
   group members;
 
 private:
@@ -48,7 +49,9 @@ asio::execution_context::id afterwork_service::id;
 
 } // namespace
 
-group& afterwork(const io_executor& executor) { return asio::use_service<afterwork_service>(executor.context()).members; }
+group& afterwork(const io_executor& executor) {
+  return asio::use_service<afterwork_service>(executor.context()).members;
+}
 
 task<byte_budget::ticket> byte_budget::take(std::uint64_t bytes) {
   bool at_once = false;

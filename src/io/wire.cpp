@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
 #include <sys/socket.h>
 
 namespace postern {
@@ -85,7 +84,9 @@ task<result<void>> connection::handshake_as_client(const std::string& host) {
   boost::system::error_code no_address;
   asio::ip::make_address(host, no_address);
   // A name only: RFC 6066 §3 has no addresses in SNI.
-  if (no_address) SSL_ctrl(tls_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(host.c_str()));
+  if (no_address)
+    SSL_ctrl(tls_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             const_cast<char*>(host.c_str()));
   tls_->set_verify_mode(asio::ssl::verify_peer);
   tls_->set_verify_callback(asio::ssl::host_name_verification(host));
   co_await tls_->async_handshake(asio::ssl::stream_base::client, asio::redirect_error(use_task, ec));
@@ -104,8 +105,10 @@ task<result<std::size_t>> connection::read_some(std::span<char> into) {
   boost::system::error_code ec;
   std::size_t n = 0;
   const asio::mutable_buffer buffer(into.data(), into.size());
-  if (tls_) n = co_await tls_->async_read_some(buffer, asio::redirect_error(use_task, ec));
-  else n = co_await socket_.async_read_some(buffer, asio::redirect_error(use_task, ec));
+  if (tls_)
+    n = co_await tls_->async_read_some(buffer, asio::redirect_error(use_task, ec));
+  else
+    n = co_await socket_.async_read_some(buffer, asio::redirect_error(use_task, ec));
   if (ec == asio::error::eof || ec == asio::ssl::error::stream_truncated) co_return std::size_t{0};
   if (ec) co_return gone(ec);
   co_return n;
@@ -141,7 +144,8 @@ void connection::expires_after(std::chrono::milliseconds d) {
   deadline_ = d == d.zero() ? clock_point::max() : steady_clock::now() + d;
 }
 
-// What waits is given up, so that the peer can still be told why; whoever does not set another deadline is cut at the next.
+// What waits is given up, so that the peer can still be told why; whoever does not set another deadline is cut at the
+// next.
 void connection::expire() {
   if (std::exchange(expired_, true)) return cut();
   boost::system::error_code ec;
@@ -235,7 +239,8 @@ result<void> body_reader::watch_rate(std::size_t bytes, steady_clock::duration w
   window_waited_ += waited;
   if (limits_.min_rate == 0 || window_waited_ < 30s) return {};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(window_waited_).count();
-  if (window_bytes_ / static_cast<std::uint64_t>(seconds) < limits_.min_rate) return failure{errc::timed_out, "the body comes too slowly"};
+  if (window_bytes_ / static_cast<std::uint64_t>(seconds) < limits_.min_rate)
+    return failure{errc::timed_out, "the body comes too slowly"};
   window_bytes_ = 0;
   window_waited_ = {};
   return {};

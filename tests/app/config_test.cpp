@@ -42,7 +42,8 @@ BOOST_AUTO_TEST_CASE(sizes_and_times) {
   BOOST_TEST((app::parse_time("500ms") == 500ms));
   BOOST_TEST((app::parse_time("24h") == 24h));
   BOOST_TEST((app::parse_time("30") == 30s));
-  for (const char* wrong : {"", "x", "5 parsecs", "-1", "99999999999GiB", "1.5GiB"}) BOOST_CHECK_THROW(app::parse_size(wrong), config_error);
+  for (const char* wrong : {"", "x", "5 parsecs", "-1", "99999999999GiB", "1.5GiB"})
+    BOOST_CHECK_THROW(app::parse_size(wrong), config_error);
   for (const char* wrong : {"", "m", "5 fortnights", "-1s"}) BOOST_CHECK_THROW(app::parse_time(wrong), config_error);
 }
 
@@ -64,7 +65,8 @@ content_types = ["image/*"]
 max_size = "10MiB"
 tags = { team = "web" }
 return_to = ["https://app.example.com/done", "https://app.example.com/albums/*"]
-)", no_environment);
+)",
+                                   no_environment);
   BOOST_TEST(c.server.listen.size() == 2u);
   BOOST_TEST(c.server.public_url == "https://u.example.com");
   BOOST_TEST(c.limits.json_body == 1048576u);
@@ -79,8 +81,13 @@ return_to = ["https://app.example.com/done", "https://app.example.com/albums/*"]
 }
 
 BOOST_AUTO_TEST_CASE(the_environment_wins) {
-  const char* const environment[] = {"POSTERN_STORE__BUCKET=from-env", "POSTERN_LIMITS__SIGN_RATE=3", "POSTERN_AUTH__ANONYMOUS=true", "POSTERN_SERVER__LISTEN=127.0.0.1:99",
-                                     "POSTERN_PROFILES__DEFAULT__MAX_SIZE=1MiB", "PATH=/bin", nullptr};
+  const char* const environment[] = {"POSTERN_STORE__BUCKET=from-env",
+                                     "POSTERN_LIMITS__SIGN_RATE=3",
+                                     "POSTERN_AUTH__ANONYMOUS=true",
+                                     "POSTERN_SERVER__LISTEN=127.0.0.1:99",
+                                     "POSTERN_PROFILES__DEFAULT__MAX_SIZE=1MiB",
+                                     "PATH=/bin",
+                                     nullptr};
   const auto c = app::parse_config(secrets + "[store]\nbucket = \"from-file\"\n", environment);
   BOOST_TEST(c.store.bucket == "from-env");
   BOOST_TEST(c.limits.sign_rate == 3u);
@@ -93,10 +100,13 @@ BOOST_AUTO_TEST_CASE(the_environment_wins) {
 
 BOOST_AUTO_TEST_CASE(secrets_come_from_elsewhere) {
   const char* const environment[] = {"S3_SECRET=from the environment", nullptr};
-  const auto c = app::parse_config(secrets + "[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"S3_SECRET\" }\n", environment);
+  const auto c = app::parse_config(
+      secrets + "[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"S3_SECRET\" }\n", environment);
   BOOST_TEST(c.store.secret_key.reveal() == "from the environment");
-  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"ABSENT\" }\n", {"store.credentials.secret_key", "ABSENT"}));
-  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { file = \"/nowhere/at/all\" }\n", {"/nowhere/at/all"}));
+  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"ABSENT\" }\n",
+                       {"store.credentials.secret_key", "ABSENT"}));
+  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { file = \"/nowhere/at/all\" }\n",
+                       {"/nowhere/at/all"}));
   BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\n", {"store.credentials", "secret_key"}));
 }
 

@@ -7,7 +7,9 @@ using namespace postern;
 
 namespace {
 
-std::string hex_of(std::string_view raw) { return to_hex({reinterpret_cast<const unsigned char*>(raw.data()), raw.size()}); }
+std::string hex_of(std::string_view raw) {
+  return to_hex({reinterpret_cast<const unsigned char*>(raw.data()), raw.size()});
+}
 std::span<const char> chars(const std::string& s) { return {s.data(), s.size()}; }
 
 } // namespace
@@ -15,8 +17,10 @@ std::span<const char> chars(const std::string& s) { return {s.data(), s.size()};
 BOOST_AUTO_TEST_CASE(sha256_of_fips_180) {
   BOOST_TEST(sha256_hex("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   BOOST_TEST(sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  BOOST_TEST(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  BOOST_TEST(sha256_hex(std::string(1'000'000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  BOOST_TEST(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  BOOST_TEST(sha256_hex(std::string(1'000'000, 'a')) ==
+             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 BOOST_AUTO_TEST_CASE(md5_of_rfc_1321) {
@@ -25,8 +29,10 @@ BOOST_AUTO_TEST_CASE(md5_of_rfc_1321) {
 }
 
 BOOST_AUTO_TEST_CASE(hmac_of_rfc_4231) {
-  BOOST_TEST(to_hex(hmac_sha256(std::string(20, '\x0b'), "Hi There")) == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-  BOOST_TEST(to_hex(hmac_sha256("Jefe", "what do ya want for nothing?")) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  BOOST_TEST(to_hex(hmac_sha256(std::string(20, '\x0b'), "Hi There")) ==
+             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+  BOOST_TEST(to_hex(hmac_sha256("Jefe", "what do ya want for nothing?")) ==
+             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
   // a key longer than a block
   BOOST_TEST(to_hex(hmac_sha256(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First")) ==
              "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
@@ -36,7 +42,8 @@ BOOST_AUTO_TEST_CASE(a_kept_key_signs_as_a_fresh_one) {
   for (const std::size_t key_size : {1, 63, 64, 65, 200}) {
     const std::string key(key_size, 'k');
     const hmac_key kept(key);
-    for (const std::size_t n : {0, 1, 55, 56, 63, 64, 65, 1000}) BOOST_TEST(kept.sign_hex(std::string(n, 'x')) == to_hex(hmac_sha256(key, std::string(n, 'x'))));
+    for (const std::size_t n : {0, 1, 55, 56, 63, 64, 65, 1000})
+      BOOST_TEST(kept.sign_hex(std::string(n, 'x')) == to_hex(hmac_sha256(key, std::string(n, 'x'))));
   }
 }
 

@@ -15,7 +15,10 @@ std::string written(std::string_view text) {
 } // namespace
 
 BOOST_AUTO_TEST_CASE(every_kind_of_value_is_read) {
-  const auto v = read_json(R"({"s":"a\u00e9\ud83d\ude00","i":-9007199254740993,"d":1.5,"t":true,"n":null,"a":[1,[2]],"o":{"x":""}})").value();
+  const auto v =
+      read_json(
+          R"({"s":"a\u00e9\ud83d\ude00","i":-9007199254740993,"d":1.5,"t":true,"n":null,"a":[1,[2]],"o":{"x":""}})")
+          .value();
   BOOST_TEST(*v.find("s")->if_string() == "a\xc3\xa9\xf0\x9f\x98\x80");
   BOOST_TEST(*v.find("i")->if_int() == -9007199254740993);
   BOOST_TEST(*v.find("d")->if_double() == 1.5);
@@ -27,10 +30,13 @@ BOOST_AUTO_TEST_CASE(every_kind_of_value_is_read) {
   BOOST_TEST(!v.find("s")->find("x"));
 }
 
-BOOST_AUTO_TEST_CASE(a_name_twice_is_seen_twice) { BOOST_TEST(read_json(R"({"a":1,"a":2})")->if_object()->size() == 2u); }
+BOOST_AUTO_TEST_CASE(a_name_twice_is_seen_twice) {
+  BOOST_TEST(read_json(R"({"a":1,"a":2})")->if_object()->size() == 2u);
+}
 
 BOOST_AUTO_TEST_CASE(what_is_not_json_is_refused) {
-  for (const char* wrong : {"", "{", "{}}", "{\"a\":1,}", "[1 2]", "\"a", "{'a':1}", "nul", "{\"a\":\"\xff\"}", "\"a\nb\"", "01", "[1]x"}) {
+  for (const char* wrong :
+       {"", "{", "{}}", "{\"a\":1,}", "[1 2]", "\"a", "{'a':1}", "nul", "{\"a\":\"\xff\"}", "\"a\nb\"", "01", "[1]x"}) {
     const auto read = read_json(wrong);
     BOOST_REQUIRE(read.has_error());
     BOOST_TEST((read.error().code == errc::bad_request));
@@ -45,7 +51,9 @@ BOOST_AUTO_TEST_CASE(text_is_escaped_for_json_and_for_html) {
   BOOST_TEST(written(std::string("\0\x1f\x7f", 3)) == R"("\u0000\u001f\u007f")");
   BOOST_TEST(written("</script>&") == R"("\u003c/script\u003e\u0026")");
   BOOST_TEST(written("\xe2\x80\xa8\xe2\x80\xa9\xc3\xa9") == "\"\\u2028\\u2029\xc3\xa9\"");
-  BOOST_TEST(written("a\xff" "b") == "\"a\xef\xbf\xbd" "b\"");
+  BOOST_TEST(written("a\xff"
+                     "b") == "\"a\xef\xbf\xbd"
+                             "b\"");
 }
 
 BOOST_AUTO_TEST_CASE(every_byte_at_every_place_of_a_block_is_read_back) {

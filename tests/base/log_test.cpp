@@ -10,7 +10,9 @@ using namespace postern;
 
 namespace {
 
-std::string line(log::format how, std::initializer_list<log::field> fields) { return log::line(how, "2026-11-23T18:15:00.123Z", log::level::info, "upload completed", fields); }
+std::string line(log::format how, std::initializer_list<log::field> fields) {
+  return log::line(how, "2026-11-23T18:15:00.123Z", log::level::info, "upload completed", fields);
+}
 
 metrics::counter requests("test_requests_total", "Requests", "route=\"sign\"");
 metrics::counter more_requests("test_requests_total", "Requests", "route=\"status\"");

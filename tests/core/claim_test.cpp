@@ -12,7 +12,14 @@ const seconds_clock now = parse_iso8601("2026-11-23T12:00:00Z").value();
 const signer ours({secret("the first secret of the tests")});
 
 claim example() {
-  return {"01a20a86-41d4-7ac8-8ecb-3931cee2cfd4", "default", "user/\xc3\xa4", "bucket", "uploads/\xf0\x9f\x98\x80 \"x\"", {0, 5ull << 30}, "https://app.example.com/a?b=c", "https://app.example.com",
+  return {"01a20a86-41d4-7ac8-8ecb-3931cee2cfd4",
+          "default",
+          "user/\xc3\xa4",
+          "bucket",
+          "uploads/\xf0\x9f\x98\x80 \"x\"",
+          {0, 5ull << 30},
+          "https://app.example.com/a?b=c",
+          "https://app.example.com",
           now + std::chrono::hours(1)};
 }
 
@@ -21,7 +28,8 @@ claim example() {
 BOOST_AUTO_TEST_CASE(a_claim_is_read_back_as_it_was_signed) {
   const auto token = ours.sign_claim(example());
   BOOST_TEST(token.starts_with("eyJ"));
-  BOOST_TEST(token.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == token.npos);
+  BOOST_TEST(token.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") ==
+             token.npos);
   BOOST_TEST((ours.read_claim(token, now).value() == example()));
   auto bare = example();
   bare.profile = bare.user = bare.return_to = bare.origin = "";
@@ -63,7 +71,9 @@ BOOST_AUTO_TEST_CASE(secrets_can_be_rotated) {
 BOOST_AUTO_TEST_CASE(a_signature_made_for_one_use_is_worthless_for_another) {
   const auto token = ours.sign_claim(example());
   const auto payload = token.substr(0, token.find('.'));
-  BOOST_TEST(ours.sign_policy(payload) != to_hex({reinterpret_cast<const unsigned char*>(from_base64url(token.substr(token.find('.') + 1))->data()), 32}));
+  BOOST_TEST(
+      ours.sign_policy(payload) !=
+      to_hex({reinterpret_cast<const unsigned char*>(from_base64url(token.substr(token.find('.') + 1))->data()), 32}));
   BOOST_TEST(!ours.verify_policy("abc", ours.sign_policy("abd")));
   BOOST_TEST(!ours.verify_policy("abc", ""));
   BOOST_TEST(ours.derive("a").reveal() != ours.derive("b").reveal());

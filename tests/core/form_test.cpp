@@ -1,9 +1,9 @@
 #include <postern/core/form.hpp>
-#include <support/cuts.hpp>
 
 #include <boost/test/unit_test.hpp>
 
 #include <random>
+#include <support/cuts.hpp>
 
 using namespace postern;
 using test::for_every_cut;
@@ -51,15 +51,19 @@ outcome parse(const std::vector<std::string_view>& pieces, std::string_view boun
 }
 
 std::string field(std::string_view boundary, std::string_view name, std::string_view value) {
-  return "--" + std::string(boundary) + "\r\nContent-Disposition: form-data; name=\"" + std::string(name) + "\"\r\n\r\n" + std::string(value) + "\r\n";
+  return "--" + std::string(boundary) + "\r\nContent-Disposition: form-data; name=\"" + std::string(name) +
+         "\"\r\n\r\n" + std::string(value) + "\r\n";
 }
 
 std::string file(std::string_view boundary, std::string_view data) {
-  return "--" + std::string(boundary) + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a b.bin\"\r\nContent-Type: image/png\r\n\r\n" + std::string(data) + "\r\n";
+  return "--" + std::string(boundary) +
+         "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a b.bin\"\r\nContent-Type: image/png\r\n\r\n" +
+         std::string(data) + "\r\n";
 }
 
 std::string form(std::string_view boundary, std::string_view data, std::string_view behind = "") {
-  return field(boundary, "key", "uploads/x") + field(boundary, "policy", "abc") + file(boundary, data) + std::string(behind) + "--" + std::string(boundary) + "--\r\n";
+  return field(boundary, "key", "uploads/x") + field(boundary, "policy", "abc") + file(boundary, data) +
+         std::string(behind) + "--" + std::string(boundary) + "--\r\n";
 }
 
 void expect_file(const std::string& body, std::string_view boundary, std::string_view data) {
@@ -102,17 +106,22 @@ BOOST_AUTO_TEST_CASE(what_follows_the_file_is_ignored) {
 
 BOOST_AUTO_TEST_CASE(look_alikes_of_the_boundary_are_data) {
   const std::string b = "boundary";
-  for (const std::string data : {"\r\n--boundar", "\r\n--boundar\r\n--boundar", "\r\n--boundaryx", "\r\n--boundary-x", "\r\n--boundary -", "\r\n--boundary\rx", "\r\n--boundary\r",
-                                 "\r\n--boundary \t \rx", "\r", "\r\n", "\r\r\r\n", "\r\n-", "\r\n--", "--boundary\r\n", "-\r\n--boundary\r\r\n--boundar",
-                                 "\r\n--boundary\r\r\n--boundaryz"})
+  for (const std::string data :
+       {"\r\n--boundar", "\r\n--boundar\r\n--boundar", "\r\n--boundaryx", "\r\n--boundary-x", "\r\n--boundary -",
+        "\r\n--boundary\rx", "\r\n--boundary\r", "\r\n--boundary \t \rx", "\r", "\r\n", "\r\r\r\n", "\r\n-", "\r\n--",
+        "--boundary\r\n", "-\r\n--boundary\r\r\n--boundar", "\r\n--boundary\r\r\n--boundaryz"})
     BOOST_TEST_CONTEXT(data) expect_file(form(b, data), b, data);
 }
 
 BOOST_AUTO_TEST_CASE(blanks_may_stand_behind_a_boundary) {
-  expect_file(field("B", "key", "uploads/x").replace(3, 0, " \t ") + field("B", "policy", "abc") + file("B", "hello") + "--B-- \r\n", "B", "hello");
+  expect_file(field("B", "key", "uploads/x").replace(3, 0, " \t ") + field("B", "policy", "abc") + file("B", "hello") +
+                  "--B-- \r\n",
+              "B", "hello");
 }
 
-BOOST_AUTO_TEST_CASE(an_empty_line_ahead_of_the_first_boundary_is_forgiven) { expect_file("\r\n" + form("B", "hello"), "B", "hello"); }
+BOOST_AUTO_TEST_CASE(an_empty_line_ahead_of_the_first_boundary_is_forgiven) {
+  expect_file("\r\n" + form("B", "hello"), "B", "hello");
+}
 
 BOOST_AUTO_TEST_CASE(anything_else_ahead_of_the_first_boundary_is_not) {
   expect_failure("x\r\n" + form("B", "hello"), errc::malformed_form);
@@ -127,7 +136,9 @@ BOOST_AUTO_TEST_CASE(a_body_that_stops_is_never_a_form) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_form_without_a_file_is_refused) { expect_failure(field("B", "key", "x") + "--B--\r\n", errc::missing_file); }
+BOOST_AUTO_TEST_CASE(a_form_without_a_file_is_refused) {
+  expect_failure(field("B", "key", "x") + "--B--\r\n", errc::missing_file);
+}
 
 BOOST_AUTO_TEST_CASE(a_field_twice_is_refused_whatever_its_case) {
   expect_failure(field("B", "key", "x") + field("B", "KEY", "y") + file("B", "d") + "--B--\r\n", errc::duplicate_field);
@@ -155,11 +166,15 @@ BOOST_AUTO_TEST_CASE(too_many_fields_are_refused) {
 
 BOOST_AUTO_TEST_CASE(broken_part_headers_are_refused) {
   for (const std::string header :
-       {"", "X: y", "Content-Disposition: form-data", "Content-Disposition: form-data; name=\"\"", "Content-Disposition: form-data; name=\"a", "Content-Disposition: attachment; name=\"a\"",
-        "Content-Disposition: form-data; name=\"a\"; name=\"b\"", "Content-Disposition: form-data; name=\"a\" x", "Content-Disposition form-data; name=\"a\"",
-        "Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"b\"", "Content-Disposition: form-data; name=\"a\rb\"", ": x",
-        "Content-Disposition: form-data; name=\"\xff\""})
-    BOOST_TEST_CONTEXT(header) expect_failure("--B\r\n" + header + (header.empty() ? "\r\n" : "\r\n\r\n") + "v\r\n" + file("B", "d") + "--B--\r\n", errc::malformed_form);
+       {"", "X: y", "Content-Disposition: form-data", "Content-Disposition: form-data; name=\"\"",
+        "Content-Disposition: form-data; name=\"a", "Content-Disposition: attachment; name=\"a\"",
+        "Content-Disposition: form-data; name=\"a\"; name=\"b\"", "Content-Disposition: form-data; name=\"a\" x",
+        "Content-Disposition form-data; name=\"a\"",
+        "Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"b\"",
+        "Content-Disposition: form-data; name=\"a\rb\"", ": x", "Content-Disposition: form-data; name=\"\xff\""})
+    BOOST_TEST_CONTEXT(header)
+    expect_failure("--B\r\n" + header + (header.empty() ? "\r\n" : "\r\n\r\n") + "v\r\n" + file("B", "d") + "--B--\r\n",
+                   errc::malformed_form);
   auto with_nul = field("B", "aXb", "v") + file("B", "d") + "--B--\r\n";
   with_nul[with_nul.find("aXb") + 1] = '\0';
   expect_failure(with_nul, errc::malformed_form);
@@ -185,8 +200,9 @@ BOOST_AUTO_TEST_CASE(names_and_file_names_are_read_as_clients_write_them) {
 BOOST_AUTO_TEST_CASE(the_boundary_is_read_from_the_content_type) {
   BOOST_TEST(form_boundary("multipart/form-data; boundary=abc").value() == "abc");
   BOOST_TEST(form_boundary("Multipart/Form-Data; charset=utf-8; boundary=\"a b(c)\"").value() == "a b(c)");
-  for (const char* bad : {"", "text/plain; boundary=a", "multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\"a ", "multipart/mixed; boundary=a",
-                          "multipart/form-data; boundary=a\xc3\xa4"})
+  for (const char* bad : {"", "text/plain; boundary=a", "multipart/form-data",
+                          "multipart/form-data; boundary=", "multipart/form-data; boundary=\"a ",
+                          "multipart/mixed; boundary=a", "multipart/form-data; boundary=a\xc3\xa4"})
     BOOST_TEST_CONTEXT(bad) BOOST_TEST(form_boundary(bad).has_error());
   BOOST_TEST(form_boundary("multipart/form-data; boundary=" + std::string(70, 'a')).has_value());
   BOOST_TEST(form_boundary("multipart/form-data; boundary=" + std::string(71, 'a')).has_error());
@@ -196,21 +212,35 @@ BOOST_AUTO_TEST_CASE(the_files_size_is_predicted_when_it_begins) {
   const auto body = form("B", std::string(1000, 'd'));
   form_parser parser("B");
   std::span<const char> piece(body);
-  while (parser.next(piece).value() != form_parser::event::file_begin) {}
+  while (parser.next(piece).value() != form_parser::event::file_begin) {
+  }
   BOOST_TEST(body.size() - parser.consumed() - parser.shortest_ending() == 1000);
 }
 
 BOOST_AUTO_TEST_CASE(random_data_full_of_boundary_pieces_comes_through) {
   std::mt19937 random(20261123);
   const std::string b = "Boundary7";
-  const std::string_view pieces[] = {"\r", "\n", "-", "--", "\r\n", "\r\n--", "\r\n--Boundary", "Boundary7", "\r\n--Boundary7", " ", "x", "\r\n--Boundary7-"};
+  const std::string_view pieces[] = {"\r",
+                                     "\n",
+                                     "-",
+                                     "--",
+                                     "\r\n",
+                                     "\r\n--",
+                                     "\r\n--Boundary",
+                                     "Boundary7",
+                                     "\r\n--Boundary7",
+                                     " ",
+                                     "x",
+                                     "\r\n--Boundary7-"};
   for (int round = 0; round < 3000; ++round) {
     std::string data;
     for (auto n = random() % 12; n > 0; --n) data += pieces[random() % std::size(pieces)];
     const auto body = form(b, data);
-    // What happens to be a real delimiter in the data ends it early; such data a browser would not send with this boundary.
-    if (("\r\n" + data + "\r\n").find("\r\n--Boundary7\r\n") != std::string::npos || data.find("\r\n--Boundary7--") != std::string::npos ||
-        data.find("\r\n--Boundary7 ") != std::string::npos || data.ends_with("\r\n--Boundary7") || data.ends_with("\r\n--Boundary7-"))
+    // What happens to be a real delimiter in the data ends it early; such data a browser would not send with this
+    // boundary.
+    if (("\r\n" + data + "\r\n").find("\r\n--Boundary7\r\n") != std::string::npos ||
+        data.find("\r\n--Boundary7--") != std::string::npos || data.find("\r\n--Boundary7 ") != std::string::npos ||
+        data.ends_with("\r\n--Boundary7") || data.ends_with("\r\n--Boundary7-"))
       continue;
     std::vector<std::string_view> cut;
     for (std::string_view rest = body; !rest.empty();) {

@@ -10,10 +10,13 @@ const seconds_clock now = parse_iso8601("2026-11-23T12:00:00Z").value();
 
 result<policy> read(const std::string& json) { return read_policy(to_base64(json)); }
 
-std::string with_conditions(const std::string& conditions) { return R"({"expiration":"2026-11-23T13:00:00Z","conditions":[)" + conditions + "]}"; }
+std::string with_conditions(const std::string& conditions) {
+  return R"({"expiration":"2026-11-23T13:00:00Z","conditions":[)" + conditions + "]}";
+}
 
 // What becomes of a form: 0 accepted, else the failure.
-std::optional<errc> judged(const std::string& conditions, const std::vector<form_field>& fields, std::string_view bucket = "b", seconds_clock at = now) {
+std::optional<errc> judged(const std::string& conditions, const std::vector<form_field>& fields,
+                           std::string_view bucket = "b", seconds_clock at = now) {
   auto p = read(with_conditions(conditions));
   BOOST_REQUIRE(p.has_value());
   auto verdict = judge(*p, fields, bucket, at);
@@ -35,19 +38,26 @@ BOOST_AUTO_TEST_CASE(a_policy_that_was_built_is_read_back) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_policy) {
-  for (const char* json : {"", "{", "[]", "5", "{}", R"({"expiration":"2026-11-23T13:00:00Z"})", R"({"conditions":[]})", R"({"Expiration":"2026-11-23T13:00:00Z","conditions":[]})",
-                           R"({"expiration":"2026-11-23T13:00:00Z","Conditions":[]})", R"({"expiration":"tomorrow","conditions":[]})", R"({"expiration":5,"conditions":[]})",
-                           R"({"expiration":"2026-11-23T13:00:00","conditions":[]})", R"({"expiration":"2026-11-23T13:00:00+01:00","conditions":[]})",
-                           R"({"expiration":"2026-11-23T13:00:00Z","conditions":{}})", R"({"expiration":"2026-11-23T13:00:00Z","conditions":[],"conditions":[]})",
-                           R"({"expiration":"2026-11-23T13:00:00Z","conditions":[],"other":1})"})
+  for (const char* json :
+       {"", "{", "[]", "5", "{}", R"({"expiration":"2026-11-23T13:00:00Z"})", R"({"conditions":[]})",
+        R"({"Expiration":"2026-11-23T13:00:00Z","conditions":[]})",
+        R"({"expiration":"2026-11-23T13:00:00Z","Conditions":[]})", R"({"expiration":"tomorrow","conditions":[]})",
+        R"({"expiration":5,"conditions":[]})", R"({"expiration":"2026-11-23T13:00:00","conditions":[]})",
+        R"({"expiration":"2026-11-23T13:00:00+01:00","conditions":[]})",
+        R"({"expiration":"2026-11-23T13:00:00Z","conditions":{}})",
+        R"({"expiration":"2026-11-23T13:00:00Z","conditions":[],"conditions":[]})",
+        R"({"expiration":"2026-11-23T13:00:00Z","conditions":[],"other":1})"})
     BOOST_TEST_CONTEXT(json) {
       auto p = read(json);
       BOOST_REQUIRE(p.has_error());
       BOOST_TEST((p.error().code == errc::invalid_policy));
     }
-  for (const char* condition : {"5", "\"a\"", "[]", "{}", R"(["eq","$a"])", R"(["eq","a","b"])", R"(["eq","$","b"])", R"(["eq","$a",5])", R"(["like","$a","b"])", R"({"a":5})", R"({"":"x"})",
-                                R"(["content-length-range"])", R"(["content-length-range",1])", R"(["content-length-range",-1,5])", R"(["content-length-range",5,1])",
-                                R"(["content-length-range","a",5])", R"(["content-length-range","",5])", R"(["content-length-range",1,2,3])", R"(["content-length-range",1,1.5])"})
+  for (const char* condition :
+       {"5", "\"a\"", "[]", "{}", R"(["eq","$a"])", R"(["eq","a","b"])", R"(["eq","$","b"])", R"(["eq","$a",5])",
+        R"(["like","$a","b"])", R"({"a":5})", R"({"":"x"})", R"(["content-length-range"])",
+        R"(["content-length-range",1])", R"(["content-length-range",-1,5])", R"(["content-length-range",5,1])",
+        R"(["content-length-range","a",5])", R"(["content-length-range","",5])", R"(["content-length-range",1,2,3])",
+        R"(["content-length-range",1,1.5])"})
     BOOST_TEST_CONTEXT(condition) BOOST_TEST(read(with_conditions(condition)).has_error());
   BOOST_TEST(read_policy("not base64!").has_error());
   std::string many = "{\"a\":\"b\"}";
@@ -57,7 +67,8 @@ BOOST_AUTO_TEST_CASE(what_is_no_policy) {
 
 BOOST_AUTO_TEST_CASE(length_ranges) {
   BOOST_TEST((read(with_conditions(R"(["content-length-range","5","10"])"))->length == length_range{5, 10}));
-  BOOST_TEST((read(with_conditions(R"(["Content-Length-Range",5,10],["content-length-range",0,7])"))->length == length_range{5, 7}));
+  BOOST_TEST((read(with_conditions(R"(["Content-Length-Range",5,10],["content-length-range",0,7])"))->length ==
+              length_range{5, 7}));
   BOOST_TEST(!read(with_conditions(""))->length.has_value());
   BOOST_TEST((judge(*read(with_conditions("")), {}, "b", now).value() == length_range{0, largest_post}));
 }
@@ -77,10 +88,20 @@ BOOST_AUTO_TEST_CASE(a_dollar_may_be_escaped) {
 BOOST_AUTO_TEST_CASE(every_field_needs_a_condition_and_every_condition_a_field) {
   const std::string conditions = R"({"bucket":"b"},["starts-with","$key","a"],{"acl":"private"})";
   BOOST_TEST(!judged(conditions, {{"key", "abc"}, {"acl", "private"}}));
-  BOOST_TEST(!judged(conditions, {{"KEY", "abc"}, {"Acl", "private"}, {"x-ignore-me", "x"}, {"X-Amz-Signature", "x"}, {"policy", "x"}, {"AWSAccessKeyId", "x"}, {"signature", "x"}, {"bucket", "b"}}));
+  BOOST_TEST(!judged(conditions, {{"KEY", "abc"},
+                                  {"Acl", "private"},
+                                  {"x-ignore-me", "x"},
+                                  {"X-Amz-Signature", "x"},
+                                  {"policy", "x"},
+                                  {"AWSAccessKeyId", "x"},
+                                  {"signature", "x"},
+                                  {"bucket", "b"}}));
   using fields = std::vector<form_field>;
-  for (const auto& f : {fields{{"key", "abc"}}, fields{{"key", "abc"}, {"acl", "public-read"}}, fields{{"key", "xbc"}, {"acl", "private"}}, fields{{"key", "abc"}, {"acl", "private"}, {"other", "x"}},
-                        fields{{"key", "abc"}, {"acl", "private"}, {"submit", "x"}}, fields{{"key", "abc"}, {"acl", "private"}, {"bucket", "c"}}, fields{}})
+  for (const auto& f :
+       {fields{{"key", "abc"}}, fields{{"key", "abc"}, {"acl", "public-read"}},
+        fields{{"key", "xbc"}, {"acl", "private"}}, fields{{"key", "abc"}, {"acl", "private"}, {"other", "x"}},
+        fields{{"key", "abc"}, {"acl", "private"}, {"submit", "x"}},
+        fields{{"key", "abc"}, {"acl", "private"}, {"bucket", "c"}}, fields{}})
     BOOST_TEST((judged(conditions, f) == errc::policy_mismatch));
   BOOST_TEST((judged(conditions, {{"key", "abc"}, {"acl", "private"}}, "c") == errc::policy_mismatch));
   BOOST_TEST((judged(conditions, {{"key", "abc"}, {"Key", "abc"}, {"acl", "private"}}) == errc::duplicate_field));
@@ -113,7 +134,8 @@ BOOST_AUTO_TEST_CASE(a_list_of_types_must_match_throughout) {
 }
 
 BOOST_AUTO_TEST_CASE(the_file_name_is_put_in) {
-  std::vector<form_field> fields{{"key", "a/${filename}"}, {"x-amz-meta-n", "${filename}-${filename}"}, {"policy", "${filename}"}};
+  std::vector<form_field> fields{
+      {"key", "a/${filename}"}, {"x-amz-meta-n", "${filename}-${filename}"}, {"policy", "${filename}"}};
   expand_filename(fields, "C:\\dir/${filename}");
   BOOST_TEST(fields[0].value == "a/${filename}");
   BOOST_TEST(fields[1].value == "${filename}-${filename}");

@@ -1,4 +1,5 @@
-// The published Signature Version 4 cases, read where they stand (CMake option SIGV4_VECTORS); the whole program reports itself as skipped where they are absent.
+// The published Signature Version 4 cases, read where they stand (CMake option SIGV4_VECTORS); the whole program
+// reports itself as skipped where they are absent.
 #include <postern/base/json.hpp>
 #include <postern/core/sigv4.hpp>
 
@@ -59,7 +60,8 @@ parsed parse(const std::string& raw) {
     const auto end = query.find('&');
     const auto one = query.substr(0, end);
     const auto equals = one.find('=');
-    out.request.query.emplace_back(uri_decode(one.substr(0, equals)).value(), equals == one.npos ? "" : uri_decode(one.substr(equals + 1)).value());
+    out.request.query.emplace_back(uri_decode(one.substr(0, equals)).value(),
+                                   equals == one.npos ? "" : uri_decode(one.substr(equals + 1)).value());
     query = end == query.npos ? "" : query.substr(end + 1);
   }
   while (std::getline(in, line) && !line.empty()) {
@@ -86,12 +88,20 @@ struct vector_case {
 vector_case make(const json_value& v, bool by_header) {
   const auto& context = *v.find("context");
   const auto& keys = *context.find("credentials");
-  vector_case c{text(v, "name"), parse(text(v, "request")), {text(keys, "access_key_id"), secret(text(keys, "secret_access_key")), text(keys, "token")}, {}, 3600, flag(context, "omit_session_token")};
+  vector_case c{text(v, "name"),
+                parse(text(v, "request")),
+                {text(keys, "access_key_id"), secret(text(keys, "secret_access_key")), text(keys, "token")},
+                {},
+                3600,
+                flag(context, "omit_session_token")};
   c.what.request.normalize_path = flag(context, "normalize");
-  c.scope = {amz_date(parse_iso8601(text(context, "timestamp")).value()), text(context, "region"), text(context, "service")};
-  if (const auto* e = context.find("expiration_in_seconds"); e && e->if_int()) c.expires = static_cast<unsigned>(*e->if_int());
+  c.scope = {amz_date(parse_iso8601(text(context, "timestamp")).value()), text(context, "region"),
+             text(context, "service")};
+  if (const auto* e = context.find("expiration_in_seconds"); e && e->if_int())
+    c.expires = static_cast<unsigned>(*e->if_int());
   c.what.request.payload_hash = sha256_hex(c.what.body);
-  if (by_header && flag(context, "sign_body")) c.what.request.headers.emplace_back("x-amz-content-sha256", c.what.request.payload_hash);
+  if (by_header && flag(context, "sign_body"))
+    c.what.request.headers.emplace_back("x-amz-content-sha256", c.what.request.payload_hash);
   return c;
 }
 
@@ -110,7 +120,8 @@ BOOST_AUTO_TEST_CASE(every_case_by_header) {
     BOOST_TEST_CONTEXT(c.name) {
       auto& r = c.what.request;
       r.headers.emplace_back("X-Amz-Date", c.scope.date);
-      if (!c.keys.session_token.empty() && !c.omit_token) r.headers.emplace_back("X-Amz-Security-Token", c.keys.session_token);
+      if (!c.keys.session_token.empty() && !c.omit_token)
+        r.headers.emplace_back("X-Amz-Security-Token", c.keys.session_token);
       BOOST_TEST(sigv4::canonical_request(r) == text(*want, "canonical_request"));
       const auto to_sign = sigv4::string_to_sign(c.scope, sigv4::canonical_request(r));
       BOOST_TEST(to_sign == text(*want, "string_to_sign"));

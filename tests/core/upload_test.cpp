@@ -21,8 +21,24 @@ BOOST_AUTO_TEST_CASE(states_follow_each_other) {
 }
 
 BOOST_AUTO_TEST_CASE(file_names_are_made_safe) {
-  const std::pair<const char*, const char*> cases[] = {{"cat.jpg", "cat.jpg"}, {"a b.bin", "a b.bin"}, {"../../etc/passwd", "passwd"}, {"C:\\dir\\x.txt", "x.txt"}, {"", "file"}, {".", "file"}, {"..", "file"}, {"a/", "file"},
-                                                       {"a\x01\x7f" "b\n.txt", "ab.txt"}, {"a\xc2\x85" "b", "ab"}, {"\xff", "\xef\xbf\xbd"}, {"na\xc3\xafve", "na\xc3\xafve"}, {"${filename}", "_{filename}"}, {"...", "..."}};
+  const std::pair<const char*, const char*> cases[] = {{"cat.jpg", "cat.jpg"},
+                                                       {"a b.bin", "a b.bin"},
+                                                       {"../../etc/passwd", "passwd"},
+                                                       {"C:\\dir\\x.txt", "x.txt"},
+                                                       {"", "file"},
+                                                       {".", "file"},
+                                                       {"..", "file"},
+                                                       {"a/", "file"},
+                                                       {"a\x01\x7f"
+                                                        "b\n.txt",
+                                                        "ab.txt"},
+                                                       {"a\xc2\x85"
+                                                        "b",
+                                                        "ab"},
+                                                       {"\xff", "\xef\xbf\xbd"},
+                                                       {"na\xc3\xafve", "na\xc3\xafve"},
+                                                       {"${filename}", "_{filename}"},
+                                                       {"...", "..."}};
   for (const auto& [given, wanted] : cases) BOOST_TEST_CONTEXT(given) BOOST_TEST(safe_filename(given) == wanted);
   const auto cut = safe_filename(std::string(254, 'a') + "\xc3\xa4");
   BOOST_TEST(cut == std::string(254, 'a'));
@@ -31,7 +47,8 @@ BOOST_AUTO_TEST_CASE(file_names_are_made_safe) {
 
 BOOST_AUTO_TEST_CASE(keys_are_filled) {
   const key_values v{"ID", "name.txt", "user", "profile", "2026/11/23"};
-  BOOST_TEST(fill_key("${profile}/${user}/${date}/${id}/${filename}", v).value() == "profile/user/2026/11/23/ID/name.txt");
+  BOOST_TEST(fill_key("${profile}/${user}/${date}/${id}/${filename}", v).value() ==
+             "profile/user/2026/11/23/ID/name.txt");
   BOOST_TEST(fill_key("$id {id} $", v).value() == "$id {id} $");
   BOOST_TEST((fill_key("${nme}", v).error().code == errc::invalid_argument));
   BOOST_TEST((fill_key("${id", v).error().code == errc::invalid_argument));
@@ -41,7 +58,8 @@ BOOST_AUTO_TEST_CASE(keys_are_filled) {
 BOOST_AUTO_TEST_CASE(an_id_is_found_in_a_key) {
   const std::string id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4";
   for (const auto& key : {id, "uploads/" + id + "/a", "a-" + id, id + ".bin"}) BOOST_TEST(id_in_key(key).value() == id);
-  for (const auto& key : {std::string("uploads/a"), id.substr(1), std::string("01A20A86-41D4-7AC8-8ECB-3931CEE2CFD4")}) BOOST_TEST(!id_in_key(key).has_value());
+  for (const auto& key : {std::string("uploads/a"), id.substr(1), std::string("01A20A86-41D4-7AC8-8ECB-3931CEE2CFD4")})
+    BOOST_TEST(!id_in_key(key).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(what_is_shown_to_whom) {

@@ -1,6 +1,5 @@
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
-
 #include <postern/flow/complete.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -16,7 +15,15 @@ struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
   completing completes{own, store, ledger};
-  claim c{"01a20a86-41d4-7ac8-8ecb-3931cee2cfd4", "default", "", "media", "uploads/a b", {1, 100}, "", "", std::chrono::floor<std::chrono::seconds>(now) + std::chrono::hours(1)};
+  claim c{"01a20a86-41d4-7ac8-8ecb-3931cee2cfd4",
+          "default",
+          "",
+          "media",
+          "uploads/a b",
+          {1, 100},
+          "",
+          "",
+          std::chrono::floor<std::chrono::seconds>(now) + std::chrono::hours(1)};
 
   fixture() {
     stored_object o;
@@ -26,7 +33,9 @@ struct fixture {
     store.objects["media/uploads/a b"] = o;
   }
   stored_object& object() { return store.objects.at("media/uploads/a b"); }
-  result<completed> complete(redirect_parameters said) { return test::run_task(completes.by_redirect(own.sign_claim(c), std::move(said), now)); }
+  result<completed> complete(redirect_parameters said) {
+    return test::run_task(completes.by_redirect(own.sign_claim(c), std::move(said), now));
+  }
   result<completed> complete() { return complete({"media", "uploads/a b", "\"abc\""}); }
   errc refused(redirect_parameters said) {
     auto done = complete(std::move(said));

@@ -1,5 +1,4 @@
 #include "support/fakes.hpp"
-
 #include <postern/base/json.hpp>
 #include <postern/flow/sign.hpp>
 
@@ -72,7 +71,9 @@ BOOST_FIXTURE_TEST_CASE(the_claim_names_the_upload_and_everything_a_completion_n
   rules.return_to = {"https://app.example.com/albums/*"};
   ask.return_to = "https://app.example.com/albums/7";
   const auto f = sign().value();
-  const auto c = own.read_claim(f.complete_url.substr(f.complete_url.rfind('/') + 1), std::chrono::floor<std::chrono::seconds>(now)).value();
+  const auto c = own.read_claim(f.complete_url.substr(f.complete_url.rfind('/') + 1),
+                                std::chrono::floor<std::chrono::seconds>(now))
+                     .value();
   BOOST_TEST(c.id == f.id);
   BOOST_TEST(c.key == f.key);
   BOOST_TEST(c.user == "app/42");
@@ -83,8 +84,16 @@ BOOST_FIXTURE_TEST_CASE(the_claim_names_the_upload_and_everything_a_completion_n
 }
 
 BOOST_FIXTURE_TEST_CASE(the_fields_stand_in_the_contracts_order, fixture) {
-  const std::vector<std::string> expected{"key", "Content-Type", "success_action_redirect", "x-amz-meta-postern-id", "x-amz-algorithm", "x-amz-credential",
-                                          "x-amz-date", "policy", "x-amz-signature", "x-ignore-postern"};
+  const std::vector<std::string> expected{"key",
+                                          "Content-Type",
+                                          "success_action_redirect",
+                                          "x-amz-meta-postern-id",
+                                          "x-amz-algorithm",
+                                          "x-amz-credential",
+                                          "x-amz-date",
+                                          "policy",
+                                          "x-amz-signature",
+                                          "x-ignore-postern"};
   BOOST_TEST(names_of(sign().value()) == expected, boost::test_tools::per_element());
 }
 
@@ -169,6 +178,8 @@ BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign(
 
 BOOST_FIXTURE_TEST_CASE(the_answer_is_json_in_the_contracts_form, fixture) {
   const auto v = read_json(to_json(sign().value())).value();
-  for (const char* name : {"id", "state", "bucket", "key", "expires_at", "method", "enctype", "url", "fallback_url", "fields", "complete_url", "status_url"}) BOOST_TEST(v.find(name), name);
+  for (const char* name : {"id", "state", "bucket", "key", "expires_at", "method", "enctype", "url", "fallback_url",
+                           "fields", "complete_url", "status_url"})
+    BOOST_TEST(v.find(name), name);
   BOOST_TEST(*v.find("expires_at")->if_string() == "2026-11-23T18:30:00Z");
 }

@@ -51,7 +51,8 @@ BOOST_AUTO_TEST_CASE(who_is_admitted) {
   admission_options o;
   o.public_url = "https://Up.example.com/x";
   o.allowed_origins = {"https://app.example.com"};
-  o.api_keys = {{"app", "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", {"images"}}}; // SHA-256 of "foo"
+  o.api_keys = {
+      {"app", "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", {"images"}}}; // SHA-256 of "foo"
   const admission closed(o);
   BOOST_TEST((closed.who("").error().code == errc::unauthorized));
   BOOST_TEST((closed.who("Bearer bar").error().code == errc::unauthorized));
@@ -65,7 +66,9 @@ BOOST_AUTO_TEST_CASE(who_is_admitted) {
   BOOST_TEST((open.who("Bearer wrong").error().code == errc::unauthorized));
   BOOST_TEST(open.knows_origin("https://app.example.com"));
   BOOST_TEST(open.knows_origin("https://up.example.com"));
-  for (const char* other : {"null", "", "https://app.example.com.evil.test", "http://app.example.com", "https://app.example.com:8443", "*"}) BOOST_TEST(!open.knows_origin(other), other);
+  for (const char* other :
+       {"null", "", "https://app.example.com.evil.test", "http://app.example.com", "https://app.example.com:8443", "*"})
+    BOOST_TEST(!open.knows_origin(other), other);
 }
 
 BOOST_AUTO_TEST_CASE(a_rate_is_kept_for_each_user) {
@@ -100,5 +103,6 @@ BOOST_AUTO_TEST_CASE(addresses_as_they_are_written) {
   BOOST_TEST(parse_endpoint("[::1]:80").address().is_v6());
   BOOST_TEST(parse_endpoint("localhost:1").address().is_loopback());
   BOOST_TEST(parse_endpoint(":9").address().is_unspecified());
-  for (const char* wrong : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "[::1:80", "a b:1", "127.0.0.1:8080x"}) BOOST_CHECK_THROW(parse_endpoint(wrong), std::runtime_error);
+  for (const char* wrong : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "[::1:80", "a b:1", "127.0.0.1:8080x"})
+    BOOST_CHECK_THROW(parse_endpoint(wrong), std::runtime_error);
 }

@@ -1,7 +1,6 @@
-#include <fuzz/one_input.hpp>
-
 #include <cstddef>
 #include <cstdint>
+#include <fuzz/one_input.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   postern::fuzz::claim({reinterpret_cast<const char*>(data), size});

@@ -1,4 +1,5 @@
-// What each fuzz target does with one input. Shared with fuzz_findings_test, which runs the seeds and what was once found without libFuzzer. A broken promise aborts.
+// What each fuzz target does with one input. Shared with fuzz_findings_test, which runs the seeds and what was once
+// found without libFuzzer. A broken promise aborts.
 #pragma once
 
 #include <postern/core/claim.hpp>
@@ -70,8 +71,10 @@ inline void policy(std::string_view input) {
   if (!read) return;
   auto again = read_policy(to_base64(policy_document(*read)));
   bool dollars = false; // \$ is read as $, and is not written back
-  for (const auto& c : read->conditions) dollars = dollars || c.value.find('$') != c.value.npos || c.field.find('$') != c.field.npos;
-  promise(dollars || (again && again->conditions == read->conditions && again->length == read->length && again->expires == read->expires));
+  for (const auto& c : read->conditions)
+    dollars = dollars || c.value.find('$') != c.value.npos || c.field.find('$') != c.field.npos;
+  promise(dollars || (again && again->conditions == read->conditions && again->length == read->length &&
+                      again->expires == read->expires));
   std::vector<form_field> fields{{"key", "a"}, {"Content-Type", "text/plain"}, {"x-amz-algorithm", "AWS4-HMAC-SHA256"}};
   for (const auto& c : read->conditions) (void)judge(*read, fields, c.value, read->expires - std::chrono::seconds(1));
   expand_filename(fields, input);

@@ -11,7 +11,8 @@ namespace postern::test {
 template <class Run> void for_every_cut(std::string_view input, Run run, std::size_t most_cuts = 4000) {
   run(std::vector<std::string_view>{input});
   const auto step = input.size() / most_cuts + 1;
-  for (std::size_t at = 1; at < input.size(); at += step) run(std::vector<std::string_view>{input.substr(0, at), input.substr(at)});
+  for (std::size_t at = 1; at < input.size(); at += step)
+    run(std::vector<std::string_view>{input.substr(0, at), input.substr(at)});
   if (input.size() > 20'000) return;
   std::vector<std::string_view> bytes;
   for (std::size_t i = 0; i < input.size(); ++i) bytes.push_back(input.substr(i, 1));

@@ -1,5 +1,6 @@
-// The configuration: TOML and environment read into one checked value. Every key that the program knows is in one table in config.cpp, with its type, so that unknown keys are
-// refused with the nearest known one named, and any key can be set by the environment as POSTERN_ + its path in capitals joined by __.
+// The configuration: TOML and environment read into one checked value. Every key that the program knows is in one table
+// in config.cpp, with its type, so that unknown keys are refused with the nearest known one named, and any key can be
+// set by the environment as POSTERN_ + its path in capitals joined by __.
 #pragma once
 
 #include <postern/base/log.hpp>
@@ -26,7 +27,7 @@ struct config {
     std::string public_url = "http://localhost:8080";  // without a slash at the end
     std::string admin_listen = "127.0.0.1:8081";       // empty: none
     unsigned threads = 0;
-    std::vector<secret> secrets;                        // at least one once loaded
+    std::vector<secret> secrets; // at least one once loaded
     std::vector<std::string> allowed_origins;
     std::vector<std::string> trusted_proxies;
     bool demo = false;
@@ -63,7 +64,7 @@ struct config {
     bool path_style = false;
     std::string ca_file;
     std::chrono::milliseconds timeout{30'000}; // for any one wait for the store
-    std::string access_key; // of [store.credentials], from here on
+    std::string access_key;                    // of [store.credentials], from here on
     secret secret_key, session_token;
     std::string profile;
     std::string role_arn, external_id, session_name = "postern", sts_endpoint;
@@ -81,8 +82,9 @@ struct config {
   log::format log_format = log::format::logfmt;
 };
 
-// Reads the file (an empty path: defaults and environment only) and the environment given as "NAME=value" strings (envp's form; null-terminated). Makes the file of a secret that is
-// missing ({file=…} under server.secrets only): 32 random bytes in hex, mode 0600. Throws config_error.
+// Reads the file (an empty path: defaults and environment only) and the environment given as "NAME=value" strings
+// (envp's form; null-terminated). Makes the file of a secret that is missing ({file=…} under server.secrets only): 32
+// random bytes in hex, mode 0600. Throws config_error.
 config load_config(const std::filesystem::path& file, const char* const* environment);
 
 // For tests of single rules: the same from text.

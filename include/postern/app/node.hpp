@@ -1,4 +1,5 @@
-// One running Postern: everything built in dependency order from one checked configuration, and taken down in reverse. The only place that knows all types.
+// One running Postern: everything built in dependency order from one checked configuration, and taken down in reverse.
+// The only place that knows all types.
 #pragma once
 
 #include <postern/app/config.hpp>
@@ -21,7 +22,8 @@ struct signing_parts {
   signing signs;
 };
 
-// Serves until SIGTERM or SIGINT, then drains. Answers the program's exit code. Throws std::runtime_error for what cannot be started: it names the setting and the remedy.
+// Serves until SIGTERM or SIGINT, then drains. Answers the program's exit code. Throws std::runtime_error for what
+// cannot be started: it names the setting and the remedy.
 int serve(const config& c);
 
 constexpr const char* version() { return POSTERN_VERSION; }

@@ -1,4 +1,5 @@
-// The store that the configuration names, with the credentials and clients that it needs, made in the order of dependence. Serving, signing by hand and the doctor all begin with this.
+// The store that the configuration names, with the credentials and clients that it needs, made in the order of
+// dependence. Serving, signing by hand and the doctor all begin with this.
 #pragma once
 
 #include <postern/app/config.hpp>

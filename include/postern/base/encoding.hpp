@@ -32,7 +32,8 @@ result<std::string> from_base64url(std::string_view text);
 std::string uri_encode(std::string_view bytes, bool keep_slash = false);
 // %XX to bytes; with plus_is_space, + to a space. errc::bad_request on a broken escape.
 result<std::string> uri_decode(std::string_view text, bool plus_is_space = false);
-// The value of a parameter in a query string ("a=1&b=2"), decoded with + as a space; first one wins; nothing when absent or broken.
+// The value of a parameter in a query string ("a=1&b=2"), decoded with + as a space; first one wins; nothing when
+// absent or broken.
 result<std::string> query_parameter(std::string_view query, std::string_view name);
 
 // The five characters of XML escaped; other control characters (not allowed in XML 1.0) become U+FFFD.
@@ -40,7 +41,7 @@ std::string xml_escape(std::string_view text);
 // For text and double-quoted attributes in HTML.
 std::string html_escape(std::string_view text);
 
-std::string lower(std::string_view ascii); // A-Z to a-z, other bytes unchanged
+std::string lower(std::string_view ascii);            // A-Z to a-z, other bytes unchanged
 bool iequals(std::string_view a, std::string_view b); // ASCII case folded
 // The length in bytes of the well-formed character that `text` begins with; 0 when it begins with none.
 std::size_t utf8_sequence(std::string_view text);
@@ -60,7 +61,8 @@ std::string http_date(seconds_clock t);
 // Reads that form only; errc::invalid_argument.
 result<seconds_clock> parse_http_date(std::string_view text);
 
-// Takes the same time wherever the first difference is; false at once when the lengths differ (a length is no secret here).
+// Takes the same time wherever the first difference is; false at once when the lengths differ (a length is no secret
+// here).
 bool equal_constant_time(std::string_view a, std::string_view b);
 
 // UUID version 7 (RFC 9562 §5.7) in its text form from the time and ten random bytes.

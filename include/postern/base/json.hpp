@@ -49,8 +49,8 @@ result<json_value> read_json(std::string_view text);
 // "text" with quotes, escaped; appended to out. Bytes that are not UTF-8 become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 
-// Writes one object or array in order, without building a tree: json_writer w; w.begin_object(); w.key("id"); w.string(id); …
-// Commas are put by the writer; balance is the caller's.
+// Writes one object or array in order, without building a tree: json_writer w; w.begin_object(); w.key("id");
+// w.string(id); … Commas are put by the writer; balance is the caller's.
 class json_writer {
 public:
   void begin_object() { open('{'); }

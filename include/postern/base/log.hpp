@@ -53,7 +53,8 @@ inline void warning(std::string_view event, std::initializer_list<field> f = {})
 inline void error(std::string_view event, std::initializer_list<field> f = {}) { write(level::error, event, f); }
 
 // The line as it would be written, without its end; time as in "2026-11-23T18:15:00.123Z". For tests.
-std::string line(format how, std::string_view time, level l, std::string_view event, std::initializer_list<field> fields);
+std::string line(format how, std::string_view time, level l, std::string_view event,
+                 std::initializer_list<field> fields);
 
 } // namespace log
 } // namespace postern

@@ -12,7 +12,8 @@
 
 namespace postern::metrics {
 
-// What all metrics share: a name, a help text, fixed labels (`door="fallback"`, already in Prometheus form, may be empty).
+// What all metrics share: a name, a help text, fixed labels (`door="fallback"`, already in Prometheus form, may be
+// empty).
 class metric {
 public:
   metric(std::string_view name, std::string_view help, std::string_view labels);

@@ -1,6 +1,7 @@
-// The claim: the signed, expiring token that names one upload on its way back from S3. It travels as the last path segment of
-// success_action_redirect, so it is base64url text: payload "." HMAC-SHA256. Everything a completion needs is inside, because the node that receives
-// it may never have seen the upload. It can be read by anyone and altered by no one.
+// The claim: the signed, expiring token that names one upload on its way back from S3. It travels as the last path
+// segment of success_action_redirect, so it is base64url text: payload "." HMAC-SHA256. Everything a completion needs
+// is inside, because the node that receives it may never have seen the upload. It can be read by anyone and altered by
+// no one.
 #pragma once
 
 #include <postern/base/digest.hpp>
@@ -16,27 +17,29 @@
 namespace postern {
 
 struct claim {
-  std::string id;       // of the upload
+  std::string id; // of the upload
   std::string profile;
-  std::string user;     // empty when anonymous
+  std::string user; // empty when anonymous
   std::string bucket;
-  std::string key;      // exact; never a prefix
-  length_range length;  // what the policy allowed
+  std::string key;       // exact; never a prefix
+  length_range length;   // what the policy allowed
   std::string return_to; // empty: a page or JSON is answered
-  std::string origin;   // of the page that asked, for postMessage; empty when unknown
+  std::string origin;    // of the page that asked, for postMessage; empty when unknown
   seconds_clock expires;
   bool operator==(const claim&) const = default;
 };
 
-// The server's secrets, made ready: each use has a key of its own derived from them (HMAC of the use's name), so that a signature made for one use is
-// worthless for another. The first signs, all verify. Immutable; share freely between threads.
+// The server's secrets, made ready: each use has a key of its own derived from them (HMAC of the use's name), so that a
+// signature made for one use is worthless for another. The first signs, all verify. Immutable; share freely between
+// threads.
 class signer {
 public:
   // At least one secret of at least 16 bytes, else std::invalid_argument.
   explicit signer(const std::vector<secret>& secrets);
 
   std::string sign_claim(const claim& c) const;
-  // errc::forbidden, "the claim's signature" / "the claim's age" / "the claim's form"; at most 8 KiB of token are looked at.
+  // errc::forbidden, "the claim's signature" / "the claim's age" / "the claim's form"; at most 8 KiB of token are
+  // looked at.
   result<claim> read_claim(std::string_view token, seconds_clock now) const;
 
   // Postern's own signature of a form's policy: x-ignore-postern, lower-case hex over the base64 text.

@@ -1,5 +1,6 @@
-// Where one HTTP/1.1 message ends and the next begins, decided before anything else is believed. Two parsers that disagree on that are how requests are
-// smuggled, so every ambiguous form is refused here, whatever a later parser would make of it. Pure; follows RFC 9112 §§2.2, 5, 6, 7.
+// Where one HTTP/1.1 message ends and the next begins, decided before anything else is believed. Two parsers that
+// disagree on that are how requests are smuggled, so every ambiguous form is refused here, whatever a later parser
+// would make of it. Pure; follows RFC 9112 §§2.2, 5, 6, 7.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -18,22 +19,35 @@ struct framing {
   bool expects_continue = false; // 100-continue
 };
 
-// Examines a request's header block: request line to the empty line, both included. errc::bad_request names the fault: bare CR or LF, NUL and other control
-// characters, a folded line, a blank before the colon, no Host (HTTP/1.1) or two, Content-Length twice, not plain digits or beside Transfer-Encoding, any
-// Transfer-Encoding but exactly "chunked", chunked in HTTP/1.0, an unknown expectation.
+// Examines a request's header block: request line to the empty line, both included. errc::bad_request names the fault:
+// bare CR or LF, NUL and other control characters, a folded line, a blank before the colon, no Host (HTTP/1.1) or two,
+// Content-Length twice, not plain digits or beside Transfer-Encoding, any Transfer-Encoding but exactly "chunked",
+// chunked in HTTP/1.0, an unknown expectation.
 result<framing> examine_header(std::string_view block);
 
-// Takes the framing off a chunked body. Strict: sizes are 1 to 15 hex digits, lines end in CRLF, extensions are at most 256 bytes, trailers at most 4 KiB
-// and then dropped.
+// Takes the framing off a chunked body. Strict: sizes are 1 to 15 hex digits, lines end in CRLF, extensions are at most
+// 256 bytes, trailers at most 4 KiB and then dropped.
 class chunk_decoder {
 public:
-  // Takes bytes off the front of `in` and answers the run of data bytes among them, a view into `in`. Empty when `in` was used up or done().
-  // Call again while `in` is not empty. errc::bad_request; then the decoder is dead.
+  // Takes bytes off the front of `in` and answers the run of data bytes among them, a view into `in`. Empty when `in`
+  // was used up or done(). Call again while `in` is not empty. errc::bad_request; then the decoder is dead.
   result<std::span<const char>> next(std::span<const char>& in);
   bool done() const { return at_ == place::done; }
 
 private:
-  enum class place { size, extension, size_lf, data, data_cr, data_lf, trailer_start, trailer, trailer_lf, last_lf, done };
+  enum class place {
+    size,
+    extension,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer_start,
+    trailer,
+    trailer_lf,
+    last_lf,
+    done
+  };
   result<void> step(char c);
 
   place at_ = place::size;

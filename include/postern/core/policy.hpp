@@ -1,6 +1,6 @@
-// The POST policy: the document that says which form a browser may post. Build one, read one, and judge a form that was submitted,
-// as S3 would. Follows AWS, "Creating an HTML form (using AWS Signature Version 4)" and "POST policy", and what field implementations
-// (Ceph RGW) are tested for. Pure: the time arrives as a parameter.
+// The POST policy: the document that says which form a browser may post. Build one, read one, and judge a form that was
+// submitted, as S3 would. Follows AWS, "Creating an HTML form (using AWS Signature Version 4)" and "POST policy", and
+// what field implementations (Ceph RGW) are tested for. Pure: the time arrives as a parameter.
 #pragma once
 
 #include <postern/base/encoding.hpp>
@@ -40,23 +40,28 @@ struct policy {
   std::optional<length_range> length;
 };
 
-// The JSON text: {"expiration":"…","conditions":[{"bucket":"…"},["starts-with","$key","…"],["content-length-range",0,5]]}.
+// The JSON text:
+// {"expiration":"…","conditions":[{"bucket":"…"},["starts-with","$key","…"],["content-length-range",0,5]]}.
 std::string policy_document(const policy& p);
 
-// Reads the base64 text of a form's policy field (line breaks and blanks in the base64 are skipped, as some SDKs wrap it).
-// errc::invalid_policy says what is wrong: not base64, not JSON, expiration or conditions missing or mis-cased, a condition of unknown
-// shape, a content-length-range with missing or negative ends (numbers may come as strings), a member twice, more than 100 conditions.
+// Reads the base64 text of a form's policy field (line breaks and blanks in the base64 are skipped, as some SDKs wrap
+// it). errc::invalid_policy says what is wrong: not base64, not JSON, expiration or conditions missing or mis-cased, a
+// condition of unknown shape, a content-length-range with missing or negative ends (numbers may come as strings), a
+// member twice, more than 100 conditions.
 result<policy> read_policy(std::string_view base64);
 
-// Judges a submitted form. `fields` in the order sent, `filename` replaces ${filename} in every value first (already reduced to its last
-// path part by the caller; see expand_filename). `bucket` is the bucket it was posted to.
+// Judges a submitted form. `fields` in the order sent, `filename` replaces ${filename} in every value first (already
+// reduced to its last path part by the caller; see expand_filename). `bucket` is the bucket it was posted to.
 //  - expired: errc::policy_expired
-//  - a field without a condition (but x-amz-signature, file, policy, x-ignore-*; and AWSAccessKeyId, signature), a condition without a
+//  - a field without a condition (but x-amz-signature, file, policy, x-ignore-*; and AWSAccessKeyId, signature), a
+//  condition without a
 //    field, a value that does not match: errc::policy_mismatch, naming field and condition
 //  - algorithm, credential and date matched other than exactly: errc::policy_mismatch
 //  - a field twice (names case-insensitive): errc::duplicate_field
-// A starts-with on content-type is met when each comma-separated item meets it. Answers the length range (0 … 5 GiB where the policy says none).
-result<length_range> judge(const policy& p, const std::vector<form_field>& fields, std::string_view bucket, seconds_clock now);
+// A starts-with on content-type is met when each comma-separated item meets it. Answers the length range (0 … 5 GiB
+// where the policy says none).
+result<length_range> judge(const policy& p, const std::vector<form_field>& fields, std::string_view bucket,
+                           seconds_clock now);
 
 // Replaces ${filename} in every value by `filename`, reduced to what follows the last / or \.
 void expand_filename(std::vector<form_field>& fields, std::string_view filename);

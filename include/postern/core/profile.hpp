@@ -1,4 +1,5 @@
-// A profile: the named set of rules under which uploads are signed. Plain values, checked when the configuration was read.
+// A profile: the named set of rules under which uploads are signed. Plain values, checked when the configuration was
+// read.
 #pragma once
 
 #include <chrono>
@@ -11,12 +12,12 @@ namespace postern {
 
 struct profile {
   std::string name;
-  std::string bucket;                                  // never empty once configured
-  std::string key = "uploads/${id}/${filename}";       // see fill_key
-  std::uint64_t min_size = 0, max_size = 5ull << 30;   // bytes
-  std::vector<std::string> content_types{"*/*"};       // type/subtype, type/* or */*
-  std::chrono::seconds expires{900};                   // lifetime of a policy
-  std::vector<std::string> return_to;                  // exact URLs, or prefixes ending in *
+  std::string bucket;                                // never empty once configured
+  std::string key = "uploads/${id}/${filename}";     // see fill_key
+  std::uint64_t min_size = 0, max_size = 5ull << 30; // bytes
+  std::vector<std::string> content_types{"*/*"};     // type/subtype, type/* or */*
+  std::chrono::seconds expires{900};                 // lifetime of a policy
+  std::vector<std::string> return_to;                // exact URLs, or prefixes ending in *
   std::string acl, storage_class, sse, sse_kms_key, cache_control, content_disposition;
   std::map<std::string, std::string> tags;
   bool overwrite = false; // the key template need not contain ${id}

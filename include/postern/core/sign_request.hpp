@@ -1,4 +1,5 @@
-// What a caller asks for when it wants a form signed: the JSON body of POST /v1/uploads, read and checked for shape. Whether it may be is flow/sign's to say. Pure.
+// What a caller asks for when it wants a form signed: the JSON body of POST /v1/uploads, read and checked for shape.
+// Whether it may be is flow/sign's to say. Pure.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -22,8 +23,8 @@ struct sign_request {
   std::optional<int> success_action_status;
 };
 
-// Reads the JSON body. errc::bad_request names the member and what it must be; unknown members are refused, so that a typing error is not silently
-// an upload without its limit.
+// Reads the JSON body. errc::bad_request names the member and what it must be; unknown members are refused, so that a
+// typing error is not silently an upload without its limit.
 result<sign_request> parse_sign_request(std::string_view json);
 
 // "image/png" against "image/png", "image/*" or "*/*"; parameters behind ; are not compared.

@@ -1,6 +1,6 @@
-// AWS Signature Version 4: the stages of a signature for requests, for presigned URLs and for POST policies, each a pure function, so
-// that a test can say which stage went wrong. Time and credentials arrive as parameters.
-// Follows AWS, "Signature Version 4 signing process" and, for forms, "Authenticating requests: browser-based uploads using POST".
+// AWS Signature Version 4: the stages of a signature for requests, for presigned URLs and for POST policies, each a
+// pure function, so that a test can say which stage went wrong. Time and credentials arrive as parameters. Follows AWS,
+// "Signature Version 4 signing process" and, for forms, "Authenticating requests: browser-based uploads using POST".
 #pragma once
 
 #include <postern/base/digest.hpp>
@@ -47,25 +47,29 @@ struct request {
   std::string method;
   std::string path = "/"; // S3: not yet percent-encoded; with normalize_path: as it goes over the wire
   std::vector<name_value> query;
-  std::vector<name_value> headers;  // those to sign; host must be among them
-  std::string payload_hash;         // hex SHA-256, "UNSIGNED-PAYLOAD", "STREAMING-…"
-  bool normalize_path = false;      // true for services other than S3: . and .. and // are folded, and what is encoded already is encoded again
+  std::vector<name_value> headers; // those to sign; host must be among them
+  std::string payload_hash;        // hex SHA-256, "UNSIGNED-PAYLOAD", "STREAMING-…"
+  bool normalize_path = false;     // true for services other than S3: . and .. and // are folded, and what is encoded
+                                   // already is encoded again
 };
 
 std::string canonical_request(const request& r);
 std::string signed_headers(const request& r); // host;x-amz-date
 std::string string_to_sign(const scope& s, std::string_view canonical_request);
-sha256_bytes signing_key(const secret& secret_key, std::string_view day, std::string_view region, std::string_view service);
+sha256_bytes signing_key(const secret& secret_key, std::string_view day, std::string_view region,
+                         std::string_view service);
 std::string signature(const sha256_bytes& signing_key, std::string_view string_to_sign); // lower-case hex
 
 // The value of the Authorization header for r, whose headers already include x-amz-date (and x-amz-security-token).
 std::string authorization(const request& r, const credentials& c, const scope& s);
 
-// Adds X-Amz-Algorithm, -Credential, -Date, -Expires, -SignedHeaders, -Security-Token to r's query and answers the whole query
-// string, X-Amz-Signature last. `expires` in seconds, at most 604800. payload_hash stays as the caller set it (UNSIGNED-PAYLOAD for S3).
+// Adds X-Amz-Algorithm, -Credential, -Date, -Expires, -SignedHeaders, -Security-Token to r's query and answers the
+// whole query string, X-Amz-Signature last. `expires` in seconds, at most 604800. payload_hash stays as the caller set
+// it (UNSIGNED-PAYLOAD for S3).
 std::string presigned_query(request r, const credentials& c, const scope& s, unsigned expires);
 
-// x-amz-signature of a form: the signature over the policy's base64 text. Same function as signature(), named for what it does.
+// x-amz-signature of a form: the signature over the policy's base64 text. Same function as signature(), named for what
+// it does.
 std::string policy_signature(const sha256_bytes& signing_key, std::string_view policy_base64);
 
 } // namespace postern::sigv4

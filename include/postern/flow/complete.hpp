@@ -1,4 +1,5 @@
-// Completion: somebody says that an object has arrived; believe nothing, ask the store, record it once. Owned by the node, shared by all threads.
+// Completion: somebody says that an object has arrived; believe nothing, ask the store, record it once. Owned by the
+// node, shared by all threads.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -13,8 +14,9 @@
 
 namespace postern {
 
-// What a success redirect brings (CONTRACT: GET /v1/complete/{claim}). The parameters may be absent: a form that asked for a status instead of the redirect leaves it to
-// the client to call complete_url, and the claim names the object well enough.
+// What a success redirect brings (CONTRACT: GET /v1/complete/{claim}). The parameters may be absent: a form that asked
+// for a status instead of the redirect leaves it to the client to call complete_url, and the claim names the object
+// well enough.
 struct redirect_parameters {
   std::optional<std::string> bucket, key, etag;
 };
@@ -30,8 +32,9 @@ public:
   // What is passed must outlive this.
   completing(const signer& own, store& keeps, ledger& remembers) : own_(own), store_(keeps), ledger_(remembers) {}
 
-  // errc::forbidden: the claim is forged, altered or expired, or bucket or key are not the claim's. errc::object_absent. errc::conflict: the object is not
-  // what the claim describes (id, size, ETag). errc::ledger_failed, errc::unavailable: try again. A store that cannot be asked is no failure: pending.
+  // errc::forbidden: the claim is forged, altered or expired, or bucket or key are not the claim's.
+  // errc::object_absent. errc::conflict: the object is not what the claim describes (id, size, ETag).
+  // errc::ledger_failed, errc::unavailable: try again. A store that cannot be asked is no failure: pending.
   task<result<completed>> by_redirect(std::string token, redirect_parameters said, millis_clock now);
 
 private:
@@ -42,7 +45,8 @@ private:
   ledger& ledger_;
 };
 
-// Is `key` the claim's? A claim made before the file's name was known ends in ${filename} and names every key that begins with what stands before it.
+// Is `key` the claim's? A claim made before the file's name was known ends in ${filename} and names every key that
+// begins with what stands before it.
 bool names(const claim& c, std::string_view key);
 
 // What the ledger must remember of an upload that is known by its claim.

@@ -1,5 +1,6 @@
-// The fallback: take the form that S3 would take, judge it as S3 would, stream its file to the store, record it. Owned by the node, shared by all threads; one call
-// is one upload and lives on its connection's thread. Memory per upload is two buffers, whatever the file's size; they are taken from the process's budget first.
+// The fallback: take the form that S3 would take, judge it as S3 would, stream its file to the store, record it. Owned
+// by the node, shared by all threads; one call is one upload and lives on its connection's thread. Memory per upload is
+// two buffers, whatever the file's size; they are taken from the process's budget first.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -51,7 +52,7 @@ private:
 };
 
 struct ingest_options {
-  std::vector<std::string> buckets;    // that may be named; "*" among them: any
+  std::vector<std::string> buckets; // that may be named; "*" among them: any
   std::string region;
   std::function<credentials_ptr()> credentials; // forms signed with these are authentic, whoever made them
   form_limits limits;
@@ -60,12 +61,13 @@ struct ingest_options {
 
 // A request to the fallback.
 struct form_request {
-  std::string bucket;        // from the path
-  std::string content_type;  // the header
-  std::string base_url;      // how the client called us, for Location
+  std::string bucket;       // from the path
+  std::string content_type; // the header
+  std::string base_url;     // how the client called us, for Location
 };
 
-// How it went. On success: what was stored and how the form wants to be answered. On failure: why, and where an authentic form wants its user to be sent.
+// How it went. On success: what was stored and how the form wants to be answered. On failure: why, and where an
+// authentic form wants its user to be sent.
 struct ingested {
   std::string id, bucket, key;
   stored_object object;
@@ -86,7 +88,8 @@ public:
   ingesting(ingest_options options, const signer& own, store& keeps, ledger& remembers, byte_budget& budget)
       : options_(std::move(options)), own_(own), store_(keeps), ledger_(remembers), budget_(budget) {}
 
-  // Reads the body to its end on success; on failure it stops where it is. Every failure leaves nothing under the key. Never throws for what comes from outside.
+  // Reads the body to its end on success; on failure it stops where it is. Every failure leaves nothing under the key.
+  // Never throws for what comes from outside.
   task<ingest_answer> take(form_request ask, byte_source& body);
 
   const transfers& running() const { return running_; }

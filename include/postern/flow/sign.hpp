@@ -1,5 +1,6 @@
-// Signing: may this upload be? If so, answer with a form that S3 and the fallback both accept. Owned by the node, shared by all threads; signing waits for
-// nothing: the issued row is written behind, and everything that a completion needs is in the claim.
+// Signing: may this upload be? If so, answer with a form that S3 and the fallback both accept. Owned by the node,
+// shared by all threads; signing waits for nothing: the issued row is written behind, and everything that a completion
+// needs is in the claim.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -28,8 +29,8 @@ namespace postern {
 
 // Who asks, as far as signing cares.
 struct caller {
-  std::string user;    // empty when anonymous
-  std::string origin;  // of the page, empty when none was said
+  std::string user;   // empty when anonymous
+  std::string origin; // of the page, empty when none was said
 };
 
 struct signed_form {
@@ -47,8 +48,9 @@ using current_credentials = std::function<credentials_ptr()>;
 
 struct signing_options {
   std::map<std::string, profile> profiles;
-  std::string public_url;      // without a slash at the end
-  std::map<std::string, std::string> direct_urls; // by bucket: the form's action; none when there is no door but the fallback
+  std::string public_url; // without a slash at the end
+  std::map<std::string, std::string>
+      direct_urls; // by bucket: the form's action; none when there is no door but the fallback
   std::string region;
   current_credentials credentials;
   std::chrono::seconds claim_lifetime{24 * 3600};
@@ -57,15 +59,19 @@ struct signing_options {
 class signing {
 public:
   // What is passed must outlive this.
-  signing(signing_options options, const signer& own, ledger& remembers) : options_(std::move(options)), own_(own), ledger_(remembers) {}
+  signing(signing_options options, const signer& own, ledger& remembers)
+      : options_(std::move(options)), own_(own), ledger_(remembers) {}
 
-  // errc::bad_request (unknown profile, return_to not listed, metadata), errc::payload_too_large, errc::entity_too_small (a declared size under the
-  // profile's), errc::unsupported_type, errc::key_too_long, errc::unavailable (no credentials at the moment).
+  // errc::bad_request (unknown profile, return_to not listed, metadata), errc::payload_too_large,
+  // errc::entity_too_small (a declared size under the profile's), errc::unsupported_type, errc::key_too_long,
+  // errc::unavailable (no credentials at the moment).
   result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;
 
-  // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the claim carries too (see names in
-  // flow/complete). errc::bad_request when the profile's template does not end in ${filename}.
-  result<signed_form> sign_blank(std::string_view profile, std::string return_to, const caller& who, millis_clock now) const;
+  // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the
+  // claim carries too (see names in flow/complete). errc::bad_request when the profile's template does not end in
+  // ${filename}.
+  result<signed_form> sign_blank(std::string_view profile, std::string return_to, const caller& who,
+                                 millis_clock now) const;
 
   const profile* find_profile(std::string_view name) const;
 
@@ -75,7 +81,8 @@ private:
     hmac_key key;
   };
   std::shared_ptr<const day_key> key_of(const sigv4::credentials& c, const sigv4::scope& s) const;
-  result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who, millis_clock now) const;
+  result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
+                               const caller& who, millis_clock now) const;
   result<length_range> range_for(const profile& rules, const sign_request& ask) const;
 
   const signing_options options_;
@@ -84,7 +91,8 @@ private:
   mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // the last one used
 };
 
-// Is `url` in the list of exact URLs and of prefixes ending in * ? A prefix must hold the whole origin and its slash, which the configuration checked.
+// Is `url` in the list of exact URLs and of prefixes ending in * ? A prefix must hold the whole origin and its slash,
+// which the configuration checked.
 bool is_listed(const std::vector<std::string>& listed, std::string_view url);
 
 } // namespace postern

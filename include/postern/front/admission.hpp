@@ -23,7 +23,7 @@ struct admission_options {
   bool anonymous = false;
   std::vector<api_key> api_keys;
   std::string public_url;
-  std::vector<std::string> allowed_origins; // exact
+  std::vector<std::string> allowed_origins;       // exact
   std::uint64_t sign_rate = 50, sign_burst = 100; // a second and user; 0: no limit
 };
 
@@ -37,7 +37,8 @@ class admission {
 public:
   explicit admission(admission_options options);
 
-  // errc::unauthorized: no key, or not one of ours. A key that is said must be right, even where the anonymous are let in.
+  // errc::unauthorized: no key, or not one of ours. A key that is said must be right, even where the anonymous are let
+  // in.
   result<admitted> who(std::string_view authorization) const;
 
   // May a page of this origin read our answers? The server's own origin may; "null" and what is not listed may not.

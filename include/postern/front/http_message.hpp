@@ -36,7 +36,7 @@ struct request {
 
 struct response {
   int status = 200;
-  std::string_view content_type; // empty: no body
+  std::string_view content_type;                                // empty: no body
   std::vector<std::pair<std::string_view, std::string>> fields; // names are constants
   std::string body;
   bool close = false; // after this one
@@ -54,7 +54,8 @@ response problem(const failure& why, std::string_view request_id);
 // S3's XML error (AWS, "Error responses").
 response s3_error(const failure& why, std::string_view resource, std::string_view request_id);
 
-// The answer as it goes over the wire, appended to `out` in one piece. `head`: without the body, whose length is still said.
+// The answer as it goes over the wire, appended to `out` in one piece. `head`: without the body, whose length is still
+// said.
 void print(std::string& out, const response& r, bool keep_alive, bool head, std::string_view request_id);
 
 } // namespace postern::front

@@ -1,5 +1,6 @@
-// The HTTP/1.1 server: accepts, reads one request after the other from each connection, asks for its answer, writes it in one piece. One io_context a thread, each with a socket of its own on
-// the same port (SO_REUSEPORT), so that a connection never leaves its thread and nothing here is locked but the count of connections.
+// The HTTP/1.1 server: accepts, reads one request after the other from each connection, asks for its answer, writes it
+// in one piece. One io_context a thread, each with a socket of its own on the same port (SO_REUSEPORT), so that a
+// connection never leaves its thread and nothing here is locked but the count of connections.
 #pragma once
 
 #include <postern/front/http_message.hpp>
@@ -31,7 +32,8 @@ struct server_limits { // 0 switches one off
 // Counts connections in all and by address, for all threads and listeners of the process.
 class connection_count {
 public:
-  connection_count(std::uint64_t most, std::uint64_t most_per_address) : most_(most), most_per_address_(most_per_address) {}
+  connection_count(std::uint64_t most, std::uint64_t most_per_address)
+      : most_(most), most_per_address_(most_per_address) {}
 
   class place {
   public:
@@ -57,31 +59,35 @@ private:
   std::map<asio::ip::address, std::uint64_t> by_address_;
 };
 
-// Answers one request. It may read the body; what it leaves is thrown away. It never throws for what comes from outside.
+// Answers one request. It may read the body; what it leaves is thrown away. It never throws for what comes from
+// outside.
 using answer_function = std::function<task<response>(request&)>;
 // Answers what is not even a request (broken header, too large, too late).
 using refuse_function = std::function<response(const failure&, std::string_view request_id)>;
 
 struct server_options {
   server_limits limits;
-  asio::ssl::context* tls = nullptr; // nullptr: plain
+  asio::ssl::context* tls = nullptr;        // nullptr: plain
   std::vector<std::string> trusted_proxies; // networks in CIDR form, or addresses
 };
 
 // What listens on one address on one thread. Made, run and ended on that thread's io_context.
 class http_server {
 public:
-  // Binds at once. Throws std::runtime_error saying the address and the remedy. `counts` and what `options` names must outlive it.
-  http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at, server_options options, connection_count& counts, answer_function answer);
+  // Binds at once. Throws std::runtime_error saying the address and the remedy. `counts` and what `options` names must
+  // outlive it.
+  http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at, server_options options, connection_count& counts,
+              answer_function answer);
   ~http_server();
 
   asio::ip::tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
 
   // Accepts until drain. Accepting never brings the server down: a failure is logged and, after a pause, tried again.
   task<> run();
-  // Stops accepting, lets running requests finish for at most `most`, then cuts what is left; on_cut is called then, to end what they wait for.
-  // run() has returned when this has.
-  task<> drain(std::chrono::milliseconds most, std::function<void()> on_cut = [] {});
+  // Stops accepting, lets running requests finish for at most `most`, then cuts what is left; on_cut is called then, to
+  // end what they wait for. run() has returned when this has.
+  task<> drain(
+      std::chrono::milliseconds most, std::function<void()> on_cut = [] {});
   // Cuts every connection now; a drain that runs ends soon after.
   void cut() { connections_.cut_all(); }
 

@@ -1,4 +1,5 @@
-// The one table: path, verb, function; failures to HTTP answers; CORS. Owned by the node, shared by all threads; it holds no state but the rates in `admission`.
+// The one table: path, verb, function; failures to HTTP answers; CORS. Owned by the node, shared by all threads; it
+// holds no state but the rates in `admission`.
 #pragma once
 
 #include <postern/flow/complete.hpp>
@@ -65,8 +66,10 @@ private:
 
 // Pages (pages.cpp): a file of src/client with {{name}} replaced. Values are put in as they are: the caller escapes.
 std::string fill_page(std::string_view file, const std::vector<std::pair<std::string_view, std::string>>& values);
-// The page that GET /v1/complete/{claim} shows to a browser, which posts the result to its opener or parent at `origin`.
-response complete_page(int status, const std::string& title, const std::string& message, const std::string& json, const std::string& origin);
+// The page that GET /v1/complete/{claim} shows to a browser, which posts the result to its opener or parent at
+// `origin`.
+response complete_page(int status, const std::string& title, const std::string& message, const std::string& json,
+                       const std::string& origin);
 // A page with the ready form of `f`.
 response form_page_of(const signed_form& f);
 // Headers that every page of ours carries: nothing foreign is loaded, nothing is sniffed, no address leaks.

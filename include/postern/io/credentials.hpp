@@ -1,5 +1,6 @@
-// Where the keys of S3 come from. Each source knows one place; first_of and assume_role compose them; credential_cache keeps what they gave, renews it early, and is what
-// the rest of the program asks. Nothing here is ever printed but the name of the place.
+// Where the keys of S3 come from. Each source knows one place; first_of and assume_role compose them; credential_cache
+// keeps what they gave, renews it early, and is what the rest of the program asks. Nothing here is ever printed but the
+// name of the place.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -25,7 +26,8 @@ struct held_credentials {
 };
 using credentials_ptr = std::shared_ptr<const held_credentials>;
 
-// errc::not_found: this place has none, ask the next. All other failures are faults of a place that was configured, and say what and how to mend it.
+// errc::not_found: this place has none, ask the next. All other failures are faults of a place that was configured, and
+// say what and how to mend it.
 class credential_source {
 public:
   virtual ~credential_source() = default;
@@ -42,14 +44,16 @@ credential_source_ptr make_static_credentials(sigv4::credentials keys);
 // AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 credential_source_ptr make_environment_credentials(const variables& v);
 
-// ~/.aws/credentials and ~/.aws/config (AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE), the profile that is named, else AWS_PROFILE, else "default". Read at each fetch. A profile that was named
-// and is not there is errc::invalid_argument.
+// ~/.aws/credentials and ~/.aws/config (AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE), the profile that is named, else
+// AWS_PROFILE, else "default". Read at each fetch. A profile that was named and is not there is errc::invalid_argument.
 credential_source_ptr make_shared_file_credentials(const variables& v, std::string profile);
 
-// The endpoint that ECS and EKS give a container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or _FULL_URI (https, loopback, or the two agents' addresses only), with AWS_CONTAINER_AUTHORIZATION_TOKEN(_FILE).
+// The endpoint that ECS and EKS give a container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or _FULL_URI (https,
+// loopback, or the two agents' addresses only), with AWS_CONTAINER_AUTHORIZATION_TOKEN(_FILE).
 credential_source_ptr make_container_credentials(const variables& v, http_client& http);
 
-// The instance's metadata, version 2 only (AWS, "Use IMDSv2"): a token first. AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_EC2_METADATA_DISABLED. Where nobody answers within a second: errc::not_found.
+// The instance's metadata, version 2 only (AWS, "Use IMDSv2"): a token first. AWS_EC2_METADATA_SERVICE_ENDPOINT,
+// AWS_EC2_METADATA_DISABLED. Where nobody answers within a second: errc::not_found.
 credential_source_ptr make_imds_credentials(const variables& v, http_client& http);
 
 // STS (AWS Security Token Service API Reference, AssumeRole and AssumeRoleWithWebIdentity).
@@ -64,11 +68,14 @@ struct role_options {
   std::chrono::seconds duration{3600};
 };
 
-// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, as Kubernetes sets them. The file is read at each fetch, because it is renewed too.
+// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, as Kubernetes sets them. The file is read at each fetch, because it is
+// renewed too.
 credential_source_ptr make_web_identity_credentials(const variables& v, http_client& http, sts_options sts);
 
-// Keys of the role, asked for with the keys of `by`. Where those are temporary themselves AWS grants one hour at most (role chaining), so no more is asked for.
-credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role, utc_clock clock);
+// Keys of the role, asked for with the keys of `by`. Where those are temporary themselves AWS grants one hour at most
+// (role chaining), so no more is asked for.
+credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role,
+                                        utc_clock clock);
 
 // The first that has any. When none has, errc::not_found lists the places.
 credential_source_ptr first_of(std::vector<credential_source_ptr> sources);
@@ -88,7 +95,8 @@ public:
   // The server says that this key is no longer good: others, unless someone else has got them already.
   task<result<credentials_ptr>> renew(std::string access_key);
 
-  // Renews early, with jitter, until stop; a failure is logged and tried again, and the old ones serve until they truly end. Run it once.
+  // Renews early, with jitter, until stop; a failure is logged and tried again, and the old ones serve until they truly
+  // end. Run it once.
   task<> keep_fresh();
   void stop(); // on the thread of keep_fresh
 

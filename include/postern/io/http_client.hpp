@@ -1,5 +1,6 @@
-// HTTP/1.1 as a client: one request out, its answer back, streamed where it is large. Connections are kept alive per thread and address and used again; a server
-// that closes an idle one is not noticed by the caller. One http_client is shared by all threads; a request lives on the thread that began it.
+// HTTP/1.1 as a client: one request out, its answer back, streamed where it is large. Connections are kept alive per
+// thread and address and used again; a server that closes an idle one is not noticed by the caller. One http_client is
+// shared by all threads; a request lives on the thread that began it.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -39,7 +40,7 @@ result<http_url> parse_http_url(std::string_view url);
 struct http_request {
   http_address to;
   std::string method = "GET";
-  std::string target = "/"; // as it goes over the wire
+  std::string target = "/";                                // as it goes over the wire
   std::vector<std::pair<std::string, std::string>> fields; // without Host and Content-Length
   std::chrono::milliseconds dial{5'000};
   std::chrono::milliseconds silence{30'000}; // how long any one wait for the server may last
@@ -66,7 +67,8 @@ public:
 
   // Did the server say 100 Continue? If not it has answered already: see finish.
   bool welcome() const { return welcome_; }
-  // The bytes must live until it returns. A server that answers in the middle and hangs up makes this fail: finish may still know its answer.
+  // The bytes must live until it returns. A server that answers in the middle and hangs up makes this fail: finish may
+  // still know its answer.
   task<result<void>> write(std::span<const char> bytes);
   // The answer. When the body was not sent whole, the connection is not used again.
   task<result<http_response>> finish(bool whole = true);
@@ -87,12 +89,14 @@ public:
   explicit http_client(http_client_options options = {});
   ~http_client();
 
-  // Sends it whole and answers what comes back; a body of more than `most` bytes is errc::payload_too_large. When a kept connection proves to be dead before a byte of
-  // the answer, the request is sent once more on a new one. errc::unavailable (not reached, TLS), errc::timed_out, errc::disconnected, errc::bad_request (not HTTP).
+  // Sends it whole and answers what comes back; a body of more than `most` bytes is errc::payload_too_large. When a
+  // kept connection proves to be dead before a byte of the answer, the request is sent once more on a new one.
+  // errc::unavailable (not reached, TLS), errc::timed_out, errc::disconnected, errc::bad_request (not HTTP).
   task<result<http_response>> send(const http_request& r, std::string_view body = {}, std::size_t most = 1 << 20);
 
-  // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110 §10.1.1): redirects and refusals come before any byte
-  // of the body has flowed. A server that says nothing for three seconds gets the body.
+  // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110
+  // §10.1.1): redirects and refusals come before any byte of the body has flowed. A server that says nothing for three
+  // seconds gets the body.
   task<result<std::unique_ptr<http_upload>>> upload(const http_request& r, std::uint64_t length);
 
   // Cuts what runs on this thread and begins nothing more but what cleans up: all other requests are errc::cancelled.

@@ -9,18 +9,22 @@
 
 namespace postern {
 
-// <Error><Code>…</Code><Message>…</Message>…</Error>, alone or inside STS's <ErrorResponse>. Text from outside: quote it.
+// <Error><Code>…</Code><Message>…</Message>…</Error>, alone or inside STS's <ErrorResponse>. Text from outside: quote
+// it.
 struct s3_error {
-  int status = 0;      // 0: no answer came, and `message` says why
-  std::string code;    // "AccessDenied"; empty when there was no XML
+  int status = 0;   // 0: no answer came, and `message` says why
+  std::string code; // "AccessDenied"; empty when there was no XML
   std::string message;
-  std::string region;  // where S3 says that the bucket is, if it does
-  std::string during;  // "PutObject media/key"
+  std::string region; // where S3 says that the bucket is, if it does
+  std::string during; // "PutObject media/key"
   errc sorted = errc::store_failed;
 };
 
-// The error in an answer; in one of 200 too, where S3 begins to answer before it knows how it ends (CompleteMultipartUpload, CopyObject).
+// The error in an answer; in one of 200 too, where S3 begins to answer before it knows how it ends
+// (CompleteMultipartUpload, CopyObject).
 s3_error read_s3_error(const http_response& answer, std::string during);
+// An answer that S3 would not give: `what` says what is odd about it.
+s3_error odd_answer(const http_response& answer, std::string during, std::string_view what);
 s3_error no_answer(const failure& why, std::string during);
 
 // May it pass by itself: server errors, throttling, broken connections?

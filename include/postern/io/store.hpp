@@ -66,8 +66,8 @@ public:
   virtual task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
                                                    std::optional<std::uint64_t> expected_size) = 0;
 
-  // Bytes of memory that a sink of an object of this size (nothing: not known) holds at most. Whoever opens one reserves
-  // them first, before it reads a byte, so that those who have begun never wait for each other.
+  // Bytes of memory that a sink of an object of this size (nothing: not known) holds at most. Whoever opens one
+  // reserves them first, before it reads a byte, so that those who have begun never wait for each other.
   virtual std::uint64_t memory_for(std::optional<std::uint64_t> expected_size) const = 0;
 
   // Goes on with what pause kept. errc::object_absent when the bookmark is no longer known; a store that can tell

@@ -87,7 +87,8 @@ template <class T, class Start> task<T> reply_from(Start start) {
       initiate, use_task);
 }
 
-// What `t` answers, or errc::timed_out saying `what` when `most` has passed; then t is cancelled, and has ended when this returns.
+// What `t` answers, or errc::timed_out saying `what` when `most` has passed; then t is cancelled, and has ended when
+// this returns.
 template <class T> task<result<T>> within(std::chrono::milliseconds most, task<result<T>> t, std::string what) {
   using namespace asio::experimental::awaitable_operators;
   timer limit(co_await asio::this_coro::executor, most);
@@ -116,8 +117,8 @@ private:
   std::size_t running_ = 0;
 };
 
-// The group of a thread for work that outlives whoever began it, such as aborting a multipart upload whose client has gone. Each
-// member has an end of its own; the loop does not end before them. Gone with the io_context.
+// The group of a thread for work that outlives whoever began it, such as aborting a multipart upload whose client has
+// gone. Each member has an end of its own; the loop does not end before them. Gone with the io_context.
 group& afterwork(const io_executor& executor);
 
 // A budget of bytes for transfer buffers, shared by all threads. take() waits, first come first served, until that much

@@ -1,5 +1,5 @@
-// Connections as bytes: plain TCP or TLS, with a deadline that is moved on progress, and the one way in which body bytes are read. A connection lives on
-// one thread, in the frame of the coroutine that serves it.
+// Connections as bytes: plain TCP or TLS, with a deadline that is moved on progress, and the one way in which body
+// bytes are read. A connection lives on one thread, in the frame of the coroutine that serves it.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -22,17 +22,18 @@ namespace postern {
 
 class connection;
 
-// The connections of one thread and their deadlines. One coroutine looks them over a few times a second: moving a deadline costs an assignment, and a silent
-// peer is noticed within a quarter of a second. What a connection waits for past its deadline is given up; past a second one it is cut.
+// The connections of one thread and their deadlines. One coroutine looks them over a few times a second: moving a
+// deadline costs an assignment, and a silent peer is noticed within a quarter of a second. What a connection waits for
+// past its deadline is given up; past a second one it is cut.
 class connections {
 public:
   explicit connections(io_executor executor) : wakes_(executor) {}
   ~connections();
 
-  task<> watch();  // until stop
-  void look();     // gives up what waits past its deadline, once
+  task<> watch(); // until stop
+  void look();    // gives up what waits past its deadline, once
   void stop();
-  void drain();    // those that wait for a request are cut now, the others when theirs is answered
+  void drain(); // those that wait for a request are cut now, the others when theirs is answered
   void cut_all();
   bool draining() const { return draining_; }
   std::size_t size() const { return all_.size(); }
@@ -58,17 +59,20 @@ public:
 
   // TLS only; nothing to do when plain. errc::disconnected, errc::timed_out.
   task<result<void>> handshake();
-  // The same from the client's side: the server must prove to be `host` (SNI, certificate). errc::unavailable says why it did not.
+  // The same from the client's side: the server must prove to be `host` (SNI, certificate). errc::unavailable says why
+  // it did not.
   task<result<void>> handshake_as_client(const std::string& host);
   // Is an idle connection still good? It is when the peer has neither ended it nor said anything.
   bool is_quiet();
 
-  // At least one byte into `into`, or 0 when the peer has ended its side. errc::disconnected, or errc::timed_out when the deadline has passed.
+  // At least one byte into `into`, or 0 when the peer has ended its side. errc::disconnected, or errc::timed_out when
+  // the deadline has passed.
   task<result<std::size_t>> read_some(std::span<char> into);
   // All of the bytes.
   task<result<void>> write(std::string_view bytes);
 
-  // Ends our side, then reads what the peer still sends, at most `bytes` and for `most`, so that an answer given early is not lost to a reset (RFC 9112 §9.6).
+  // Ends our side, then reads what the peer still sends, at most `bytes` and for `most`, so that an answer given early
+  // is not lost to a reset (RFC 9112 §9.6).
   task<> linger(std::uint64_t bytes, std::chrono::milliseconds most);
 
   // From then on a read or write that waits ends with errc::timed_out; zero: never.
@@ -81,7 +85,8 @@ public:
   const asio::ip::address& peer() const { return peer_; }
   bool secure() const { return tls_.has_value(); }
 
-  // Bytes that arrived and are not yet used: a later request, or the beginning of a body. read_ahead appends what one read brings, up to `most` held bytes in all.
+  // Bytes that arrived and are not yet used: a later request, or the beginning of a body. read_ahead appends what one
+  // read brings, up to `most` held bytes in all.
   std::string_view ahead() const { return {ahead_.data() + begin_, end_ - begin_}; }
   void use(std::size_t n);
   task<result<std::size_t>> read_ahead(std::size_t most);
@@ -105,8 +110,8 @@ private:
 class byte_source {
 public:
   virtual ~byte_source() = default;
-  // At least one byte into `into`, or 0 when the body is whole. errc::incomplete_body when it broke off, errc::timed_out for silence or a rate under the
-  // minimum, errc::bad_request for broken framing.
+  // At least one byte into `into`, or 0 when the body is whole. errc::incomplete_body when it broke off,
+  // errc::timed_out for silence or a rate under the minimum, errc::bad_request for broken framing.
   virtual task<result<std::size_t>> read_some(std::span<char> into) = 0;
   // The size that was announced, where one was.
   virtual std::optional<std::uint64_t> announced() const = 0;
@@ -117,8 +122,8 @@ struct body_limits {
   std::uint64_t min_rate = 1024;             // bytes a second, averaged over 30 s of waiting for the peer; 0: none
 };
 
-// The body of one request, read from its connection: what is ahead first, then straight from the socket into the caller's buffer. Sends 100 Continue at the first
-// read where the request asked for it.
+// The body of one request, read from its connection: what is ahead first, then straight from the socket into the
+// caller's buffer. Sends 100 Continue at the first read where the request asked for it.
 class body_reader final : public byte_source {
 public:
   body_reader(connection& from, const framing& how, body_limits limits);
