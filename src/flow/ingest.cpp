@@ -12,6 +12,7 @@ namespace postern {
 namespace {
 
 constexpr std::size_t largest_buffer = 256 << 10, smallest_buffer = 16 << 10;
+constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the parser, both connections' own bytes
 constexpr std::uint64_t most_behind_file =
     64 << 10; // a submit button or two; more is not a form that S3 would like either
 
@@ -95,7 +96,7 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
   if (!boundary) co_return rejected{boundary.error(), "", ""};
   const counted now_running;
   // All of it now, and nothing more later: else those who have begun could wait for each other for ever.
-  const auto ticket = co_await budget_.take(2 * largest_buffer + store_.memory_for(body.announced()));
+  const auto ticket = co_await budget_.take(2 * largest_buffer + beside_buffers + store_.memory_for(body.announced()));
   transfer t(std::move(ask), body, *boundary, options_.limits);
   auto done = co_await run(t);
   if (!done) {

@@ -65,26 +65,16 @@ public:
       co_return failure{
           errc::malformed_form,
           "the file is shorter than the request's length leaves it; at most 64 KiB of fields may follow it"};
-    s3_finished done;
-    if (!multipart_) {
-      auto put = co_await s3_.put_object(name_, std::move(meta_), held_, crc_);
-      if (!put) co_return to_failure(put.error());
-      done = std::move(*put);
-    } else {
-      if (!held_.empty()) {
-        auto sent = co_await send_held();
-        if (!sent) co_return sent.error();
-      }
-      auto all = co_await join();
-      if (!all) co_return all.error();
-      auto completed = co_await complete();
-      if (!completed) co_return completed.error();
-      multipart_.reset();
-      done = std::move(*completed);
+    auto storing = multipart_ ? finish_multipart() : put_whole();
+    auto done = co_await std::move(storing);
+    if (!done) {
+      // What the store has is not what was sent: nobody must find it.
+      if (done.error().code == errc::bad_digest) (void)co_await s3_.delete_object(name_);
+      co_return done.error();
     }
     stored_object object;
     object.size = size_;
-    object.etag = std::move(done.etag);
+    object.etag = std::move(done->etag);
     object.crc32c = crc_;
     if (object.etag.empty()) {
       auto found = co_await s3_.head_object(name_);
@@ -110,6 +100,24 @@ public:
   }
 
 private:
+  task<result<s3_finished>> put_whole() {
+    auto put = co_await s3_.put_object(name_, std::move(meta_), held_, crc_);
+    if (!put) co_return to_failure(put.error());
+    co_return std::move(*put);
+  }
+
+  task<result<s3_finished>> finish_multipart() {
+    if (!held_.empty()) {
+      auto sent = co_await send_held();
+      if (!sent) co_return sent.error();
+    }
+    auto all = co_await join();
+    if (!all) co_return all.error();
+    auto completed = co_await complete();
+    if (completed) multipart_.reset();
+    co_return completed;
+  }
+
   // Bytes for parts of planned length. Answers how many were taken.
   task<result<std::size_t>> stream(std::span<const char> bytes) {
     if (!streaming_) {

@@ -1,8 +1,8 @@
 """Postern in front of a real S3 (Ceph RGW): starting it, sending large forms, and S3s that misbehave."""
 
-import itertools, http.server, socketserver
+import itertools
 from whole import *
-import rgw
+import crc32c, rgw
 from rgw import Rgw, Denied
 
 MIB = 1 << 20
@@ -72,24 +72,3 @@ def send_large(server, form, data, behind=b"", bucket="media", on_piece=None, ch
         except (BrokenPipeError, ConnectionResetError):
             pass  # refused early: the answer says why
         return read_answer(s)
-
-
-def crc32c(pieces):
-    """CRC-32C in base64, a second way: with a table in Python it would take minutes, so a small C program does it, from the polynomial."""
-    global _crc_tool
-    if not _crc_tool:
-        folder = tempfile.mkdtemp(prefix="postern-crc-")
-        source, _crc_tool = os.path.join(folder, "crc.c"), os.path.join(folder, "crc")
-        with open(source, "w") as f:
-            f.write("#include <stdio.h>\n#include <stdint.h>\nstatic unsigned char b[1 << 20];\n"
-                    "int main(void) { uint32_t t[256], c = ~0u; for (uint32_t i = 0; i < 256; i++) { uint32_t r = i; for (int k = 0; k < 8; k++) r = r & 1 ? r >> 1 ^ 0x82f63b78u : r >> 1; t[i] = r; }\n"
-                    "for (size_t n; (n = fread(b, 1, sizeof b, stdin));) for (size_t i = 0; i < n; i++) c = t[(c ^ b[i]) & 255] ^ c >> 8; printf(\"%08x\", ~c); return 0; }\n")
-        subprocess.run(["gcc", "-O2", "-o", _crc_tool, source], check=True)
-    p = subprocess.Popen([_crc_tool], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    for piece in pieces:
-        p.stdin.write(piece)
-    out, _ = p.communicate()
-    return base64.b64encode(bytes.fromhex(out.decode())).decode()
-
-
-_crc_tool = None

@@ -1,7 +1,7 @@
-"""Takes objects of any size and keeps their SHA-256."""
+"""Behaves, and takes objects of any size, because it keeps their SHA-256 only."""
 
 from fake_s3 import *
 
 
 class Peer(FakeS3):
-    hash_only = True
+    pass
