@@ -31,7 +31,9 @@ signing_options signing_options_of(const config& c, const storage& keeps) {
           direct_urls(c),
           c.store.region,
           [&keeps] { return keeps.credentials.current(); },
-          c.claim_lifetime};
+          c.claim_lifetime,
+          c.limits.form_fields,
+          c.store.type == "file" ? 255u : 0u};
 }
 
 front::routes_options routes_options_of(const config& c) {

@@ -91,14 +91,6 @@ std::chrono::milliseconds parse_time(std::string_view text) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
 }
 
-bool is_web_url(std::string_view text) {
-  const auto plain = [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>'; };
-  const auto rest = text.starts_with("http://")    ? text.substr(7)
-                    : text.starts_with("https://") ? text.substr(8)
-                                                   : std::string_view{};
-  return !rest.empty() && rest.front() != '/' && std::all_of(rest.begin(), rest.end(), plain);
-}
-
 bool is_origin(std::string_view text) {
   const auto scheme = text.find("://");
   return is_web_url(text) && text.find_first_of("/*?#@", scheme + 3) == text.npos && text == lower(text);

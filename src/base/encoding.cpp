@@ -251,6 +251,14 @@ std::string escape_markup(std::string_view text, bool xml) {
 std::string xml_escape(std::string_view text) { return escape_markup(text, true); }
 std::string html_escape(std::string_view text) { return escape_markup(text, false); }
 
+bool is_web_url(std::string_view text) {
+  const auto plain = [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>' && c != '\\'; };
+  const auto scheme = text.find("://");
+  if (scheme == text.npos || (text.substr(0, scheme) != "http" && text.substr(0, scheme) != "https")) return false;
+  const auto rest = text.substr(scheme + 3);
+  return !rest.empty() && rest.front() != '/' && std::all_of(rest.begin(), rest.end(), plain);
+}
+
 std::string lower(std::string_view ascii) {
   std::string out(ascii);
   for (char& c : out)

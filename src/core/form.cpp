@@ -83,6 +83,13 @@ void form_parser::take(std::span<const char>& piece, std::size_t n) {
 }
 
 result<form_parser::event> form_parser::next(std::span<const char>& piece) {
+  if (std::exchange(wants_piece_, false)) replays_.clear();
+  auto seen = bounded(piece);
+  wants_piece_ = seen && *seen == event::need_more;
+  return seen;
+}
+
+result<form_parser::event> form_parser::bounded(std::span<const char>& piece) {
   if (!ahead_of_file()) return advance(piece);
   const auto room = limits_.before_file - std::min<std::uint64_t>(limits_.before_file, consumed_);
   if (piece.size() <= room) return advance(piece);
@@ -189,16 +196,15 @@ form_parser::found form_parser::scan_held(std::span<const char>& piece) {
       // So may a CR that was held as the first half of a line end.
       if (held_.size() > 1 && held_.back() == '\r') {
         held_.pop_back();
-        replay_ = std::exchange(held_, "\r");
+        replays_.push_back(std::exchange(held_, "\r"));
       } else {
-        replay_ = std::exchange(held_, {});
+        replays_.push_back(std::exchange(held_, {}));
       }
-      if (first_ && replay_ == "\r\n" &&
-          piece.front() == '\r') { // an empty line ahead of the first boundary is forgiven
-        replay_.clear();
+      if (first_ && replays_.back() == "\r\n" && piece.front() == '\r') {
+        replays_.pop_back(); // an empty line ahead of the first boundary is forgiven
         break;
       }
-      data_ = replay_;
+      data_ = replays_.back();
       return found::data;
     }
   }

@@ -18,6 +18,9 @@ result<std::string> text_member(const json_value& v, std::string_view name, std:
   return *text;
 }
 
+// S3 replaces it in every field before it judges them, so a form with it could never be posted.
+bool has_variable(std::string_view text) { return text.find("${filename}") != text.npos; }
+
 result<std::vector<std::pair<std::string, std::string>>> metadata_member(const json_value& v) {
   const auto* members = v.if_object();
   if (!members) return bad("metadata must be an object of strings");
@@ -37,6 +40,7 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
     if (std::any_of(text->begin(), text->end(),
                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
       return bad("metadata " + quote(name) + " has a control character");
+    if (has_variable(*text)) return bad("metadata " + quote(name) + " has ${filename}, which S3 would replace");
     if (std::any_of(out.begin(), out.end(), [&](const auto& m) { return m.first == lowered; }))
       return bad("metadata " + quote(name) + " is there twice");
     total += lowered.size() + text->size();
@@ -72,13 +76,44 @@ result<void> read_member(std::string_view name, const json_value& v, sign_reques
   return bad("unknown member " + quote(name));
 }
 
-bool is_media_type(std::string_view t) {
-  const auto slash = t.find('/');
-  return slash != t.npos && slash > 0 && slash + 1 < t.size() &&
-         std::all_of(t.begin(), t.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+bool is_token_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+// How long the token is that `t` begins with.
+std::size_t token(std::string_view t) {
+  return static_cast<std::size_t>(std::find_if_not(t.begin(), t.end(), is_token_char) - t.begin());
+}
+
+// How long the quoted string is that `t` begins with; 0: none.
+std::size_t quoted_string(std::string_view t) {
+  if (!t.starts_with('"')) return 0;
+  for (std::size_t at = 1; at < t.size(); ++at) {
+    if (t[at] == '"') return at + 1;
+    if (t[at] == '\\') ++at;
+    if (at == t.size() || t[at] < 0x20 || t[at] > 0x7e) return 0;
+  }
+  return 0;
 }
 
 } // namespace
+
+bool is_media_type(std::string_view t) {
+  const auto take = [&t](std::size_t n) {
+    t.remove_prefix(n);
+    return n > 0;
+  };
+  if (!take(token(t)) || !t.starts_with('/') || !take(1) || !take(token(t))) return false;
+  while (!t.empty()) {
+    while (t.starts_with(' ')) take(1);
+    if (!t.starts_with(';') || !take(1)) return false;
+    while (t.starts_with(' ')) take(1);
+    if (!take(token(t)) || !t.starts_with('=') || !take(1)) return false;
+    if (!take(t.starts_with('"') ? quoted_string(t) : token(t))) return false;
+  }
+  return true;
+}
 
 result<sign_request> parse_sign_request(std::string_view json) {
   auto document = read_json(json);
@@ -95,7 +130,9 @@ result<sign_request> parse_sign_request(std::string_view json) {
     if (auto read = read_member(name, value, out); !read) return read.error();
   }
   if (out.filename.empty()) return bad("filename is required");
-  if (out.content_type && !is_media_type(*out.content_type))
+  if (!out.return_to.empty() && !is_web_url(out.return_to))
+    return bad("return_to must be an absolute http or https URL");
+  if (out.content_type && (!is_media_type(*out.content_type) || has_variable(*out.content_type)))
     return bad("content_type must be a media type such as image/png");
   return out;
 }

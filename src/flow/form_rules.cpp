@@ -43,11 +43,6 @@ object_meta meta_of(const std::vector<form_field>& fields, const std::string& id
   return meta;
 }
 
-bool is_web_url(std::string_view url) {
-  return (url.starts_with("http://") || url.starts_with("https://")) &&
-         std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
 std::string value_of(const std::vector<form_field>& fields, std::string_view name) {
   const auto* found = find_field(fields, name);
   return found ? *found : std::string{};

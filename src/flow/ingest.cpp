@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t largest_buffer = 256 << 10, smallest_buffer = 16 << 10;
 constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the parser, both connections' own bytes
+constexpr std::chrono::milliseconds longest_wait = std::chrono::minutes(5); // for a share of the budget
 constexpr std::uint64_t most_behind_file =
     64 << 10; // a submit button or two; more is not a form that S3 would like either
 
@@ -25,6 +26,18 @@ metrics::counter rejected_count("postern_uploads_total", "Uploads through the fa
 struct counted {
   counted() { in_flight.add(1); }
   ~counted() { in_flight.add(-1); }
+};
+
+// Bytes to read into, not set to zero first.
+class buffer {
+public:
+  void resize(std::size_t n) { bytes_ = std::make_unique_for_overwrite<char[]>(n), size_ = n; }
+  std::size_t size() const { return size_; }
+  std::span<char> all() { return {bytes_.get(), size_}; }
+
+private:
+  std::unique_ptr<char[]> bytes_;
+  std::size_t size_ = 0;
 };
 
 using runs = std::vector<std::span<const char>>;
@@ -72,18 +85,18 @@ struct ingesting::transfer {
       : ask(std::move(a)), body(b), parser(boundary, limits) {
     const auto announced = body.announced().value_or(largest_buffer);
     buffer_size = std::clamp<std::uint64_t>(announced, smallest_buffer, largest_buffer);
-    filling = std::make_unique<char[]>(buffer_size);
+    filling.resize(smallest_buffer); // enough for a form's fields; the file gets more once it is admitted
   }
 
-  std::span<char> buffer() { return {filling.get(), buffer_size}; }
+  byte_budget::ticket reserved; // first, so that it is given back last
 
   form_request ask;
   byte_source& body;
   form_parser parser;
   std::size_t buffer_size;
-  std::unique_ptr<char[]> filling, draining; // one is read into while the other is written from
-  std::span<const char> piece;               // bytes in `draining` or `filling` that the parser has not seen
-  form_facts facts;                          // known once admitted
+  buffer filling, draining;    // one is read into while the other is written from
+  std::span<const char> piece; // bytes in `draining` or `filling` that the parser has not seen
+  form_facts facts;            // known once admitted
   checksums expected;
   std::unique_ptr<sink> into;
   std::optional<transfers::entry> progress;
@@ -95,8 +108,6 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
   auto boundary = form_boundary(ask.content_type);
   if (!boundary) co_return rejected{boundary.error(), "", ""};
   const counted now_running;
-  // All of it now, and nothing more later: else those who have begun could wait for each other for ever.
-  const auto ticket = co_await budget_.take(2 * largest_buffer + beside_buffers + store_.memory_for(body.announced()));
   transfer t(std::move(ask), body, *boundary, options_.limits);
   auto done = co_await run(t);
   if (!done) {
@@ -115,6 +126,7 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
 task<result<void>> ingesting::run(transfer& t) {
   auto step = co_await read_fields(t);
   if (step) step = admit(t);
+  if (step) step = co_await reserve(t);
   if (step) step = co_await open_sink(t);
   if (step) step = co_await stream(t);
   if (step) step = co_await read_ending(t);
@@ -130,13 +142,13 @@ task<result<void>> ingesting::read_fields(transfer& t) {
     if (!event) co_return event.error();
     if (*event == form_parser::event::file_begin) co_return result<void>{};
     if (*event != form_parser::event::need_more) continue;
-    auto n = co_await t.body.read_some(t.buffer());
+    auto n = co_await t.body.read_some(t.filling.all());
     if (!n) co_return n.error();
     if (*n == 0) {
       auto whole = t.parser.finish();
       co_return whole ? result<void>(failure{errc::missing_file, "the form"}) : whole;
     }
-    t.piece = std::span<const char>(t.buffer()).first(*n);
+    t.piece = std::span<const char>(t.filling.all()).first(*n);
   }
 }
 
@@ -175,6 +187,16 @@ result<void> ingesting::admit(transfer& t) const {
   if (!expected) return expected.error();
   t.expected = std::move(*expected);
   return {};
+}
+
+// All of it before the file's first byte, and nothing more later: else those who have begun could wait for each other
+// for ever. Only for a form that is admitted, so that strangers cannot use the budget up.
+task<result<void>> ingesting::reserve(transfer& t) {
+  const auto bytes = 2 * t.buffer_size + beside_buffers + store_.memory_for(t.body.announced());
+  auto ticket = co_await budget_.take(bytes, longest_wait);
+  if (!ticket) co_return ticket.error();
+  t.reserved = std::move(*ticket);
+  co_return result<void>{};
 }
 
 // The file's size is predicted from what was announced, and believed only where it rules the upload out: fields behind
@@ -220,14 +242,14 @@ task<result<void>> ingesting::stream(transfer& t) {
       found.push_back(run);
     }
     if (ended) co_return co_await write_all(*t.into, found);
-    if (!t.draining) t.draining = std::make_unique<char[]>(t.buffer_size);
     std::swap(t.filling, t.draining);
-    auto both = write_all(*t.into, found) && t.body.read_some(t.buffer());
+    if (t.filling.size() < t.buffer_size) t.filling.resize(t.buffer_size); // all of it has been written by now
+    auto both = write_all(*t.into, found) && t.body.read_some(t.filling.all());
     auto [written, n] = co_await std::move(both);
     if (!written) co_return written.error();
     if (!n) co_return n.error();
     if (*n == 0) co_return failure{errc::incomplete_body, "the body ended inside the file"};
-    t.piece = std::span<const char>(t.buffer()).first(*n);
+    t.piece = std::span<const char>(t.filling.all()).first(*n);
   }
 }
 
@@ -242,10 +264,10 @@ task<result<void>> ingesting::read_ending(transfer& t) {
     }
     if (t.parser.consumed() - begin > most_behind_file)
       co_return failure{errc::malformed_form, "more than 64 KiB of fields behind the file"};
-    auto n = co_await t.body.read_some(t.buffer());
+    auto n = co_await t.body.read_some(t.filling.all());
     if (!n) co_return n.error();
     if (*n == 0) co_return t.parser.finish();
-    t.piece = std::span<const char>(t.buffer()).first(*n);
+    t.piece = std::span<const char>(t.filling.all()).first(*n);
   }
 }
 

@@ -15,9 +15,25 @@ failure bad(std::string what) { return failure{errc::bad_request, std::move(what
 
 // --- rules ------------------------------------------------------------------------------------------
 
+namespace {
+
+// A browser folds . and .. before it asks, percent-encoded or not, and so would leave the prefix.
+bool has_dot_segment(std::string_view url) {
+  const auto path = url.substr(0, url.find_first_of("?#"));
+  for (std::size_t at = path.find('/', path.find("://") + 3); at != path.npos; at = path.find('/', at + 1)) {
+    auto segment = uri_decode(path.substr(at + 1, path.find('/', at + 1) - at - 1));
+    if (!segment || *segment == "." || *segment == "..") return true;
+  }
+  return false;
+}
+
+} // namespace
+
 bool is_listed(const std::vector<std::string>& listed, std::string_view url) {
+  if (!is_web_url(url)) return false;
   return std::any_of(listed.begin(), listed.end(), [&](std::string_view one) {
-    return one.ends_with('*') ? url.starts_with(one.substr(0, one.size() - 1)) : url == one;
+    if (!one.ends_with('*')) return url == one;
+    return url.starts_with(one.substr(0, one.size() - 1)) && !has_dot_segment(url);
   });
 }
 
@@ -87,6 +103,23 @@ policy policy_for(const std::vector<form_field>& fields, const std::string& buck
   return p;
 }
 
+// What browsers write of a form ahead of the file's first byte, at most: each part has a boundary and a header.
+std::size_t size_of_form(const std::vector<form_field>& fields, std::string_view filename) {
+  constexpr std::size_t around = 70 + 60;
+  std::size_t size = 2 * around + 3 * filename.size(); // the file's part; its name with escapes
+  for (const auto& f : fields) size += around + f.name.size() + f.value.size();
+  return size;
+}
+
+bool has_longer_part(std::string_view key, std::size_t most) {
+  for (std::size_t at = 0; at <= key.size();) {
+    const auto end = std::min(key.find('/', at), key.size());
+    if (end - at > most) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 std::string new_id(millis_clock now) {
   std::array<unsigned char, 10> random;
   random_bytes(random);
@@ -146,6 +179,8 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second)});
   if (!key) return key.error();
   form.key = std::move(*key);
+  if (options_.most_key_part && has_longer_part(form.key, options_.most_key_part))
+    return failure{errc::key_too_long, "at most " + std::to_string(options_.most_key_part) + " bytes between slashes"};
   // A policy must not outlive the keys that sign it: S3 would refuse the form with a reason that names neither.
   const auto held = options_.credentials();
   if (!held) return failure{errc::unavailable, "there are no credentials for the store at the moment"};
@@ -187,6 +222,9 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   fields.push_back({"policy", std::move(text)});
   fields.push_back({"x-amz-signature", std::move(signature)});
   fields.push_back({"x-ignore-postern", std::move(own)});
+  if (const auto size = size_of_form(fields, ask.filename); options_.most_form && size > options_.most_form)
+    return bad("the form would have " + std::to_string(size) + " bytes ahead of the file, and " +
+               std::to_string(options_.most_form) + " are taken; metadata, return_to or content_type are too long");
 
   upload row;
   row.id = form.id;

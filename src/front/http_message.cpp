@@ -75,6 +75,16 @@ response s3_error(const failure& why, std::string_view resource, std::string_vie
   return r;
 }
 
+namespace {
+
+// Whatever was let through to here cannot begin another field or another answer.
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append("\r\n").append(name).append(": ");
+  for (const char c : value) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+}
+
+} // namespace
+
 void print(std::string& out, const response& r, bool keep_alive, bool head, std::string_view request_id) {
   out += "HTTP/1.1 ";
   append_number(out, static_cast<unsigned>(r.status));
@@ -84,7 +94,7 @@ void print(std::string& out, const response& r, bool keep_alive, bool head, std:
   out += "\r\nServer: postern";
   out += date_field();
   if (!r.content_type.empty()) out.append("\r\nContent-Type: ").append(r.content_type);
-  for (const auto& [name, value] : r.fields) out.append("\r\n").append(name).append(": ").append(value);
+  for (const auto& [name, value] : r.fields) append_field(out, name, value);
   out.append("\r\nX-Request-Id: ").append(request_id);
   if (r.status != 204) {
     out += "\r\nContent-Length: ";

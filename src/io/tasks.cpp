@@ -3,6 +3,8 @@
 
 #include <boost/asio/redirect_error.hpp>
 
+#include <algorithm>
+
 namespace postern {
 
 void group::start(task<> t) {
@@ -53,42 +55,60 @@ group& afterwork(const io_executor& executor) {
   return asio::use_service<afterwork_service>(executor.context()).members;
 }
 
-task<byte_budget::ticket> byte_budget::take(std::uint64_t bytes) {
-  bool at_once = false;
+task<result<byte_budget::ticket>> byte_budget::take(std::uint64_t bytes, std::chrono::milliseconds most) {
   {
     std::lock_guard lock(mutex_);
     // Who came later must not overtake, else a large request might wait for ever.
-    at_once = waiting_.empty() && fits(bytes);
-    if (at_once) taken_ += bytes;
+    if (waiting_.empty() && fits(bytes)) {
+      taken_ += bytes;
+      co_return ticket(*this, bytes);
+    }
   }
-  if (!at_once) {
-    const auto queue_up = [this, bytes](auto go) {
-      std::unique_lock lock(mutex_);
-      if (waiting_.empty() && fits(bytes)) {
-        taken_ += bytes;
-        lock.unlock();
-        go(0);
-      } else {
-        waiting_.push_back({bytes, std::move(go)});
-      }
-    };
-    co_await reply_from<int>(queue_up);
-  }
+  timer limit(co_await asio::this_coro::executor, most);
+  limit.async_wait([this, who = &limit](const boost::system::error_code& ec) {
+    if (!ec) give_up(who);
+  });
+  const auto queue_up = [this, bytes, who = &limit](auto go) {
+    std::unique_lock lock(mutex_);
+    waiting_.push_back({bytes, std::move(go), who});
+    auto next = those_that_fit(); // it may have become free in between
+    lock.unlock();
+    for (auto& w : next) w.go(true);
+  };
+  const bool given = co_await reply_from<bool>(queue_up);
+  limit.cancel();
+  if (!given) co_return failure{errc::unavailable, "too many uploads are being received"};
   co_return ticket(*this, bytes);
 }
 
-void byte_budget::give_back(std::uint64_t bytes) {
-  std::deque<waiter> next;
-  {
-    std::lock_guard lock(mutex_);
-    taken_ -= bytes;
-    while (!waiting_.empty() && fits(waiting_.front().bytes)) {
-      taken_ += waiting_.front().bytes;
-      next.push_back(std::move(waiting_.front()));
-      waiting_.pop_front();
-    }
+std::deque<byte_budget::waiter> byte_budget::those_that_fit() {
+  std::deque<waiter> out;
+  while (!waiting_.empty() && fits(waiting_.front().bytes)) {
+    taken_ += waiting_.front().bytes;
+    out.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
   }
-  for (auto& w : next) w.go(0);
+  return out;
+}
+
+void byte_budget::give_back(std::uint64_t bytes) {
+  std::unique_lock lock(mutex_);
+  taken_ -= bytes;
+  auto next = those_that_fit();
+  lock.unlock();
+  for (auto& w : next) w.go(true);
+}
+
+void byte_budget::give_up(const void* who) {
+  std::unique_lock lock(mutex_);
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [who](const waiter& w) { return w.who == who; });
+  if (found == waiting_.end()) return; // it was given at the last moment
+  const auto go = std::move(found->go);
+  waiting_.erase(found);
+  auto next = those_that_fit(); // those behind it may want less
+  lock.unlock();
+  go(false);
+  for (auto& w : next) w.go(true);
 }
 
 std::uint64_t byte_budget::taken() const {

@@ -224,6 +224,8 @@ task<result<std::size_t>> body_reader::arrive(std::span<char> into) {
   from_.expires_after(limits_.silence);
   const auto begin = steady_clock::now();
   auto n = co_await from_.read_some(into);
+  // However long the bytes' way to the store takes now, it is not the client that is silent.
+  if (!from_.expired()) from_.expires_after(0ms);
   if (!n) {
     if (n.error().code == errc::timed_out) co_return failure{errc::timed_out, "no byte of the body came in time"};
     co_return failure{errc::incomplete_body, "the connection broke off"};

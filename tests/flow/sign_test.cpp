@@ -154,6 +154,12 @@ BOOST_FIXTURE_TEST_CASE(a_prefix_of_return_to_never_admits_another_host, fixture
   BOOST_TEST(is_listed({"https://a.example/x*"}, "https://a.example/xyz"));
   BOOST_TEST(!is_listed({"https://a.example/x*"}, "https://a.example/y"));
   BOOST_TEST(!is_listed({"https://a.example/x"}, "https://a.example/x/"));
+  for (const std::string way_out : {"../y", "a/../../y", "%2e%2E/y", ".%2e", "a/./y", "%zz"})
+    BOOST_TEST(!is_listed({"https://a.example/x/*"}, "https://a.example/x/" + way_out), way_out);
+  BOOST_TEST(is_listed({"https://a.example/x/*"}, "https://a.example/x/..a/b..?c=../d"));
+  for (const auto& broken :
+       std::vector<std::string>{"\r\nSet-Cookie: a=b", std::string("\0", 1), " ", "\x7f", "ä", "\\..", "\"<"})
+    BOOST_TEST(!is_listed({"https://a.example/x/*"}, "https://a.example/x/" + broken));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_file_name_cannot_leave_its_place, fixture) {

@@ -98,6 +98,14 @@ BOOST_AUTO_TEST_CASE(connections_are_counted_by_address) {
   BOOST_TEST(counts.enter(a).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_fields_value_cannot_begin_another) {
+  std::string out;
+  auto r = redirect_to("https://a.example/\r\nSet-Cookie: a=b\r\n\r\nHTTP/1.1 200 OK");
+  print(out, r, true, false, "id");
+  BOOST_TEST(out.find("\r\nSet-Cookie") == out.npos);
+  BOOST_TEST(out.find("\r\n\r\n") + 4 == out.size());
+}
+
 BOOST_AUTO_TEST_CASE(addresses_as_they_are_written) {
   BOOST_TEST(parse_endpoint("127.0.0.1:8080").port() == 8080);
   BOOST_TEST(parse_endpoint("[::1]:80").address().is_v6());

@@ -213,12 +213,14 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(byte_budget_)
 
+constexpr std::chrono::milliseconds patience = std::chrono::minutes(1);
+
 BOOST_AUTO_TEST_CASE(gives_back_what_was_taken) {
   byte_budget b(100);
   {
-    auto first = run_task(b.take(60));
+    auto first = run_task(b.take(60, patience)).value();
     BOOST_TEST(b.taken() == 60u);
-    auto second = run_task(b.take(40));
+    auto second = run_task(b.take(40, patience)).value();
     BOOST_TEST(b.taken() == 100u);
     first = byte_budget::ticket{};
     BOOST_TEST(b.taken() == 40u);
@@ -230,14 +232,14 @@ BOOST_AUTO_TEST_CASE(gives_back_what_was_taken) {
 
 BOOST_AUTO_TEST_CASE(nothing_is_never_waited_for_where_there_is_no_limit) {
   byte_budget b(0);
-  const auto a = run_task(b.take(1ull << 50));
-  const auto c = run_task(b.take(1ull << 50));
+  const auto a = run_task(b.take(1ull << 50, patience)).value();
+  const auto c = run_task(b.take(1ull << 50, patience)).value();
   BOOST_TEST(b.taken() == 2ull << 50);
 }
 
 BOOST_AUTO_TEST_CASE(more_than_all_is_given_when_all_is_free) {
   byte_budget b(100);
-  const auto t = run_task(b.take(1000));
+  const auto t = run_task(b.take(1000, patience)).value();
   BOOST_TEST(b.taken() == 1000u);
 }
 
@@ -247,12 +249,12 @@ BOOST_AUTO_TEST_CASE(first_come_first_served) {
   group g(loop.get_executor());
   std::string order;
   const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
-    const auto t = co_await b.take(bytes);
+    const auto t = (co_await b.take(bytes, patience)).value();
     order += name;
     co_await pause(5ms);
   };
   const auto main = [&]() -> task<> {
-    auto all = co_await b.take(100);
+    auto all = (co_await b.take(100, patience)).value();
     g.start(taker('a', 90));
     g.start(taker('b', 5000));
     g.start(taker('c', 1)); // would fit beside a, but b was there first
@@ -274,11 +276,11 @@ BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one_that_waits) {
   group g(loop.get_executor());
   std::string order;
   const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
-    const auto t = co_await b.take(bytes);
+    const auto t = (co_await b.take(bytes, patience)).value();
     order += name;
   };
   const auto main = [&]() -> task<> {
-    auto half = co_await b.take(50);
+    auto half = (co_await b.take(50, patience)).value();
     g.start(taker('l', 90));
     co_await pause(5ms);
     g.start(taker('s', 1)); // fits now, but would keep the large one waiting
@@ -299,7 +301,7 @@ BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
     const auto home = std::this_thread::get_id();
     for (unsigned n = 0; n < 500; ++n) {
       const auto bytes = 1 + (seed * 7919 + n * 104729) % 600;
-      const auto t = co_await b.take(bytes);
+      const auto t = (co_await b.take(bytes, patience)).value();
       const auto now = held += bytes;
       for (auto m = most.load(); now > m && !most.compare_exchange_weak(m, now);) {
       }
@@ -321,6 +323,29 @@ BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
   BOOST_TEST(most <= 1000u);
   BOOST_TEST(most > 500u); // they were held at the same time
   BOOST_TEST(strayed == 0u);
+  BOOST_TEST(b.taken() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_has_an_end_and_those_behind_it_go_on) {
+  byte_budget b(100);
+  asio::io_context loop{1};
+  group g(loop.get_executor());
+  std::vector<std::string> seen;
+  auto most_of_it = run_task(b.take(60, patience)).value();
+  const auto large = [&]() -> task<> {
+    auto t = co_await b.take(50, std::chrono::milliseconds(20));
+    seen.push_back(t ? "large" : std::string(text_of(t.error().code).name));
+  };
+  const auto fitting = [&]() -> task<> {
+    auto t = co_await b.take(40, patience); // behind the large one, although it would fit
+    seen.push_back(t ? "fitting" : "not given");
+  };
+  g.start(large());
+  g.start(fitting());
+  loop.run();
+  BOOST_TEST(seen == (std::vector<std::string>{"unavailable", "fitting"}));
+  BOOST_TEST(b.taken() == 60u);
+  most_of_it = byte_budget::ticket{};
   BOOST_TEST(b.taken() == 0u);
 }
 

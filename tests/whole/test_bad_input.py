@@ -180,7 +180,10 @@ class BadSigning(unittest.TestCase):
         images = {"filename": "a", "profile": "images", "content_type": "image/png"}
         cases += [(413, "payload_too_large", {**images, "size": 1001}), (400, "entity_too_small", {**images, "size": 4}), (415, "unsupported_type", {**images, "content_type": "text/html"}),
                   (415, "unsupported_type", {"filename": "a", "profile": "images"}), (400, "bad_request", {**images, "return_to": "https://app.example.com/c"}),
-                  (400, "bad_request", {**images, "return_to": "https://app.example.com/a/"}), (400, "bad_request", {**images, "return_to": "https://app.example.com.evil.example/b/"}),
+                  (400, "bad_request", {**images, "return_to": "https://app.example.com/a/"}), (400, "bad_request", {**images, "return_to": "https://app.example.com/b/\r\nSet-Cookie: a=b"}),
+                  (400, "bad_request", {**images, "return_to": "https://app.example.com/b/../c"}), (400, "bad_request", {**images, "content_type": "image/png;,text/html"}), (400, "bad_request", {**images, "content_type": "image/png, text/html"}),
+                  (400, "bad_request", {**images, "content_type": "image/<script>"}), (400, "bad_request", {**good, "content_type": "a/${filename}"}), (400, "bad_request", {**good, "metadata": {"n": "x${filename}"}}),
+                  (400, "bad_request", {**images, "return_to": "https://app.example.com/b/" + "<" * 5}), (400, "bad_request", {**good, "metadata": {"n": "<" * 2000}, "content_type": "a/b;c=\"" + "<" * 240 + "\""}), (400, "bad_request", {**images, "return_to": "https://app.example.com.evil.example/b/"}),
                   (413, "payload_too_large", json.dumps({"filename": "x" * 65536}))]
         for status, code, body in cases:
             with self.subTest(str(body)[:60]):

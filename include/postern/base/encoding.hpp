@@ -41,6 +41,10 @@ std::string xml_escape(std::string_view text);
 // For text and double-quoted attributes in HTML.
 std::string html_escape(std::string_view text);
 
+// An absolute http or https URL of visible ASCII, which may stand in a header field or an attribute once that is
+// escaped.
+bool is_web_url(std::string_view text);
+
 std::string lower(std::string_view ascii);            // A-Z to a-z, other bytes unchanged
 bool iequals(std::string_view a, std::string_view b); // ASCII case folded
 // The length in bytes of the well-formed character that `text` begins with; 0 when it begins with none.

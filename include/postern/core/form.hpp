@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,6 +70,7 @@ public:
 private:
   enum class place { value, headers, file, skipping, closed, done };
   enum class found { more, data, part, closing };
+  result<event> bounded(std::span<const char>& piece);
   result<event> advance(std::span<const char>& piece);
   result<void> read_headers(std::span<const char>& piece, bool& complete);
   result<void> begin_part();
@@ -87,8 +89,9 @@ private:
   place place_ = place::value;
   bool first_ = true;         // nothing may stand ahead of the first delimiter
   std::string held_ = "\r\n"; // what may be a delimiter, cut by a piece's end; the first needs no line end of its own
-  std::string replay_;        // what was held and proved to be data
-  std::string block_;         // a part's headers so far
+  std::deque<std::string> replays_; // what was held and proved to be data; views of it live as long as the piece
+  bool wants_piece_ = true;         // the next call brings a further piece
+  std::string block_;               // a part's headers so far
 };
 
 } // namespace postern

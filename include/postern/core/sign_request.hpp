@@ -27,6 +27,9 @@ struct sign_request {
 // typing error is not silently an upload without its limit.
 result<sign_request> parse_sign_request(std::string_view json);
 
+// One media type with its parameters (RFC 9110 §8.3.1), and nothing beside it: browsers take the last of a list.
+bool is_media_type(std::string_view text);
+
 // "image/png" against "image/png", "image/*" or "*/*"; parameters behind ; are not compared.
 bool type_matches(std::string_view pattern, std::string_view type);
 

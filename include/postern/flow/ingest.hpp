@@ -1,6 +1,7 @@
 // The fallback: take the form that S3 would take, judge it as S3 would, stream its file to the store, record it. Owned
 // by the node, shared by all threads; one call is one upload and lives on its connection's thread. Memory per upload is
-// two buffers, whatever the file's size; they are taken from the process's budget first.
+// two buffers, whatever the file's size; they are taken from the process's budget once the form is admitted and before
+// its file is read.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -98,6 +99,7 @@ private:
   struct transfer;
   result<void> authenticate(const std::vector<form_field>& fields) const;
   result<void> admit(transfer& t) const;
+  task<result<void>> reserve(transfer& t);
   task<result<void>> run(transfer& t);
   task<result<void>> read_fields(transfer& t);
   task<result<void>> open_sink(transfer& t);

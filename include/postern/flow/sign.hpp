@@ -54,6 +54,8 @@ struct signing_options {
   std::string region;
   current_credentials credentials;
   std::chrono::seconds claim_lifetime{24 * 3600};
+  std::size_t most_form = 20'000; // bytes ahead of the file that S3 and the fallback take; 0: no limit
+  std::size_t most_key_part = 0;  // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
 class signing {
@@ -62,7 +64,7 @@ public:
   signing(signing_options options, const signer& own, ledger& remembers)
       : options_(std::move(options)), own_(own), ledger_(remembers) {}
 
-  // errc::bad_request (unknown profile, return_to not listed, metadata), errc::payload_too_large,
+  // errc::bad_request (unknown profile, return_to not listed, a form that would be too large), errc::payload_too_large,
   // errc::entity_too_small (a declared size under the profile's), errc::unsupported_type, errc::key_too_long,
   // errc::unavailable (no credentials at the moment).
   result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;

@@ -122,7 +122,8 @@ private:
 group& afterwork(const io_executor& executor);
 
 // A budget of bytes for transfer buffers, shared by all threads. take() waits, first come first served, until that much
-// is free; a request larger than the whole budget is given when all of it is free. 0 bytes in all: no limit.
+// is free, and no longer than `most`: then it is errc::unavailable. A request larger than the whole budget is given
+// when all of it is free. 0 bytes in all: no limit.
 class byte_budget {
 public:
   explicit byte_budget(std::uint64_t all) : all_(all) {}
@@ -148,15 +149,18 @@ public:
     std::uint64_t bytes_ = 0;
   };
 
-  task<ticket> take(std::uint64_t bytes);
+  task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds most);
   std::uint64_t taken() const;
 
 private:
   struct waiter {
     std::uint64_t bytes;
-    std::function<void(int)> go;
+    std::function<void(bool)> go; // with true: it is yours
+    const void* who;
   };
   void give_back(std::uint64_t bytes);
+  void give_up(const void* who);
+  std::deque<waiter> those_that_fit(); // taken off the front of the queue, their bytes taken
   bool fits(std::uint64_t bytes) const { return all_ == 0 || taken_ == 0 || taken_ + bytes <= all_; }
 
   const std::uint64_t all_;
