@@ -109,7 +109,9 @@ struct worker {
   // On this worker's thread. `done` is called there when nothing runs any more.
   task<> drain(std::chrono::milliseconds most, std::function<void()> done) {
     const std::function<void()> on_cut = [this] { stop_asking(); };
-    for (auto& s : servers) co_await s->drain(most, on_cut);
+    for (auto& s : servers) s->stop_accepting();
+    const auto end = std::chrono::steady_clock::now() + most;
+    for (auto& s : servers) co_await s->drain(end, on_cut);
     done();
   }
   void cut() {
@@ -128,6 +130,7 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
             const front::answer_function& answer) {
   for (const auto& text : addresses) {
     auto at = front::parse_endpoint(text);
+    front::require_free_port(at);
     for (auto& w : all) {
       w->servers.push_back(std::make_unique<front::http_server>(w->loop, at, options, counts, answer));
       at = w->servers.back()->endpoint();
@@ -164,7 +167,7 @@ task<> obey_signals(workers& all, front::http_server* admin, front::routes& rout
   }
   credentials.stop();
   // Last, so that a balancer can be told of the drain while it lasts.
-  if (admin) co_await admin->drain(1s);
+  if (admin) co_await admin->drain(std::chrono::steady_clock::now() + 1s);
 }
 
 void say_what_runs(const config& c, std::size_t threads) {
@@ -218,6 +221,7 @@ int serve(const config& c) {
   if (!c.server.admin_listen.empty()) {
     // One thread is enough for the operator.
     const auto at = front::parse_endpoint(c.server.admin_listen);
+    front::require_free_port(at);
     admin = std::make_unique<front::http_server>(all.front()->loop, at, server_options_of(c, nullptr), admin_counts,
                                                  [&](front::request& r) { return routes.answer_admin(r); });
     all.front()->running.start(admin->run());

@@ -56,7 +56,8 @@ void make_secret_file(const std::filesystem::path& file) {
   random_bytes(bytes);
   const auto text = to_hex(bytes) + "\n";
   auto beside = file;
-  beside += "." + text.substr(0, 16);
+  beside += "." + std::to_string(::getpid());
+  ::unlink(beside.c_str()); // of a process that had this number and died
   const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   const bool written =
       fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;

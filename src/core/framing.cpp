@@ -67,14 +67,11 @@ result<void> read_length(std::string_view value, findings& f) {
   return {};
 }
 
+// Connections of HTTP/1.0 are not kept, and of 1.1 they are unless somebody says close.
 void read_connection(std::string_view value, framing& answer) {
   while (!value.empty()) {
     const auto comma = value.find(',');
-    const auto option = trimmed(value.substr(0, comma));
-    if (iequals(option, "close"))
-      answer.keep_alive = false;
-    else if (iequals(option, "keep-alive"))
-      answer.keep_alive = true;
+    if (iequals(trimmed(value.substr(0, comma)), "close")) answer.keep_alive = false;
     value = comma == value.npos ? std::string_view{} : value.substr(comma + 1);
   }
 }

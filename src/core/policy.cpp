@@ -196,6 +196,9 @@ result<length_range> judge(const policy& p, const std::vector<form_field>& field
       return failure{errc::policy_mismatch, "field " + quote(c.field) + " is missing from the form"};
     if (auto met = meet(c, c.field == "bucket" ? bucket : std::string_view(fields[at].value)); !met) return met.error();
   }
+  const auto names_bucket = [](const policy_condition& c) { return c.field == "bucket"; };
+  if (std::none_of(p.conditions.begin(), p.conditions.end(), names_bucket))
+    return failure{errc::policy_mismatch, "the policy has no condition for the bucket"};
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const auto covers = [&](const policy_condition& c) { return c.field == names[i]; };
     if (names[i] == "bucket" && fields[i].value != bucket)

@@ -170,6 +170,7 @@ result<void> ingesting::admit(transfer& t) const {
   auto rules = read_policy(*find_field(fields, "policy"));
   if (!rules) return rules.error();
   expand_filename(fields, t.parser.file().filename);
+  if (auto fits = bounded(fields); !fits) return fits.error();
   const auto now = options_.clock();
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   // From here on the form is one that we or the key's owner made, so its user may be sent back even when it is refused.
@@ -206,7 +207,7 @@ task<result<void>> ingesting::open_sink(transfer& t) {
   if (const auto announced = t.body.announced()) {
     const auto rest = *announced - std::min(*announced, t.parser.consumed());
     predicted = rest - std::min<std::uint64_t>(rest, t.parser.shortest_ending());
-    if (*predicted > t.facts.length.max + most_behind_file)
+    if (*predicted - std::min(*predicted, most_behind_file) > t.facts.length.max)
       co_return failure{errc::entity_too_large, "at most " + std::to_string(t.facts.length.max) + " bytes"};
     if (rest < t.facts.length.min)
       co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};

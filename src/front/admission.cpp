@@ -44,9 +44,13 @@ bool admission::knows_origin(std::string_view origin) const {
                                       options_.allowed_origins.end();
 }
 
-bool admission::is_same_host(std::string_view origin, std::string_view host) const {
-  const auto scheme = origin.find("://");
-  return scheme != origin.npos && !host.empty() && iequals(origin.substr(scheme + 3), host);
+// A name of somebody else's can be made to resolve to us (DNS rebinding); an address and localhost cannot.
+bool admission::is_same_host(std::string_view origin, std::string_view host, bool secure) const {
+  const auto name = host.starts_with('[') ? host.substr(0, host.find(']') + 1) : host.substr(0, host.find(':'));
+  const bool is_address = name.starts_with('[') || name.find_first_not_of("0123456789.") == name.npos;
+  const std::string_view scheme = secure ? "https://" : "http://";
+  return !name.empty() && (is_address || name == "localhost") && origin.starts_with(scheme) &&
+         iequals(origin.substr(scheme.size()), host);
 }
 
 result<void> admission::count(const std::string& user, std::chrono::steady_clock::time_point now) {

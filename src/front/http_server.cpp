@@ -40,16 +40,72 @@ bool is_in(const auto& networks, const auto& address) {
   return false;
 }
 
+// An address as a proxy writes it: blanks and quotes around it, a port behind it, brackets around IPv6.
+std::string bare_address(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\"");
+  text = first == text.npos ? std::string_view{} : text.substr(first, text.find_last_not_of(" \t\"") - first + 1);
+  if (text.starts_with('[')) return std::string(text.substr(1, text.find(']') - 1));
+  const auto colon = text.find(':');
+  const bool has_port = colon != text.npos && text.find(':', colon + 1) == text.npos;
+  return std::string(has_port ? text.substr(0, colon) : text);
+}
+
+// The value of for= in one element of Forwarded (RFC 7239 §4).
+std::string_view forwarded_for(std::string_view element) {
+  while (!element.empty()) {
+    const auto semicolon = std::min(element.find(';'), element.size());
+    auto pair = element.substr(0, semicolon);
+    while (pair.starts_with(' ')) pair.remove_prefix(1);
+    if (pair.size() > 4 && iequals(pair.substr(0, 4), "for=")) return pair.substr(4);
+    element.remove_prefix(std::min(semicolon + 1, element.size()));
+  }
+  return {};
+}
+
+// Is there a CR without its LF, or a LF without its CR? The last byte may still get its other half.
+bool has_bare_line_end(std::string_view text, std::size_t from) {
+  for (auto at = text.find_first_of("\r\n", from); at != text.npos; at = text.find_first_of("\r\n", at)) {
+    if (text[at] == '\n') {
+      if (at == 0 || text[at - 1] != '\r') return true;
+      ++at;
+    } else {
+      if (at + 1 == text.size()) return false;
+      if (text[at + 1] != '\n') return true;
+      at += 2;
+    }
+  }
+  return false;
+}
+
+// The path and query of a target, also of one in absolute form, which must be taken (RFC 9112 §3.2.2).
+std::string_view origin_form(std::string_view target) {
+  const auto scheme = target.find("://");
+  if (target.starts_with('/') || scheme == target.npos) return target;
+  const auto path = target.find_first_of("/?", scheme + 3);
+  return path == target.npos || target[path] == '?' ? std::string_view("/") : target.substr(path);
+}
+
+struct counted_connection {
+  counted_connection() { open_connections.add(1); }
+  ~counted_connection() { open_connections.add(-1); }
+};
+
+std::runtime_error cannot_listen(const asio::ip::tcp::endpoint& at, const boost::system::system_error& why) {
+  return std::runtime_error("cannot listen on " + at.address().to_string() + ":" + std::to_string(at.port()) + ": " +
+                            why.code().message() +
+                            "; is another program using that port? See server.listen and server.admin_listen");
+}
+
 using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
 } // namespace
 
 // --- connection_count -------------------------------------------------------------------------------
 
-std::optional<connection_count::place> connection_count::enter(const asio::ip::address& who) {
+std::optional<connection_count::place> connection_count::enter(const asio::ip::address& who, bool counted) {
   std::lock_guard lock(mutex_);
   auto& here = by_address_[who];
-  if ((most_ && all_ >= most_) || (most_per_address_ && here >= most_per_address_)) {
+  if ((most_ && all_ >= most_) || (counted && most_per_address_ && here >= most_per_address_)) {
     if (here == 0) by_address_.erase(who);
     return std::nullopt;
   }
@@ -85,9 +141,7 @@ http_server::http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at
     acceptor_.bind(at);
     acceptor_.listen(4096);
   } catch (const boost::system::system_error& e) {
-    throw std::runtime_error("cannot listen on " + at.address().to_string() + ":" + std::to_string(at.port()) + ": " +
-                             e.code().message() +
-                             "; is another program using that port? See server.listen and server.admin_listen");
+    throw cannot_listen(at, e);
   }
 }
 
@@ -109,7 +163,7 @@ task<> http_server::run() {
     }
     const auto peer = socket.remote_endpoint(ec);
     if (ec) continue;
-    auto place = counts_.enter(peer.address());
+    auto place = counts_.enter(peer.address(), !is_trusted(peer.address()));
     if (place)
       sessions_.start(session(std::move(socket), std::move(*place)));
     else
@@ -117,12 +171,16 @@ task<> http_server::run() {
   }
 }
 
-task<> http_server::drain(std::chrono::milliseconds most, std::function<void()> on_cut) {
+void http_server::stop_accepting() {
   boost::system::error_code ec;
   acceptor_.close(ec);
   connections_.drain();
+}
+
+task<> http_server::drain(std::chrono::steady_clock::time_point end, std::function<void()> on_cut) {
+  stop_accepting();
+  boost::system::error_code ec;
   // The watching coroutine is a member too, and it must watch until the last session has gone.
-  const auto end = std::chrono::steady_clock::now() + most;
   timer tick(on_.get_executor());
   while (sessions_.size() > 1 && std::chrono::steady_clock::now() < end) {
     tick.expires_after(20ms);
@@ -158,15 +216,14 @@ task<bool> http_server::refuse(connection& c, const failure& why) {
 
 task<> http_server::session(tcp_socket socket, connection_count::place place) {
   (void)place; // held for as long as this runs
+  const counted_connection counted;
   connection c(connections_, std::move(socket), options_.tls);
-  open_connections.add(1);
   c.expires_after(options_.limits.header_timeout);
   if (co_await c.handshake()) {
     std::string out; // kept from answer to answer, so that its memory is
     while (co_await serve_one(c, out)) {
     }
   }
-  open_connections.add(-1);
 }
 
 // The next header block, a view into what the connection holds. errc::disconnected when the peer left between requests.
@@ -175,49 +232,51 @@ task<result<std::string_view>> http_server::read_header(connection& c) {
   const std::size_t most = limits.request_header ? limits.request_header : 1 << 20;
   c.idle(c.ahead().empty());
   c.expires_after(c.ahead().empty() ? limits.idle_timeout : limits.header_timeout);
+  bool begun = !c.ahead().empty(), skipped = false;
   for (std::size_t searched = 0;;) {
     auto ahead = c.ahead();
-    // Empty lines ahead of a request are for robustness (RFC 9112 §2.2); one is enough.
-    if (searched == 0 && ahead.starts_with("\r\n")) {
+    // An empty line ahead of a request is for robustness (RFC 9112 §2.2); one is enough.
+    if (!skipped && ahead.starts_with("\r\n")) {
+      skipped = true;
       c.use(2);
       ahead = c.ahead();
     }
     const auto end = ahead.find("\r\n\r\n", searched);
     if (end != ahead.npos && end + 4 <= most) co_return ahead.substr(0, end + 4);
     if (ahead.size() >= most) co_return failure{errc::header_too_large, "at most " + std::to_string(most) + " bytes"};
-    // A header whose lines end in a bare LF would never end by the rule above: refuse it now, not at the timeout.
-    if (ahead.find("\n\n") != ahead.npos) co_return failure{errc::bad_request, "a line that does not end in CRLF"};
+    // A header with other line ends would never end by the rule above: refuse it now, not at the timeout.
+    if (has_bare_line_end(ahead, searched)) co_return failure{errc::bad_request, "a line that does not end in CRLF"};
     searched = ahead.size() < 3 ? 0 : ahead.size() - 3;
-    const bool was_empty = ahead.empty();
     auto n = co_await c.read_ahead(most);
-    if (!n) co_return was_empty&& n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"} : n.error();
+    if (!n) co_return !begun && n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"} : n.error();
     if (*n == 0)
-      co_return was_empty ? failure{errc::disconnected, "done"}
-                          : failure{errc::bad_request, "the header ended too soon"};
-    if (was_empty) {
+      co_return begun ? failure{errc::bad_request, "the header ended too soon"} : failure{errc::disconnected, "done"};
+    if (!std::exchange(begun, true)) {
       c.idle(false);
       c.expires_after(limits.header_timeout); // from the first byte, however slowly the others come
     }
   }
 }
 
+bool http_server::is_trusted(const asio::ip::address& peer) const {
+  return peer.is_v4() ? is_in(proxies_v4_, peer.to_v4()) : is_in(proxies_v6_, peer.to_v6());
+}
+
+// What the proxy says, where it is one of ours: the last hop of the last line is the only one that it vouches for, for
+// all before it came from the client's side.
 std::string http_server::client_of(const connection& c, const http::fields& fields) const {
   const auto& peer = c.peer();
-  const bool trusted = peer.is_v4() ? is_in(proxies_v4_, peer.to_v4()) : is_in(proxies_v6_, peer.to_v6());
-  if (trusted) {
-    // The last hop that the proxy added is the only one that it vouches for.
-    const auto found = fields.find("X-Forwarded-For");
-    if (found != fields.end()) {
-      std::string_view all(found->value());
-      const auto comma = all.rfind(',');
-      auto last = comma == all.npos ? all : all.substr(comma + 1);
-      while (last.starts_with(' ')) last.remove_prefix(1);
-      boost::system::error_code ec;
-      const auto said = asio::ip::make_address(last, ec);
-      if (!ec) return said.to_string();
-    }
-  }
-  return peer.to_string();
+  if (!is_trusted(peer)) return peer.to_string();
+  const auto last_of = [&fields](std::string_view name) {
+    std::string_view value;
+    for (auto [at, end] = fields.equal_range(name); at != end; ++at) value = at->value();
+    value.remove_prefix(value.rfind(',') + 1);
+    return value;
+  };
+  boost::system::error_code ec;
+  auto said = asio::ip::make_address(bare_address(last_of("X-Forwarded-For")), ec);
+  if (ec) said = asio::ip::make_address(bare_address(forwarded_for(last_of("Forwarded"))), ec);
+  return ec ? peer.to_string() : said.to_string();
 }
 
 // One request and its answer. Answers whether the connection can serve another.
@@ -241,7 +300,7 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
   c.use(header->size());
 
   const auto& message = parser.get();
-  std::string_view target(message.target());
+  const auto target = origin_form(message.target());
   const auto question = target.find('?');
   body_reader body(c, *how, options_.limits.body);
   request r{message.method(),
@@ -265,6 +324,18 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
   const auto patience = answer.status == 408 ? 500ms : unread ? 10s : 1s;
   if (!keep) co_await c.linger(unread ? 256ull << 20 : 64 << 10, patience);
   co_return keep;
+}
+
+void require_free_port(const asio::ip::tcp::endpoint& at) {
+  asio::io_context loop{1};
+  tcp_acceptor alone(loop.get_executor());
+  try {
+    alone.open(at.protocol());
+    alone.set_option(asio::socket_base::reuse_address(true));
+    alone.bind(at);
+  } catch (const boost::system::system_error& e) {
+    throw cannot_listen(at, e);
+  }
 }
 
 asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {

@@ -130,7 +130,7 @@ result<admitted> routes::admit(const request& r) const {
   if (!who) return who;
   const auto origin = r.field(http::field::origin);
   if (!origin.empty() && !admission_.knows_origin(origin) &&
-      !admission_.is_same_host(origin, r.field(http::field::host)))
+      !admission_.is_same_host(origin, r.field(http::field::host), r.secure))
     return failure{errc::forbidden, "origin " + quote(origin) + " is not among server.allowed_origins"};
   return who;
 }

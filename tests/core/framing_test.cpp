@@ -45,7 +45,8 @@ BOOST_AUTO_TEST_CASE(plain_requests_are_understood) {
   BOOST_TEST(examine_header(get("Host: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n"))->expects_continue);
   BOOST_TEST(!examine_header(get("Host: a\r\nConnection: foo, close\r\n"))->keep_alive);
   BOOST_TEST(!examine_header("GET / HTTP/1.0\r\n\r\n")->keep_alive);
-  BOOST_TEST(examine_header("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")->keep_alive);
+  BOOST_TEST(!examine_header("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")->keep_alive);
+  BOOST_TEST(!examine_header(get("Host: a\r\nConnection: close\r\nConnection: keep-alive\r\n"))->keep_alive);
 }
 
 BOOST_AUTO_TEST_CASE(ambiguous_requests_are_refused) {

@@ -14,10 +14,10 @@ std::string with_conditions(const std::string& conditions) {
   return R"({"expiration":"2026-11-23T13:00:00Z","conditions":[)" + conditions + "]}";
 }
 
-// What becomes of a form: 0 accepted, else the failure.
+// What becomes of a form, by these conditions and one that any bucket meets: nothing when accepted, else the failure.
 std::optional<errc> judged(const std::string& conditions, const std::vector<form_field>& fields,
                            std::string_view bucket = "b", seconds_clock at = now) {
-  auto p = read(with_conditions(conditions));
+  auto p = read(with_conditions(R"(["starts-with","$bucket",""])" + (conditions.empty() ? "" : "," + conditions)));
   BOOST_REQUIRE(p.has_value());
   auto verdict = judge(*p, fields, bucket, at);
   return verdict ? std::nullopt : std::optional(verdict.error().code);
@@ -70,7 +70,8 @@ BOOST_AUTO_TEST_CASE(length_ranges) {
   BOOST_TEST((read(with_conditions(R"(["Content-Length-Range",5,10],["content-length-range",0,7])"))->length ==
               length_range{5, 7}));
   BOOST_TEST(!read(with_conditions(""))->length.has_value());
-  BOOST_TEST((judge(*read(with_conditions("")), {}, "b", now).value() == length_range{0, largest_post}));
+  BOOST_TEST(
+      (judge(*read(with_conditions(R"({"bucket":"b"})")), {}, "b", now).value() == length_range{0, largest_post}));
 }
 
 BOOST_AUTO_TEST_CASE(base64_may_be_wrapped) {
@@ -105,6 +106,11 @@ BOOST_AUTO_TEST_CASE(every_field_needs_a_condition_and_every_condition_a_field) 
     BOOST_TEST((judged(conditions, f) == errc::policy_mismatch));
   BOOST_TEST((judged(conditions, {{"key", "abc"}, {"acl", "private"}}, "c") == errc::policy_mismatch));
   BOOST_TEST((judged(conditions, {{"key", "abc"}, {"Key", "abc"}, {"acl", "private"}}) == errc::duplicate_field));
+}
+
+BOOST_AUTO_TEST_CASE(the_bucket_needs_a_condition) {
+  const auto p = read(with_conditions(R"(["starts-with","$key",""])"));
+  BOOST_TEST((judge(*p, {{"key", "a"}}, "b", now).error().code == errc::policy_mismatch));
 }
 
 BOOST_AUTO_TEST_CASE(all_conditions_on_a_field_must_hold) {

@@ -80,6 +80,38 @@ class Rates(unittest.TestCase):
             server.sign()
             [s.close() for s in held]
 
+    def test_a_proxy_speaks_for_many(self):
+        with Server(limits__connections_per_address=3, server__trusted_proxies='["127.0.0.0/8"]') as server:
+            held = [server.raw() for _ in range(10)]
+            server.sign()
+            [s.close() for s in held]
+
+    def test_only_the_last_word_of_a_proxy_counts(self):
+        with Server(limits__sign_rate=1, limits__sign_burst=2, server__trusted_proxies='["127.0.0.1"]') as server:
+            def signed(lines):
+                statuses = []
+                for n in range(10):
+                    head = "\r\n".join(l.format(n=n) for l in lines)
+                    with server.raw() as s:
+                        s.sendall(f"POST /v1/uploads HTTP/1.1\r\nHost: a\r\n{head}\r\nContent-Type: application/json\r\nContent-Length: 16\r\nConnection: close\r\n\r\n".encode() + b'{"filename":"a"}')
+                        statuses.append(read_answer(s)[0])
+                return statuses.count(201)
+            self.assertLess(signed(["X-Forwarded-For: 10.0.0.{n}", "X-Forwarded-For: 192.0.2.1"]), 5)
+            self.assertLess(signed(["X-Forwarded-For: 10.0.0.{n}, 192.0.2.2"]), 5)
+            self.assertLess(signed(["Forwarded: for=10.0.0.{n}, for=\"[2001:db8::7]:4711\";proto=https"]), 5)
+            self.assertEqual(signed(["X-Forwarded-For: 198.51.100.{n}"]), 10)
+
+    def test_a_name_that_is_not_ours_is_no_origin(self):
+        with Server() as server:
+            def sign(origin, host):
+                with server.raw() as s:
+                    s.sendall(f"POST /v1/uploads HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nContent-Type: application/json\r\nContent-Length: 16\r\nConnection: close\r\n\r\n".encode() + b'{"filename":"a"}')
+                    return read_answer(s)[0]
+            self.assertEqual(sign(f"http://localhost:{server.port}", f"localhost:{server.port}"), 201)
+            self.assertEqual(sign(f"http://[::1]:{server.port}", f"[::1]:{server.port}"), 201)
+            for origin, host in (("http://evil.example", "evil.example"), ("http://evil.example:80", "evil.example:80"), (f"ftp://localhost:{server.port}", f"localhost:{server.port}"), (f"https://localhost:{server.port}", f"localhost:{server.port}")):
+                self.assertEqual(sign(origin, host), 403, origin)
+
     def test_too_many_connections_in_all(self):
         with Server(limits__connections=3) as server:
             held = [server.raw() for _ in range(3)]

@@ -156,6 +156,18 @@ class BadForms(unittest.TestCase):
             self.expect(read_answer(s), 400, "EntityTooLarge")
 
 
+class Strangers(unittest.TestCase):
+    def test_who_only_connects_uses_no_share_of_the_budget(self):
+        with Server(limits__buffers="1MiB") as server:
+            held = [server.raw() for _ in range(50)]
+            for s in held:
+                s.sendall(b"POST /upload/local HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=B\r\nTransfer-Encoding: chunked\r\n\r\n")
+            began = time.monotonic()
+            self.assertEqual(server.post_form(server.sign()["fields"], b"x" * 300_000)[0], 303)
+            self.assertLess(time.monotonic() - began, 5)
+            [s.close() for s in held]
+
+
 class BadSigning(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

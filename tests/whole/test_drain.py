@@ -38,6 +38,26 @@ class Drain(unittest.TestCase):
                 self.assertEqual(server.status(form["id"])["state"], "completed")
                 server.close()
 
+    def test_every_address_is_closed_at_once(self):
+        other = free_port()
+        server = Server(server__listen=f'["127.0.0.1:0", "127.0.0.1:{other}"]')
+        server.port = int(re.findall(r"kind=public address=127.0.0.1:(\d+)", server.log_text())[0])
+        form, data, s, rest = self.half_an_upload(server)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        for port in (server.port, other):
+            with self.assertRaises(OSError):
+                socket.create_connection(("127.0.0.1", port), 2)
+        s.sendall(rest)
+        self.assertEqual(read_answer(s)[0], 303)
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_second_server_on_the_same_port_is_told(self):
+        with Server() as server:
+            done = subprocess.run([BINARY, "serve", "--config", server.config], env=server.environment, cwd=server.folder, capture_output=True, text=True, timeout=30)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("is another program using that port?", done.stderr)
+
     def test_a_drain_has_an_end(self):
         server = Server('[auth]\nanonymous = true\n[server]\ndrain = "1s"\n')
         form, _, s, _ = self.half_an_upload(server)

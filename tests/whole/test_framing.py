@@ -54,7 +54,8 @@ class Framing(unittest.TestCase):
                      b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nX: y\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
                      b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
                      b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", b"GET /\r\n\r\n", b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n",
-                     b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"\r\n\r\n\r\n\r\n"):
+                     b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"\r\n\r\n\r\n\r\n",
+                     b"GET / HTTP/1.1\r\nHost: a\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\rX"):
             with self.subTest(head):
                 self.refused(head + SMUGGLED)
 
@@ -92,6 +93,17 @@ class Framing(unittest.TestCase):
                 pass
         self.assertLess(time.monotonic() - began, 4)
 
+    def test_empty_lines_do_not_hold_a_connection(self):
+        began = time.monotonic()
+        with self.server.raw(10) as s:
+            try:
+                for _ in range(100):
+                    s.sendall(b"\r\n")
+                    time.sleep(0.05)
+            except ConnectionError:
+                pass
+        self.assertLess(time.monotonic() - began, 4)
+
     def test_an_idle_connection_ends(self):
         with self.server.raw(10) as s:
             began = time.monotonic()
@@ -118,6 +130,7 @@ class Framing(unittest.TestCase):
 
     def test_methods_and_paths(self):
         self.assertEqual(self.server.request("GET", "/nothing")[0], 404)
+        self.assertIn(b"HTTP/1.1 200 ", self.talk(b"GET http://elsewhere/postern.js HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
         status, headers, _ = self.server.request("DELETE", "/v1/uploads")
         self.assertEqual((status, headers["allow"]), (405, "POST, OPTIONS"))
         status, headers, body = self.server.request("HEAD", "/postern.js")

@@ -165,6 +165,14 @@ class Peers(unittest.TestCase):
                 self.assertNotEqual(server.status(form["id"])["state"], "completed")
                 self.assertNotIn(form["key"], s3.objects)
 
+    def test_a_store_slower_than_clients_may_be_silent(self):
+        # The server looks twice a second and cuts five seconds after the deadline, so it takes this long to see that nobody is cut.
+        with peer("late", 8) as s3, s3_server(s3, limits__body_silence="1s") as server:
+            form, data = server.sign(), Pattern(140_000)
+            status, _, body = send_large(server, form, data)
+            self.assertEqual(status, 303, body)
+            self.check_stored(s3, server, form, data)
+
     def test_nobody_at_home(self):
         port = free_port()
         with s3_server(f"http://127.0.0.1:{port}") as server:

@@ -14,7 +14,7 @@ namespace postern::app {
 
 std::uint64_t parse_size(std::string_view text);             // "5GiB", "20KB", "512"
 std::chrono::milliseconds parse_time(std::string_view text); // "15m", "500ms", "30" (seconds)
-bool is_origin(std::string_view text);                       
+bool is_origin(std::string_view text);
 // The one of `known` that takes the fewest changes to become `word`; empty when none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 

@@ -37,10 +37,10 @@ private:
 // A digest over data that comes in pieces. Belongs to one thread at a time.
 class running_digest {
 public:
-  enum class kind { md5, sha256 };
+  enum class kind { md5, sha1, sha256, crc32, crc32c };
   explicit running_digest(kind which);
   void add(std::span<const char> piece);
-  std::string finish(); // the raw bytes; once
+  std::string finish(); // the raw bytes, of a CRC the most significant first; once
 
 private:
   struct state;

@@ -56,6 +56,7 @@ result<policy> read_policy(std::string_view base64);
 //  - a field without a condition (but x-amz-signature, file, policy, x-ignore-*; and AWSAccessKeyId, signature), a
 //  condition without a
 //    field, a value that does not match: errc::policy_mismatch, naming field and condition
+//  - no condition for the bucket: errc::policy_mismatch
 //  - algorithm, credential and date matched other than exactly: errc::policy_mismatch
 //  - a field twice (names case-insensitive): errc::duplicate_field
 // A starts-with on content-type is met when each comma-separated item meets it. Answers the length range (0 … 5 GiB

@@ -38,6 +38,10 @@ form_facts facts_of(const std::vector<form_field>& fields, const std::string& bu
 result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy,
                                   const sigv4::credentials& known, std::string_view region);
 
+// Is what ${filename} was replaced in still of a size that S3 takes? errc::fields_too_large, errc::invalid_argument
+// (user metadata over 2 KB).
+result<void> bounded(const std::vector<form_field>& fields);
+
 // Is this bucket among those served? "*" among them is any.
 bool is_served(const std::vector<std::string>& buckets, std::string_view bucket);
 
@@ -52,8 +56,8 @@ std::string failed_return(const claim& c, const failure& why);
 // `url` with one more parameter, percent-encoded.
 std::string with_parameter(std::string url, std::string_view name, std::string_view value);
 
-// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-sha256, x-amz-checksum-crc32c; computed
-// only where announced.
+// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256;
+// computed only where announced.
 class checksums {
 public:
   // errc::invalid_argument: not base64 of the right length, or an algorithm that is not known here.
@@ -68,8 +72,6 @@ private:
     running_digest digest;
   };
   std::vector<one> running_;
-  std::string crc32c_; // as announced, in base64; empty: not announced
-  std::uint32_t running_crc32c_ = 0;
 };
 
 } // namespace postern

@@ -43,8 +43,8 @@ public:
 
   // May a page of this origin read our answers? The server's own origin may; "null" and what is not listed may not.
   bool knows_origin(std::string_view origin) const;
-  // As a page sees it: also an origin that is the very host that was asked.
-  bool is_same_host(std::string_view origin, std::string_view host) const;
+  // As a page sees it: also an origin that is the very address that was asked, whatever public_url says.
+  bool is_same_host(std::string_view origin, std::string_view host, bool secure) const;
 
   // One more signing by this user: errc::too_many_requests when there were too many of late.
   result<void> count(const std::string& user, std::chrono::steady_clock::time_point now);

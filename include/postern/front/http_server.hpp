@@ -49,7 +49,8 @@ public:
     asio::ip::address who_;
   };
 
-  std::optional<place> enter(const asio::ip::address& who);
+  // `counted`: does the limit by address hold for it? A proxy speaks for many.
+  std::optional<place> enter(const asio::ip::address& who, bool counted = true);
 
 private:
   void leave(const asio::ip::address& who);
@@ -84,10 +85,12 @@ public:
 
   // Accepts until drain. Accepting never brings the server down: a failure is logged and, after a pause, tried again.
   task<> run();
-  // Stops accepting, lets running requests finish for at most `most`, then cuts what is left; on_cut is called then, to
-  // end what they wait for. run() has returned when this has.
+  // New connections are refused from here on, and idle ones are cut.
+  void stop_accepting();
+  // Stops accepting, lets running requests finish until `end`, then cuts what is left; on_cut is called then, to end
+  // what they wait for. run() has returned when this has.
   task<> drain(
-      std::chrono::milliseconds most, std::function<void()> on_cut = [] {});
+      std::chrono::steady_clock::time_point end, std::function<void()> on_cut = [] {});
   // Cuts every connection now; a drain that runs ends soon after.
   void cut() { connections_.cut_all(); }
 
@@ -97,6 +100,7 @@ private:
   task<result<std::string_view>> read_header(connection& c);
   task<bool> serve_one(connection& c, std::string& out);
   task<bool> refuse(connection& c, const failure& why);
+  bool is_trusted(const asio::ip::address& peer) const;
   std::string client_of(const connection& c, const http::fields& fields) const;
 
   asio::io_context& on_;
@@ -112,5 +116,9 @@ private:
 
 // "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses), "localhost:8080". Throws std::runtime_error.
 asio::ip::tcp::endpoint parse_endpoint(const std::string& text);
+
+// Threads share a port (SO_REUSEPORT), and so would another process that asks to: whoever starts a second server by
+// mistake is told. Throws std::runtime_error saying the address and the remedy. Called before the first http_server.
+void require_free_port(const asio::ip::tcp::endpoint& at);
 
 } // namespace postern::front

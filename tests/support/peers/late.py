@@ -1,0 +1,14 @@
+"""Answers each PutObject only after some seconds."""
+
+from fake_s3 import *
+
+
+class Peer(FakeS3):
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def meddle(self, r):
+        if r.operation == "PutObject":
+            time.sleep(self.seconds)
+        return False
