@@ -65,7 +65,9 @@ std::string verbatim(std::string_view text) {
 // --- reaching someone -------------------------------------------------------------------------------
 
 finding not_reached(const std::string& setting, const std::string& url, const failure& why) {
-  const auto cause = "nobody answers at " + url + ": " + why.on;
+  auto reason = why.on; // which may begin with the same URL
+  if (const auto at = reason.find(url + ": "); at != reason.npos) reason.erase(0, at + url.size() + 2);
+  const auto cause = "nobody answers at " + url + ": " + reason;
   if (has(why.on, "cannot be resolved"))
     return finding::wrong(cause, "The name is not known to the DNS of this machine. Is " + setting +
                                      " spelt right? A store of your own that has no name for each bucket wants:\n"

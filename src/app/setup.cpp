@@ -195,9 +195,11 @@ std::string caller_policy(const config& c) {
 
 std::string trust_policy(const config& c, std::string_view caller_arn) {
   const auto& role = c.store.role_arn;
-  const auto partition = role.substr(4, role.find(':', 4) - 4);
-  const auto principal =
-      caller_arn.empty() ? "arn:" + partition + ":iam::" + account_of(role) + ":root" : principal_of(caller_arn);
+  const auto own = "arn:" + role.substr(4, role.find(':', 4) - 4) + ":iam::" + account_of(role);
+  // Stores without accounts have no root either.
+  const auto principal = !caller_arn.empty()        ? principal_of(caller_arn)
+                         : account_of(role).empty() ? own + ":user/NAME"
+                                                    : own + ":root";
   json_writer w;
   begin_policy(w);
   begin_statement(w, "PosternMayTakeIt");
