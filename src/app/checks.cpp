@@ -183,7 +183,8 @@ task<finding> check_origin(patient& p, std::string bucket, std::string origin) {
   if (!answer)
     co_return not_reached(p.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint", url->at.url(),
                           answer.error());
-  if (answer->status == 404 || answer->status == 301 || answer->status == 307)
+  // No rule is not answered so (403), but no bucket, or one in another region.
+  if (answer->status == 404 || answer->status == 400 || (answer->status >= 300 && answer->status < 400))
     co_return finding::untried("first bucket: the preflight is answered " + std::to_string(answer->status));
   const auto allowed = answer->field("access-control-allow-origin");
   const bool may = answer->status < 300 && (allowed == origin || allowed == "*") &&

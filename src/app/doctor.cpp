@@ -98,10 +98,11 @@ int examine(const std::function<config()>& load, const std::string& with_config)
   }
   // What is done by itself elsewhere, and logged, is a finding here.
   if (c->log_level != log::level::debug) log::set_up(log::level::error, c->log_format);
-  out.add("configuration", configuration(*c));
   asio::io_context loop{1}; // outlives the threads that answer to it
   try {
     patient p(std::move(*c), out, with_config);
+    (void)direct_urls(p.c); // throws where store.public_endpoint cannot be used
+    out.add("configuration", configuration(p.c));
     group running(loop.get_executor());
     bool ended = false;
     running.start(check_all(p, ended));
@@ -109,7 +110,7 @@ int examine(const std::function<config()>& load, const std::string& with_config)
     p.keeps.disk.join();
     if (!ended) out.add("doctor", finding::wrong("ended by a fault of its own, see the log line", ""));
   } catch (const std::exception& e) {
-    out.add("configuration", finding::wrong(e.what(), "Look at that setting."));
+    out.add("configuration", finding::wrong(e.what(), "Every setting is described in README.md."));
     out.finish();
     return 2;
   }

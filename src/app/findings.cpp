@@ -80,6 +80,7 @@ void report::add(std::string_view what, const finding& f) {
   for (auto* text : {&shown.cause, &shown.remedy})
     for (const auto& h : hidden_)
       for (auto at = text->find(h); at != text->npos; at = text->find(h, at)) text->replace(at, h.size(), "***");
+  spaced_ = !shown.remedy.empty();
   std::fputs(to_text(what, shown).c_str(), to_);
   std::fflush(to_);
 }
@@ -91,7 +92,7 @@ int report::finish() {
   auto text = std::to_string(right_) + " right" + say(warnings_, warnings_ == 1 ? "warning" : "warnings") +
               say(wrong_, "wrong") + say(untried_, "not tried");
   if (wrong_) text += ". Mend the first ✗, then run it again";
-  std::fprintf(to_, "\n%s.\n", text.c_str());
+  std::fprintf(to_, "%s%s.\n", spaced_ ? "" : "\n", text.c_str());
   return wrong_ ? 1 : 0;
 }
 

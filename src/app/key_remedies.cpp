@@ -190,7 +190,7 @@ finding not_authorized(const config& c, const s3_error& e, const std::string& ca
     return finding::wrong(end("the caller's policy is what is missing"), callers_policy(c, who));
   if (has(m, "trust policy allows") || has(m, "no resource-based policy allows"))
     return finding::wrong(end("the role's trust policy is what does not let it, or its external id"),
-                          "1. " + roles_trust(c, caller) + "2. " + external_id(c));
+                          "1. " + roles_trust(c, caller) + "\n2. " + external_id(c));
   const auto from = account_of(caller), to = account_of(c.store.role_arn);
   const std::string accounts =
       from.empty() || to.empty() ? "One of these is missing, and the answer does not say which:"
@@ -199,9 +199,9 @@ finding not_authorized(const config& c, const s3_error& e, const std::string& ca
                          "not say which; where the trust policy names the caller itself, the first is not needed:"
                    : "The caller is in the account " + from + ", the role in " + to +
                          ". Each must allow it; the answer does not say which one does not:";
-  return finding::wrong(cause, accounts + "\n1. " + callers_policy(c, who) + "2. " + roles_trust(c, caller) + "3. " +
-                                   external_id(c) +
-                                   "\nThe answer is the same when there is no such role: is the ARN spelt right?");
+  return finding::wrong(cause, accounts + "\n\n1. " + callers_policy(c, who) + "\n2. " + roles_trust(c, caller) +
+                                   "\n3. " + external_id(c) +
+                                   "\n\nThe answer is the same when there is no such role: is the ARN spelt right?");
 }
 
 } // namespace

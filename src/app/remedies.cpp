@@ -68,6 +68,10 @@ finding not_reached(const std::string& setting, const std::string& url, const fa
   auto reason = why.on; // which may begin with the same URL
   if (const auto at = reason.find(url + ": "); at != reason.npos) reason.erase(0, at + url.size() + 2);
   const auto cause = "nobody answers at " + url + ": " + reason;
+  if (why.code == errc::timed_out || has(why.on, "the connection"))
+    return finding::wrong(
+        "nobody answers at " + url + " in time",
+        "Does a firewall or a missing route stand between, or must a proxy be passed? Try:\n  curl -v " + url);
   if (has(why.on, "cannot be resolved"))
     return finding::wrong(cause, "The name is not known to the DNS of this machine. Is " + setting +
                                      " spelt right? A store of your own that has no name for each bucket wants:\n"
@@ -80,11 +84,6 @@ finding not_reached(const std::string& setting, const std::string& url, const fa
                               setting + ", with its chain, and not have expired.");
   if (has(why.on, "TLS handshake"))
     return finding::wrong(cause, "Does that port speak TLS? If not, " + setting + " must begin with http:// .");
-  if (why.code == errc::timed_out)
-    return finding::wrong(cause,
-                          "No answer came in time. Does a firewall or a missing route stand between, or does a proxy "
-                          "have to be passed? Try:\n  curl -v " +
-                              url);
   if (has(why.on, "refused"))
     return finding::wrong(cause,
                           "The machine is there and nothing listens on that port. Is the server running, and are host "

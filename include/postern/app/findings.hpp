@@ -45,6 +45,7 @@ public:
 private:
   std::FILE* const to_;
   std::vector<std::string> hidden_;
+  bool spaced_ = false; // the last one ended with an empty line
   unsigned right_ = 0, warnings_ = 0, wrong_ = 0, untried_ = 0;
 };
 
