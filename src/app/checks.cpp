@@ -148,7 +148,7 @@ task<finding> check_bucket(patient& p, std::string bucket) {
   co_return finding{verdict::warning,
                     refused.cause + ". Uploads work without it, but an object that is absent looks like one that is "
                                     "forbidden",
-                    refused.remedy};
+                    "`postern setup iam" + p.with_config + "` prints the policy that allows it."};
 }
 
 // --- CORS -------------------------------------------------------------------------------------------

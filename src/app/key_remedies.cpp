@@ -158,9 +158,10 @@ std::string roles_trust(const config& c, const std::string& caller) {
   const auto role = role_name_of(c.store.role_arn);
   return "The role's trust policy: the role must let that caller take it on. Set (IAM, Roles, " + role +
          ", Trust relationships, Edit):\n" + verbatim(trust_policy(c, caller)) +
-         (caller.empty() ? "Better than the whole account, name the caller as Principal:\n  aws sts "
-                           "get-caller-identity\n"
-                         : "");
+         (!caller.empty()                        ? ""
+          : account_of(c.store.role_arn).empty() ? "with the caller's own ARN as Principal.\n"
+                                                 : "Better than the whole account, name the caller as Principal:\n"
+                                                   "  aws sts get-caller-identity\n");
 }
 
 std::string external_id(const config& c) {

@@ -72,16 +72,19 @@ finding not_reached(const std::string& setting, const std::string& url, const fa
     return finding::wrong(
         "nobody answers at " + url + " in time",
         "Does a firewall or a missing route stand between, or must a proxy be passed? Try:\n  curl -v " + url);
+  const bool is_store = setting.starts_with("store.");
   if (has(why.on, "cannot be resolved"))
-    return finding::wrong(cause, "The name is not known to the DNS of this machine. Is " + setting +
-                                     " spelt right? A store of your own that has no name for each bucket wants:\n"
-                                     "  [store]\n  path_style = true");
+    return finding::wrong(cause, "The name is not known to the DNS of this machine. Is " + setting + " spelt right?" +
+                                     (is_store ? " A store of your own that has no name for each bucket wants:\n"
+                                                 "  [store]\n  path_style = true"
+                                               : ""));
   if (has(why.on, "certificate verify failed"))
     return finding::wrong("the TLS certificate of " + url + " is not trusted here, or is for another name",
-                          "When it was issued by an authority of your own, name that authority's certificate (PEM):\n"
-                          "  [store]\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
-                          "Else the certificate must be for the very name in " +
-                              setting + ", with its chain, and not have expired.");
+                          (is_store ? "When it was issued by an authority of your own, name that authority's "
+                                      "certificate (PEM):\n  [store]\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
+                                    : "Browsers would refuse it too, unless they were told of its authority.\n") +
+                              std::string("Else the certificate must be for the very name in ") + setting +
+                              ", with its chain, and not have expired.");
   if (has(why.on, "TLS handshake"))
     return finding::wrong(cause, "Does that port speak TLS? If not, " + setting + " must begin with http:// .");
   if (has(why.on, "refused"))

@@ -193,6 +193,7 @@ class AgainstRgw(Doctored):
         self.names(said, "public_url", f"{self.s3.endpoint}/postern.js answers 404", "Something else listens there")
         said = self.examine(self.s3, server__public_url="http://nobody.invalid")
         self.names(said, "public_url", "cannot be resolved", "server.public_url")
+        self.assertNotIn("path_style", said.text)
 
     def test_the_store_cannot_be_reached(self):
         port = free_port()
@@ -347,11 +348,15 @@ class WithADirectory(Doctored):
             self.assertEqual({m for c, m in said.marks if c not in ("clock", "AssumeRole", "bucket", "CORS")}, {"✓"})
             self.untried(said, "clock", "AssumeRole", "bucket", "CORS")
             self.assertEqual((self.files(), server.leftovers()), ([], []))
-            # Another secret than the server's, and another directory.
-            said = self.run_it("doctor", "--config", server.config, environment={**server.environment, "POSTERN_SERVER__SECRETS": "another secret of the tests", "POSTERN_STORE__CREDENTIALS__SECRET_KEY": "another", })
-            self.names(said, "form", "the running server refuses the form", "server.secrets")
-            said = self.run_it("doctor", "--config", server.config, environment={**server.environment, "POSTERN_STORE__PATH": os.path.join(self.folder, "elsewhere")})
+            run = lambda **more: self.run_it("doctor", "--config", server.config, environment={**server.environment, **more})
+            said = run(POSTERN_SERVER__SECRETS="another secret of the tests")
+            self.names(said, "form", "the running server does not know what is signed here", "server.secrets")
+            said = run(POSTERN_STORE__PATH=os.path.join(self.folder, "elsewhere"))
             self.names(said, "form", "keeps its objects elsewhere", "store.path")
+            said = run(POSTERN_STORE__BUCKET="unknown")
+            self.names(said, "form", "the running server refuses the form", "NoSuchBucket")
+            self.assertEqual((self.files(), server.leftovers()), ([], []))
+            self.assertEqual([n for _, _, names in os.walk(os.path.join(self.folder, "elsewhere")) for n in names if n.startswith("postern-doctor")], [])
 
     def test_alone(self):
         said = self.examine(server__public_url=f"http://127.0.0.1:{free_port()}")
