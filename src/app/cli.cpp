@@ -1,6 +1,8 @@
 #include <postern/app/cli.hpp>
 #include <postern/app/config.hpp>
+#include <postern/app/doctor.hpp>
 #include <postern/app/node.hpp>
+#include <postern/app/setup.hpp>
 #include <postern/front/routes.hpp>
 
 #include <CLI/CLI.hpp>
@@ -19,7 +21,7 @@ struct options {
   std::string profile = "default", filename, content_type, state;
   std::uint64_t size = 0;
   std::size_t limit = 100;
-  bool html = false, follow = false, json = false;
+  bool html = false, follow = false, json = false, apply = false;
 };
 
 config load(const options& o, const char* const* environment) {
@@ -144,6 +146,19 @@ int run(int argc, char** argv, char** environment) {
       ->check(CLI::Range(1, 100000));
   uploads_command->add_flag("--follow", o.follow, "go on and print each change");
   uploads_command->add_flag("--json", o.json, "JSON lines");
+  auto* doctor_command = with_config(
+      app.add_subcommand("doctor", "try all that serving needs, in order; say what is wrong and how to mend it"));
+  auto* setup_command = app.add_subcommand("setup", "print the documents that AWS wants, or put the CORS rules");
+  setup_command->require_subcommand(1);
+  const std::map<document, CLI::App*> documents{
+      {document::iam, with_config(setup_command->add_subcommand("iam", "who may write what: policies for IAM"))},
+      {document::trust,
+       with_config(setup_command->add_subcommand("trust", "who may take the role on: its trust policy"))},
+      {document::cors, with_config(setup_command->add_subcommand("cors", "which pages may post to the bucket"))}};
+  for (const auto& [which, command] : documents)
+    command->add_flag("--apply", o.apply,
+                      which == document::cors ? "put the rule into each bucket, beside those of others"
+                                              : "refused: only `setup cors` can be applied");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -157,6 +172,12 @@ int run(int argc, char** argv, char** environment) {
       return sign(o, environment);
     }
     if (*uploads_command) return uploads(o, environment);
+    if (*doctor_command) {
+      const auto with_config_file = o.config_file.empty() ? "" : " --config " + o.config_file;
+      return examine([&] { return load(o, environment); }, with_config_file);
+    }
+    for (const auto& [which, command] : documents)
+      if (*command) return set_up(load(o, environment), which, o.apply);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "postern: %s\n", e.what());
     return 2;

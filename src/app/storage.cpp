@@ -17,37 +17,11 @@ sigv4::credentials own_keys(const signer& own) {
   return {"POSTERN" + name, own.derive("file store secret key"), {}};
 }
 
-// Where there is an endpoint of one's own, STS is nearly always behind it too (Ceph RGW, MinIO).
-sts_options sts_of(const config& c) {
-  const auto& s = c.store;
-  if (!s.sts_endpoint.empty()) return {s.sts_endpoint, s.region};
-  if (!s.endpoint.empty()) return {s.endpoint, s.region};
-  return {"https://sts." + s.region + (s.region.starts_with("cn-") ? ".amazonaws.com.cn/" : ".amazonaws.com/"),
-          s.region};
-}
-
-// In AWS's order, the role on top.
+// The role on top.
 credential_source_ptr source_of(const config& c, const signer& own, http_client& http) {
-  const auto& s = c.store;
-  credential_source_ptr base;
-  if (!s.access_key.empty())
-    base = make_static_credentials({s.access_key, s.secret_key, s.session_token.reveal()});
-  else if (s.type == "file")
-    return make_static_credentials(own_keys(own));
-  else if (!s.profile.empty())
-    base = make_shared_file_credentials(c.environment, s.profile);
-  else {
-    std::vector<credential_source_ptr> chain;
-    chain.push_back(make_environment_credentials(c.environment));
-    chain.push_back(make_shared_file_credentials(c.environment, ""));
-    chain.push_back(make_web_identity_credentials(c.environment, http, sts_of(c)));
-    chain.push_back(make_container_credentials(c.environment, http));
-    chain.push_back(make_imds_credentials(c.environment, http));
-    base = first_of(std::move(chain));
-  }
-  if (s.role_arn.empty() || s.type == "file") return base;
-  return make_assumed_role(std::move(base), http, sts_of(c), {s.role_arn, s.external_id, s.session_name, s.duration},
-                           system_clock_in_seconds());
+  auto base = own_source_of(c, own, http);
+  if (c.store.role_arn.empty() || c.store.type == "file") return base;
+  return make_assumed_role(std::move(base), http, sts_of(c), role_of(c), system_clock_in_seconds());
 }
 
 // Forms are good for as long as their policy says, so keys must last longer than the longest of them.
@@ -63,6 +37,34 @@ std::unique_ptr<s3_client> client_of(const config& c, http_client& http, credent
 }
 
 } // namespace
+
+// Where there is an endpoint of one's own, STS is nearly always behind it too (Ceph RGW, MinIO).
+sts_options sts_of(const config& c) {
+  const auto& s = c.store;
+  if (!s.sts_endpoint.empty()) return {s.sts_endpoint, s.region};
+  if (!s.endpoint.empty()) return {s.endpoint, s.region};
+  return {"https://sts." + s.region + (s.region.starts_with("cn-") ? ".amazonaws.com.cn/" : ".amazonaws.com/"),
+          s.region};
+}
+
+role_options role_of(const config& c) {
+  return {c.store.role_arn, c.store.external_id, c.store.session_name, c.store.duration};
+}
+
+// In AWS's order.
+credential_source_ptr own_source_of(const config& c, const signer& own, http_client& http) {
+  const auto& s = c.store;
+  if (!s.access_key.empty()) return make_static_credentials({s.access_key, s.secret_key, s.session_token.reveal()});
+  if (s.type == "file") return make_static_credentials(own_keys(own));
+  if (!s.profile.empty()) return make_shared_file_credentials(c.environment, s.profile);
+  std::vector<credential_source_ptr> chain;
+  chain.push_back(make_environment_credentials(c.environment));
+  chain.push_back(make_shared_file_credentials(c.environment, ""));
+  chain.push_back(make_web_identity_credentials(c.environment, http, sts_of(c)));
+  chain.push_back(make_container_credentials(c.environment, http));
+  chain.push_back(make_imds_credentials(c.environment, http));
+  return first_of(std::move(chain));
+}
 
 utc_clock system_clock_in_seconds() {
   return [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); };

@@ -160,4 +160,71 @@ void json_writer::null() {
   out_ += "null";
 }
 
+// --- for people -------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::size_t longest_list = 60;
+
+std::string scalar_text(const json_value& v) {
+  std::string out;
+  if (const auto* text = v.if_string())
+    append_json_string(out, *text);
+  else if (const auto* i = v.if_int())
+    out = std::to_string(*i);
+  else if (const auto* d = v.if_double())
+    out = std::to_string(*d);
+  else if (const auto* b = v.if_bool())
+    out = *b ? "true" : "false";
+  else
+    out = "null";
+  return out;
+}
+
+// "[a, b]" when all are scalars and it is short; else empty.
+std::string on_one_line(const json_value::array& items) {
+  std::string out = "[";
+  for (const auto& item : items) {
+    if (item.if_object() || item.if_array()) return {};
+    out.append(out.size() > 1 ? ", " : "").append(scalar_text(item));
+  }
+  return out.size() < longest_list ? out + "]" : std::string{};
+}
+
+void append_indented(std::string& out, const json_value& v, std::size_t level) {
+  const auto line = [&](bool first, std::size_t depth) { out.append(first ? "\n" : ",\n").append(depth * 2, ' '); };
+  if (const auto* members = v.if_object(); members && !members->empty()) {
+    out += '{';
+    for (const auto& m : *members) {
+      line(&m == &members->front(), level + 1);
+      append_json_string(out, m.first);
+      out += ": ";
+      append_indented(out, m.second, level + 1);
+    }
+    line(true, level);
+    out += '}';
+  } else if (members) {
+    out += "{}";
+  } else if (const auto* items = v.if_array()) {
+    if (const auto short_list = on_one_line(*items); !short_list.empty()) return void(out += short_list);
+    out += '[';
+    for (const auto& item : *items) {
+      line(&item == &items->front(), level + 1);
+      append_indented(out, item, level + 1);
+    }
+    line(true, level);
+    out += ']';
+  } else {
+    out += scalar_text(v);
+  }
+}
+
+} // namespace
+
+std::string indented(const json_value& v) {
+  std::string out;
+  append_indented(out, v, 0);
+  return out;
+}
+
 } // namespace postern

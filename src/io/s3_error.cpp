@@ -48,6 +48,9 @@ s3_error read_s3_error(const http_response& answer, std::string during) {
     e.code = error.child_value("Code");
     e.message = error.child_value("Message");
     if (const std::string_view region = error.child_value("Region"); !region.empty()) e.region = region;
+    e.canonical_request = error.child_value("CanonicalRequest");
+    e.string_to_sign = error.child_value("StringToSign");
+    e.signature = error.child_value("SignatureProvided");
   }
   e.sorted = sort(e.status, e.code);
   return e;

@@ -23,11 +23,12 @@ std::string form_of(const std::vector<sigv4::name_value>& parameters) {
 }
 
 // <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>…, whatever namespace or order.
-result<held_credentials> read_answer(const http_response& answer, const std::string& during,
-                                     const std::string& source) {
-  if (answer.status != 200) return to_failure(read_s3_error(answer, during));
+s3_result<held_credentials> read_answer(const http_response& answer, const std::string& during,
+                                        const std::string& source) {
+  if (answer.status != 200) return read_s3_error(answer, during);
   pugi::xml_document document;
-  const failure unreadable{errc::unavailable, during + ": an answer without credentials"};
+  auto unreadable = odd_answer(answer, during, "an answer without credentials");
+  unreadable.sorted = errc::unavailable;
   if (!document.load_buffer(answer.body.data(), answer.body.size())) return unreadable;
   const auto keys =
       document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Credentials"; });
@@ -72,6 +73,23 @@ void sign(http_request& r, std::string_view body, const sts_options& sts, const 
   r.fields.emplace_back("Authorization", sigv4::authorization(s, keys, scope));
 }
 
+// The action's parameters, signed with these keys.
+task<s3_result<http_response>> ask_sts(http_client& http, const sts_options& sts, const held_credentials& by,
+                                       seconds_clock now, std::vector<sigv4::name_value> parameters,
+                                       std::string during) {
+  const auto body = form_of(parameters);
+  auto request = request_to(sts);
+  if (!request) {
+    auto e = no_answer(request.error(), std::move(during));
+    e.sorted = errc::invalid_argument;
+    co_return e;
+  }
+  sign(*request, body, sts, by.keys, now);
+  auto answer = co_await http.send(*request, body, 256 << 10);
+  if (!answer) co_return no_answer(answer.error(), std::move(during));
+  co_return std::move(*answer);
+}
+
 class assumed_role final : public credential_source {
 public:
   assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role, utc_clock clock)
@@ -80,27 +98,12 @@ public:
   task<result<held_credentials>> fetch() override {
     auto own = co_await by_->fetch();
     if (!own) co_return own.error();
-    auto duration = role_.duration;
-    if (!own->keys.session_token.empty() && duration > longest_chained) {
-      if (!std::exchange(told_, true))
-        log::warning("a role assumed with temporary credentials lasts one hour at most",
-                     {{"role", role_.arn}, {"asked", role_.duration.count()}});
-      duration = longest_chained;
-    }
-    std::vector<sigv4::name_value> ask{{"Action", "AssumeRole"},
-                                       {"Version", "2011-06-15"},
-                                       {"RoleArn", role_.arn},
-                                       {"RoleSessionName", role_.session_name},
-                                       {"DurationSeconds", std::to_string(duration.count())}};
-    if (!role_.external_id.empty()) ask.emplace_back("ExternalId", role_.external_id);
-    const auto body = form_of(ask);
-    auto request = request_to(sts_);
-    if (!request) co_return request.error();
-    sign(*request, body, sts_, own->keys, clock_());
-    const auto during = "AssumeRole " + role_.arn + " with the keys of " + own->source;
-    auto answer = co_await http_.send(*request, body, 256 << 10);
-    if (!answer) co_return failure{errc::unavailable, during + ": " + answer.error().on};
-    co_return read_answer(*answer, during, "role " + role_.arn + " by " + own->source);
+    if (!own->keys.session_token.empty() && role_.duration > longest_chained && !std::exchange(told_, true))
+      log::warning("a role assumed with temporary credentials lasts one hour at most",
+                   {{"role", role_.arn}, {"asked", role_.duration.count()}});
+    auto got = co_await assume_role(http_, sts_, role_, *own, clock_());
+    if (!got) co_return to_failure(got.error());
+    co_return std::move(*got);
   }
 
 private:
@@ -147,7 +150,9 @@ public:
     const auto during = "AssumeRoleWithWebIdentity " + arn_;
     auto answer = co_await http_.send(*request, body, 256 << 10); // the token is what authenticates it
     if (!answer) co_return failure{errc::unavailable, during + ": " + answer.error().on};
-    co_return read_answer(*answer, during, "role " + arn_ + " by web identity");
+    auto got = read_answer(*answer, during, "role " + arn_ + " by web identity");
+    if (!got) co_return to_failure(got.error());
+    co_return std::move(*got);
   }
 
 private:
@@ -157,6 +162,35 @@ private:
 };
 
 } // namespace
+
+task<s3_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
+                                              const held_credentials& by, seconds_clock now) {
+  const auto duration = by.keys.session_token.empty() ? role.duration : std::min(role.duration, longest_chained);
+  std::vector<sigv4::name_value> ask{{"Action", "AssumeRole"},
+                                     {"Version", "2011-06-15"},
+                                     {"RoleArn", role.arn},
+                                     {"RoleSessionName", role.session_name},
+                                     {"DurationSeconds", std::to_string(duration.count())}};
+  if (!role.external_id.empty()) ask.emplace_back("ExternalId", role.external_id);
+  const auto during = "AssumeRole " + role.arn + " with the keys of " + by.source;
+  auto answer = co_await ask_sts(http, sts, by, now, std::move(ask), during);
+  if (!answer) co_return answer.error();
+  co_return read_answer(*answer, during, "role " + role.arn + " by " + by.source);
+}
+
+task<s3_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
+                                             seconds_clock now) {
+  std::vector<sigv4::name_value> ask{{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}};
+  const std::string during = "GetCallerIdentity";
+  auto answer = co_await ask_sts(http, sts, by, now, std::move(ask), during);
+  if (!answer) co_return answer.error();
+  if (answer->status != 200) co_return read_s3_error(*answer, during);
+  pugi::xml_document document;
+  (void)document.load_buffer(answer->body.data(), answer->body.size());
+  const auto arn = document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Arn"; });
+  if (arn.text().empty()) co_return odd_answer(*answer, during, "an answer without an Arn");
+  co_return std::string(arn.text().get());
+}
 
 credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role,
                                         utc_clock clock) {

@@ -83,3 +83,12 @@ BOOST_AUTO_TEST_CASE(the_writer_puts_the_commas) {
   w.end_object();
   BOOST_TEST(w.take() == R"({"a":18446744073709551615,"b":["x",false,null,{}],"c":"y"})");
 }
+
+BOOST_AUTO_TEST_CASE(for_people_it_is_indented_and_says_the_same) {
+  const std::string text = R"({"a":[],"b":["x","y"],"c":{},"d":[{"e":1,"f":true,"g":null}]})";
+  BOOST_TEST(indented(*read_json(text)) == "{\n  \"a\": [],\n  \"b\": [\"x\", \"y\"],\n  \"c\": {},\n  \"d\": [\n    "
+                                           "{\n      \"e\": 1,\n      \"f\": true,\n      \"g\": null\n    }\n  ]\n}");
+  const std::string many = R"(["one that is long enough","another that is long enough","a third"])";
+  BOOST_TEST(indented(*read_json(many)) == "[\n  \"one that is long enough\",\n  \"another that is long enough\",\n  "
+                                           "\"a third\"\n]");
+}

@@ -33,6 +33,10 @@ class Request:
         q = self.query
         if self.method == "PUT":
             return "UploadPart" if "partNumber" in q else "PutBucketCors" if "cors" in q else "PutObject"
+        if self.method == "OPTIONS":
+            return "Preflight"
+        if self.method == "POST" and self.headers.get("content-type", "").startswith("multipart/form-data"):
+            return "PostObject"
         if self.method == "POST":
             return "CreateMultipartUpload" if "uploads" in q else "CompleteMultipartUpload" if "uploadId" in q else "Post"
         if self.method == "DELETE":
@@ -114,7 +118,7 @@ class FakeS3:
                 while request.left and not self.close_connection:
                     request.read()
 
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = dispatch
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_OPTIONS = dispatch
 
             def log_message(self, *_):
                 pass
@@ -249,6 +253,29 @@ class FakeS3:
             return r.answer(404)
         extra = {"x-amz-checksum-crc32c": found.crc, "x-amz-checksum-type": "FULL_OBJECT"} if self.checksums and r.headers.get("x-amz-checksum-mode") else {}
         r.answer(200, length=found.size, ETag=f'"{found.etag}"', **found.headers, **extra)
+
+    def PostObject(self, r):
+        """A form, which is believed: the signature is another S3's to judge."""
+        body = r.body()
+        boundary = re.search("boundary=(.*)", r.headers["content-type"]).group(1).encode()
+        parts = [p.split(b"\r\n\r\n", 1) for p in body.split(b"--" + boundary)[1:-1]]
+        fields = {re.search(rb' name="([^"]*)"', head).group(1).decode(): data[:-2] for head, data in parts}
+        if "file" not in fields:
+            return r.refuse(400, "InvalidArgument", "POST requires exactly one file upload per request.", **self.allowed(r))
+        made = Object({})
+        made.sha256.update(fields["file"])
+        made.size, made.etag = len(fields["file"]), hashlib.md5(fields["file"]).hexdigest()
+        key = fields["key"].decode()
+        with self.lock:
+            self.objects[key] = made
+        where = fields["success_action_redirect"].decode() + "?" + urllib.parse.urlencode({"bucket": self.bucket, "key": key, "etag": f'"{made.etag}"'}, quote_via=urllib.parse.quote)
+        return r.answer(303, Location=where, **self.allowed(r))
+
+    def allowed(self, r):
+        return {"Access-Control-Allow-Origin": r.headers["origin"], "Access-Control-Allow-Methods": "POST, PUT", "Access-Control-Expose-Headers": "ETag, Location"} if "origin" in r.headers else {}
+
+    def Preflight(self, r):
+        return r.answer(200, **self.allowed(r))
 
     def HeadBucket(self, r):
         r.answer(200)

@@ -22,14 +22,19 @@ class CommandLine(unittest.TestCase):
     def test_help_and_version(self):
         code, out, _ = self.run_it("--help")
         self.assertEqual(code, 0)
-        for word in ("serve", "sign", "uploads"):
+        for word in ("serve", "sign", "uploads", "doctor", "setup"):
             self.assertIn(word, out)
+        code, out, _ = self.run_it("setup", "--help")
+        self.assertEqual(code, 0)
+        for word in ("iam", "trust", "cors"):
+            self.assertIn(word, out)
+            self.assertIn("--apply", self.run_it("setup", word, "--help")[1])
         code, out, _ = self.run_it("--version")
         self.assertEqual(code, 0)
         self.assertRegex(out, r"^postern \d+\.\d+\.\d+\n$")
 
     def test_usage(self):
-        for arguments in ((), ("nonsense",), ("serve", "--nonsense"), ("serve", "--config", "absent.toml"), ("uploads", "--limit", "0"), ("sign",)):
+        for arguments in ((), ("nonsense",), ("serve", "--nonsense"), ("serve", "--config", "absent.toml"), ("uploads", "--limit", "0"), ("sign",), ("setup",), ("setup", "nonsense"), ("doctor", "--config", "absent.toml")):
             code, out, err = self.run_it(*arguments)
             self.assertEqual(code, 2, arguments)
             self.assertTrue(err, arguments)

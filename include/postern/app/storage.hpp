@@ -52,6 +52,10 @@ template <class T> T run_alone(task<T> t) {
 }
 
 s3_options s3_options_of(const config& c);
+sts_options sts_of(const config& c);
+role_options role_of(const config& c);
+// The keys that the configuration or AWS's places give, before any role is assumed with them.
+credential_source_ptr own_source_of(const config& c, const signer& own, http_client& http);
 utc_clock system_clock_in_seconds();
 
 } // namespace postern::app

@@ -77,4 +77,7 @@ private:
   bool first_ = true;
 };
 
+// The same document for people: two blanks a level; a list of texts stays on one line where that is not long.
+std::string indented(const json_value& v);
+
 } // namespace postern

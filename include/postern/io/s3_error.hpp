@@ -18,6 +18,9 @@ struct s3_error {
   std::string region; // where S3 says that the bucket is, if it does
   std::string during; // "PutObject media/key"
   errc sorted = errc::store_failed;
+  // Of SignatureDoesNotMatch, where the store says it: what it signed, and the signature that it was given. With them
+  // it can be told whether the secret is another one or the text was changed on its way.
+  std::string canonical_request, string_to_sign, signature;
 };
 
 // The error in an answer; in one of 200 too, where S3 begins to answer before it knows how it ends

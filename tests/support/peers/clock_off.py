@@ -8,6 +8,8 @@ class Peer(FakeS3):
 
     def meddle(self, r):
         import calendar
+        if "x-amz-date" not in r.headers:
+            return False
         said = calendar.timegm(time.strptime(r.headers["x-amz-date"], "%Y%m%dT%H%M%SZ"))
         if abs(said - time.time() - self.clock_off) <= 15 * 60:
             return False

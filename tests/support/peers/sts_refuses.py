@@ -1,0 +1,24 @@
+"""An STS that does not give the role and says so in AWS's words, unless the external id is the right one. `because` follows the words; `identity` is what GetCallerIdentity answers."""
+
+from fake_s3 import *
+
+CALLER, ROLE = "arn:aws:iam::111122223333:user/bob", "arn:aws:iam::444455556666:role/uploader"
+KEYS = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId>
+<SecretAccessKey>the secret of the role</SecretAccessKey><SessionToken>the token of the role</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+
+
+class Peer(FakeS3):
+    def __init__(self, because="", external_id=None, code="AccessDenied", message=None, identity=None):
+        super().__init__()
+        self.external_id, self.code, self.identity = external_id, code, identity
+        self.message = f"User: {CALLER} is not authorized to perform: sts:AssumeRole on resource: {ROLE}{because}" if message is None else message
+
+    def meddle(self, r):
+        if r.operation != "Post":
+            return False
+        ask = dict(urllib.parse.parse_qsl(r.body().decode()))
+        if ask["Action"] == "GetCallerIdentity" and self.identity:
+            return r.answer(200, f"<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{self.identity}</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>".encode())
+        if ask["Action"] == "AssumeRole" and self.external_id and ask.get("ExternalId") == self.external_id:
+            return r.answer(200, KEYS.encode())
+        return r.answer(403, f"<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error></ErrorResponse>".encode())
