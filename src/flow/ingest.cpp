@@ -11,7 +11,9 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t largest_buffer = 256 << 10, smallest_buffer = 16 << 10;
+// Larger buffers mean fewer wakeups, here and at both peers. They are for large files, and for while there is room.
+constexpr std::size_t smallest_buffer = 16 << 10, usual_buffer = 256 << 10, roomy_buffer = 1 << 20;
+constexpr std::uint64_t large_file = 16 << 20;
 constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the parser, both connections' own bytes
 constexpr std::uint64_t most_behind_file =
     64 << 10; // a submit button or two; more is not a form that S3 would like either
@@ -68,19 +70,16 @@ std::optional<std::uint64_t> transfers::received(const std::string& id) const {
 // --- one upload -------------------------------------------------------------------------------------
 
 struct ingesting::transfer {
-  transfer(form_request a, byte_source& b, std::string_view boundary, const form_limits& limits)
-      : ask(std::move(a)), body(b), parser(boundary, limits) {
-    const auto announced = body.announced().value_or(largest_buffer);
-    buffer_size = std::clamp<std::uint64_t>(announced, smallest_buffer, largest_buffer);
-    filling = std::make_unique<char[]>(buffer_size);
-  }
+  transfer(form_request a, byte_source& b, std::string_view boundary, const form_limits& limits, std::size_t buffer)
+      : ask(std::move(a)), body(b), parser(boundary, limits), buffer_size(buffer),
+        filling(std::make_unique_for_overwrite<char[]>(buffer)) {}
 
   std::span<char> buffer() { return {filling.get(), buffer_size}; }
 
   form_request ask;
   byte_source& body;
   form_parser parser;
-  std::size_t buffer_size;
+  const std::size_t buffer_size;
   std::unique_ptr<char[]> filling, draining; // one is read into while the other is written from
   std::span<const char> piece;               // bytes in `draining` or `filling` that the parser has not seen
   form_facts facts;                          // known once admitted
@@ -96,8 +95,12 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
   if (!boundary) co_return rejected{boundary.error(), "", ""};
   const counted now_running;
   // All of it now, and nothing more later: else those who have begun could wait for each other for ever.
-  const auto ticket = co_await budget_.take(2 * largest_buffer + beside_buffers + store_.memory_for(body.announced()));
-  transfer t(std::move(ask), body, *boundary, options_.limits);
+  const auto announced = body.announced();
+  const auto needed = [&](std::size_t b) { return 2 * b + beside_buffers + store_.memory_for(announced); };
+  auto buffer = std::clamp<std::uint64_t>(announced.value_or(usual_buffer), smallest_buffer, usual_buffer);
+  if (announced.value_or(large_file) >= large_file && budget_.is_roomy(needed(roomy_buffer))) buffer = roomy_buffer;
+  const auto ticket = co_await budget_.take(needed(buffer));
+  transfer t(std::move(ask), body, *boundary, options_.limits, buffer);
   auto done = co_await run(t);
   if (!done) {
     rejected_count.add();
@@ -220,7 +223,7 @@ task<result<void>> ingesting::stream(transfer& t) {
       found.push_back(run);
     }
     if (ended) co_return co_await write_all(*t.into, found);
-    if (!t.draining) t.draining = std::make_unique<char[]>(t.buffer_size);
+    if (!t.draining) t.draining = std::make_unique_for_overwrite<char[]>(t.buffer_size);
     std::swap(t.filling, t.draining);
     auto both = write_all(*t.into, found) && t.body.read_some(t.buffer());
     auto [written, n] = co_await std::move(both);

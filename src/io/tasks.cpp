@@ -91,6 +91,11 @@ void byte_budget::give_back(std::uint64_t bytes) {
   for (auto& w : next) w.go(0);
 }
 
+bool byte_budget::is_roomy(std::uint64_t bytes) const {
+  std::lock_guard lock(mutex_);
+  return all_ == 0 || (waiting_.empty() && taken_ + bytes <= all_ / 4);
+}
+
 std::uint64_t byte_budget::taken() const {
   std::lock_guard lock(mutex_);
   return taken_;

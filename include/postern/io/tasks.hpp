@@ -150,6 +150,8 @@ public:
 
   task<ticket> take(std::uint64_t bytes);
   std::uint64_t taken() const;
+  // Would less than a quarter be in use with so much more?
+  bool is_roomy(std::uint64_t bytes) const;
 
 private:
   struct waiter {
