@@ -39,7 +39,8 @@ def by_command(*command, stdin=None):
 
 
 with Rgw(disk=40 << 30) as s3, s3_server(s3) as server:
-    environment = dict(os.environ, AWS_ACCESS_KEY_ID=rgw.ACCESS_KEY, AWS_SECRET_ACCESS_KEY=rgw.SECRET_KEY, AWS_DEFAULT_REGION=rgw.REGION, AWS_EC2_METADATA_DISABLED="true", HOME=s3.folder)
+    # Nothing of the caller's own settings.
+    environment = dict(PATH=os.environ["PATH"], AWS_ACCESS_KEY_ID=rgw.ACCESS_KEY, AWS_SECRET_ACCESS_KEY=rgw.SECRET_KEY, AWS_DEFAULT_REGION=rgw.REGION, AWS_EC2_METADATA_DISABLED="true", HOME=s3.folder)
     # no_check_bucket: else rclone asks to make the bucket at each run.
     remote = f":s3,provider=Ceph,env_auth=true,endpoint='{s3.endpoint}',no_check_bucket=true:{s3.bucket}/tool"
     ways = {
