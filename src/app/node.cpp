@@ -46,6 +46,7 @@ front::routes_options routes_options_of(const config& c) {
   r.admit.sign_burst = c.limits.sign_burst;
   r.public_url = c.server.public_url;
   r.json_body = c.limits.json_body;
+  for (auto& [bucket, url] : direct_urls(c)) r.direct_urls.push_back(url);
   r.demo = c.server.demo;
   r.version = version();
   return r;

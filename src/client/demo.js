@@ -30,9 +30,9 @@
 
   function say(text) { spoken.textContent = text; }
 
-  function facts(upload) {
+  function facts(upload, door) {
     var all = make('dl', 'facts');
-    [['Upload', upload.id], ['Size', upload.size + ' bytes'], ['ETag', upload.etag], ['CRC32C', upload.checksum_crc32c], ['Recorded', upload.completed_at], ['Known by', upload.completed_by]].forEach(function (f) {
+    [['Upload', upload.id], ['Size', upload.size + ' bytes'], ['ETag', upload.etag], ['CRC32C', upload.checksum_crc32c], ['Door', door], ['Recorded', upload.completed_at], ['Known by', upload.completed_by]].forEach(function (f) {
       if (f[1] === undefined) return;
       all.appendChild(make('dt', '', f[0]));
       all.appendChild(make('dd', '', f[1]));
@@ -62,7 +62,7 @@
     item.appendChild(below);
     list.insertBefore(item, list.firstChild);
 
-    var began = Date.now(), door = '', tenth = 0;
+    var began = Date.now(), door = '', why = make('p', 'quiet why'), tenth = 0;
     function progress(part) {
       var percent = Math.floor(part * 100);
       bar.style.width = percent + '%';
@@ -76,9 +76,17 @@
     var one = {};
     for (var name in options) one[name] = options[name];
     one.onDoor = function (name, reason) {
-      door = name === 'direct' ? 'straight to the store' : 'through this server';
-      state.textContent = 'sending ' + door;
-      detail.textContent = size(file.size) + ' · ' + reason;
+      var way = name === 'direct' ? 'straight to the store' : 'through this server';
+      began = Date.now();
+      tenth = 0;
+      progress(0);
+      state.textContent = 'sending ' + way;
+      detail.textContent = size(file.size);
+      if (reason === 'again') return; // the same door, for the same reason
+      door = way + (reason === 'tried first' ? '' : ': ' + reason);
+      why.textContent = 'Sent ' + door + '.';
+      item.appendChild(why);
+      if (name === 'fallback' && reason !== 'there is no other door') say(file.name + ' goes ' + door);
     };
     one.onProgress = function (p) {
       var seconds = (Date.now() - began) / 1000, rate = p.loaded / Math.max(seconds, 0.1);
@@ -90,8 +98,9 @@
       progress(1);
       item.className = 'completed';
       state.textContent = 'completed';
-      detail.textContent = 'went ' + door;
-      item.appendChild(facts(upload));
+      detail.textContent = 'the store has confirmed it';
+      if (why.parentNode) item.removeChild(why);
+      item.appendChild(facts(upload, door));
       row.removeChild(button);
       say(file.name + ' is completed');
     };

@@ -12,11 +12,13 @@
  *              transport       'auto' (default), 'xhr' or 'iframe'
  *              retries         further tries after a failure that may pass (3)
  *              timeout         ms after which the iframe path gives up (one hour)
+ *              patience        ms that the direct door has for its first bytes before the other one is tried (15000)
  *              onSigned(form), onDoor(door, reason), onProgress({ loaded, total, door }), onRetry(attempt, error),
  *              onComplete(upload), onError(error { code, message, status, retryable })
  *
  * The form is the same for both doors: straight to S3, or through Postern. Where the direct one fails without an answer (no CORS rule, a network that
- * blocks it), the same form goes to the other, after asking whether the first had worked after all. ES5 without a build step, so that old browsers parse it.
+ * blocks it), the same form goes to the other, after the store has been asked whether the first had worked after all. A bucket without a CORS rule costs
+ * no more than a preflight: because progress is listened to, browsers ask before they send. ES5 without a build step, so that old browsers parse it.
  */
 (function (root) {
   'use strict';
@@ -29,7 +31,17 @@
   if (!/^https?:/.test(home)) home = '';
 
   var DIRECT_REST = 5 * 60 * 1000; // how long a direct door that failed is left alone
-  var directFailedAt = {};         // by address of the door
+  var directShut = {};             // by address of the door: { at: when it failed, why: a sentence }
+
+  // For refusals that say no more than a code, as some stores do.
+  var plainly = {
+    AccessDenied: 'The store refuses this form: a field is not as it was signed, or it came too late.',
+    EntityTooLarge: 'The file is larger than is allowed here.',
+    EntityTooSmall: 'The file is smaller than is allowed here.',
+    InvalidAccessKeyId: 'The store does not know the key that signed this form.',
+    SignatureDoesNotMatch: 'The store does not accept the signature of this form.',
+    NoSuchBucket: 'The store has no such bucket.'
+  };
 
   function nothing() {}
 
@@ -65,7 +77,7 @@
     }
     var status = xhr.status;
     var retryable = status === 0 || status === 408 || status === 429 || status >= 500;
-    var e = failure(code || (status ? 'http_' + status : 'network'), message || (status ? what + ' was answered ' + status : what + ' could not be reached'), status, retryable);
+    var e = failure(code || (status ? 'http_' + status : 'network'), message || plainly[code] || (status ? what + ' was answered ' + status : what + ' could not be reached'), status, retryable);
     var after = status && xhr.getResponseHeader('Retry-After');
     if (after && /^\d+$/.test(after)) e.after = Number(after) * 1000;
     return e;
@@ -168,9 +180,18 @@
     var form = this.form, wish = this.options.door || 'auto';
     if (form.url === form.fallback_url) return { name: 'fallback', reason: 'there is no other door' };
     if (wish === 'fallback') return { name: 'fallback', reason: 'asked for' };
-    var failed = directFailedAt[form.url];
-    if (wish === 'auto' && failed && new Date().getTime() - failed < DIRECT_REST) return { name: 'fallback', reason: 'the direct door failed a moment ago' };
+    var shut = directShut[form.url];
+    if (wish === 'auto' && shut && new Date().getTime() - shut.at < DIRECT_REST) return { name: 'fallback', reason: shut.why + ', as was seen a moment ago' };
     return { name: 'direct', reason: wish === 'direct' ? 'asked for' : 'tried first' };
+  };
+
+  // The direct door did not work for this file (shut: nor will it for others), and there may be another. Answers whether that one is tried.
+  Upload.prototype.otherDoor = function (why, shut) {
+    if (this.door !== 'direct') return false;
+    if (shut) directShut[this.form.url] = { at: new Date().getTime(), why: why };
+    if ((this.options.door || 'auto') !== 'auto') return false;
+    this.send({ name: 'fallback', reason: why });
+    return true;
   };
 
   Upload.prototype.send = function (door) {
@@ -186,12 +207,19 @@
   Upload.prototype.sendByRequest = function (url) {
     var self = this, data = new FormData(), fields = this.form.fields;
     for (var name in fields) if (Object.prototype.hasOwnProperty.call(fields, name)) data.append(name, fields[name]);
-    data.append('file', this.file, this.name());
+    // The key says what the object is called; the file's own name is sent only where it is asked for, for not every store reads ; and = and " in it rightly.
+    data.append('file', this.file, /\$\{filename\}/.test(fields.key) ? this.name() : 'file');
     var r = this.request('POST', url, { Accept: 'application/json' }, data, this.answered);
+    this.begun = false; // has anything been sent?
     r.xhr.upload.onprogress = function (e) {
+      self.begun = true;
       if (!self.over && e.lengthComputable) self.call('onProgress', { loaded: Math.min(e.loaded, self.file.size), total: self.file.size, door: self.door });
     };
     r.send();
+    // A network that swallows what goes to the store would keep a browser waiting for minutes.
+    if (this.door === 'direct' && (this.options.door || 'auto') === 'auto') this.later(this.options.patience || 15000, function () {
+      if (!this.begun && this.xhr === r.xhr) r.xhr.abort(); // which ends in silence()
+    });
   };
 
   Upload.prototype.answered = function (xhr) {
@@ -219,17 +247,36 @@
     }).send();
   };
 
-  // No answer that a script may read: the network, a missing CORS rule, or an upload that worked but whose answer got lost. Asking is cheaper than sending twice.
+  // No answer that a script may read: the network, a missing CORS rule, or an upload that worked but whose answer got lost. Asking is cheaper than sending
+  // twice; and it is the store that must be asked, since nobody else knows of a file that went straight there.
   Upload.prototype.silence = function () {
-    this.request('GET', this.form.status_url, { Accept: 'application/json' }, null, function (xhr) {
+    this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
-      if (this.door === 'direct') {
-        directFailedAt[this.form.url] = new Date().getTime();
-        if ((this.options.door || 'auto') === 'auto') return this.send({ name: 'fallback', reason: 'the direct door could not be reached' });
-      }
-      this.again(failure('network', 'The connection broke off.', 0, true), function () { this.send({ name: this.door, reason: 'again' }); });
+      var lost = failure('network', 'The connection broke off.', 0, true);
+      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return this.again(lost, this.silence); // nobody could say
+      this.whySilent(function (why) {
+        if (!this.otherDoor(why, true)) this.again(lost, function () { this.send({ name: this.door, reason: 'again' }); });
+      });
     }).send();
+  };
+
+  // Scripts are not told why a request failed. But one that wants no answer needs no CORS rule: if it gets through, then the rule is what is missing.
+  Upload.prototype.whySilent = function (done) {
+    var self = this, told = false;
+    function tell(why) {
+      if (!told && !self.over) done.call(self, why);
+      told = true;
+    }
+    if (this.door !== 'direct') return tell('');
+    if (this.begun) return tell('the store\u2019s answer did not get through');
+    if (!root.fetch) return tell('the store cannot be reached from this page');
+    root.fetch(this.form.url, { mode: 'no-cors', credentials: 'omit', cache: 'no-store' }).then(function () {
+      tell('the store has no CORS rule for this page');
+    }, function () {
+      tell('the store cannot be reached from here');
+    });
+    this.later(3000, function () { tell('the store cannot be reached from here'); });
   };
 
   // Asks how the upload stands until it is settled.
@@ -246,6 +293,7 @@
 
   Upload.prototype.sendByFrame = function (url) {
     if (!this.input) return this.finish(failure('unsupported', 'This browser can only send a file that stands in an <input type="file">.'));
+    if (this.cleanUp) this.cleanUp(); // of the door that was tried before
     var self = this, name = 'postern-' + String(Math.random()).slice(2), box = document.createElement('div');
     box.style.display = 'none';
     box.innerHTML = '<iframe name="' + name + '" title="upload"></iframe>'; // innerHTML, because old IE ignores a name that is set later
@@ -269,6 +317,7 @@
     form.appendChild(input);
     box.appendChild(form);
     document.body.appendChild(box);
+    var frame = box.firstChild;
 
     function told(e) {
       var message = typeof e.data === 'string' && parse(e.data), upload = message && message.type === 'postern' && message.upload;
@@ -277,6 +326,7 @@
       else if (upload.code) self.finish(failure(upload.code, upload.detail, upload.status, false));
     }
     this.cleanUp = function () {
+      frame.onload = null;
       if (root.removeEventListener) root.removeEventListener('message', told, false);
       input.name = named;
       if (place.parentNode) place.parentNode.replaceChild(input, place);
@@ -284,10 +334,38 @@
     };
     if (root.addEventListener) root.addEventListener('message', told, false);
     this.later(this.options.timeout || 3600000, function () { this.finish(failure('timed_out', 'The upload took too long.', 0, false)); });
+    // Some page has come: our own tells of itself, the application's (where the form returned) and an error's do not.
+    frame.onload = function () {
+      try {
+        if (frame.contentWindow.location.href === 'about:blank') return; // some browsers tell of the empty frame, too
+      } catch (e) {} // another origin's
+      self.later(500, function () { this.askForFrame(frame); });
+    };
     form.submit();
-    // S3's error pages are another origin's: nobody can read them. The server's word is the backstop.
+    if (this.watching) return; // one watch is enough for both doors
+    this.watching = true;
     this.later(1000, function () { this.watch(0); });
   };
+
+  Upload.prototype.askForFrame = function (frame) {
+    this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
+      var upload = xhr.status === 200 && parse(xhr.responseText);
+      if (upload && upload.state === 'completed') return this.finish(null, upload);
+      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return; // the watch goes on
+      if (!this.otherDoor('the store did not take the form', false)) this.finish(refusalIn(frame));
+    }).send();
+  };
+
+  // What an error's page in the frame says: S3's is another origin's and nobody can read it, the fallback's can be read from pages of Postern's own origin.
+  function refusalIn(frame) {
+    var code = '', message = '';
+    try {
+      var page = frame.contentWindow.document;
+      code = page.getElementsByTagName('Code')[0].textContent;
+      message = page.getElementsByTagName('Message')[0].textContent;
+    } catch (e) {} // another origin's, or no such page
+    return failure(code || 'refused', message || plainly[code] || 'The upload was refused. Why cannot be read from a frame.', 0, false);
+  }
 
   // --- the one function -------------------------------------------------------------------------------
 

@@ -3,49 +3,11 @@
 #include <postern/core/form_header.hpp>
 
 #include <algorithm>
-#include <cstring>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 namespace postern {
 namespace {
 
 failure malformed(std::string what) { return failure{errc::malformed_form, std::move(what)}; }
-
-constexpr std::size_t nowhere = std::string_view::npos;
-
-// Where `needle` (at least two bytes) first stands in `hay`. Sixteen places at a time are ruled out by their first and
-// last byte.
-std::size_t find_needle(std::span<const char> hay, std::string_view needle) {
-  if (hay.size() < needle.size()) return nowhere;
-  std::size_t at = 0;
-#ifdef __SSE2__
-  const auto first = _mm_set1_epi8(needle.front()), last = _mm_set1_epi8(needle.back());
-  const auto load = [&](std::size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(hay.data() + i)); };
-  for (const auto distance = needle.size() - 1; at + distance + 16 <= hay.size(); at += 16) {
-    const auto both = _mm_and_si128(_mm_cmpeq_epi8(load(at), first), _mm_cmpeq_epi8(load(at + distance), last));
-    for (auto mask = static_cast<unsigned>(_mm_movemask_epi8(both)); mask; mask &= mask - 1) {
-      const auto candidate = at + static_cast<std::size_t>(__builtin_ctz(mask));
-      if (std::memcmp(hay.data() + candidate, needle.data(), needle.size()) == 0) return candidate;
-    }
-  }
-#endif
-  const auto* found = static_cast<const char*>(memmem(hay.data() + at, hay.size() - at, needle.data(), needle.size()));
-  return found ? static_cast<std::size_t>(found - hay.data()) : nowhere;
-}
-
-// Where a delimiter stands in `hay`, or where one may have been cut by its end. A delimiter has its only CR in front,
-// so only the last CR can begin a cut one.
-std::size_t find_delimiter(std::span<const char> hay, std::string_view delimiter) {
-  if (const auto at = find_needle(hay, delimiter); at != nowhere) return at;
-  const auto tail = std::min(hay.size(), delimiter.size() - 1);
-  const auto* cr = static_cast<const char*>(memrchr(hay.data() + hay.size() - tail, '\r', tail));
-  if (!cr) return nowhere;
-  const auto at = static_cast<std::size_t>(cr - hay.data());
-  return std::memcmp(cr, delimiter.data(), hay.size() - at) == 0 ? at : nowhere;
-}
 
 // What `line`, which begins like a delimiter, turns out to be, and how many of its bytes that takes. RFC 2046 §5.1.1:
 // the delimiter, blanks, then CRLF, or "--".
@@ -73,9 +35,7 @@ classified classify(std::string_view line, std::string_view delimiter) {
 
 } // namespace
 
-form_parser::form_parser(std::string_view boundary, form_limits limits) : delimiter_("\r\n--"), limits_(limits) {
-  delimiter_ += boundary;
-}
+form_parser::form_parser(std::string_view boundary, form_limits limits) : delimiter_(boundary), limits_(limits) {}
 
 void form_parser::take(std::span<const char>& piece, std::size_t n) {
   piece = piece.subspan(n);
@@ -156,14 +116,14 @@ result<void> form_parser::finish() const {
 form_parser::found form_parser::scan(std::span<const char>& piece) {
   if (!held_.empty()) return scan_held(piece);
   if (piece.empty()) return found::more;
-  const auto at = find_delimiter(piece, delimiter_);
+  const auto at = delimiter_.find(piece);
   const auto emit = [&](std::size_t n) {
     data_ = piece.first(n);
     take(piece, n);
     return found::data;
   };
   if (at != 0) return emit(std::min(at, piece.size()));
-  const auto [what, bytes] = classify({piece.data(), piece.size()}, delimiter_);
+  const auto [what, bytes] = classify({piece.data(), piece.size()}, delimiter_.text());
   switch (what) {
   case verdict::data: return emit(bytes);
   case verdict::cut:
@@ -181,11 +141,11 @@ form_parser::found form_parser::scan(std::span<const char>& piece) {
 form_parser::found form_parser::scan_held(std::span<const char>& piece) {
   while (!piece.empty()) {
     held_ += piece.front();
-    switch (classify(held_, delimiter_).what) {
+    switch (classify(held_, delimiter_.text()).what) {
     case verdict::cut: take(piece, 1); break;
     case verdict::part:
     case verdict::closing: {
-      const bool part = classify(held_, delimiter_).what == verdict::part;
+      const bool part = classify(held_, delimiter_.text()).what == verdict::part;
       take(piece, 1);
       held_.clear();
       return part ? found::part : found::closing;

@@ -11,7 +11,9 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t largest_buffer = 256 << 10, smallest_buffer = 16 << 10;
+// Larger buffers mean fewer wakeups, here and at both peers. They are for large files, and for while there is room.
+constexpr std::size_t smallest_buffer = 16 << 10, usual_buffer = 256 << 10, roomy_buffer = 1 << 20;
+constexpr std::uint64_t large_file = 16 << 20;
 constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the parser, both connections' own bytes
 constexpr std::chrono::milliseconds longest_wait = std::chrono::minutes(5); // for a share of the budget
 constexpr std::uint64_t most_behind_file =
@@ -83,8 +85,6 @@ std::optional<std::uint64_t> transfers::received(const std::string& id) const {
 struct ingesting::transfer {
   transfer(form_request a, byte_source& b, std::string_view boundary, const form_limits& limits)
       : ask(std::move(a)), body(b), parser(boundary, limits) {
-    const auto announced = body.announced().value_or(largest_buffer);
-    buffer_size = std::clamp<std::uint64_t>(announced, smallest_buffer, largest_buffer);
     filling.resize(smallest_buffer); // enough for a form's fields; the file gets more once it is admitted
   }
 
@@ -93,7 +93,7 @@ struct ingesting::transfer {
   form_request ask;
   byte_source& body;
   form_parser parser;
-  std::size_t buffer_size;
+  std::size_t buffer_size = smallest_buffer;
   buffer filling, draining;    // one is read into while the other is written from
   std::span<const char> piece; // bytes in `draining` or `filling` that the parser has not seen
   form_facts facts;            // known once admitted
@@ -193,8 +193,12 @@ result<void> ingesting::admit(transfer& t) const {
 // All of it before the file's first byte, and nothing more later: else those who have begun could wait for each other
 // for ever. Only for a form that is admitted, so that strangers cannot use the budget up.
 task<result<void>> ingesting::reserve(transfer& t) {
-  const auto bytes = 2 * t.buffer_size + beside_buffers + store_.memory_for(t.body.announced());
-  auto ticket = co_await budget_.take(bytes, longest_wait);
+  const auto announced = t.body.announced();
+  const auto needed = [&](std::size_t size) { return 2 * size + beside_buffers + store_.memory_for(announced); };
+  t.buffer_size = std::clamp<std::uint64_t>(announced.value_or(usual_buffer), smallest_buffer, usual_buffer);
+  if (announced.value_or(large_file) >= large_file && budget_.is_roomy(needed(roomy_buffer)))
+    t.buffer_size = roomy_buffer;
+  auto ticket = co_await budget_.take(needed(t.buffer_size), longest_wait);
   if (!ticket) co_return ticket.error();
   t.reserved = std::move(*ticket);
   co_return result<void>{};

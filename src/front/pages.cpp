@@ -19,8 +19,17 @@ std::string fill_page(std::string_view file, const std::vector<std::pair<std::st
   }
 }
 
-void harden(response& page) {
-  page.with("Content-Security-Policy", "default-src 'self'; object-src 'none'; base-uri 'none'")
+void harden(response& page, const std::vector<std::string>& direct_urls) {
+  std::string policy = "default-src 'self'; object-src 'none'; base-uri 'none'";
+  if (!direct_urls.empty()) {
+    std::string known = " 'self'";
+    for (const auto& url : direct_urls) {
+      const auto origin = url.substr(0, url.find('/', url.find("//") + 2));
+      if ((known + " ").find(" " + origin + " ") == known.npos) known.append(" ").append(origin);
+    }
+    policy.append("; connect-src").append(known).append("; frame-src").append(known);
+  }
+  page.with("Content-Security-Policy", std::move(policy))
       .with("X-Content-Type-Options", "nosniff")
       .with("Referrer-Policy", "no-referrer")
       .with("Cache-Control", "no-store");
@@ -42,9 +51,15 @@ response form_page_of(const signed_form& f) {
   for (const auto& field : f.fields)
     inputs +=
         "<input type=\"hidden\" name=\"" + html_escape(field.name) + "\" value=\"" + html_escape(field.value) + "\">\n";
+  std::string other_door;
+  if (f.url != f.fallback_url)
+    other_door = "<p class=\"quiet\">It goes straight to the store. Should the store not be reachable from here:<br>\n"
+                 "<input class=\"plain button\" type=\"submit\" value=\"Send through this server\" formaction=\"" +
+                 html_escape(f.fallback_url) + "\"></p>\n";
   auto page = text_answer(200, "text/html; charset=utf-8",
-                          fill_page("form.html", {{"action", html_escape(f.fallback_url)},
+                          fill_page("form.html", {{"action", html_escape(f.url)},
                                                   {"fields", inputs},
+                                                  {"other_door", other_door},
                                                   {"expires", html_escape(iso8601(f.expires_at))}}));
   harden(page);
   return page;
@@ -54,7 +69,7 @@ task<response> routes::demo_page(request& r, std::string) {
   if (!options_.demo) co_return problem(failure{errc::not_found, "this path"}, r.id);
   auto page = text_answer(200, "text/html; charset=utf-8",
                           fill_page("demo.html", {{"version", html_escape(options_.version)}}));
-  harden(page);
+  harden(page, options_.direct_urls);
   co_return page;
 }
 

@@ -111,6 +111,11 @@ void byte_budget::give_up(const void* who) {
   for (auto& w : next) w.go(true);
 }
 
+bool byte_budget::is_roomy(std::uint64_t bytes) const {
+  std::lock_guard lock(mutex_);
+  return all_ == 0 || (waiting_.empty() && taken_ + bytes <= all_ / 4);
+}
+
 std::uint64_t byte_budget::taken() const {
   std::lock_guard lock(mutex_);
   return taken_;

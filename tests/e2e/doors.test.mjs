@@ -96,9 +96,9 @@ test('a direct door that is shut: the fallback is used and said, and the next fi
   await page.goto(appUrl);
   const first = await uploadFrom(page, {});
   assert.equal(first.upload?.state, 'completed');
-  assert.deepEqual(first.doors, [['direct', 'tried first'], ['fallback', 'the direct door could not be reached']]);
+  assert.deepEqual(first.doors, [['direct', 'tried first'], ['fallback', 'the store cannot be reached from here']]);
   const second = await uploadFrom(page, {});
-  assert.deepEqual(second.doors, [['fallback', 'the direct door failed a moment ago']]);
+  assert.deepEqual(second.doors, [['fallback', 'the store cannot be reached from here, as was seen a moment ago']]);
   const forced = await uploadFrom(page, { door: 'direct', retries: 0 });
   assert.deepEqual([forced.error, forced.doors[0][0]], ['network', 'direct']);
   await page.close();

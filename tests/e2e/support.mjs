@@ -16,7 +16,8 @@ export async function freePort() {
 }
 
 export class Server {
-  static async start(config = '') {
+  // `settings` are environment variables without POSTERN_.
+  static async start(config = '', settings = {}) {
     const server = new Server();
     server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'postern-e2e-'));
     const port = await freePort();
@@ -24,7 +25,7 @@ export class Server {
     fs.writeFileSync(path.join(server.folder, 'postern.toml'), `[auth]\nanonymous = true\n[server]\ndemo = true\n${config}`);
     server.process = spawn(process.env.POSTERN, ['serve', '--config', 'postern.toml'], {
       cwd: server.folder,
-      env: { POSTERN_SERVER__LISTEN: `127.0.0.1:${port}`, POSTERN_SERVER__ADMIN_LISTEN: '', POSTERN_SERVER__PUBLIC_URL: server.url, POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS: '0' },
+      env: { POSTERN_SERVER__LISTEN: `127.0.0.1:${port}`, POSTERN_SERVER__ADMIN_LISTEN: '', POSTERN_SERVER__PUBLIC_URL: server.url, POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS: '0', ...Object.fromEntries(Object.entries(settings).map(([k, v]) => ['POSTERN_' + k.toUpperCase(), v])) },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     server.log = '';

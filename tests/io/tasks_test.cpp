@@ -243,6 +243,16 @@ BOOST_AUTO_TEST_CASE(more_than_all_is_given_when_all_is_free) {
   BOOST_TEST(b.taken() == 1000u);
 }
 
+BOOST_AUTO_TEST_CASE(roomy_up_to_a_quarter) {
+  byte_budget b(400), unlimited(0);
+  BOOST_TEST(b.is_roomy(100));
+  BOOST_TEST(!b.is_roomy(101));
+  const auto t = run_task(b.take(60, patience)).value();
+  BOOST_TEST(b.is_roomy(40));
+  BOOST_TEST(!b.is_roomy(41));
+  BOOST_TEST(unlimited.is_roomy(std::uint64_t{1} << 60));
+}
+
 BOOST_AUTO_TEST_CASE(first_come_first_served) {
   byte_budget b(100);
   asio::io_context loop{1};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/core/delimiter.hpp>
 #include <postern/core/policy.hpp>
 
 #include <cstddef>
@@ -65,7 +66,7 @@ public:
   // Bytes of body taken so far, and how many bytes the shortest ending behind the file's data has
   // ("\r\n--boundary--\r\n"); together with Content-Length they predict the file's size when its part begins.
   std::uint64_t consumed() const { return consumed_; }
-  std::size_t shortest_ending() const { return delimiter_.size() + 4; }
+  std::size_t shortest_ending() const { return delimiter_.text().size() + 4; }
 
 private:
   enum class place { value, headers, file, skipping, closed, done };
@@ -80,7 +81,7 @@ private:
   void take(std::span<const char>& piece, std::size_t n);
   bool ahead_of_file() const { return place_ == place::value || place_ == place::headers; }
 
-  std::string delimiter_; // "\r\n--boundary"
+  delimiter delimiter_;
   form_limits limits_;
   std::vector<form_field> fields_;
   form_file file_;

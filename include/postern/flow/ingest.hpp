@@ -1,7 +1,7 @@
 // The fallback: take the form that S3 would take, judge it as S3 would, stream its file to the store, record it. Owned
 // by the node, shared by all threads; one call is one upload and lives on its connection's thread. Memory per upload is
-// two buffers, whatever the file's size; they are taken from the process's budget once the form is admitted and before
-// its file is read.
+// two buffers, however large the file; they are taken from the process's budget once the form is admitted and before
+// its file is read, and are larger while there is room in it.
 #pragma once
 
 #include <postern/base/error.hpp>

@@ -17,7 +17,8 @@ namespace postern::front {
 struct routes_options {
   admission_options admit;
   std::string public_url;
-  std::size_t json_body = 64 << 10; // bytes; 0: no limit but 16 MiB
+  std::size_t json_body = 64 << 10;     // bytes; 0: no limit but 16 MiB
+  std::vector<std::string> direct_urls; // where forms go straight to the store: our own pages may speak with it
   bool demo = false;
   std::string version;
 };
@@ -70,9 +71,11 @@ std::string fill_page(std::string_view file, const std::vector<std::pair<std::st
 // `origin`.
 response complete_page(int status, const std::string& title, const std::string& message, const std::string& json,
                        const std::string& origin);
-// A page with the ready form of `f`.
+// A page with the ready form of `f`, and with a button for each of its doors: without a script nothing chooses between
+// them but the user.
 response form_page_of(const signed_form& f);
-// Headers that every page of ours carries: nothing foreign is loaded, nothing is sniffed, no address leaks.
-void harden(response& page);
+// Headers that every page of ours carries: nothing foreign is loaded, nothing is sniffed, no address leaks. A page that
+// sends files may speak with the stores at `direct_urls`, by script and in frames.
+void harden(response& page, const std::vector<std::string>& direct_urls = {});
 
 } // namespace postern::front

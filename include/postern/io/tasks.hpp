@@ -151,6 +151,8 @@ public:
 
   task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds most);
   std::uint64_t taken() const;
+  // Would less than a quarter be in use with so much more?
+  bool is_roomy(std::uint64_t bytes) const;
 
 private:
   struct waiter {

@@ -1,0 +1,74 @@
+// The real S3 (Ceph RGW) for the browser tests, and what they ask of it past Postern.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash, createHmac } from 'node:crypto';
+import readline from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const script = fileURLToPath(new URL('../support/rgw.py', import.meta.url));
+const sha256 = (data) => createHash('sha256').update(data).digest('hex');
+const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
+// As S3 wants paths encoded: all but what is unreserved.
+const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase());
+
+export function isInstalled() {
+  return ['ceph-mon', 'ceph-osd', 'radosgw', 'monmaptool'].every((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0);
+}
+
+export class S3 {
+  static async start() {
+    const s3 = new S3();
+    s3.process = spawn('python3', [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines = readline.createInterface({ input: s3.process.stdout });
+    const line = await new Promise((done, fail) => {
+      lines.once('line', done);
+      s3.process.once('exit', (code) => fail(new Error(`the S3 did not start: ${code}`)));
+    });
+    [, s3.endpoint, s3.bucket, s3.accessKey, s3.secretKey, s3.role] = /endpoint (\S+) +bucket (\S+) +access key (\S+) +secret key (\S+) +role (\S+)/.exec(line);
+    return s3;
+  }
+
+  async stop() {
+    const ended = new Promise((done) => this.process.once('exit', done));
+    this.process.kill('SIGTERM');
+    await ended;
+  }
+
+  // A Postern's settings: keys of a role that it assumes.
+  settings() {
+    return {
+      store__type: 's3', store__endpoint: this.endpoint, store__bucket: this.bucket, store__path_style: 'true', store__region: 'us-east-1',
+      store__credentials__access_key: this.accessKey, store__credentials__secret_key: this.secretKey, store__credentials__role_arn: this.role,
+    };
+  }
+
+  // One request with Signature Version 4.
+  async request(method, key = '', query = '', body = '') {
+    const path = `/${this.bucket}${key ? '/' + key.split('/').map(encode).join('/') : ''}`, host = new URL(this.endpoint).host;
+    const date = new Date().toISOString().replace(/[-:]|\.\d+/g, ''), scope = `${date.slice(0, 8)}/us-east-1/s3/aws4_request`, hash = sha256(body);
+    const names = 'host;x-amz-content-sha256;x-amz-date';
+    const canonical = [method, path, query, `host:${host}`, `x-amz-content-sha256:${hash}`, `x-amz-date:${date}`, '', names, hash].join('\n');
+    const signing = scope.split('/').reduce(hmac, 'AWS4' + this.secretKey);
+    const signature = hmac(signing, ['AWS4-HMAC-SHA256', date, scope, sha256(canonical)].join('\n')).toString('hex');
+    const headers = { 'x-amz-date': date, 'x-amz-content-sha256': hash, Authorization: `AWS4-HMAC-SHA256 Credential=${this.accessKey}/${scope}, SignedHeaders=${names}, Signature=${signature}` };
+    return fetch(this.endpoint + path + (query ? '?' + query : ''), { method, headers, body: method === 'PUT' ? body : undefined });
+  }
+
+  // Null when it is not there.
+  async hashOf(key) {
+    const answer = await this.request('GET', key);
+    if (answer.status === 404) return null;
+    if (!answer.ok) throw new Error(`GET was answered ${answer.status}: ${await answer.text()}`);
+    return sha256(Buffer.from(await answer.arrayBuffer()));
+  }
+
+  async putCors(origin) {
+    const rule = `<CORSConfiguration><CORSRule><AllowedOrigin>${origin}</AllowedOrigin><AllowedMethod>POST</AllowedMethod><AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>3000</MaxAgeSeconds></CORSRule></CORSConfiguration>`;
+    const answer = await this.request('PUT', '', 'cors=', rule);
+    if (!answer.ok) throw new Error(`PutBucketCors was answered ${answer.status}: ${await answer.text()}`);
+  }
+
+  async removeCors() {
+    const answer = await this.request('DELETE', '', 'cors=');
+    if (!answer.ok) throw new Error(`DeleteBucketCors was answered ${answer.status}: ${await answer.text()}`);
+  }
+}

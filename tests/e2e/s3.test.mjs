@@ -1,0 +1,312 @@
+// Both doors in the browser, with a real S3 behind them: straight there, and through Postern where that cannot be.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import net from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { S3, isInstalled } from './s3.mjs';
+import { Server, freePort, hashOf, launch, makeFile, shot } from './support.mjs';
+
+const skip = isInstalled() ? false : 'Ceph RGW is not installed; tests/run installs it';
+const MB = 1_000_000;
+let s3, server, browser;
+
+// Lets pages of Postern's origin post to the bucket.
+const putCors = () => s3.putCors(server.url);
+
+// A page, and what it asked of whom: { method, url, status, type }, preflights included.
+async function open(query = '', options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage(), asked = [], session = await context.newCDPSession(page), byId = new Map();
+  await session.send('Network.enable');
+  session.on('Network.requestWillBeSent', (e) => {
+    if (e.redirectResponse) byId.get(e.requestId).status = e.redirectResponse.status;
+    const one = { method: e.request.method, url: e.request.url, type: e.type };
+    byId.set(e.requestId, one);
+    asked.push(one);
+  });
+  session.on('Network.responseReceived', (e) => { if (byId.has(e.requestId)) byId.get(e.requestId).status = e.response.status; });
+  await page.goto(server.url + '/' + query);
+  const to = (method, prefix) => asked.filter((r) => r.method === method && r.url.startsWith(prefix));
+  return { page, to, throughPostern: () => to('POST', server.url + '/upload/'), straight: () => to('POST', s3.endpoint), close: () => context.close() };
+}
+
+// Uploads by postern.js with callbacks of its own: { upload or error, doors, form }.
+function upload(page, name, size, options = {}) {
+  return page.evaluate(([name, size, options]) => new Promise((done) => {
+    const doors = [];
+    let form, sent = 0;
+    const tell = (how) => done(Object.assign({ doors, form, sent }, how));
+    Postern.upload(new File([new Uint8Array(size).map((_, i) => i * 7)], name), Object.assign({
+      onSigned: (f) => { form = f; },
+      onDoor: (d, r) => doors.push([d, r]),
+      onProgress: (p) => { if (p.door === 'direct') sent = p.loaded; },
+      onComplete: (u) => tell({ upload: u }),
+      onError: (e) => tell({ error: e.code, message: e.message }),
+    }, options));
+  }), [name, size, options]);
+}
+
+const hashOfUploaded = (size) => createHash('sha256').update(new Uint8Array(size).map((_, i) => i * 7)).digest('hex');
+
+// Chooses the file in the demo page; its item there, settled.
+async function choose(page, file) {
+  await page.setInputFiles('#choose', file);
+  const item = page.locator('#uploads li').first();
+  await page.waitForFunction(() => /completed|failed/.test(document.querySelector('#uploads li')?.className));
+  return { state: await item.getAttribute('class'), text: await item.innerText(), fact: (name) => item.locator(`dt:text-is("${name}") + dd`).textContent() };
+}
+
+async function checkStored(form, file) {
+  assert.equal(await s3.hashOf(form.key), hashOf(file));
+}
+
+const WHY_NO_CORS = 'the store has no CORS rule for this page';
+
+describe('with a real S3', { skip }, () => {
+  before(async () => {
+    s3 = await S3.start();
+    server = await Server.start('[profiles.small]\nmax_size = "1MB"\n[profiles.hasty]\nexpires = "1s"\n[log]\nlevel = "debug"\n', s3.settings());
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+    await s3?.stop();
+  });
+
+  // --- without a CORS rule ----------------------------------------------------------------------------
+
+  test('no CORS rule: the page uses the fallback by itself and says so', async () => {
+    const { page, to, straight, throughPostern, close } = await open();
+    const signed = page.waitForResponse((r) => r.url().endsWith('/v1/uploads')).then((r) => r.json());
+    const file = makeFile(server.folder, 'no rule.bin', 12 * MB);
+    const item = await choose(page, file);
+    assert.equal(item.state, 'completed');
+    assert.equal(await item.fact('Door'), 'through this server: ' + WHY_NO_CORS);
+    assert.equal(await item.fact('Known by'), 'proxy');
+    await shot(page, 's3-no-cors');
+    const form = await signed;
+    await checkStored(form, file);
+    assert.equal((await server.status(form.id)).state, 'completed');
+    assert.deepEqual(to('OPTIONS', s3.endpoint).map((r) => r.status), [403]);
+    assert.equal(throughPostern().length, 1);
+    // The next file does not try again.
+    const tried = straight().length, next = await choose(page, makeFile(server.folder, 'no rule 2.bin', 1 * MB));
+    assert.equal(await next.fact('Door'), `through this server: ${WHY_NO_CORS}, as was seen a moment ago`);
+    assert.equal(straight().length, tried);
+    await close();
+  });
+
+  test('no CORS rule: a large file is not sent in vain', async () => {
+    const { page, close } = await open();
+    const { upload: done, doors, sent } = await upload(page, 'large.bin', 30 * MB);
+    assert.equal(done?.state, 'completed');
+    assert.deepEqual(doors, [['direct', 'tried first'], ['fallback', WHY_NO_CORS]]);
+    assert.equal(sent, 0);
+    const forced = await upload(page, 'forced.bin', 1000, { door: 'direct', retries: 0 });
+    assert.deepEqual([forced.error, forced.doors], ['network', [['direct', 'asked for']]]);
+    assert.equal(await s3.hashOf(forced.form.key), null);
+    await close();
+  });
+
+  test('no CORS rule: a frame needs none', async () => {
+    const { page, straight, throughPostern, close } = await open('?transport=iframe');
+    const file = makeFile(server.folder, 'framed.bin', 3 * MB);
+    const signed = page.waitForResponse((r) => r.url().endsWith('/v1/uploads')).then((r) => r.json());
+    const item = await choose(page, file);
+    assert.equal(item.state, 'completed');
+    assert.equal(await item.fact('Door'), 'straight to the store');
+    assert.equal(await item.fact('Known by'), 'redirect');
+    assert.deepEqual(straight().map((r) => r.status), [303]);
+    assert.equal(throughPostern().length, 0);
+    await checkStored(await signed, file);
+    await close();
+  });
+
+  test('no CORS rule: the plain form with JavaScript off goes straight to the store and back', async () => {
+    const { page, straight, throughPostern, close } = await open('', { javaScriptEnabled: false });
+    await page.getByRole('link', { name: 'this plain form' }).click();
+    const file = makeFile(server.folder, 'plain form.bin', 3 * MB);
+    await page.setInputFiles('input[type=file]', file);
+    await shot(page, 's3-plain-form');
+    await page.getByRole('button', { name: 'Upload', exact: true }).click();
+    await page.getByRole('heading', { name: 'Upload complete' }).waitFor();
+    assert.deepEqual(straight().map((r) => r.status), [303]);
+    assert.equal(throughPostern().length, 0);
+    assert.ok(page.url().startsWith(server.url + '/v1/complete/'));
+    await shot(page, 's3-plain-form-complete');
+    const key = await page.locator('.name').textContent();
+    await checkStored({ key }, file);
+    const told = await server.status(key.split('/')[1]);
+    assert.deepEqual([told.state, told.completed_by], ['completed', 'redirect']);
+    await close();
+  });
+
+  test('the plain form has a button for the other door', async () => {
+    const { page, straight, throughPostern, close } = await open('form?profile=default', { javaScriptEnabled: false });
+    const file = makeFile(server.folder, 'other door.bin', 1 * MB);
+    await page.setInputFiles('input[type=file]', file);
+    await page.getByRole('button', { name: 'Send through this server' }).click();
+    await page.getByRole('heading', { name: 'Upload complete' }).waitFor();
+    assert.deepEqual([straight().length, throughPostern().length], [0, 1]);
+    await checkStored({ key: await page.locator('.name').textContent() }, file);
+    await close();
+  });
+
+  test('a store that swallows what it is sent is left after a while', async () => {
+    const mute = net.createServer(() => {}); // accepts, and says nothing
+    const port = await freePort();
+    await new Promise((done) => mute.listen(port, '127.0.0.1', done));
+    const { page, close } = await open();
+    await page.route('**/v1/uploads', async (route) => {
+      const answer = await route.fetch(), form = await answer.json();
+      await route.fulfill({ response: answer, json: Object.assign(form, { url: `http://127.0.0.1:${port}/` }) });
+    });
+    const { upload: done, doors } = await upload(page, 'swallowed.bin', 1 * MB, { patience: 500 });
+    assert.equal(done?.state, 'completed');
+    assert.deepEqual(doors, [['direct', 'tried first'], ['fallback', 'the store cannot be reached from here']]);
+    await close();
+    mute.close();
+  });
+
+  // --- with one ---------------------------------------------------------------------------------------
+
+  test('with the CORS rule the next page goes straight to the store', async () => {
+    await putCors();
+    const { page, to, straight, throughPostern, close } = await open();
+    const signed = page.waitForResponse((r) => r.url().endsWith('/v1/uploads')).then((r) => r.json());
+    const file = makeFile(server.folder, 'direct.bin', 12 * MB);
+    const item = await choose(page, file);
+    assert.equal(item.state, 'completed', item.text);
+    assert.equal(await item.fact('Door'), 'straight to the store');
+    assert.equal(await item.fact('Known by'), 'redirect');
+    await shot(page, 's3-direct');
+    const form = await signed;
+    await checkStored(form, file);
+    assert.deepEqual(straight().map((r) => [r.url, r.status]), [[form.url, 303]]);
+    assert.equal(throughPostern().length, 0);
+    // Chromium asks before it follows the redirect, too, with Origin: null.
+    for (const [method, status] of [['OPTIONS', 204], ['GET', 200]]) assert.deepEqual(to(method, form.complete_url + '?bucket=').map((r) => r.status), [status]);
+    const told = await server.status(form.id);
+    assert.deepEqual([told.state, told.size, told.completed_by], ['completed', 12 * MB, 'redirect']);
+    const head = await s3.request('HEAD', form.key);
+    assert.equal(head.headers.get('etag'), `"${told.etag}"`);
+    await close();
+  });
+
+  const KEYS = ['spaces  in it.bin', 'plus+plus.bin', '100%25 %.bin', '"double" \'single\'.bin', 'a&b&amp;c.bin', 'a=b;c=d.bin', 'what?.bin', '#1.bin', '😀 ä ∑.bin', "(all) *!~ of[it]{} ^`|$,:@<>.bin"];
+  for (const door of ['direct', 'fallback']) {
+    test(`keys of every kind, by the ${door} door`, async () => {
+      const { page, close } = await open();
+      for (const name of KEYS) {
+        const { upload: done, error, message, form, doors } = await upload(page, name, 10_000, { door });
+        assert.equal(done?.state, 'completed', `${name}: ${error} ${message}`);
+        assert.deepEqual(doors, [[door, 'asked for']]);
+        assert.ok(form.key.endsWith('/' + name), form.key);
+        assert.equal(done.key, form.key);
+        const told = await server.status(form.id);
+        assert.equal(told.completed_by, door === 'direct' ? 'redirect' : 'proxy');
+        assert.equal(await s3.hashOf(form.key), hashOfUploaded(10_000), name);
+      }
+      await close();
+    });
+  }
+
+  for (const door of ['direct', 'fallback']) {
+    test(`file names of every kind in a frame, by the ${door} door`, async () => {
+      const { page, close } = await open(`?transport=iframe&door=${door}`);
+      for (const name of KEYS.filter((n) => !n.includes(';'))) { // RGW takes what follows the ; in a file's name for another parameter
+        const file = makeFile(server.folder, name, 10_000);
+        const item = await choose(page, file);
+        assert.equal(item.state, 'completed', `${name}: ${item.text}`);
+        const id = await item.fact('Upload');
+        await checkStored({ key: `uploads/${id}/${name}` }, file);
+      }
+      await close();
+    });
+  }
+
+  // --- an answer that got lost ------------------------------------------------------------------------
+
+  test('a file that is there already is not sent twice', async () => {
+    await putCors();
+    const { page, straight, throughPostern, close } = await open();
+    const first = await upload(page, 'first.bin', 1 * MB);
+    assert.deepEqual(first.doors, [['direct', 'tried first']]);
+    // The browser remembers its preflight, so it sends; the store takes the file, but its answer may not be read any more.
+    await s3.removeCors();
+    const lost = await upload(page, 'lost.bin', 8 * MB);
+    assert.equal(lost.upload?.state, 'completed', lost.message);
+    assert.deepEqual(lost.doors, [['direct', 'tried first']]);
+    assert.equal(lost.sent, 8 * MB);
+    assert.equal(straight().length, 2);
+    assert.equal(throughPostern().length, 0);
+    const told = await server.status(lost.form.id);
+    assert.deepEqual([told.state, told.size, told.completed_by], ['completed', 8 * MB, 'redirect']);
+    assert.equal(await s3.hashOf(lost.form.key), hashOfUploaded(8 * MB));
+    await close();
+  });
+
+  test('while nobody can say whether it is there, it is not sent again either', async () => {
+    await putCors();
+    const { page, straight, throughPostern, close } = await open();
+    await upload(page, 'first.bin', 1000);
+    await s3.removeCors();
+    let asked = 0;
+    await page.route('**/v1/complete/**', (route) => (++asked < 3 ? route.abort() : route.continue()));
+    const lost = await upload(page, 'lost.bin', 2 * MB);
+    assert.equal(lost.upload?.state, 'completed', lost.message);
+    assert.deepEqual([asked, straight().length, throughPostern().length], [3, 2, 0]);
+    await close();
+  });
+
+  // --- refusals ---------------------------------------------------------------------------------------
+
+  async function refused(name, { query = '', ask = (text) => text, change = () => {}, wait = 0, size = 2000, text, shots }) {
+    await putCors();
+    const { page, straight, throughPostern, close } = await open(query);
+    const forms = [];
+    await page.route('**/v1/uploads', async (route) => {
+      const answer = await route.fetch({ postData: JSON.stringify(ask(JSON.parse(route.request().postData()))) }), form = await answer.json();
+      forms.push(structuredClone(form));
+      change(form);
+      await new Promise((done) => setTimeout(done, wait));
+      await route.fulfill({ response: answer, json: form });
+    });
+    const item = await choose(page, makeFile(server.folder, name, size));
+    assert.equal(item.state, 'failed');
+    assert.match(item.text, text);
+    await shot(page, shots);
+    assert.ok(straight().length > 0);
+    for (const r of straight()) assert.ok(r.status === 400 || r.status === 403, `answered ${r.status}`);
+    for (const form of forms) {
+      assert.equal((await server.status(form.id)).state === 'completed', false);
+      assert.equal(await s3.hashOf(form.key), null);
+    }
+    const through = throughPostern().length;
+    await close();
+    return { forms, through };
+  }
+
+  test('a form that has expired', async () => {
+    const { forms, through } = await refused('late.bin', { query: '?profile=hasty', wait: 2500, text: /expired/i, shots: 's3-expired' });
+    assert.deepEqual([forms.length, through], [2, 0]); // signed once more, and late once more
+  });
+  test('a file that is too large', async () => {
+    const { through } = await refused('too large.bin', { query: '?profile=small', size: 3 * MB, ask: ({ size, ...rest }) => rest, text: /larger than is allowed/, shots: 's3-too-large' });
+    assert.equal(through, 0);
+  });
+  test('a key that was changed', async () => {
+    const { through } = await refused('changed.bin', { change: (form) => { form.fields.key = 'elsewhere/x'; }, text: /not as it was signed|policy/i, shots: 's3-changed' });
+    assert.equal(through, 0);
+    assert.equal(await s3.hashOf('elsewhere/x'), null);
+  });
+  test('a file that is too large, in a frame: the other door says why', async () => {
+    const { through } = await refused('too large.bin', { query: '?profile=small&transport=iframe', size: 3 * MB, ask: ({ size, ...rest }) => rest, text: /at most 1000000 bytes/, shots: 's3-frame-too-large' });
+    assert.equal(through, 1);
+  });
+  test('a key that was changed, in a frame by the direct door alone', async () => {
+    const { through } = await refused('changed.bin', { query: '?door=direct&transport=iframe', change: (form) => { form.fields.key = 'elsewhere/x'; }, text: /refused\. Why cannot be read/, shots: 's3-frame-changed' });
+    assert.equal(through, 0);
+  });
+});
