@@ -172,7 +172,7 @@ void say_what_runs(const config& c, std::size_t threads) {
              {"store", c.store.type == "file" ? "file:" + c.store.path.string()
                                               : "s3:" + c.store.bucket + " at " +
                                                     (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)},
-             {"ledger", c.ledger_url},
+             {"ledger", ledger_shown(c.ledger_url)},
              {"threads", threads},
              {"profiles", c.profiles.size()}});
   if (c.auth.anonymous)
@@ -184,8 +184,8 @@ void say_what_runs(const config& c, std::size_t threads) {
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, keeps)),
-      signs(options, own, *remembers) {}
+    : own(c.server.secrets), keeps(c, own), remembers(make_ledger({.url = c.ledger_url})),
+      options(signing_options_of(c, keeps)), signs(options, own, *remembers) {}
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);

@@ -4,12 +4,22 @@
 #include <stdexcept>
 
 namespace postern {
+namespace {
 
-std::unique_ptr<ledger> make_ledger(const std::string& url) {
-  constexpr std::string_view sqlite = "sqlite:";
-  if (url.starts_with(sqlite) && url.size() > sqlite.size())
-    return make_sqlite_ledger({.path = url.substr(sqlite.size())});
+constexpr std::string_view sqlite_scheme = "sqlite:";
+
+} // namespace
+
+std::unique_ptr<ledger> make_ledger(const ledger_options& options) {
+  const auto& url = options.url;
+  if (url.starts_with(sqlite_scheme) && url.size() > sqlite_scheme.size()) {
+    sqlite_ledger_options file;
+    file.path = url.substr(sqlite_scheme.size());
+    return make_sqlite_ledger(file, options);
+  }
   throw std::runtime_error("ledger.url: must be sqlite: and a path, such as sqlite:var/postern.db");
 }
+
+std::string ledger_shown(const std::string& url) { return url.starts_with(sqlite_scheme) ? url : "***"; }
 
 } // namespace postern
