@@ -265,7 +265,8 @@ result_ptr database::answer(bool sent) {
   if (failed) {
     const char* state = PQresultErrorField(failed.get(), PG_DIAG_SQLSTATE);
     const auto kind = state ? kind_of(state) : trouble::away;
-    const auto why = one_line(PQresultErrorMessage(failed.get()));
+    auto why = one_line(PQresultErrorField(failed.get(), PG_DIAG_MESSAGE_PRIMARY));
+    if (why.empty()) why = one_line(PQresultErrorMessage(failed.get())); // libpq's own
     // A statement that was too slow is no reason to leave; all else that makes it count as away is.
     if (PQstatus(raw_) != CONNECTION_OK || (kind == trouble::away && std::string_view(state ? state : "") != "57014"))
       lost(why);
