@@ -397,8 +397,6 @@ void check(config& c) {
   for (const auto& one : s.secrets)
     require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
   check_store(c.store);
-  require(!c.ledger_url.starts_with("postgres"), "ledger.url",
-          "this version does not have PostgreSQL yet; use sqlite:var/postern.db");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
 }

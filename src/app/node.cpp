@@ -178,7 +178,7 @@ void say_what_runs(const config& c, std::size_t threads) {
              {"store", c.store.type == "file" ? "file:" + c.store.path.string()
                                               : "s3:" + c.store.bucket + " at " +
                                                     (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)},
-             {"ledger", c.ledger_url},
+             {"ledger", ledger_shown(c.ledger_url)},
              {"threads", threads},
              {"profiles", c.profiles.size()}});
   if (c.auth.anonymous)
@@ -190,8 +190,9 @@ void say_what_runs(const config& c, std::size_t threads) {
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(c.ledger_url)), options(signing_options_of(c, keeps)),
-      signs(options, own, *remembers) {}
+    : own(c.server.secrets), keeps(c, own), remembers(make_ledger({.url = c.ledger_url})),
+      options(signing_options_of(c, keeps)), signs(options, own, [this](upload u) { remembers->issue(std::move(u)); }) {
+}
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);

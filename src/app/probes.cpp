@@ -122,22 +122,10 @@ task<finding> check_probe(patient& p, const profile& rules) {
 
 namespace {
 
-// The doctor's forms are nobody's uploads.
-struct forgetful final : ledger {
-  void issue(upload) override {}
-  void receiving(upload) override {}
-  task<result<upload>> confirm(completion c) override { co_return c.of; }
-  task<result<upload>> fail(upload u, std::string) override { co_return u; }
-  task<result<upload>> find(std::string) override { co_return failure{errc::not_found, "the upload"}; }
-  task<result<std::vector<upload>>> list(upload_filter) override { co_return std::vector<upload>{}; }
-  task<result<void>> probe() override { co_return result<void>{}; }
-};
-
 result<signed_form> sign_probe(patient& p, const profile& rules) {
-  forgetful nothing;
-  const signing_options options{p.c.profiles,     p.c.server.public_url,  direct_urls(p.c),
-                                p.c.store.region, [&] { return p.keys; }, p.c.claim_lifetime};
-  const signing signs(options, p.own, nothing);
+  signing_options options{p.c.profiles,     p.c.server.public_url,  direct_urls(p.c),
+                          p.c.store.region, [&] { return p.keys; }, p.c.claim_lifetime};
+  const signing signs(std::move(options), p.own, [](const upload&) {}); // the doctor's forms are nobody's uploads
   sign_request ask;
   ask.profile = rules.name;
   ask.filename = probe_name();

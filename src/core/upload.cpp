@@ -38,7 +38,7 @@ bool may_follow(upload_state from, upload_state to) {
   return false;
 }
 
-std::string to_json(const upload& u, bool whole, std::optional<std::uint64_t> received) {
+std::string to_json(const upload& u, bool whole) {
   json_writer w;
   w.reserve(512);
   w.begin_object();
@@ -57,7 +57,7 @@ std::string to_json(const upload& u, bool whole, std::optional<std::uint64_t> re
   const auto moment = [&](std::string_view name, const std::optional<millis_clock>& t) {
     if (t) w.member(name, iso8601_millis(*t));
   };
-  if (u.state == upload_state::receiving && received) w.member("received", *received);
+  if (u.state == upload_state::receiving && u.received) w.member("received", *u.received);
   if (u.size) w.member("size", *u.size);
   if (!u.etag.empty()) w.member("etag", u.etag);
   if (u.crc32c) w.member("checksum_crc32c", crc32c_base64(*u.crc32c));
@@ -66,6 +66,7 @@ std::string to_json(const upload& u, bool whole, std::optional<std::uint64_t> re
   moment("completed_at", u.completed_at);
   if (u.completed_by) w.member("completed_by", name_of(*u.completed_by));
   moment("overwritten_at", u.overwritten_at);
+  if (!u.overwritten_etag.empty()) w.member("overwritten_etag", u.overwritten_etag);
   if (u.state == upload_state::failed && !u.failed_because.empty()) w.member("code", u.failed_because);
   w.end_object();
   return w.take();

@@ -314,7 +314,7 @@ task<> ingesting::give_up(transfer& t, const failure& why) {
   log::info("upload rejected", {{"upload", t.facts.row.id}, {"why", describe(why)}, {"received", t.size}});
   if (!began) co_return;
   std::string code(text_of(why.code).name);
-  (void)co_await ledger_.fail(t.facts.row, std::move(code));
+  (void)co_await ledger_.fail(t.facts.row, std::move(code), options_.clock());
 }
 
 } // namespace postern

@@ -237,7 +237,7 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   row.max_size = length->max;
   row.created_at = now;
   row.expires_at = form.expires_at;
-  ledger_.issue(std::move(row));
+  remember_(std::move(row));
   return form;
 }
 

@@ -196,7 +196,8 @@ task<response> routes::status(request& r, std::string id) {
   response answer;
   if (found) {
     const bool whole = who && who->may_use(found->profile);
-    answer = text_answer(200, "application/json", to_json(*found, whole, takes_.running().received(id)));
+    if (const auto here = takes_.running().received(id)) found->received = here;
+    answer = text_answer(200, "application/json", to_json(*found, whole));
     answer.with("Cache-Control", "no-store");
   } else {
     answer = problem(found.error(), r.id);
@@ -321,7 +322,10 @@ task<response> routes::list(request& r, std::string) {
   auto found = co_await ledger_.list(filter);
   if (!found) co_return problem(found.error(), r.id);
   std::string lines;
-  for (const auto& u : *found) lines.append(to_json(u, true, takes_.running().received(u.id))).append("\n");
+  for (auto& u : *found) {
+    if (const auto here = takes_.running().received(u.id)) u.received = here;
+    lines.append(to_json(u, true)).append("\n");
+  }
   co_return text_answer(200, "application/x-ndjson", std::move(lines));
 }
 

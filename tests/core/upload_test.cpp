@@ -76,6 +76,13 @@ BOOST_AUTO_TEST_CASE(what_is_shown_to_whom) {
   const auto part = read_json(to_json(u, false)).value();
   for (const char* hidden : {"key", "bucket", "metadata", "user", "profile"}) BOOST_TEST(part.find(hidden) == nullptr);
   BOOST_TEST(*part.find("size")->if_int() == 5);
+  BOOST_TEST(part.find("overwritten_etag") == nullptr);
+  u.overwritten_etag = "f", u.received = 3;
+  const auto overwritten = read_json(to_json(u, false)).value();
+  BOOST_TEST(*overwritten.find("overwritten_etag")->if_string() == "f");
+  BOOST_TEST(overwritten.find("received") == nullptr); // it is all there
+  u.state = upload_state::receiving;
+  BOOST_TEST(*read_json(to_json(u, false)).value().find("received")->if_int() == 3);
 }
 
 BOOST_AUTO_TEST_CASE(types_match_patterns) {

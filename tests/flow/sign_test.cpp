@@ -32,7 +32,7 @@ struct fixture {
   }
   result<signed_form> sign() {
     options.profiles["default"] = rules;
-    const signing signs(options, own, ledger);
+    const signing signs(options, own, [&](upload u) { ledger.issue(std::move(u)); });
     return signs.sign(ask, who, now);
   }
   errc refused() {

@@ -75,12 +75,79 @@ struct fake_ledger final : ledger {
     row.completed_by = c.by;
     co_return row;
   }
-  task<result<upload>> fail(upload u, std::string code) override {
+  task<result<upload>> fail(upload u, std::string code, millis_clock) override {
     auto& row = rows.emplace(u.id, u).first->second;
     row.state = upload_state::failed;
     row.failed_because = code;
     co_return row;
   }
+  void progress(std::vector<std::pair<std::string, std::uint64_t>> received) override {
+    for (const auto& [id, bytes] : received)
+      if (const auto found = rows.find(id); found != rows.end()) found->second.received = bytes;
+  }
+  std::map<std::string, millis_clock> questions; // by id
+  task<result<upload>> ask_again(upload u, millis_clock at) override {
+    if (broken) co_return *broken;
+    const auto& row = rows.emplace(u.id, u).first->second;
+    if (row.state != upload_state::completed) questions[u.id] = at;
+    co_return row;
+  }
+  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until,
+                                                  std::size_t most) override {
+    if (broken) co_return *broken;
+    std::vector<upload> due;
+    for (auto& [id, at] : questions)
+      if (at <= now && due.size() < most) due.push_back(rows.at(id)), at = held_until;
+    co_return due;
+  }
+  task<result<upload>> expire(std::string id, millis_clock) override {
+    if (broken) co_return *broken;
+    const auto found = rows.find(id);
+    if (found == rows.end()) co_return failure(errc::not_found, id);
+    questions.erase(id);
+    if (may_follow(found->second.state, upload_state::expired)) found->second.state = upload_state::expired;
+    co_return found->second;
+  }
+  std::map<std::string, webhook> messages; // by id
+  std::vector<std::string> stopped;
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until,
+                                                  std::size_t most) override {
+    if (broken) co_return *broken;
+    std::vector<webhook> due;
+    for (auto& [id, m] : messages)
+      if (!m.dead && m.due_at <= now && due.size() < most) due.push_back(m), m.due_at = held_until;
+    co_return due;
+  }
+  task<result<void>> delivered(std::string id) override {
+    if (broken) co_return *broken;
+    messages.erase(id);
+    co_return result<void>{};
+  }
+  task<result<void>> undelivered(std::string id, std::string why, std::optional<millis_clock> again) override {
+    if (broken) co_return *broken;
+    if (const auto found = messages.find(id); found != messages.end()) {
+      auto& m = found->second;
+      ++m.tries, m.last_error = why, m.dead = !again, m.due_at = again.value_or(millis_clock{});
+    }
+    co_return result<void>{};
+  }
+  task<result<void>> stop_endpoint(std::string url, std::string why) override {
+    if (broken) co_return *broken;
+    stopped.push_back(url);
+    for (auto& [id, m] : messages)
+      if (m.url == url) m.dead = true, m.last_error = why;
+    co_return result<void>{};
+  }
+  task<result<std::vector<webhook>>> list_webhooks(webhook_filter) override {
+    std::vector<webhook> all;
+    for (const auto& [id, m] : messages) all.push_back(m);
+    co_return all;
+  }
+  task<result<std::size_t>> retry_webhooks(std::vector<std::string>, millis_clock) override {
+    co_return std::size_t{0};
+  }
+  task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return std::size_t{0}; }
+  task<result<std::size_t>> forget(millis_clock, std::size_t) override { co_return std::size_t{0}; }
   task<result<upload>> find(std::string id) override {
     if (broken) co_return *broken;
     const auto found = rows.find(id);

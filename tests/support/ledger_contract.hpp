@@ -17,7 +17,8 @@
 
 namespace postern::test {
 
-using make_ledger_fn = std::function<std::unique_ptr<ledger>()>; // an empty one at each call
+// An empty one at each call, wherever it is: the URL in the options is not looked at.
+using make_ledger_fn = std::function<std::unique_ptr<ledger>(const ledger_options&)>;
 
 inline millis_clock at_second(std::int64_t n) { return millis_clock{std::chrono::seconds{1'800'000'000 + n}}; }
 
@@ -73,7 +74,7 @@ inline void check_as_completed(const upload& found, const completion& c) {
 }
 
 inline void check_issue(const make_ledger_fn& make) {
-  const auto l = make();
+  const auto l = make({});
   const auto u = some_upload(1);
   l->issue(u);
   const auto found = run_task(l->find(u.id)).value(); // a read sees what was called before it
@@ -93,7 +94,7 @@ inline void check_issue(const make_ledger_fn& make) {
 }
 
 inline void check_confirm(const make_ledger_fn& make) {
-  const auto l = make();
+  const auto l = make({});
   const auto u = some_upload(1);
   l->issue(u);
   const auto c = some_completion(u);
@@ -113,10 +114,18 @@ inline void check_confirm(const make_ledger_fn& make) {
   const auto kept = run_task(l->confirm(overwriting)).value();
   check_as_completed(kept, c);
   BOOST_TEST((kept.overwritten_at == at_second(7000)));
+  BOOST_TEST(kept.overwritten_etag == "e2");
+  overwriting.at = at_second(8000); // told again
+  BOOST_TEST((run_task(l->confirm(overwriting)).value().overwritten_at == at_second(7000)));
+  overwriting.etag = "e3";
+  const auto again = run_task(l->confirm(overwriting)).value();
+  check_as_completed(again, c);
+  BOOST_TEST((again.overwritten_at == at_second(8000)));
+  BOOST_TEST(again.overwritten_etag == "e3");
 }
 
 inline void check_confirm_of_the_unknown(const make_ledger_fn& make) {
-  const auto l = make();
+  const auto l = make({});
   auto c = some_completion(some_upload(2));
   c.crc32c.reset();
   const auto recorded = run_task(l->confirm(c)).value();
@@ -156,13 +165,13 @@ inline void check_steps(const make_ledger_fn& make) {
       {{failed, receiving, failed}, failed, "incomplete_body"},
       {{receiving, failed, receiving, completed, failed, receiving}, completed, ""},
   };
-  const auto l = make();
+  const auto l = make({});
   for (std::size_t n = 0; n < rows.size(); ++n) {
     const auto u = some_upload(static_cast<unsigned>(n));
     for (const auto step : rows[n].steps) {
       if (step == issued) l->issue(u);
       if (step == receiving) l->receiving(u);
-      if (step == failed) BOOST_TEST(run_task(l->fail(u, "incomplete_body")).has_value());
+      if (step == failed) BOOST_TEST(run_task(l->fail(u, "incomplete_body", at_second(4000))).has_value());
       if (step == completed) BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
     }
     BOOST_TEST_CONTEXT("row " << n) {
@@ -175,6 +184,30 @@ inline void check_steps(const make_ledger_fn& make) {
   }
 }
 
+inline void check_progress(const make_ledger_fn& make) {
+  const auto l = make({});
+  const auto u = some_upload(1), other = some_upload(2), unknown = some_upload(3);
+  const auto received = [&](const upload& of) { return run_task(l->find(of.id)).value().received; };
+  l->issue(other);
+  l->receiving(u);
+  BOOST_TEST(!received(u).has_value());
+  l->progress({});
+  l->progress({{u.id, 5}, {other.id, 6}, {unknown.id, 7}});
+  BOOST_TEST((received(u) == 5u));
+  BOOST_TEST(!received(other).has_value()); // it is not being received
+  BOOST_TEST(!run_task(l->find(unknown.id)).has_value());
+  l->progress({{u.id, 6ull << 30}});
+  BOOST_TEST((run_task(l->list({})).value().at(0).received == 6ull << 30));
+
+  BOOST_TEST(!run_task(l->fail(u, "incomplete_body", at_second(10))).value().received.has_value());
+  l->receiving(u); // from its beginning
+  BOOST_TEST(!received(u).has_value());
+  l->progress({{u.id, 8}});
+  BOOST_TEST(!run_task(l->confirm(some_completion(u))).value().received.has_value());
+  l->progress({{u.id, 9}}); // said too late
+  BOOST_TEST(!received(u).has_value());
+}
+
 inline std::vector<std::string> ids_of(const std::vector<upload>& uploads) {
   std::vector<std::string> ids;
   for (const auto& u : uploads) ids.push_back(u.id);
@@ -182,7 +215,7 @@ inline std::vector<std::string> ids_of(const std::vector<upload>& uploads) {
 }
 
 inline void check_list(const make_ledger_fn& make) {
-  const auto l = make();
+  const auto l = make({});
   BOOST_TEST(run_task(l->list({})).value().empty());
   std::vector<std::string> all, done;
   for (unsigned n = 0; n < 250; ++n) all.push_back(some_upload(n).id);
@@ -215,7 +248,13 @@ inline void check_list(const make_ledger_fn& make) {
   f.after_id.clear();
   f.since = at_second(200);
   BOOST_TEST(listed(f) == tail(done, 20, 25));
+  f.limit = 2;
+  BOOST_TEST(listed(f) == tail(done, 20, 22));
+  f.after_id = done[22];
+  BOOST_TEST(listed(f) == tail(done, 23, 25));
   f = {};
+  f.since = at_second(250);
+  BOOST_TEST(listed(f).empty());
   f.since = at_second(249);
   BOOST_TEST(listed(f) == tail(all, 249, 250));
   f.state = upload_state::failed;
@@ -225,7 +264,7 @@ inline void check_list(const make_ledger_fn& make) {
 // Whatever is called at once from several threads, there is one completion an upload.
 inline void check_many_at_once(const make_ledger_fn& make) {
   constexpr unsigned threads = 4, calls = 1000, uploads = 100;
-  const auto l = make();
+  const auto l = make({});
   std::atomic<unsigned> wrong{0};
   const auto work = [&](unsigned who) -> task<> {
     for (unsigned n = 0; n < calls; ++n) {
@@ -258,9 +297,10 @@ inline void check_ledger(const make_ledger_fn& make) {
   check_confirm(make);
   check_confirm_of_the_unknown(make);
   check_steps(make);
+  check_progress(make);
   check_list(make);
   check_many_at_once(make);
-  BOOST_TEST(run_task(make()->probe()).has_value());
+  BOOST_TEST(run_task(make({})->probe()).has_value());
 }
 
 } // namespace postern::test

@@ -41,12 +41,14 @@ struct upload {
   std::optional<millis_clock> completed_at;
   std::optional<evidence> completed_by;
   std::optional<millis_clock> overwritten_at;
-  std::string failed_because; // errc_text::name of the failure, when failed
+  std::string overwritten_etag;          // of what overwrote it last
+  std::string failed_because;            // errc_text::name of the failure, when failed
+  std::optional<std::uint64_t> received; // bytes so far, while receiving
 };
 
 // The upload as JSON: id, state, size, etag, … ; key, bucket and metadata only with `whole` (CONTRACT §2: for callers
-// who may sign). `received` is shown while receiving.
-std::string to_json(const upload& u, bool whole, std::optional<std::uint64_t> received = std::nullopt);
+// who may sign). `received` is shown while receiving only.
+std::string to_json(const upload& u, bool whole);
 
 // A file name as it may stand in a key: what follows the last / or \, without control characters, at most 255 bytes cut
 // at a character's border; "." , ".." and nothing become "file". Bytes that are not UTF-8 become U+FFFD.

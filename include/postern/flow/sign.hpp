@@ -11,7 +11,6 @@
 #include <postern/core/sigv4.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/credentials.hpp>
-#include <postern/io/ledger.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -58,11 +57,14 @@ struct signing_options {
   std::size_t most_key_part = 0;  // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
+// Takes note of what was signed, without waiting: ledger::issue.
+using remember_issued = std::function<void(upload)>;
+
 class signing {
 public:
   // What is passed must outlive this.
-  signing(signing_options options, const signer& own, ledger& remembers)
-      : options_(std::move(options)), own_(own), ledger_(remembers) {}
+  signing(signing_options options, const signer& own, remember_issued remember)
+      : options_(std::move(options)), own_(own), remember_(std::move(remember)) {}
 
   // errc::bad_request (unknown profile, return_to not listed, a form that would be too large), errc::payload_too_large,
   // errc::entity_too_small (a declared size under the profile's), errc::unsupported_type, errc::key_too_long,
@@ -89,7 +91,7 @@ private:
 
   const signing_options options_;
   const signer& own_;
-  ledger& ledger_;
+  const remember_issued remember_;
   mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // the last one used
 };
 

@@ -1,0 +1,156 @@
+#include "support/cutting_proxy.hpp"
+#include "support/postgres_fixture.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <set>
+
+using namespace postern;
+using namespace postern::test;
+using namespace std::chrono_literals;
+
+BOOST_GLOBAL_FIXTURE(skipped_where_there_is_none);
+BOOST_FIXTURE_TEST_SUITE(postgres_outage_, postgres_fixture)
+
+BOOST_AUTO_TEST_CASE(a_server_that_was_started_again_while_nothing_was_asked_is_not_noticed) {
+  const auto l = open();
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  for (int round = 0; round < 2; ++round) {
+    round ? server().kill() : server().stop();
+    server().start();
+    BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
+    BOOST_TEST(run_task(l->confirm(some_completion(some_upload(2)))).has_value());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_goes_in_mid_use_and_comes_back) {
+  auto l = open();
+  const auto dropped = metric("postern_ledger_dropped_total");
+  std::atomic<bool> done{false};
+  std::atomic<unsigned> answered{0}, refused{0}, slow{0};
+  std::vector<unsigned> good; // of the one thread
+  unsigned issued = 0;
+  std::thread user([&] {
+    const auto use = [&]() -> task<> {
+      for (unsigned n = 0; !done; ++n) {
+        l->issue(some_upload(1'000'000 + (issued = n)));
+        const auto begin = std::chrono::steady_clock::now();
+        const auto recorded = co_await l->confirm(some_completion(some_upload(n)));
+        if (seconds_since(begin) > 3) ++slow;
+        if (recorded)
+          good.push_back(n), ++answered;
+        else if (recorded.error().code == errc::unavailable)
+          ++refused, std::this_thread::sleep_for(1ms);
+        else
+          BOOST_ERROR(recorded.error().on);
+      }
+    };
+    run_task(use());
+  });
+  for (int round = 0; round < 4; ++round) {
+    const auto before = answered.load(), refused_before = refused.load();
+    while (answered < before + 100) std::this_thread::sleep_for(1ms);
+    round % 2 ? server().kill() : server().stop();
+    while (refused < refused_before + 50) std::this_thread::sleep_for(1ms);
+    server().start();
+  }
+  const auto before = answered.load();
+  while (answered < before + 100) std::this_thread::sleep_for(1ms);
+  done = true;
+  user.join();
+  BOOST_TEST(slow == 0u); // a server that is not there says so at once
+  BOOST_TEST(metric("postern_ledger_dropped_total") == dropped);
+  upload_filter f;
+  f.limit = 100'000;
+  f.state = upload_state::completed;
+  std::set<std::string> completed;
+  for (const auto& u : run_task(l->list(f)).value()) completed.insert(u.id);
+  for (const auto n : good) BOOST_TEST(completed.contains(some_upload(n).id), n);
+  f.state = upload_state::issued; // they were written behind, some while it was away
+  BOOST_TEST(run_task(l->list(f)).value().size() == issued + 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_frozen_server_is_noticed_and_what_is_written_behind_waits_for_it) {
+  const auto l = open_with({.url = url, .patience = 2s});
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  server().freeze();
+  l->issue(some_upload(2));
+  auto begin = std::chrono::steady_clock::now();
+  const auto first = run_task(l->confirm(some_completion(some_upload(3))));
+  BOOST_TEST((!first && first.error().code == errc::unavailable));
+  BOOST_TEST((seconds_since(begin) > 1 && seconds_since(begin) < 4));
+  begin = std::chrono::steady_clock::now();
+  for (int n = 0; n < 5; ++n) {
+    const auto next = run_task(l->confirm(some_completion(some_upload(3))));
+    BOOST_TEST((!next && next.error().code == errc::unavailable));
+  }
+  BOOST_TEST(seconds_since(begin) < 0.5);
+  l->issue(some_upload(4));
+  std::this_thread::sleep_for(3s); // it is being reached for meanwhile
+  server().freeze(false);
+  wait_until_up(*l);
+  for (const unsigned n : {1u, 2u, 4u}) BOOST_TEST(run_task(l->find(some_upload(n).id)).has_value(), n);
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(3)))).has_value());
+}
+
+// A row that another session does not let go of is no reason to wait for ever.
+BOOST_AUTO_TEST_CASE(a_lock_that_is_never_given_back_is_given_up) {
+  const auto l = open_with({.url = url, .patience = 2s});
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  postgres::database other(url, 60s);
+  other.begin(true);
+  other.execute("LOCK TABLE uploads");
+  const auto begin = std::chrono::steady_clock::now();
+  const auto failed = run_task(l->confirm(some_completion(some_upload(2))));
+  BOOST_TEST((!failed && failed.error().code == errc::unavailable));
+  BOOST_TEST(has(failed.error().on, "statement timeout"), failed.error().on);
+  BOOST_TEST(seconds_since(begin) < 4);
+  other.roll_back();
+  wait_until_up(*l);
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(2)))).has_value());
+}
+
+// The server has committed; whoever waits for it cannot know.
+BOOST_AUTO_TEST_CASE(a_commit_whose_answer_got_lost_is_repeated_without_a_second_message) {
+  open().reset();
+  cutting_proxy proxy(server().port());
+  const auto l = open_with({.url = server().url_at(proxy.port(), name)});
+  const auto u = some_upload(1);
+  l->issue(some_upload(2));
+  proxy.cut_after("COMMIT");
+  const auto lost = run_task(l->confirm(some_completion(u)));
+  BOOST_TEST((!lost && lost.error().code == errc::unavailable));
+  BOOST_TEST(proxy.cuts() == 1u);
+  const auto other = open();
+  BOOST_TEST((run_task(other->find(u.id)).value().state == upload_state::completed));
+  wait_until_up(*l);
+  check_as_completed(run_task(l->confirm(some_completion(u))).value(), some_completion(u));
+  BOOST_TEST(messages(*other).size() == 1u);
+  BOOST_TEST(run_task(other->list({})).value().size() == 2u);
+
+  proxy.cut_after("COMMIT");
+  auto c = some_completion(u, "e2");
+  BOOST_TEST(!run_task(l->confirm(c)).has_value());
+  wait_until_up(*l);
+  BOOST_TEST(run_task(l->confirm(c)).value().overwritten_etag == "e2");
+  BOOST_TEST(types_of(messages(*other)) == (names{"upload.completed", "upload.overwritten"}));
+}
+
+// Cut at any other place, nothing is recorded and nothing told.
+BOOST_AUTO_TEST_CASE(a_transaction_that_is_cut_leaves_nothing) {
+  open().reset();
+  cutting_proxy proxy(server().port());
+  const auto l = open_with({.url = server().url_at(proxy.port(), name)});
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value()); // all is prepared
+  proxy.cut_before("media");                                                     // the bucket, in what is bound
+  const auto failed = run_task(l->confirm(some_completion(some_upload(2))));
+  BOOST_TEST((!failed && failed.error().code == errc::unavailable));
+  BOOST_TEST(proxy.cuts() == 1u);
+  BOOST_TEST(messages(*open()).size() == 1u);
+  proxy.let_all_pass();
+  wait_until_up(*l);
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(2)))).has_value());
+  BOOST_TEST(messages(*open()).size() == 2u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,321 @@
+// What every ledger must do about its work: questions for the store, messages for the application, what is forgotten.
+#pragma once
+
+#include "ledger_contract.hpp"
+#include <postern/base/json.hpp>
+
+#include <algorithm>
+
+namespace postern::test {
+
+inline ledger_options telling(std::vector<webhook_endpoint> endpoints) {
+  ledger_options o;
+  o.endpoints = std::move(endpoints);
+  return o;
+}
+
+inline std::vector<webhook> messages(ledger& l, webhook_filter f = {}) { return run_task(l.list_webhooks(f)).value(); }
+
+inline std::vector<std::string> types_of(const std::vector<webhook>& messages) {
+  std::vector<std::string> types;
+  for (const auto& m : messages) types.push_back(m.type);
+  return types;
+}
+
+inline std::vector<std::string> ids_of(const std::vector<webhook>& messages) {
+  std::vector<std::string> ids;
+  for (const auto& m : messages) ids.push_back(m.id);
+  return ids;
+}
+
+using names = std::vector<std::string>;
+
+// --- questions ---------------------------------------------------------------------------------------
+
+inline names due_questions(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t most = 100) {
+  return ids_of(run_task(l.due_questions(at_second(now), at_second(held_until), most)).value());
+}
+
+inline void check_questions(const make_ledger_fn& make) {
+  ledger_options o;
+  o.grace = std::chrono::seconds(100);
+  const auto l = make(o);
+  const auto a = some_upload(1), b = some_upload(2), c = some_upload(3), d = some_upload(4), e = some_upload(5);
+  l->issue(b); // its policy ends at 902
+  l->issue(a);
+  l->receiving(c);
+  BOOST_TEST(run_task(l->fail(d, "incomplete_body", at_second(10))).has_value());
+  l->issue(e);
+  BOOST_TEST(run_task(l->confirm(some_completion(e))).has_value());
+  BOOST_TEST(due_questions(*l, 1000, 2000).empty());
+  BOOST_TEST(due_questions(*l, 1001, 1001) == names{a.id}); // held until now: not held
+  BOOST_TEST(due_questions(*l, 1500, 2000, 0).empty());
+  BOOST_TEST(due_questions(*l, 1500, 2000, 2) == (names{a.id, b.id}));
+  BOOST_TEST(due_questions(*l, 1500, 2001) == (names{c.id, d.id})); // those before are held
+  BOOST_TEST(due_questions(*l, 1999, 3000).empty());
+  BOOST_TEST(due_questions(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // nothing became of them
+
+  // What becomes of them ends it.
+  BOOST_TEST(run_task(l->confirm(some_completion(a))).has_value());
+  BOOST_TEST((run_task(l->expire(b.id, at_second(2500))).value().state == upload_state::expired));
+  BOOST_TEST((run_task(l->expire(d.id, at_second(2500))).value().state == upload_state::failed));
+  BOOST_TEST(due_questions(*l, 9999, 10000) == names{c.id});
+
+  // Bytes that arrive after all raise the question anew.
+  l->receiving(b);
+  BOOST_TEST(due_questions(*l, 9999, 10000) == names{b.id});
+}
+
+inline void check_ask_again(const make_ledger_fn& make) {
+  const auto l = make({});
+  const auto known = some_upload(1), unknown = some_upload(2), done = some_upload(3);
+  l->issue(known);
+  l->issue(some_upload(9));
+  BOOST_TEST(run_task(l->confirm(some_completion(done))).has_value());
+  const auto asked = run_task(l->ask_again(known, at_second(50))).value();
+  check_as_issued(asked, known);
+  BOOST_TEST((asked.state == upload_state::issued));
+  auto ageless = unknown;
+  ageless.created_at = {};
+  BOOST_TEST((run_task(l->ask_again(ageless, at_second(40))).value().created_at == at_second(40)));
+  check_as_completed(run_task(l->ask_again(done, at_second(40))).value(), some_completion(done));
+  BOOST_TEST(due_questions(*l, 39, 100).empty());
+  BOOST_TEST(due_questions(*l, 50, 100) == (names{unknown.id, known.id})); // the longest waiting first
+  BOOST_TEST(due_questions(*l, 99, 200).empty());
+  BOOST_TEST(run_task(l->ask_again(known, at_second(60))).has_value()); // news while it is held
+  BOOST_TEST(due_questions(*l, 60, 200) == names{known.id});
+  BOOST_TEST(run_task(l->ask_again(known, at_second(70))).has_value());
+  BOOST_TEST(run_task(l->confirm(some_completion(known))).has_value());
+  BOOST_TEST(due_questions(*l, 99, 200).empty());
+}
+
+inline void check_expire(const make_ledger_fn& make) {
+  const auto l = make(telling({{"https://a", {"*"}}}));
+  const auto none = run_task(l->expire("no such id", at_second(1)));
+  BOOST_TEST((!none && none.error().code == errc::not_found));
+  const auto a = some_upload(1), b = some_upload(2);
+  l->issue(a);
+  for (int n = 0; n < 2; ++n) {
+    const auto expired = run_task(l->expire(a.id, at_second(2000 + n))).value();
+    BOOST_TEST((expired.state == upload_state::expired));
+    check_as_issued(expired, a);
+  }
+  BOOST_TEST((run_task(l->fail(a, "x", at_second(2100))).value().state == upload_state::expired));
+  BOOST_TEST(types_of(messages(*l)) == names{"upload.expired"});
+  check_as_completed(run_task(l->confirm(some_completion(a))).value(), some_completion(a)); // it was found after all
+  check_as_completed(run_task(l->expire(a.id, at_second(9000))).value(), some_completion(a));
+  l->receiving(b);
+  BOOST_TEST((run_task(l->expire(b.id, at_second(6000))).value().state == upload_state::expired));
+  BOOST_TEST(types_of(messages(*l)) == (names{"upload.expired", "upload.completed", "upload.expired"}));
+}
+
+// --- messages ----------------------------------------------------------------------------------------
+
+// Each fact once, to whoever wants it, as it was recorded.
+inline void check_announcements(const make_ledger_fn& make) {
+  const auto l =
+      make(telling({{"https://a", {"*"}}, {"https://b", {"upload.failed", "upload.expired"}}, {"https://c", {}}}));
+  const auto u = some_upload(1);
+  const auto check_last = [&](std::size_t of, webhook_type type, const upload& recorded, millis_clock at) {
+    const auto all = messages(*l, {.upload_id = u.id, .url = "https://a"});
+    BOOST_TEST_REQUIRE(all.size() == of);
+    const auto& m = all.back();
+    BOOST_TEST(m.type == name_of(type));
+    BOOST_TEST(m.payload == webhook_payload(type, recorded, at));
+    BOOST_TEST((m.created_at == at && m.due_at == at && m.tries == 0u && !m.dead && m.last_error.empty()));
+    BOOST_TEST((m.id.starts_with("msg_") && is_uuid(m.id.substr(4))));
+  };
+  l->issue(u);
+  l->receiving(u);
+  auto now = run_task(l->fail(u, "incomplete_body", at_second(10))).value();
+  check_last(1, webhook_type::failed, now, at_second(10));
+  BOOST_TEST(run_task(l->fail(u, "timed_out", at_second(11))).value().failed_because == "incomplete_body");
+  check_last(1, webhook_type::failed, now, at_second(10)); // it was that already
+  l->receiving(u);
+  now = run_task(l->fail(u, "timed_out", at_second(20))).value();
+  check_last(2, webhook_type::failed, now, at_second(20));
+
+  auto c = some_completion(u);
+  now = run_task(l->confirm(c)).value();
+  check_last(3, webhook_type::completed, now, c.at);
+  c.at = at_second(5500);
+  BOOST_TEST(run_task(l->confirm(c)).has_value());
+  BOOST_TEST(run_task(l->fail(u, "x", at_second(5600))).has_value());
+  check_last(3, webhook_type::completed, now, at_second(5000));
+  std::size_t n = 3;
+  for (const char* etag : {"e2", "e3", "e2"}) {
+    c.etag = etag;
+    c.at += std::chrono::seconds(1);
+    now = run_task(l->confirm(c)).value();
+    check_last(++n, webhook_type::overwritten, now, c.at);
+    BOOST_TEST(run_task(l->confirm(c)).has_value());
+    check_last(n, webhook_type::overwritten, now, c.at);
+  }
+  BOOST_TEST(types_of(messages(*l, {.url = "https://b"})) == (names{"upload.failed", "upload.failed"}));
+  BOOST_TEST(messages(*l, {.url = "https://c"}).empty());
+
+  const auto payload = read_json(messages(*l, {.url = "https://a"}).at(2).payload).value();
+  BOOST_TEST(*payload.find("type")->if_string() == "upload.completed");
+  BOOST_TEST(*payload.find("timestamp")->if_string() == iso8601_millis(at_second(5000)));
+  const auto& data = *payload.find("data");
+  BOOST_TEST(*data.find("id")->if_string() == u.id);
+  BOOST_TEST(*data.find("bucket")->if_string() == u.bucket);
+  BOOST_TEST(*data.find("key")->if_string() == u.key);
+  BOOST_TEST(*data.find("size")->if_int() == 1234);
+  BOOST_TEST(*data.find("etag")->if_string() == "e1");
+  BOOST_TEST(*data.find("metadata")->find("order")->if_string() == "42");
+}
+
+inline names due_webhooks(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t most = 100) {
+  return ids_of(run_task(l.due_webhooks(at_second(now), at_second(held_until), most)).value());
+}
+
+inline void confirm_some(ledger& l, unsigned from, unsigned to) {
+  for (unsigned n = from; n < to; ++n) {
+    auto c = some_completion(some_upload(n));
+    c.at = at_second(n);
+    BOOST_TEST(run_task(l.confirm(c)).has_value());
+  }
+}
+
+inline void check_deliveries(const make_ledger_fn& make) {
+  const auto l = make(telling({{"https://a", {"*"}}}));
+  confirm_some(*l, 10, 14);
+  const auto ids = ids_of(messages(*l));
+  BOOST_TEST_REQUIRE(ids.size() == 4u);
+  BOOST_TEST(due_webhooks(*l, 9, 100).empty());
+  BOOST_TEST(due_webhooks(*l, 20, 100, 3) == (names{ids[0], ids[1], ids[2]})); // the longest waiting first
+  BOOST_TEST(due_webhooks(*l, 20, 100) == names{ids[3]});
+  BOOST_TEST(due_webhooks(*l, 99, 200).empty());
+  BOOST_TEST(run_task(l->delivered(ids[0])).has_value());
+  BOOST_TEST(run_task(l->delivered(ids[0])).has_value());
+  BOOST_TEST(run_task(l->undelivered(ids[0], "gone", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->undelivered(ids[1], "503", at_second(150))).has_value());
+  BOOST_TEST(run_task(l->undelivered(ids[2], "no luck", std::nullopt)).has_value());
+  BOOST_TEST(due_webhooks(*l, 100, 200) == names{ids[3]}); // whoever held it did not come back
+  BOOST_TEST(due_webhooks(*l, 150, 200) == names{ids[1]});
+  const auto left = messages(*l);
+  BOOST_TEST(ids_of(left) == (names{ids[1], ids[2], ids[3]}));
+  BOOST_TEST((left[0].tries == 1u && left[0].last_error == "503" && !left[0].dead && left[0].due_at == at_second(200)));
+  BOOST_TEST((left[1].tries == 1u && left[1].last_error == "no luck" && left[1].dead));
+  BOOST_TEST((left[2].tries == 0u && left[2].created_at == at_second(13)));
+  BOOST_TEST(due_webhooks(*l, 9999, 9999) == (names{ids[1], ids[3]})); // a dead letter is never due
+
+  BOOST_TEST(ids_of(messages(*l, {.dead = true})) == names{ids[2]});
+  BOOST_TEST(ids_of(messages(*l, {.dead = false})) == (names{ids[1], ids[3]}));
+  BOOST_TEST(ids_of(messages(*l, {.dead = false, .limit = 1})) == names{ids[1]});
+  BOOST_TEST(ids_of(messages(*l, {.upload_id = some_upload(13).id})) == names{ids[3]});
+  BOOST_TEST(messages(*l, {.dead = true, .upload_id = some_upload(13).id}).empty());
+  BOOST_TEST(messages(*l, {.url = "https://b"}).empty());
+}
+
+inline void check_dead_letters(const make_ledger_fn& make) {
+  const auto l = make(telling({{"https://a", {"*"}}, {"https://b", {"*"}}}));
+  const auto alive = [&](const char* url) { return messages(*l, {.dead = false, .url = url}).size(); };
+  const auto dead = [&](const char* url) { return ids_of(messages(*l, {.dead = true, .url = url})); };
+  confirm_some(*l, 10, 13);
+  BOOST_TEST(run_task(l->stop_endpoint("https://a", "410")).has_value());
+  BOOST_TEST(run_task(l->stop_endpoint("https://a", "410 again")).has_value());
+  confirm_some(*l, 13, 15);
+  BOOST_TEST((alive("https://a") == 0u && dead("https://a").size() == 3u && alive("https://b") == 5u));
+  const auto ids = dead("https://a");
+  // A try that was under way when the endpoint was stopped brings nothing back.
+  BOOST_TEST(run_task(l->undelivered(ids[0], "late", at_second(60))).has_value());
+  BOOST_TEST(messages(*l, {.dead = true, .limit = 1}).at(0).last_error == "410");
+
+  BOOST_TEST(run_task(l->retry_webhooks({"msg_none"}, at_second(50))).value() == 0u);
+  BOOST_TEST(run_task(l->retry_webhooks({ids[1], ids[1]}, at_second(50))).value() == 1u);
+  const auto again = messages(*l, {.dead = false, .url = "https://a"});
+  BOOST_TEST_REQUIRE(again.size() == 1u);
+  BOOST_TEST((again[0].id == ids[1] && again[0].due_at == at_second(50) && again[0].tries == 0u));
+  confirm_some(*l, 15, 16); // it is not stopped any more
+  BOOST_TEST((alive("https://a") == 2u && dead("https://a").size() == 2u));
+  BOOST_TEST(run_task(l->retry_webhooks({}, at_second(51))).value() == 2u);
+  BOOST_TEST((alive("https://a") == 4u && dead("https://a").empty()));
+
+  BOOST_TEST(run_task(l->undelivered(ids[0], "x", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->undelivered(ids[1], "x", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->undelivered(ids[2], "x", std::nullopt)).has_value());
+  const auto living = messages(*l, {.dead = false, .url = "https://a"}).at(0).id;
+  BOOST_TEST(run_task(l->purge_webhooks({ids[0], living, "msg_none"})).value() == 1u);
+  BOOST_TEST((alive("https://a") == 1u && dead("https://a").size() == 2u));
+  BOOST_TEST(run_task(l->purge_webhooks({})).value() == 2u);
+  BOOST_TEST((alive("https://a") == 1u && dead("https://a").empty() && alive("https://b") == 6u));
+
+  // A stopped endpoint whose dead letters are all gone can still be begun with again.
+  BOOST_TEST(run_task(l->stop_endpoint("https://b", "410")).has_value());
+  BOOST_TEST(run_task(l->purge_webhooks({})).value() == 6u);
+  confirm_some(*l, 16, 17);
+  BOOST_TEST(alive("https://b") == 0u);
+  BOOST_TEST(run_task(l->retry_webhooks({}, at_second(51))).value() == 0u);
+  confirm_some(*l, 17, 18);
+  BOOST_TEST(alive("https://b") == 1u);
+}
+
+// --- forgetting ---------------------------------------------------------------------------------------
+
+inline void check_forget(const make_ledger_fn& make) {
+  const auto l = make(telling({{"https://a", {"*"}}}));
+  l->issue(some_upload(0));
+  l->receiving(some_upload(1));
+  BOOST_TEST(run_task(l->fail(some_upload(2), "x", at_second(2))).has_value());
+  l->issue(some_upload(3));
+  BOOST_TEST(run_task(l->expire(some_upload(3).id, at_second(3))).has_value());
+  confirm_some(*l, 4, 10);
+  const auto forget = [&](std::int64_t before, std::size_t most = 100) {
+    return run_task(l->forget(at_second(before), most)).value();
+  };
+  const auto known = [&](unsigned n) { return run_task(l->find(some_upload(n).id)).has_value(); };
+  BOOST_TEST(forget(100) == 0u); // something is to be told of each
+  const auto all = messages(*l);
+  BOOST_TEST_REQUIRE(all.size() == 8u);
+  for (std::size_t n = 0; n < 7; ++n) // of 2, the failed one, to 8
+    BOOST_TEST((n % 2 ? run_task(l->delivered(all[n].id)) : run_task(l->undelivered(all[n].id, "x", std::nullopt)))
+                   .has_value());
+  BOOST_TEST(forget(5, 1) == 1u);
+  BOOST_TEST((!known(2) && known(3))); // the oldest first
+  BOOST_TEST(forget(5) == 2u);
+  BOOST_TEST((known(0) && known(1) && !known(3) && !known(4) && known(5)));
+  BOOST_TEST(messages(*l, {.dead = true}).size() == 2u); // of 6 and 8
+  BOOST_TEST(forget(100) == 4u);
+  BOOST_TEST((known(0) && known(1) && !known(8) && known(9)));
+  BOOST_TEST(ids_of(messages(*l)) == names{all[7].id}); // due, of 9
+  BOOST_TEST(forget(100) == 0u);
+}
+
+// Whatever is called at once, each fact is told once and each message held once.
+inline void check_work_at_once(const make_ledger_fn& make) {
+  constexpr unsigned threads = 4, uploads = 100;
+  const auto l = make(telling({{"https://a", {"*"}}}));
+  std::mutex mutex;
+  names got;
+  const auto work = [&]() -> task<> {
+    for (unsigned n = 0; n < uploads; ++n) (void)co_await l->confirm(some_completion(some_upload(n)));
+    for (;;) {
+      const auto some = co_await l->due_webhooks(at_second(5000), at_second(9000), 3);
+      if (!some || some->empty()) co_return;
+      std::lock_guard lock(mutex);
+      for (const auto& m : *some) got.push_back(m.upload_id);
+    }
+  };
+  std::vector<std::thread> running;
+  for (unsigned who = 0; who < threads; ++who) running.emplace_back([&] { run_task(work()); });
+  for (auto& t : running) t.join();
+  std::sort(got.begin(), got.end());
+  names all;
+  for (unsigned n = 0; n < uploads; ++n) all.push_back(some_upload(n).id);
+  BOOST_TEST(got == all);
+}
+
+inline void check_ledger_work(const make_ledger_fn& make) {
+  check_questions(make);
+  check_ask_again(make);
+  check_expire(make);
+  check_announcements(make);
+  check_deliveries(make);
+  check_dead_letters(make);
+  check_forget(make);
+  check_work_at_once(make);
+}
+
+} // namespace postern::test

@@ -1,0 +1,85 @@
+// A database of a real PostgreSQL for each test case of the ledger in it. Where there is none installed, the program
+// ends as skipped.
+#pragma once
+
+#include "ledger_work_contract.hpp"
+#include "postgres_server.hpp"
+#include <postern/base/metrics.hpp>
+#include <postern/io/postgres.hpp>
+#include <postern/io/postgres_ledger.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace postern::test {
+
+// One for all cases; each has databases of its own.
+inline postgres_server& server() {
+  static postgres_server one;
+  return one;
+}
+
+struct skipped_where_there_is_none {
+  skipped_where_there_is_none() {
+    if (!postgres_server::programs().empty()) return;
+    std::puts("PostgreSQL is not installed");
+    std::exit(77);
+  }
+};
+
+inline std::string new_database() {
+  static int n = 0;
+  const auto name = "t" + std::to_string(n++);
+  postgres::database(server().url(), std::chrono::seconds(8)).execute(("CREATE DATABASE " + name).c_str());
+  return name;
+}
+
+struct postgres_fixture {
+  std::string name = new_database(), url = server().url(name);
+  std::unique_ptr<ledger> open(ledger_options o = telling({{"https://a", {"*"}}})) {
+    o.url = url;
+    return make_ledger(o);
+  }
+  std::unique_ptr<ledger> open_with(const postgres_ledger_options& o) {
+    return make_postgres_ledger(o, telling({{"https://a", {"*"}}}));
+  }
+};
+
+inline double metric(const std::string& name) {
+  const auto all = "\n" + metrics::print_all();
+  const auto at = all.find("\n" + name + " ");
+  BOOST_TEST_REQUIRE(at != all.npos, name);
+  return std::stod(all.substr(at + name.size() + 2));
+}
+
+inline bool has(const std::string& text, std::string_view piece) { return text.find(piece) != text.npos; }
+
+inline std::string thrown_by(const std::string& url) {
+  try {
+    make_ledger({.url = url});
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+inline double seconds_since(std::chrono::steady_clock::time_point t) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
+}
+
+inline void wait_until_up(ledger& l) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (!run_task(l.probe()) && seconds_since(begin) < 60) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  BOOST_TEST_REQUIRE(run_task(l.probe()).has_value());
+}
+
+} // namespace postern::test

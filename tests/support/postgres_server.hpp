@@ -1,0 +1,136 @@
+// A real PostgreSQL for tests: a cluster in a folder of its own, on a port that the system chose, run by a user without
+// rights when the tests run as root. Ended by its pid.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <grp.h>
+#include <iterator>
+#include <pwd.h>
+#include <stdexcept>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace postern::test {
+
+class postgres_server {
+public:
+  // The newest one that is installed; empty: none.
+  static std::filesystem::path programs() {
+    std::vector<std::filesystem::path> found;
+    std::error_code none;
+    for (const auto& e : std::filesystem::directory_iterator("/usr/lib/postgresql", none))
+      if (std::filesystem::exists(e.path() / "bin" / "initdb")) found.push_back(e.path() / "bin");
+    return found.empty() ? std::filesystem::path() : *std::max_element(found.begin(), found.end());
+  }
+
+  postgres_server() {
+    char name[] = "/tmp/postern-pg-XXXXXX";
+    if (!::mkdtemp(name)) throw std::runtime_error("mkdtemp");
+    folder_ = name;
+    if (const auto* user = runs_as(); user && ::chown(name, user->pw_uid, user->pw_gid) != 0)
+      throw std::runtime_error("chown");
+    boost::asio::io_context io;
+    boost::asio::ip::tcp::acceptor free(io, {boost::asio::ip::address_v4::loopback(), 0});
+    port_ = std::to_string(free.local_endpoint().port());
+    free.close();
+    const auto made =
+        run({"initdb", "-D", data(), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"});
+    if (int code = 0; ::waitpid(made, &code, 0) != made || code != 0) throw std::runtime_error("initdb: " + said());
+    start();
+  }
+  ~postgres_server() {
+    freeze(false);
+    end(SIGINT);
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  postgres_server(const postgres_server&) = delete;
+  postgres_server& operator=(const postgres_server&) = delete;
+
+  void start() {
+    // Without fsync: a server that crashes loses nothing by it, only a machine that does.
+    pid_ = run({"postgres", "-D", data(), "-k", folder_.string(), "-h", "127.0.0.1", "-p", port_, "-c",
+                "max_connections=60", "-c", "shared_buffers=64MB", "-c", "fsync=off"});
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    for (;;) {
+      const auto asked = run({"pg_isready", "-q", "-h", "127.0.0.1", "-p", port_});
+      if (int code = 0; ::waitpid(asked, &code, 0) == asked && code == 0) return;
+      if (std::chrono::steady_clock::now() > until || ::waitpid(pid_, nullptr, WNOHANG) == pid_)
+        throw std::runtime_error("PostgreSQL does not start: " + said());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
+  void stop() { end(SIGINT); }  // its sessions are told
+  void kill() { end(SIGQUIT); } // as if it had crashed
+
+  // It and all its sessions stand still, or go on.
+  void freeze(bool yes = true) {
+    if (pid_ <= 0) return;
+    std::vector<pid_t> all{pid_};
+    for (const auto& e : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream stat(e.path() / "stat");
+      std::string number, name, state;
+      pid_t parent = 0;
+      if (stat >> number >> name >> state >> parent && parent == pid_) all.push_back(std::stoi(number));
+    }
+    for (const auto p : all) ::kill(p, yes ? SIGSTOP : SIGCONT);
+  }
+
+  const std::string& port() const { return port_; }
+  std::string url(const std::string& database = "postgres") const { return url_at(port_, database); }
+  static std::string url_at(const std::string& port, const std::string& database) {
+    return "postgresql://postgres@127.0.0.1:" + port + "/" + database;
+  }
+
+private:
+  std::string data() const { return (folder_ / "data").string(); }
+
+  static const passwd* runs_as() { return ::geteuid() == 0 ? ::getpwnam("postgres") : nullptr; }
+
+  std::string said() const {
+    std::ifstream log(folder_ / "log");
+    return {std::istreambuf_iterator<char>(log), {}};
+  }
+
+  pid_t run(std::vector<std::string> command) const {
+    const auto* user = runs_as();
+    const auto program = (programs() / command[0]).string(), log = (folder_ / "log").string();
+    std::vector<char*> arguments;
+    for (auto& a : command) arguments.push_back(a.data());
+    arguments.push_back(nullptr);
+    const auto pid = ::fork();
+    if (pid != 0) return pid;
+    if (user && (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0))
+      ::_exit(1);
+    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(out, 1), ::dup2(out, 2);
+    for (int fd = 3; fd < 1024; ++fd) ::close(fd);
+    if (::chdir("/") == 0) ::execv(program.c_str(), arguments.data());
+    ::_exit(127);
+  }
+
+  void end(int signal) {
+    if (pid_ <= 0) return;
+    ::kill(pid_, signal);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+  std::filesystem::path folder_;
+  std::string port_;
+  pid_t pid_ = 0;
+};
+
+} // namespace postern::test
