@@ -71,10 +71,6 @@ seconds_clock certificate::expires() const {
   return seconds_clock{std::chrono::seconds(timegm(&when))};
 }
 
-bool certificate::is_issued_by(const certificate& other) const {
-  return X509_NAME_cmp(X509_get_issuer_name(x_.get()), X509_get_subject_name(other.x_.get())) == 0;
-}
-
 std::string certificate::issuer_url() const {
   std::string out;
   auto* all = static_cast<AUTHORITY_INFO_ACCESS*>(X509_get_ext_d2i(x_.get(), NID_info_access, nullptr, nullptr));

@@ -27,7 +27,7 @@ std::string without_quotes(std::string etag) {
 }
 
 result<void> check_names(const object_event& e, const std::string& where) {
-  if (e.bucket.empty()) return bad(where + " names no bucket");
+  if (e.bucket.empty() || e.bucket.size() > 255) return bad(where + " names no bucket");
   if (e.key.empty()) return bad(where + " names no key");
   // S3 allows 1024 bytes; what is longer was never signed here.
   if (e.key.size() > 1024) return bad(where + " has a key of more than 1024 bytes");
