@@ -102,12 +102,19 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now) {
   const bool is_completed = expected.state == upload_state::completed;
   if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return heard::recorded;
   expected.key = said.key;
-  // Of a completed upload another ETag is news, and the store says which object is there now.
-  std::optional<std::string> etag;
-  if (!is_completed && !said.etag.empty()) etag = said.etag;
-  auto found = co_await examine(expected, std::move(etag));
+  auto found = co_await examine(expected, std::nullopt);
   if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
-  if (!found) co_return failure{errc::unavailable, "the store cannot be asked"};
+  // Of a completed upload only the store can say what is new: nobody would ask it later, so the event must come again.
+  if (!found && is_completed) co_return failure{errc::unavailable, "the store cannot be asked"};
+  // The event is not of the object that is there now (any more): it proves nothing, but the store is worth a question.
+  const bool is_of_another = found && !is_completed && !said.etag.empty() && said.etag != found->etag;
+  if (!found || is_of_another) {
+    log::info("event left for the sweep",
+              {{"upload", expected.id}, {"why", found ? "the object has another ETag" : describe(found.error())}});
+    auto asked = co_await ledger_.ask_again(std::move(expected), now);
+    if (!asked) co_return asked.error();
+    co_return heard::pending;
+  }
   auto recorded = co_await record(std::move(expected), std::move(*found), evidence::event, now);
   if (!recorded) co_return recorded.error();
   co_return heard::recorded;

@@ -234,3 +234,25 @@ BOOST_FIXTURE_TEST_CASE(an_event_whose_ledger_is_broken_must_come_again, event_f
   ledger.broken = failure(errc::ledger_failed, "disk full");
   BOOST_TEST((hear().error().code == errc::ledger_failed));
 }
+
+BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_later, event_fixture) {
+  store.broken = failure(errc::unavailable, "no answer");
+  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST((ledger.questions.at(c.id) == now));
+  BOOST_TEST(ledger.confirmed == 0);
+  store.broken.reset();
+  BOOST_TEST((hear().value() == heard::recorded));
+  // Of a completed upload nobody would ask again.
+  store.broken = failure(errc::unavailable, "no answer");
+  said.etag = "new";
+  BOOST_TEST((hear().error().code == errc::unavailable));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_of_an_object_that_was_replaced_is_no_evidence, event_fixture) {
+  mine().etag = "new";
+  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST(ledger.questions.contains(c.id));
+  BOOST_TEST(ledger.confirmed == 0);
+  said.etag = "new";
+  BOOST_TEST((hear().value() == heard::recorded));
+}

@@ -97,9 +97,10 @@ class Sns:
         class Server(http.server.ThreadingHTTPServer):
             def finish_request(self, request, address):
                 request.settimeout(30)
-                if request.recv(1, socket.MSG_PEEK) == b"\x16":  # a TLS handshake
-                    request = tls.wrap_socket(request, server_side=True)
-                Handler(request, address, self)
+                if request.recv(1, socket.MSG_PEEK) != b"\x16":  # no TLS handshake
+                    return Handler(request, address, self)
+                with tls.wrap_socket(request, server_side=True) as secure:
+                    Handler(secure, address, self)
 
             def handle_error(self, *_):
                 pass  # a client that does not like the certificate

@@ -31,7 +31,7 @@ struct completed {
 // What became of an event.
 enum class heard {
   recorded, // the upload is completed, by this event or before it
-  pending,  // the store could not be asked: it will be
+  pending,  // the store could not be asked, or has another object there by now: the sweep asks it again
   ignored,  // nothing of ours, or not what was promised
 };
 
