@@ -87,7 +87,7 @@ task<result<upload>> completing::find_named(object_event said) {
   co_return failure{errc::not_found, "no upload with that bucket and key is known"};
 }
 
-task<result<heard>> completing::by_event(object_event said, millis_clock now) {
+task<result<heard>> completing::by_event(object_event said, millis_clock now, bool& silent) {
   if (!said.created || ids_in_key(said.key).empty()) co_return heard::ignored;
   const auto refused = [&said](std::string_view upload, const failure& why) {
     log::info("event refused",
@@ -102,8 +102,10 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now) {
   const bool is_completed = expected.state == upload_state::completed;
   if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return heard::recorded;
   expected.key = said.key;
-  auto found = co_await examine(expected, std::nullopt);
+  result<stored_object> found = failure{errc::unavailable, "the store has just given no answer"};
+  if (!silent) found = co_await examine(expected, std::nullopt);
   if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
+  silent = !found;
   // Of a completed upload only the store can say what is new: nobody would ask it later, so the event must come again.
   if (!found && is_completed) co_return failure{errc::unavailable, "the store cannot be asked"};
   // The event is not of the object that is there now (any more): it proves nothing, but the store is worth a question.

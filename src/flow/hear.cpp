@@ -101,8 +101,9 @@ task<result<heard_counts>> hearing::hear_sns(json_value envelope, millis_clock n
 
 task<result<heard_counts>> hearing::hear_all(std::vector<object_event> events, millis_clock now) {
   heard_counts counts;
+  bool silent = false;
   for (auto& e : events) {
-    auto came = co_await completes_.by_event(std::move(e), now);
+    auto came = co_await completes_.by_event(std::move(e), now, silent);
     if (!came) co_return came.error();
     switch (*came) {
     case heard::recorded: ++counts.recorded; break;

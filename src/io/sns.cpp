@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t most_kept = 16;              // regions times the certificates of a year
 constexpr std::size_t largest_certificate = 32768; // bytes
-constexpr int most_at_once = 4; // anyone may send an envelope with a URL: they must not make us ask without end
+constexpr int most_at_once = 32; // anyone may send an envelope with a URL: they must not make us ask without end
 
 metrics::counter fetched("postern_sns_certificates_total", "Signing certificates fetched from SNS", "");
 

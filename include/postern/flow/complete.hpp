@@ -47,8 +47,10 @@ public:
 
   // An event of an authentic sender; any order, any number of times. The object is judged by what the ledger knows of
   // its upload, as a redirect's is by its claim, so one of which the ledger knows nothing is ignored, and that is
-  // logged. errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must send it again.
-  task<result<heard>> by_event(object_event said, millis_clock now);
+  // logged. `silent`: the store gave no answer to an earlier event of the same message and is not waited for again; set
+  // when it gives none now. errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must send it
+  // again.
+  task<result<heard>> by_event(object_event said, millis_clock now, bool& silent);
 
 private:
   task<result<upload>> find_named(object_event said);
