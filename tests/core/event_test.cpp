@@ -45,13 +45,16 @@ constexpr std::string_view from_aws =
   "object":{"key":"uploads/01a20a86-41d4-7ac8-8ecb-3931cee2cfd4/a+b%2Bc+%C3%A4.bin","size":1024,"eTag":"d41d8cd98f00b204e9800998ecf8427e",
    "versionId":"096fKKXTRTtl3on89fVO.nfljtsv6qko","sequencer":"0055AED6DCD90281E5"}}}]})";
 
+// As RGW 16.2.15 sent it.
 constexpr std::string_view from_ceph =
-    R"({"Records":[{"eventVersion":"2.2","eventSource":"ceph:s3","awsRegion":"","eventTime":"2026-11-24T06:00:00.000Z",
- "eventName":"s3:ObjectCreated:Post","userIdentity":{"principalId":"test"},"requestParameters":{"sourceIPAddress":""},
- "responseElements":{"x-amz-request-id":"1","x-amz-id-2":"2"},
- "s3":{"s3SchemaVersion":"1.0","configurationId":"n","bucket":{"name":"media","ownerIdentity":{"principalId":"test"},"arn":"arn:aws:s3:::media","id":"x"},
-  "object":{"key":"uploads/a b+c%20.bin","size":5,"eTag":"5d41402abc4b2a76b9719d911017c592","versionId":"","sequencer":"FCA0","metadata":[],"tags":[]}},
- "eventId":"","opaqueData":""}]})";
+    R"({"Records":[{"eventVersion":"2.2","eventSource":"ceph:s3","awsRegion":"","eventTime":"2026-11-24T06:28:13.569674Z",
+ "eventName":"ObjectCreated:Post","userIdentity":{"principalId":"test"},"requestParameters":{"sourceIPAddress":""},
+ "responseElements":{"x-amz-request-id":"1f6794f9-9965-4495-a124-9b73eb2c6f2a.4120.2674912517620178621","x-amz-id-2":"1018-default-default"},
+ "s3":{"s3SchemaVersion":"1.0","configurationId":"to-postern",
+  "bucket":{"name":"media","ownerIdentity":{"principalId":"test"},"arn":"arn:aws:s3:::media","id":"1f6794f9-9965-4495-a124-9b73eb2c6f2a.4122.1"},
+  "object":{"key":"uploads/a b+c%20.bin","size":5,"eTag":"5d41402abc4b2a76b9719d911017c592","versionId":"","sequencer":"7D2E056B0D122F22",
+   "metadata":[{"key":"x-amz-date","val":"20261124T062813Z"}],"tags":[]}},
+ "eventId":"1795501693.573510.5d41402abc4b2a76b9719d911017c592","opaqueData":""}]})";
 
 constexpr std::string_view from_minio =
     R"({"EventName":"s3:ObjectCreated:Put","Key":"media/uploads/a b.bin","Records":[{"eventVersion":"2.0",

@@ -37,7 +37,7 @@ public:
 
   // Is it for that host? Its alternative names count, or its common name where it has none (RFC 6125).
   bool is_for(const std::string& host) const;
-  seconds_clock expires() const;                     // the last second in which it is valid
+  seconds_clock expires() const; // the last second in which it is valid
   // Where its issuer's certificate may be fetched (RFC 5280 §4.2.2.1, caIssuers); empty: not said.
   std::string issuer_url() const;
 
