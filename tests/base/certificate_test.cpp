@@ -1,4 +1,4 @@
-#include "support/certificates.hpp"
+#include "support/signing_certificates.hpp"
 #include "support/temporary_folder.hpp"
 #include <postern/base/certificate.hpp>
 

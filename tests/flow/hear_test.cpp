@@ -1,6 +1,6 @@
-#include "support/certificates.hpp"
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
+#include "support/signing_certificates.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/flow/hear.hpp>
 
