@@ -135,6 +135,7 @@ const table_of_settings& settings() {
   using limits = config::limits_section;
   using auth = config::auth_section;
   using store = config::store_section;
+  using events = config::events_section;
   const auto size = [](const toml::node& n) { return parse_size(text_or_number(n)); };
   const auto time = [](const toml::node& n) { return parse_time(text_or_number(n)); };
   static const table_of_settings all{
@@ -184,6 +185,10 @@ const table_of_settings& settings() {
       {"store.credentials.access_key", into(&config::store, &store::access_key, text_of)},
       {"store.credentials.secret_key", [](config& c, const source& s) { c.store.secret_key = secret_of(s, false); }},
       {"ledger.url", [](config& c, const source& s) { c.ledger_url = text_of(s.node); }},
+      {"events.token", [](config& c, const source& s) { c.events.token = secret_of(s, false); }},
+      {"events.sns_topics", into(&config::events, &events::sns_topics, texts_of)},
+      {"events.ca_file", into(&config::events, &events::ca_file, text_of)},
+      {"events.sns_connect_to", into(&config::events, &events::sns_connect_to, text_of)},
       {"sweep.claim_lifetime", [](config& c, const source& s) { c.claim_lifetime = seconds_of(s.node); }},
       {"log.level",
        [](config& c, const source& s) {
@@ -235,8 +240,7 @@ const std::map<std::string, profile_setter, std::less<>>& profile_settings() {
 
 // Settings that are described but that this version does not have: silence would be worse than a refusal.
 bool is_for_later(std::string_view path) {
-  static constexpr std::string_view later[] = {"webhooks",     "events",         "auth.jwt",
-                                               "auth.forward", "sweep.interval", "sweep.grace"};
+  static constexpr std::string_view later[] = {"webhooks", "auth.jwt", "auth.forward", "sweep.interval", "sweep.grace"};
   return std::any_of(std::begin(later), std::end(later),
                      [&](std::string_view l) { return path == l || (path.starts_with(l) && path[l.size()] == '.'); });
 }
@@ -383,6 +387,19 @@ void check_store(config::store_section& s) {
           "must be at most 12h");
 }
 
+void check_events(const config::events_section& e) {
+  require(e.token.empty() || e.token.reveal().size() >= 16, "events.token",
+          "must have at least 16 bytes: openssl rand -hex 32");
+  for (const auto& arn : e.sns_topics)
+    require(arn.starts_with("arn:") && arn.find(":sns:") != arn.npos && arn.find('*') == arn.npos, "events.sns_topics",
+            quote(arn) + " must be like arn:aws:sns:eu-west-1:123456789012:uploads");
+  const auto colon = e.sns_connect_to.rfind(':');
+  const auto port = colon == std::string::npos ? "" : e.sns_connect_to.substr(colon + 1);
+  require(e.sns_connect_to.empty() || (colon > 0 && !port.empty() && port.size() <= 5 &&
+                                       port.find_first_not_of("0123456789") == port.npos && std::stoul(port) <= 65535),
+          "events.sns_connect_to", "must be like 127.0.0.1:8443");
+}
+
 void check(config& c) {
   auto& s = c.server;
   while (s.public_url.ends_with('/')) s.public_url.pop_back();
@@ -397,6 +414,7 @@ void check(config& c) {
   for (const auto& one : s.secrets)
     require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
   check_store(c.store);
+  check_events(c.events);
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
 }

@@ -3,6 +3,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/complete.hpp>
+#include <postern/flow/hear.hpp>
 #include <postern/flow/ingest.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
@@ -86,6 +87,26 @@ std::unique_ptr<asio::ssl::context> tls_of(const config& c) {
                              ". Both must be PEM files that this user may read");
   }
   return tls;
+}
+
+http_client_options sns_client_options_of(const config::events_section& e) {
+  http_client_options o;
+  o.ca_file = e.ca_file;
+  if (const auto colon = e.sns_connect_to.rfind(':'); colon != std::string::npos) {
+    http_address to;
+    to.host = e.sns_connect_to.substr(0, colon);
+    to.port = static_cast<std::uint16_t>(std::stoul(e.sns_connect_to.substr(colon + 1)));
+    o.connect_to = to;
+  }
+  return o;
+}
+
+trusted_issuers trusted_issuers_of(const config::events_section& e) {
+  try {
+    return trusted_issuers(e.ca_file);
+  } catch (const std::runtime_error& why) {
+    throw std::runtime_error(std::string("events.ca_file: ") + why.what());
+  }
 }
 
 // One thread: its loop and what listens on it.
@@ -210,7 +231,10 @@ int serve(const config& c) {
   byte_budget buffers(c.limits.buffers);
   ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
   completing completes(parts.own, *objects, *parts.remembers);
-  front::routes routes(routes_options_of(c), parts.signs, takes, completes, *parts.remembers);
+  http_client sns_http(sns_client_options_of(c.events));
+  const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
+  hearing hears({c.events.token, c.events.sns_topics}, completes, *amazon);
+  front::routes routes(routes_options_of(c), parts.signs, takes, completes, hears, *parts.remembers);
   const auto tls = tls_of(c);
   front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
 

@@ -124,4 +124,14 @@ std::optional<std::string> id_in_key(std::string_view key) {
   return std::nullopt;
 }
 
+std::vector<std::string> ids_in_key(std::string_view key) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at + 36 <= key.size();) {
+    const bool found = is_uuid(key.substr(at, 36));
+    if (found) out.emplace_back(key.substr(at, 36));
+    at += found ? 36 : 1;
+  }
+  return out;
+}
+
 } // namespace postern

@@ -8,16 +8,19 @@ namespace {
 
 constexpr std::string_view filename_variable = "${filename}";
 
-// Is this object the one that the claim describes?
-result<void> examine(const claim& c, const stored_object& found, const std::optional<std::string>& etag) {
+// Is this object the one that was promised?
+result<void> judge(const upload& u, const stored_object& found, const std::optional<std::string>& etag) {
   const auto& user = found.meta.user;
   const auto id = std::find_if(user.begin(), user.end(), [](const auto& m) { return m.first == "postern-id"; });
-  if (id == user.end() || id->second != c.id) return failure{errc::conflict, "the object was made by another upload"};
-  if (found.size < c.length.min || found.size > c.length.max)
+  if (id == user.end() || id->second != u.id) return failure{errc::conflict, "the object was made by another upload"};
+  if (found.size < u.min_size || found.size > u.max_size)
     return failure{errc::conflict, "the object's size is not what the policy allowed"};
   if (etag && bare_etag(*etag) != found.etag) return failure{errc::conflict, "the object has another ETag"};
   return {};
 }
+
+// Did the store answer, if only that this is not the object?
+bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
 } // namespace
 
@@ -27,8 +30,7 @@ std::string_view bare_etag(std::string_view etag) {
   return etag;
 }
 
-bool names(const claim& c, std::string_view key) {
-  const std::string_view claimed = c.key;
+bool names(std::string_view claimed, std::string_view key) {
   if (!claimed.ends_with(filename_variable)) return key == claimed;
   const auto prefix = claimed.substr(0, claimed.size() - filename_variable.size());
   return key.size() > prefix.size() && key.starts_with(prefix);
@@ -51,7 +53,7 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
   if (said.bucket && *said.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
-  if (said.key && !names(*c, *said.key)) co_return failure{errc::forbidden, "the claim names another key"};
+  if (said.key && !names(c->key, *said.key)) co_return failure{errc::forbidden, "the claim names another key"};
 
   auto known = co_await ledger_.find(c->id);
   if (!known && known.error().code != errc::not_found) co_return known.error();
@@ -63,32 +65,81 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
   std::string key = said.key ? *said.key : known ? known->key : c->key;
   if (!said.key && key.ends_with(filename_variable))
     co_return failure{errc::bad_request, "key is missing from the query"};
-  co_return co_await confirm(std::move(*c), std::move(key), std::move(said.etag), now);
+  auto expected = upload_of(*c, std::move(key));
+  auto found = co_await examine(expected, std::move(said.etag));
+  if (!found) {
+    if (store_answered(found.error())) co_return found.error();
+    log::warning("store cannot be asked", {{"upload", c->id}, {"why", describe(found.error())}});
+    co_return completed{std::move(*c), std::move(expected), true};
+  }
+  auto recorded = co_await record(std::move(expected), std::move(*found), evidence::redirect, now);
+  if (!recorded) co_return recorded.error();
+  co_return completed{std::move(*c), std::move(*recorded), false};
 }
 
-task<result<completed>> completing::confirm(claim c, std::string key, std::optional<std::string> etag,
-                                            millis_clock now) {
-  object_name name{c.bucket, key};
-  auto found = co_await store_.head(std::move(name));
-  if (!found) {
-    const auto code = found.error().code;
-    if (code == errc::object_absent) co_return found.error();
-    log::warning("store cannot be asked", {{"upload", c.id}, {"why", describe(found.error())}});
-    auto as_known = upload_of(c, std::move(key));
-    co_return completed{std::move(c), std::move(as_known), true};
+// The upload that this object belongs to, as far as its name goes. errc::not_found: there is none.
+task<result<upload>> completing::find_named(object_event said) {
+  for (auto& id : ids_in_key(said.key)) {
+    auto known = co_await ledger_.find(std::move(id));
+    if (!known && known.error().code != errc::not_found) co_return known.error();
+    if (known && known->bucket == said.bucket && names(known->key, said.key)) co_return known;
   }
-  if (auto right = examine(c, *found, etag); !right) co_return right.error();
+  co_return failure{errc::not_found, "no upload with that bucket and key is known"};
+}
 
-  completion fact;
-  fact.of = upload_of(c, std::move(key));
-  fact.size = found->size;
-  fact.etag = found->etag;
-  fact.crc32c = found->crc32c;
-  fact.at = now;
-  fact.by = evidence::redirect;
-  auto recorded = co_await ledger_.confirm(std::move(fact));
+task<result<heard>> completing::by_event(object_event said, millis_clock now, bool& silent) {
+  if (!said.created || ids_in_key(said.key).empty()) co_return heard::ignored;
+  const auto refused = [&said](std::string_view upload, const failure& why) {
+    log::info("event refused",
+              {{"upload", upload}, {"bucket", said.bucket}, {"key", said.key}, {"why", describe(why)}});
+    return heard::ignored;
+  };
+  auto known = co_await find_named(said);
+  if (!known && known.error().code != errc::not_found) co_return known.error();
+  if (!known) co_return refused("", known.error());
+
+  auto expected = std::move(*known);
+  const bool is_completed = expected.state == upload_state::completed;
+  if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return heard::recorded;
+  expected.key = said.key;
+  result<stored_object> found = failure{errc::unavailable, "the store has just given no answer"};
+  if (!silent) found = co_await examine(expected, std::nullopt);
+  if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
+  silent = !found;
+  // Of a completed upload only the store can say what is new: nobody would ask it later, so the event must come again.
+  if (!found && is_completed) co_return failure{errc::unavailable, "the store cannot be asked"};
+  // The event is not of the object that is there now (any more): it proves nothing, but the store is worth a question.
+  const bool is_of_another = found && !is_completed && !said.etag.empty() && said.etag != found->etag;
+  if (!found || is_of_another) {
+    log::info("event left for the sweep",
+              {{"upload", expected.id}, {"why", found ? "the object has another ETag" : describe(found.error())}});
+    auto asked = co_await ledger_.ask_again(std::move(expected), now);
+    if (!asked) co_return asked.error();
+    co_return heard::pending;
+  }
+  auto recorded = co_await record(std::move(expected), std::move(*found), evidence::event, now);
   if (!recorded) co_return recorded.error();
-  co_return completed{std::move(c), std::move(*recorded), false};
+  co_return heard::recorded;
+}
+
+// errc::object_absent and errc::conflict are the store's answer; anything else means that it gave none.
+task<result<stored_object>> completing::examine(upload u, std::optional<std::string> etag) {
+  object_name name{u.bucket, u.key};
+  auto found = co_await store_.head(std::move(name));
+  if (!found) co_return found.error();
+  if (auto right = judge(u, *found, etag); !right) co_return right.error();
+  co_return found;
+}
+
+task<result<upload>> completing::record(upload u, stored_object found, evidence by, millis_clock now) {
+  completion fact;
+  fact.of = std::move(u);
+  fact.size = found.size;
+  fact.etag = std::move(found.etag);
+  fact.crc32c = found.crc32c;
+  fact.at = now;
+  fact.by = by;
+  co_return co_await ledger_.confirm(std::move(fact));
 }
 
 } // namespace postern

@@ -182,7 +182,7 @@ result<void> ingesting::admit(transfer& t) const {
   t.facts.row.max_size = length->max;
   t.facts.row.expires_at = rules->expires;
   if (!is_served(options_.buckets, t.ask.bucket)) return failure{errc::no_such_bucket, quote(t.ask.bucket)};
-  if (t.facts.its && !names(*t.facts.its, t.facts.row.key))
+  if (t.facts.its && !names(t.facts.its->key, t.facts.row.key))
     return failure{errc::policy_mismatch, "the claim names another key"};
   auto expected = checksums::read(fields);
   if (!expected) return expected.error();

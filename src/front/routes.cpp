@@ -53,12 +53,19 @@ struct routes::route {
 };
 
 const routes::route routes::public_routes[] = {
-    {"/v1/uploads", http::verb::post, &routes::sign},        {"/v1/uploads/", http::verb::get, &routes::status},
-    {"/upload/", http::verb::post, &routes::fallback},       {"/v1/complete/", http::verb::get, &routes::complete},
-    {"/form", http::verb::get, &routes::form_page},          {"/", http::verb::get, &routes::demo_page},
-    {"/postern.js", http::verb::get, &routes::static_file},  {"/postern.mjs", http::verb::get, &routes::static_file},
-    {"/complete.js", http::verb::get, &routes::static_file}, {"/page.css", http::verb::get, &routes::static_file},
-    {"/icon.svg", http::verb::get, &routes::static_file},    {"/demo.js", http::verb::get, &routes::static_file},
+    {"/v1/uploads", http::verb::post, &routes::sign},
+    {"/v1/uploads/", http::verb::get, &routes::status},
+    {"/upload/", http::verb::post, &routes::fallback},
+    {"/v1/complete/", http::verb::get, &routes::complete},
+    {"/v1/events", http::verb::post, &routes::events},
+    {"/form", http::verb::get, &routes::form_page},
+    {"/", http::verb::get, &routes::demo_page},
+    {"/postern.js", http::verb::get, &routes::static_file},
+    {"/postern.mjs", http::verb::get, &routes::static_file},
+    {"/complete.js", http::verb::get, &routes::static_file},
+    {"/page.css", http::verb::get, &routes::static_file},
+    {"/icon.svg", http::verb::get, &routes::static_file},
+    {"/demo.js", http::verb::get, &routes::static_file},
 };
 
 const routes::route routes::admin_routes[] = {
@@ -68,9 +75,10 @@ const routes::route routes::admin_routes[] = {
     {"/v1/uploads", http::verb::get, &routes::list},
 };
 
-routes::routes(routes_options options, signing& signs, ingesting& takes, completing& completes, ledger& remembers)
+routes::routes(routes_options options, signing& signs, ingesting& takes, completing& completes, hearing& hears,
+               ledger& remembers)
     : options_(std::move(options)), admission_(options_.admit), signs_(signs), takes_(takes), completes_(completes),
-      ledger_(remembers) {}
+      hears_(hears), ledger_(remembers) {}
 
 task<response> routes::answer_public(request& r) {
   return dispatch(std::begin(public_routes), std::end(public_routes), r);
@@ -283,6 +291,34 @@ task<response> routes::complete(request& r, std::string token) {
   // The redirected request of another origin's page has Origin: null, and the claim is all the authority there is.
   answer.with("Access-Control-Allow-Origin", "*");
   co_return answer;
+}
+
+// For stores, not for pages: no CORS. SNS sends a body of up to 256 KiB as text/plain, so the type says nothing.
+task<response> routes::events(request& r, std::string) {
+  const auto run = [&]() -> task<result<heard_counts>> {
+    if (!hears_.is_open()) co_return failure{errc::unauthorized, "no sender of events is configured"};
+    auto text = co_await read_text(r.body, options_.json_body ? options_.json_body * 4 : 16 << 20);
+    if (!text) co_return text.error();
+    const auto signature = r.fields.find("X-Postern-Signature");
+    const auto mac = signature == r.fields.end() ? std::string_view{} : std::string_view(signature->value());
+    const event_request said{r.field(http::field::authorization), mac, *text};
+    co_return co_await hears_.hear(said, now_millis());
+  };
+  auto counts = co_await run();
+  if (!counts) {
+    log::info("events refused", {{"request", r.id}, {"client", r.client}, {"why", describe(counts.error())}});
+    auto answer = problem(counts.error(), r.id);
+    // SNS sends the credentials of its URL only when it is asked for them so.
+    if (answer.status == 401) answer.with("WWW-Authenticate", "Basic realm=\"events\"");
+    co_return answer;
+  }
+  json_writer w;
+  w.begin_object();
+  w.member("recorded", static_cast<std::uint64_t>(counts->recorded));
+  if (counts->pending) w.member("pending", static_cast<std::uint64_t>(counts->pending));
+  w.member("ignored", static_cast<std::uint64_t>(counts->ignored));
+  w.end_object();
+  co_return text_answer(counts->pending ? 202 : 200, "application/json", w.take());
 }
 
 // --- admin ------------------------------------------------------------------------------------------

@@ -271,7 +271,8 @@ task<result<http_response>> http_upload::finish(bool whole) {
 
 // --- http_client ------------------------------------------------------------------------------------
 
-http_client::http_client(http_client_options options) : tls_(asio::ssl::context::tls_client) {
+http_client::http_client(http_client_options options)
+    : tls_(asio::ssl::context::tls_client), connect_to_(std::move(options.connect_to)) {
   tls_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
                    asio::ssl::context::no_tlsv1_1);
   boost::system::error_code ec;
@@ -296,7 +297,7 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
   const client_connections::key key{&tls_, r.to};
   if (!fresh)
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);
-  auto socket = co_await within(r.dial, dial(r.to), "connecting to " + r.to.url());
+  auto socket = co_await within(r.dial, dial(connect_to_.value_or(r.to)), "connecting to " + r.to.url());
   if (!socket) co_return socket.error();
   auto made = std::make_unique<outgoing>(
       mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);

@@ -110,6 +110,29 @@ BOOST_AUTO_TEST_CASE(secrets_come_from_elsewhere) {
   BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\n", {"store.credentials", "secret_key"}));
 }
 
+BOOST_AUTO_TEST_CASE(events) {
+  const char* const environment[] = {"POSTERN_EVENTS_TOKEN=sixteen bytes or more", nullptr};
+  const auto c = app::parse_config(secrets + R"([events]
+token = { env = "POSTERN_EVENTS_TOKEN" }
+sns_topics = ["arn:aws:sns:eu-west-1:123456789012:uploads"]
+ca_file = "ca.pem"
+sns_connect_to = "127.0.0.1:8443"
+)",
+                                   environment);
+  BOOST_TEST(c.events.token.reveal() == "sixteen bytes or more");
+  BOOST_TEST(c.events.sns_topics.front().ends_with(":uploads"));
+  BOOST_TEST(c.events.ca_file == "ca.pem");
+  BOOST_TEST(c.events.sns_connect_to == "127.0.0.1:8443");
+  BOOST_TEST(app::parse_config(secrets, no_environment).events.token.empty());
+  BOOST_TEST(complains("[events]\ntoken = \"short\"", {"events.token", "16 bytes"}));
+  BOOST_TEST(complains("[events]\nsns_topics = [\"uploads\"]", {"events.sns_topics", "arn:aws:sns:"}));
+  BOOST_TEST(complains("[events]\nsns_topics = [\"arn:aws:sns:eu-west-1:123456789012:*\"]", {"events.sns_topics"}));
+  for (const char* wrong : {"localhost", ":1", "a:", "a:b", "a:65536", "a:123456"})
+    BOOST_TEST(complains(std::string("[events]\nsns_connect_to = \"") + wrong + "\"", {"events.sns_connect_to"}),
+               wrong);
+  BOOST_TEST(complains("[events]\ntokn = \"x\"", {"did you mean events.token"}));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_with_the_setting) {
   BOOST_TEST(complains("public_ulr = \"x\"", {"server.public_ulr", "line 3", "server.public_url"}));
   BOOST_TEST(complains("public_url = 5", {"server.public_url", "string"}));

@@ -9,8 +9,11 @@
 using namespace postern;
 
 BOOST_AUTO_TEST_CASE(seeds_and_findings_keep_their_promises) {
-  const std::pair<const char*, void (*)(std::string_view)> targets[] = {
-      {"form", fuzz::form}, {"policy", fuzz::policy}, {"claim", fuzz::claim}, {"sign_request", fuzz::sign_request}};
+  const std::pair<const char*, void (*)(std::string_view)> targets[] = {{"form", fuzz::form},
+                                                                        {"policy", fuzz::policy},
+                                                                        {"claim", fuzz::claim},
+                                                                        {"sign_request", fuzz::sign_request},
+                                                                        {"event", fuzz::event}};
   for (const auto& [name, run] : targets) {
     int seen = 0;
     for (const auto& entry :

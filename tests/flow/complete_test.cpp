@@ -44,6 +44,29 @@ struct fixture {
   errc refused() { return refused({"media", "uploads/a b", "\"abc\""}); }
 };
 
+// The upload was signed, and the object is there.
+struct event_fixture : fixture {
+  object_event said;
+  event_fixture() {
+    c.key = "uploads/" + c.id + "/a b";
+    store.objects[c.bucket + "/" + c.key] = object();
+    ledger.issue(upload_of(c, c.key));
+    said.bucket = c.bucket;
+    said.key = c.key;
+    said.etag = "abc";
+    said.created = true;
+    said.kind = "ObjectCreated:Post";
+  }
+  stored_object& mine() { return store.objects.at(c.bucket + "/" + c.key); }
+  bool silent = false;
+  result<heard> hear() { return test::run_task(completes.by_event(said, now, silent)); }
+  bool ignored() {
+    const auto came = hear();
+    return came && *came == heard::ignored && ledger.confirmed == 0;
+  }
+  const upload& row() { return ledger.rows.at(c.id); }
+};
+
 } // namespace
 
 BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_becomes_completed, fixture) {
@@ -119,4 +142,124 @@ BOOST_AUTO_TEST_CASE(an_etag_in_every_dress) {
   BOOST_TEST(bare_etag("W/\"a\"") == "a");
   BOOST_TEST(bare_etag("a") == "a");
   BOOST_TEST(bare_etag("\"") == "\"");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_completes_its_upload, event_fixture) {
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((row().state == upload_state::completed));
+  BOOST_TEST((row().completed_by == evidence::event));
+  BOOST_TEST(*row().size == 50u);
+  BOOST_TEST(row().etag == "abc");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_again_asks_nobody, event_fixture) {
+  for (int i = 0; i < 3; ++i) BOOST_TEST((hear().value() == heard::recorded));
+  said.etag.clear();
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST(store.heads == 1);
+  BOOST_TEST(ledger.confirmed == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_behind_a_redirect_changes_nothing, event_fixture) {
+  BOOST_TEST(complete({"media", c.key, "\"abc\""}).has_value());
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((row().completed_by == evidence::redirect));
+  BOOST_TEST(store.heads == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_that_names_nothing_of_ours_is_ignored, event_fixture) {
+  auto other = said;
+  said.created = false;
+  BOOST_TEST(ignored());
+  said = other, said.key = "elsewhere/without an id";
+  BOOST_TEST(ignored());
+  said = other, said.bucket = "other";
+  BOOST_TEST(ignored());
+  said = other, said.key = "elsewhere/" + c.id;
+  BOOST_TEST(ignored());
+  said = other, ledger.rows.clear();
+  BOOST_TEST(ignored());
+  BOOST_TEST(store.heads == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_for_another_object_is_ignored, event_fixture) {
+  mine().size = 101;
+  BOOST_TEST(ignored());
+  mine().size = 50;
+  mine().meta.user.front().second = "01a20a86-41d4-7ac8-8ecb-000000000000";
+  BOOST_TEST(ignored());
+  mine().meta.user.clear();
+  BOOST_TEST(ignored());
+  store.objects.clear();
+  BOOST_TEST(ignored());
+  BOOST_TEST((row().state == upload_state::issued));
+  BOOST_TEST(store.heads == 4);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_upload_is_found_among_other_ids_in_the_key, event_fixture) {
+  const std::string user = "0193e7a1-0000-7000-8000-000000000001";
+  c.key = "users/" + user + "/" + c.id + "/a b";
+  ledger.rows.clear();
+  ledger.issue(upload_of(c, c.key));
+  auto of_user = upload_of(c, "somewhere/else");
+  of_user.id = user;
+  ledger.issue(of_user);
+  store.objects[c.bucket + "/" + c.key] = object();
+  said.key = c.key;
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((row().state == upload_state::completed));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_form_with_an_open_name_is_completed_under_the_name_that_was_used, event_fixture) {
+  ledger.rows.at(c.id).key = "uploads/" + c.id + "/${filename}";
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST(row().key == c.key);
+}
+
+BOOST_FIXTURE_TEST_CASE(another_etag_of_a_completed_upload_is_asked_for, event_fixture) {
+  BOOST_TEST((hear().value() == heard::recorded));
+  mine().etag = "new";
+  said.etag = "new";
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST(store.heads == 2);
+  BOOST_TEST(ledger.confirmed == 2);
+  BOOST_TEST(ledger.last.etag == "new");
+  BOOST_TEST((ledger.last.by == evidence::event));
+  // An event from before it comes late: the store says what is there.
+  said.etag = "older";
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST(ledger.last.etag == "new");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_whose_ledger_is_broken_must_come_again, event_fixture) {
+  ledger.broken = failure(errc::ledger_failed, "disk full");
+  BOOST_TEST((hear().error().code == errc::ledger_failed));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_later, event_fixture) {
+  store.broken = failure(errc::unavailable, "no answer");
+  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST((ledger.questions.at(c.id) == now));
+  BOOST_TEST(ledger.confirmed == 0);
+  // The next event of the same message does not wait for it.
+  BOOST_TEST(silent);
+  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST(store.heads == 1);
+  store.broken.reset();
+  silent = false;
+  BOOST_TEST((hear().value() == heard::recorded));
+  // Of a completed upload nobody would ask again.
+  store.broken = failure(errc::unavailable, "no answer");
+  said.etag = "new";
+  BOOST_TEST((hear().error().code == errc::unavailable));
+  BOOST_TEST(silent);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_of_an_object_that_was_replaced_is_no_evidence, event_fixture) {
+  mine().etag = "new";
+  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST(ledger.questions.contains(c.id));
+  BOOST_TEST(ledger.confirmed == 0);
+  said.etag = "new";
+  BOOST_TEST((hear().value() == heard::recorded));
 }

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <postern/core/claim.hpp>
+#include <postern/core/event.hpp>
 #include <postern/core/form.hpp>
 #include <postern/core/policy.hpp>
 #include <postern/core/sign_request.hpp>
+#include <postern/core/sns.hpp>
+#include <postern/core/upload.hpp>
 
 #include <cstdlib>
 #include <string>
@@ -99,6 +102,34 @@ inline void claim(std::string_view input) {
 inline void sign_request(std::string_view input) {
   auto ask = parse_sign_request(input);
   if (ask) promise(!ask->filename.empty());
+}
+
+// What is read of an event names an object. What is asked for SNS's sake is asked of Amazon, whatever the envelope
+// says.
+inline void event(std::string_view input) {
+  const auto at_amazon = [](const result<sns_url>& at) {
+    promise(!at || (at->url.starts_with("https://" + at->host) && at->host.starts_with("sns.") &&
+                    (at->host.ends_with(".amazonaws.com") || at->host.ends_with(".amazonaws.com.cn"))));
+  };
+  at_amazon(certificate_url(input));
+  auto document = read_json(input);
+  if (!document) return;
+  if (is_sns(*document)) {
+    auto m = read_sns(*document);
+    if (!m) return;
+    at_amazon(certificate_url(m->certificate_url));
+    at_amazon(confirmation_url(m->subscribe_url, m->topic));
+    promise(signed_text(*m).starts_with("Message\n" + m->message + "\nMessageId\n"));
+    document = read_json(m->message);
+    if (!document) return;
+  }
+  auto events = read_events(*document);
+  if (!events) return;
+  promise(events->size() <= most_events);
+  for (const auto& e : *events) {
+    promise(!e.created || (!e.bucket.empty() && !e.key.empty() && e.key.size() <= 1024));
+    for (const auto& id : ids_in_key(e.key)) promise(is_uuid(id));
+  }
 }
 
 } // namespace postern::fuzz

@@ -61,12 +61,14 @@ struct fake_ledger final : ledger {
   mutable std::map<std::string, upload> rows;
   std::optional<failure> broken;
   int confirmed = 0;
+  completion last;
 
   void issue(upload u) override { rows.emplace(u.id, u); }
   void receiving(upload u) override { rows.emplace(u.id, u).first->second.state = upload_state::receiving; }
   task<result<upload>> confirm(completion c) override {
     if (broken) co_return *broken;
     ++confirmed;
+    last = c;
     auto& row = rows.emplace(c.of.id, c.of).first->second;
     row.state = upload_state::completed;
     row.key = c.of.key;

@@ -76,6 +76,13 @@ struct config {
 
   std::map<std::string, profile> profiles; // "default" is always there
 
+  struct events_section {
+    secret token;                        // empty: only SNS is heard
+    std::vector<std::string> sns_topics; // ARNs; empty: SNS is not heard
+    std::string ca_file;                 // PEM; whom to trust for SNS; empty: the system's
+    std::string sns_connect_to;          // host:port where SNS is really reached; for tests and forced gateways
+  } events;
+
   std::chrono::seconds claim_lifetime{24 * 3600}; // of [sweep]
 
   log::level log_level = log::level::info;

@@ -65,5 +65,7 @@ result<std::string> fill_key(std::string_view key_template, const key_values& v)
 // The id inside a key that was made by fill_key: the first path part or piece of it that is a UUID. Nothing when there
 // is none.
 std::optional<std::string> id_in_key(std::string_view key);
+// Everything in the key that could be the id: a key may also have the user's id or a file's name in that form.
+std::vector<std::string> ids_in_key(std::string_view key);
 
 } // namespace postern

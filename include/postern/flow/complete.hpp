@@ -4,6 +4,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
+#include <postern/core/event.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/store.hpp>
@@ -27,6 +28,13 @@ struct completed {
   bool pending = false;
 };
 
+// What became of an event.
+enum class heard {
+  recorded, // the upload is completed, by this event or before it
+  pending,  // the store could not be asked, or has another object there by now: the sweep asks it again
+  ignored,  // nothing of ours, or not what was promised
+};
+
 class completing {
 public:
   // What is passed must outlive this.
@@ -37,17 +45,26 @@ public:
   // errc::ledger_failed, errc::unavailable: try again. A store that cannot be asked is no failure: pending.
   task<result<completed>> by_redirect(std::string token, redirect_parameters said, millis_clock now);
 
+  // An event of an authentic sender; any order, any number of times. The object is judged by what the ledger knows of
+  // its upload, as a redirect's is by its claim, so one of which the ledger knows nothing is ignored, and that is
+  // logged. `silent`: the store gave no answer to an earlier event of the same message and is not waited for again; set
+  // when it gives none now. errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must send it
+  // again.
+  task<result<heard>> by_event(object_event said, millis_clock now, bool& silent);
+
 private:
-  task<result<completed>> confirm(claim c, std::string key, std::optional<std::string> etag, millis_clock now);
+  task<result<upload>> find_named(object_event said);
+  task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
+  task<result<upload>> record(upload u, stored_object found, evidence by, millis_clock now);
 
   const signer& own_;
   store& store_;
   ledger& ledger_;
 };
 
-// Is `key` the claim's? A claim made before the file's name was known ends in ${filename} and names every key that
+// Is `key` the claimed one? A claim made before the file's name was known ends in ${filename} and names every key that
 // begins with what stands before it.
-bool names(const claim& c, std::string_view key);
+bool names(std::string_view claimed, std::string_view key);
 
 // What the ledger must remember of an upload that is known by its claim.
 upload upload_of(const claim& c, std::string key);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <postern/flow/complete.hpp>
+#include <postern/flow/hear.hpp>
 #include <postern/flow/ingest.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/front/admission.hpp>
@@ -26,7 +27,8 @@ struct routes_options {
 class routes {
 public:
   // What is passed must outlive this.
-  routes(routes_options options, signing& signs, ingesting& takes, completing& completes, ledger& remembers);
+  routes(routes_options options, signing& signs, ingesting& takes, completing& completes, hearing& hears,
+         ledger& remembers);
 
   task<response> answer_public(request& r);
   task<response> answer_admin(request& r);
@@ -44,6 +46,7 @@ private:
   task<response> status(request& r, std::string rest);
   task<response> fallback(request& r, std::string rest);
   task<response> complete(request& r, std::string rest);
+  task<response> events(request& r, std::string rest);
   task<response> form_page(request& r, std::string rest);
   task<response> demo_page(request& r, std::string rest);
   task<response> static_file(request& r, std::string rest);
@@ -61,6 +64,7 @@ private:
   signing& signs_;
   ingesting& takes_;
   completing& completes_;
+  hearing& hears_;
   ledger& ledger_;
   std::atomic<bool> draining_{false};
 };

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -81,6 +82,9 @@ private:
 
 struct http_client_options {
   std::string ca_file; // PEM; empty: the system's
+  // Where connections are really made, whatever the URL names: for tests, and for gateways that a firewall forces on
+  // one. Only the name's resolution is left out; Host, SNI and the name that the certificate must have are the URL's.
+  std::optional<http_address> connect_to = std::nullopt;
 };
 
 class http_client {
@@ -105,6 +109,7 @@ public:
 private:
   task<result<std::unique_ptr<outgoing>>> connect(const http_request& r, bool fresh);
   asio::ssl::context tls_;
+  const std::optional<http_address> connect_to_;
 };
 
 } // namespace postern
