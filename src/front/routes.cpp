@@ -4,6 +4,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/flow/form_rules.hpp>
 #include <postern/front/routes.hpp>
+#include <postern/front/watch.hpp>
 
 #include <algorithm>
 #include <array>
@@ -37,10 +38,11 @@ task<result<std::string>> read_text(byte_source& body, std::size_t most) {
   }
 }
 
-bool wants_json(const request& r) {
+bool accepts(const request& r, std::string_view type) {
   const auto accept = r.field(http::field::accept);
-  return accept.find("application/json") != accept.npos;
+  return accept.find(type) != accept.npos;
 }
+bool wants_json(const request& r) { return accepts(r, "application/json"); }
 
 } // namespace
 
@@ -189,14 +191,21 @@ task<response> routes::status(request& r, std::string id) {
   result<upload> found = failure{errc::not_found, "the upload"};
   if (is_uuid(id)) found = co_await ledger_.find(id);
   const auto who = admission_.who(r.field(http::field::authorization));
+  const bool whole = who && found && who->may_use(found->profile);
   response answer;
-  if (found) {
-    const bool whole = who && who->may_use(found->profile);
-    answer = text_answer(200, "application/json", to_json(*found, whole, takes_.running().received(id)));
-    answer.with("Cache-Control", "no-store");
-  } else {
+  if (!found) {
     answer = problem(found.error(), r.id);
+  } else if (!accepts(r, "text/event-stream")) {
+    answer = text_answer(200, "application/json", to_json(*found, whole, takes_.running().received(id)));
+  } else if (heard_the_end(r.fields["Last-Event-ID"])) {
+    answer.status = 204;
+  } else {
+    answer = text_answer(200, "text/event-stream", "retry: 2000\n\n");
+    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, takes_.running());
+    answer.more = [watch] { return watch->next(); };
+    answer.with("X-Accel-Buffering", "no"); // nginx would collect events
   }
+  answer.with("Cache-Control", "no-store");
   allow_origin(r, answer);
   co_return answer;
 }
