@@ -65,6 +65,19 @@ std::optional<std::uint64_t> transfers::received(const std::string& id) const {
   return most;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> transfers::all() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, std::uint64_t>> out;
+  for (const auto& [id, bytes] : all_) {
+    const auto n = bytes->load(std::memory_order_relaxed);
+    if (!out.empty() && out.back().first == id)
+      out.back().second = std::max(out.back().second, n);
+    else
+      out.emplace_back(id, n);
+  }
+  return out;
+}
+
 // --- one upload -------------------------------------------------------------------------------------
 
 struct ingesting::transfer {

@@ -45,6 +45,7 @@ public:
   };
 
   std::optional<std::uint64_t> received(const std::string& id) const;
+  std::vector<std::pair<std::string, std::uint64_t>> all() const; // by id, each once
 
 private:
   mutable std::mutex mutex_;
