@@ -15,11 +15,17 @@ namespace {
 
 metrics::counter signed_count("postern_signed_total", "Forms signed", "");
 metrics::histogram signing_seconds("postern_signing_seconds", "Time to sign a form", "");
-std::array<metrics::counter, 4> by_class{
-    {{"postern_requests_total", "Requests answered, by class of status", "status=\"2xx\""},
-     {"postern_requests_total", "Requests answered, by class of status", "status=\"3xx\""},
-     {"postern_requests_total", "Requests answered, by class of status", "status=\"4xx\""},
-     {"postern_requests_total", "Requests answered, by class of status", "status=\"5xx\""}}};
+// One counter for each class of status: 2xx to 5xx.
+struct answered {
+  explicit answered(const std::string& route) {
+    for (const char digit : {'2', '3', '4', '5'})
+      classes.push_back(std::make_unique<metrics::counter>("postern_requests_total",
+                                                           "Requests answered, by route and class of status",
+                                                           "route=\"" + route + "\",status=\"" + digit + "xx\""));
+  }
+  void count(int status) { classes[static_cast<std::size_t>(std::clamp(status / 100, 2, 5) - 2)]->add(); }
+  std::vector<std::unique_ptr<metrics::counter>> classes;
+};
 
 millis_clock now_millis() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
@@ -52,6 +58,7 @@ struct routes::route {
   std::string_view path; // ends in /: one more part follows, which is passed decoded
   http::verb verb;
   task<response> (routes::*answer)(request&, std::string);
+  mutable answered counts{std::string(http::to_string(verb)) + " " + std::string(path)};
 };
 
 const routes::route routes::public_routes[] = {
@@ -115,7 +122,8 @@ task<response> routes::dispatch(const route* first, const route* last, request& 
   } else {
     answer = problem(failure{errc::not_found, "this path"}, r.id);
   }
-  by_class[static_cast<std::size_t>(std::clamp(answer.status / 100, 2, 5) - 2)].add();
+  static answered others("other");
+  (found ? found->counts : others).count(answer.status);
   if (log::enabled(log::level::debug))
     log::debug("request", {{"request", r.id},
                            {"client", r.client},
