@@ -214,7 +214,7 @@ task<finding> check_ledger(patient& p) {
   std::unique_ptr<ledger> remembers; // gone before the loop is, as reply_from wants it
   std::string why;
   try {
-    remembers = make_ledger({.url = p.c.ledger_url});
+    remembers = make_ledger(ledger_options_of(p.c));
   } catch (const std::exception& e) {
     why = e.what();
   }

@@ -136,6 +136,7 @@ const table_of_settings& settings() {
   using auth = config::auth_section;
   using store = config::store_section;
   using events = config::events_section;
+  using sweep = config::sweep_section;
   const auto size = [](const toml::node& n) { return parse_size(text_or_number(n)); };
   const auto time = [](const toml::node& n) { return parse_time(text_or_number(n)); };
   static const table_of_settings all{
@@ -189,7 +190,10 @@ const table_of_settings& settings() {
       {"events.sns_topics", into(&config::events, &events::sns_topics, texts_of)},
       {"events.ca_file", into(&config::events, &events::ca_file, text_of)},
       {"events.sns_connect_to", into(&config::events, &events::sns_connect_to, text_of)},
-      {"sweep.claim_lifetime", [](config& c, const source& s) { c.claim_lifetime = seconds_of(s.node); }},
+      {"ledger.retention", [=](config& c, const source& s) { c.retention = time(s.node); }},
+      {"sweep.interval", into(&config::sweep, &sweep::interval, time)},
+      {"sweep.grace", into(&config::sweep, &sweep::grace, time)},
+      {"sweep.claim_lifetime", into(&config::sweep, &sweep::claim_lifetime, seconds_of)},
       {"log.level",
        [](config& c, const source& s) {
          static const std::map<std::string, log::level> levels{{"debug", log::level::debug},
@@ -240,7 +244,7 @@ const std::map<std::string, profile_setter, std::less<>>& profile_settings() {
 
 // Settings that are described but that this version does not have: silence would be worse than a refusal.
 bool is_for_later(std::string_view path) {
-  static constexpr std::string_view later[] = {"webhooks", "auth.jwt", "auth.forward", "sweep.interval", "sweep.grace"};
+  static constexpr std::string_view later[] = {"webhooks", "auth.jwt", "auth.forward"};
   return std::any_of(std::begin(later), std::end(later),
                      [&](std::string_view l) { return path == l || (path.starts_with(l) && path[l.size()] == '.'); });
 }
@@ -355,7 +359,7 @@ void check_profile(config& c, profile& p) {
   require(p.min_size <= p.max_size, at + "min_size", "is larger than max_size");
   require(p.max_size <= largest_object, at + "max_size", "S3 takes objects of at most 5TiB");
   require(p.expires.count() > 0 && p.expires <= std::chrono::hours(24 * 7), at + "expires", "must be 1s to 7d");
-  require(c.claim_lifetime >= p.expires, "sweep.claim_lifetime", "must not be shorter than " + at + "expires");
+  require(c.sweep.claim_lifetime >= p.expires, "sweep.claim_lifetime", "must not be shorter than " + at + "expires");
   for (const auto& url : p.return_to) {
     require(is_web_url(url), at + "return_to", quote(url) + " must be an absolute http or https URL");
     const auto path = url.find('/', url.find("://") + 3);
@@ -415,6 +419,7 @@ void check(config& c) {
     require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
   check_store(c.store);
   check_events(c.events);
+  require(c.sweep.interval >= std::chrono::milliseconds(100), "sweep.interval", "must be 100ms at least");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
 }

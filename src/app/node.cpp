@@ -5,6 +5,7 @@
 #include <postern/flow/complete.hpp>
 #include <postern/flow/hear.hpp>
 #include <postern/flow/ingest.hpp>
+#include <postern/flow/sweep.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
 
@@ -32,7 +33,7 @@ signing_options signing_options_of(const config& c, const storage& keeps) {
           direct_urls(c),
           c.store.region,
           [&keeps] { return keeps.credentials.current(); },
-          c.claim_lifetime,
+          c.sweep.claim_lifetime,
           c.limits.form_fields,
           c.store.type == "file" ? 255u : 0u};
 }
@@ -53,6 +54,10 @@ front::routes_options routes_options_of(const config& c) {
   return r;
 }
 
+std::function<millis_clock()> system_clock_in_millis() {
+  return [] { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); };
+}
+
 ingest_options ingest_options_of(const config& c, const signing_options& s) {
   ingest_options o;
   o.buckets = c.store.other_buckets;
@@ -60,7 +65,14 @@ ingest_options ingest_options_of(const config& c, const signing_options& s) {
   o.region = s.region;
   o.credentials = s.credentials;
   o.limits.before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
-  o.clock = [] { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); };
+  o.clock = system_clock_in_millis();
+  return o;
+}
+
+sweep_options sweep_options_of(const config& c) {
+  sweep_options o;
+  o.keep = c.retention;
+  o.clock = system_clock_in_millis();
   return o;
 }
 
@@ -164,7 +176,7 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
 
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
 task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most,
-                    credential_cache& credentials) {
+                    std::function<void()> end_rounds) {
   auto& home = all.front()->loop;
   asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
@@ -187,7 +199,7 @@ task<> obey_signals(workers& all, front::http_server* admin, front::routes& rout
     log::warning("cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
     for (auto& w : all) asio::post(w->loop, [one = w.get()] { one->cut(); });
   }
-  credentials.stop();
+  end_rounds();
   // Last, so that a balancer can be told of the drain while it lasts.
   if (admin) co_await admin->drain(std::chrono::steady_clock::now() + 1s);
 }
@@ -211,7 +223,7 @@ void say_what_runs(const config& c, std::size_t threads) {
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), keeps(c, own), remembers(make_ledger({.url = c.ledger_url})),
+    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(ledger_options_of(c))),
       options(signing_options_of(c, keeps)), signs(options, own, [this](upload u) { remembers->issue(std::move(u)); }) {
 }
 
@@ -256,8 +268,24 @@ int serve(const config& c) {
               {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
   }
 
-  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain, keeps.credentials));
+  auto& first_loop = all.front()->loop;
+  sweeping sweeps(sweep_options_of(c), completes, *parts.remembers);
+  repeating sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweeps.round(); });
+  // Whoever asks another node is told of progress that is a second old, or two.
+  const auto tell_progress = [&]() -> task<> {
+    if (auto now = takes.running().all(); !now.empty()) parts.remembers->progress(std::move(now));
+    co_return;
+  };
+  repeating progress(first_loop.get_executor(), 1s, tell_progress);
+  const auto end_rounds = [&] {
+    sweep.stop();
+    progress.stop();
+    keeps.credentials.stop();
+  };
+  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain, end_rounds));
   all.front()->running.start(keeps.credentials.keep_fresh());
+  all.front()->running.start(sweep.run());
+  all.front()->running.start(progress.run());
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();

@@ -124,7 +124,7 @@ namespace {
 
 result<signed_form> sign_probe(patient& p, const profile& rules) {
   signing_options options{p.c.profiles,     p.c.server.public_url,  direct_urls(p.c),
-                          p.c.store.region, [&] { return p.keys; }, p.c.claim_lifetime};
+                          p.c.store.region, [&] { return p.keys; }, p.c.sweep.claim_lifetime};
   const signing signs(std::move(options), p.own, [](const upload&) {}); // the doctor's forms are nobody's uploads
   sign_request ask;
   ask.profile = rules.name;

@@ -92,6 +92,13 @@ std::unique_ptr<store> storage::open(const config& c) {
 
 result<credentials_ptr> storage::first_credentials() { return run_alone(credentials.get()); }
 
+ledger_options ledger_options_of(const config& c) {
+  ledger_options o;
+  o.url = c.ledger_url;
+  o.grace = c.sweep.grace;
+  return o;
+}
+
 std::map<std::string, std::string> direct_urls(const config& c) {
   std::map<std::string, std::string> out;
   if (c.store.type != "s3") return out;

@@ -1,12 +1,22 @@
 #include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
 #include <postern/flow/complete.hpp>
 
 #include <algorithm>
+#include <array>
 
 namespace postern {
 namespace {
 
 constexpr std::string_view filename_variable = "${filename}";
+
+std::array<metrics::counter, 4> completions{{
+    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"proxy\""},
+    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"redirect\""},
+    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"event\""},
+    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"sweep\""},
+}};
+metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
 // Is this object the one that was promised?
 result<void> judge(const upload& u, const stored_object& found, const std::optional<std::string>& etag) {
@@ -23,6 +33,21 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
 bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
 } // namespace
+
+task<result<upload>> confirm_once(ledger& remembers, completion fact) {
+  const auto key = fact.of.key;
+  const auto at = fact.at;
+  const auto by = fact.by;
+  auto recorded = co_await remembers.confirm(std::move(fact));
+  if (!recorded) co_return recorded;
+  if (recorded->key != key) co_return failure{errc::conflict, "the form was used before, for another file"};
+  if (recorded->completed_at == at && recorded->completed_by == by) {
+    completions[static_cast<std::size_t>(by)].add();
+    lag.observe(std::chrono::duration<double>(at - recorded->created_at).count());
+    log::info("upload completed", {{"upload", recorded->id}, {"size", *recorded->size}, {"known_by", name_of(by)}});
+  }
+  co_return recorded;
+}
 
 std::string_view bare_etag(std::string_view etag) {
   if (etag.starts_with("W/")) etag.remove_prefix(2);
@@ -58,6 +83,8 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
   auto known = co_await ledger_.find(c->id);
   if (!known && known.error().code != errc::not_found) co_return known.error();
   if (known && known->state == upload_state::completed) {
+    if (said.key && *said.key != known->key)
+      co_return failure{errc::conflict, "the form was used before, for another file"};
     // Recorded already: a reload, or the fallback recorded it before it redirected. Only another ETag is news.
     if (!said.etag || bare_etag(*said.etag) == known->etag)
       co_return completed{std::move(*c), std::move(*known), false};
@@ -70,7 +97,9 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
   if (!found) {
     if (store_answered(found.error())) co_return found.error();
     log::warning("store cannot be asked", {{"upload", c->id}, {"why", describe(found.error())}});
-    co_return completed{std::move(*c), std::move(expected), true};
+    auto kept = co_await ledger_.ask_again(std::move(expected), now);
+    if (!kept) co_return kept.error();
+    co_return completed{std::move(*c), std::move(*kept), true};
   }
   auto recorded = co_await record(std::move(expected), std::move(*found), evidence::redirect, now);
   if (!recorded) co_return recorded.error();
@@ -122,6 +151,20 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now, bo
   co_return heard::recorded;
 }
 
+task<result<upload>> completing::by_sweep(upload u, millis_clock now) {
+  const auto id = u.id;
+  result<stored_object> found = failure{errc::object_absent, "the file's name was never known here"};
+  if (!u.key.ends_with(filename_variable)) found = co_await examine(u, std::nullopt);
+  if (found) co_return co_await record(std::move(u), std::move(*found), evidence::sweep, now);
+  const auto why = found.error();
+  if (!store_answered(why)) co_return why;
+  if (now < u.expires_at) co_return u; // it may still come
+  auto ended = co_await ledger_.expire(id, now);
+  if (ended && ended->state == upload_state::expired)
+    log::info("upload expired", {{"upload", id}, {"why", describe(why)}});
+  co_return ended;
+}
+
 // errc::object_absent and errc::conflict are the store's answer; anything else means that it gave none.
 task<result<stored_object>> completing::examine(upload u, std::optional<std::string> etag) {
   object_name name{u.bucket, u.key};
@@ -139,7 +182,7 @@ task<result<upload>> completing::record(upload u, stored_object found, evidence 
   fact.crc32c = found.crc32c;
   fact.at = now;
   fact.by = by;
-  co_return co_await ledger_.confirm(std::move(fact));
+  co_return co_await confirm_once(ledger_, std::move(fact));
 }
 
 } // namespace postern

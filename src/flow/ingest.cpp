@@ -80,6 +80,19 @@ std::optional<std::uint64_t> transfers::received(const std::string& id) const {
   return most;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> transfers::all() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, std::uint64_t>> out;
+  for (const auto& [id, bytes] : all_) {
+    const auto n = bytes->load(std::memory_order_relaxed);
+    if (!out.empty() && out.back().first == id)
+      out.back().second = std::max(out.back().second, n);
+    else
+      out.emplace_back(id, n);
+  }
+  return out;
+}
+
 // --- one upload -------------------------------------------------------------------------------------
 
 struct ingesting::transfer {
@@ -126,6 +139,7 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
 task<result<void>> ingesting::run(transfer& t) {
   auto step = co_await read_fields(t);
   if (step) step = admit(t);
+  if (step) step = co_await require_unused(t);
   if (step) step = co_await reserve(t);
   if (step) step = co_await open_sink(t);
   if (step) step = co_await stream(t);
@@ -188,6 +202,15 @@ result<void> ingesting::admit(transfer& t) const {
   if (!expected) return expected.error();
   t.expected = std::move(*expected);
   return {};
+}
+
+// A form that was made before the file's name was known fits every name, but is one upload.
+task<result<void>> ingesting::require_unused(transfer& t) {
+  if (!t.facts.its || !t.facts.its->key.ends_with("${filename}")) co_return result<void>{};
+  auto known = co_await ledger_.find(t.facts.row.id);
+  if (known && known->state == upload_state::completed && known->key != t.facts.row.key)
+    co_return failure{errc::conflict, "the form was used before, for another file; ask for a new one"};
+  co_return result<void>{}; // a ledger that cannot be asked will say so when it is to record
 }
 
 // All of it before the file's first byte, and nothing more later: else those who have begun could wait for each other
@@ -295,11 +318,8 @@ task<result<void>> ingesting::record(transfer& t) {
   fact.crc32c = t.object.crc32c;
   fact.at = options_.clock();
   fact.by = evidence::proxy;
-  auto recorded = co_await ledger_.confirm(std::move(fact));
-  if (recorded) {
-    log::info("upload completed", {{"upload", t.facts.row.id}, {"size", t.object.size}, {"door", "fallback"}});
-    co_return result<void>{};
-  }
+  auto recorded = co_await confirm_once(ledger_, std::move(fact));
+  if (recorded) co_return result<void>{};
   log::error("completion not recorded", {{"upload", t.facts.row.id}, {"why", describe(recorded.error())}});
   // The object is there. A redirect leads to an endpoint that will record it; a bare success would be a promise that
   // nothing keeps.

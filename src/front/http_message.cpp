@@ -96,7 +96,7 @@ void print(std::string& out, const response& r, bool keep_alive, bool head, std:
   if (!r.content_type.empty()) out.append("\r\nContent-Type: ").append(r.content_type);
   for (const auto& [name, value] : r.fields) append_field(out, name, value);
   out.append("\r\nX-Request-Id: ").append(request_id);
-  if (r.status != 204) {
+  if (r.status != 204 && !r.more) { // what goes on ends with the connection (RFC 9112 §6.3)
     out += "\r\nContent-Length: ";
     append_number(out, r.body.size());
   }

@@ -315,11 +315,12 @@ task<bool> http_server::serve_one(connection& c, std::string& out) {
   auto answer = co_await answer_(r);
 
   const bool unread = !body.whole();
-  const bool keep = how->keep_alive && !answer.close && !unread && !connections_.draining();
+  const bool keep = how->keep_alive && !answer.close && !answer.more && !unread && !connections_.draining();
   out.clear();
   print(out, answer, keep, r.method == http::verb::head, r.id);
   if (options_.limits.body.silence.count()) c.expires_after(options_.limits.body.silence);
   if (!co_await c.write(out)) co_return false;
+  if (answer.more && r.method != http::verb::head) co_return co_await go_on(c, answer);
   // A client in the middle of its body must be able to read why it is refused.
   const auto patience = answer.status == 408 ? 500ms : unread ? 10s : 1s;
   if (!keep) co_await c.linger(unread ? 256ull << 20 : 64 << 10, patience);
@@ -336,6 +337,20 @@ void require_free_port(const asio::ip::tcp::endpoint& at) {
   } catch (const boost::system::system_error& e) {
     throw cannot_listen(at, e);
   }
+}
+
+// The rest of an answer that goes on. A drain need not wait for it: whoever watches will ask again.
+task<bool> http_server::go_on(connection& c, const response& answer) {
+  c.idle(true);
+  while (!connections_.draining() && c.is_quiet()) {
+    c.expires_after(0ms); // its own waits have ends
+    auto piece = co_await answer.more();
+    if (!piece) break;
+    if (piece->empty()) continue;
+    c.expires_after(5s);
+    if (!co_await c.write(*piece)) break;
+  }
+  co_return false;
 }
 
 asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {

@@ -4,6 +4,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/flow/form_rules.hpp>
 #include <postern/front/routes.hpp>
+#include <postern/front/watch.hpp>
 
 #include <algorithm>
 #include <array>
@@ -14,11 +15,17 @@ namespace {
 
 metrics::counter signed_count("postern_signed_total", "Forms signed", "");
 metrics::histogram signing_seconds("postern_signing_seconds", "Time to sign a form", "");
-std::array<metrics::counter, 4> by_class{
-    {{"postern_requests_total", "Requests answered, by class of status", "status=\"2xx\""},
-     {"postern_requests_total", "Requests answered, by class of status", "status=\"3xx\""},
-     {"postern_requests_total", "Requests answered, by class of status", "status=\"4xx\""},
-     {"postern_requests_total", "Requests answered, by class of status", "status=\"5xx\""}}};
+// One counter for each class of status: 2xx to 5xx.
+struct answered {
+  explicit answered(const std::string& route) {
+    for (const char digit : {'2', '3', '4', '5'})
+      classes.push_back(std::make_unique<metrics::counter>("postern_requests_total",
+                                                           "Requests answered, by route and class of status",
+                                                           "route=\"" + route + "\",status=\"" + digit + "xx\""));
+  }
+  void count(int status) { classes[static_cast<std::size_t>(std::clamp(status / 100, 2, 5) - 2)]->add(); }
+  std::vector<std::unique_ptr<metrics::counter>> classes;
+};
 
 millis_clock now_millis() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
@@ -37,10 +44,11 @@ task<result<std::string>> read_text(byte_source& body, std::size_t most) {
   }
 }
 
-bool wants_json(const request& r) {
+bool accepts(const request& r, std::string_view type) {
   const auto accept = r.field(http::field::accept);
-  return accept.find("application/json") != accept.npos;
+  return accept.find(type) != accept.npos;
 }
+bool wants_json(const request& r) { return accepts(r, "application/json"); }
 
 } // namespace
 
@@ -50,6 +58,7 @@ struct routes::route {
   std::string_view path; // ends in /: one more part follows, which is passed decoded
   http::verb verb;
   task<response> (routes::*answer)(request&, std::string);
+  mutable answered counts{std::string(http::to_string(verb)) + " " + std::string(path)};
 };
 
 const routes::route routes::public_routes[] = {
@@ -121,7 +130,8 @@ task<response> routes::dispatch(const route* first, const route* last, request& 
   } else {
     answer = problem(failure{errc::not_found, "this path"}, r.id);
   }
-  by_class[static_cast<std::size_t>(std::clamp(answer.status / 100, 2, 5) - 2)].add();
+  static answered others("other");
+  (found ? found->counts : others).count(answer.status);
   if (log::enabled(log::level::debug))
     log::debug("request", {{"request", r.id},
                            {"client", r.client},
@@ -201,15 +211,22 @@ task<response> routes::status(request& r, std::string id) {
   result<upload> found = failure{errc::not_found, "the upload"};
   if (is_uuid(id)) found = co_await ledger_.find(id);
   const auto who = admission_.who(r.field(http::field::authorization));
+  const bool whole = who && found && who->may_use(found->profile);
   response answer;
-  if (found) {
-    const bool whole = who && who->may_use(found->profile);
+  if (!found) {
+    answer = problem(found.error(), r.id);
+  } else if (!accepts(r, "text/event-stream")) {
     if (const auto here = takes_.running().received(id)) found->received = here;
     answer = text_answer(200, "application/json", to_json(*found, whole));
-    answer.with("Cache-Control", "no-store");
+  } else if (heard_the_end(r.fields["Last-Event-ID"])) {
+    answer.status = 204;
   } else {
-    answer = problem(found.error(), r.id);
+    answer = text_answer(200, "text/event-stream", "retry: 2000\n\n");
+    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, takes_.running());
+    answer.more = [watch] { return watch->next(); };
+    answer.with("X-Accel-Buffering", "no"); // nginx would collect events
   }
+  answer.with("Cache-Control", "no-store");
   allow_origin(r, answer);
   co_return answer;
 }

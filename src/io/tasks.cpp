@@ -4,6 +4,7 @@
 #include <boost/asio/redirect_error.hpp>
 
 #include <algorithm>
+#include <random>
 
 namespace postern {
 
@@ -31,6 +32,35 @@ task<bool> group::wait(std::chrono::steady_clock::duration most) {
     co_await emptied_.async_wait(asio::redirect_error(use_task, ec));
   }
   co_return running_ == 0;
+}
+
+repeating::repeating(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work)
+    : sleep_(executor), pause_(pause), work_(std::move(work)) {}
+
+task<> repeating::run() {
+  thread_local std::minstd_rand chance{std::random_device{}()};
+  boost::system::error_code ec;
+  while (!stopped_) {
+    hurried_ = false;
+    try {
+      co_await work_();
+    } catch (const std::exception& e) {
+      log::error("bug: an exception ended a round", {{"what", e.what()}});
+    }
+    if (stopped_ || hurried_) continue;
+    sleep_.expires_after(pause_ + pause_ * static_cast<int>(chance() % 101) / 1000);
+    co_await sleep_.async_wait(asio::redirect_error(use_task, ec));
+  }
+}
+
+void repeating::hurry() {
+  hurried_ = true;
+  sleep_.cancel();
+}
+
+void repeating::stop() {
+  stopped_ = true;
+  sleep_.cancel();
 }
 
 namespace {

@@ -172,6 +172,7 @@ upload upload_rows::confirm(const completion& c) {
     return std::move(*completed);
   }
   auto as_known = known(c.of.id);
+  if (as_known.key != c.of.key) return as_known; // another object, which replaced nothing
   if (as_known.etag == c.etag || as_known.overwritten_etag == c.etag) return as_known;
   auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
   if (!overwritten) return known(c.of.id); // another node was faster

@@ -112,7 +112,7 @@ class CommandLine(unittest.TestCase):
             server.post_form(form["fields"], b"hello")
             status, headers, body = server.admin("/metrics")
             self.assertEqual(headers["content-type"], "text/plain; version=0.0.4")
-            for line in (b"postern_signed_total 1\n", b"postern_received_bytes_total 5\n", b'postern_uploads_total{outcome="stored"} 1\n', b"postern_ledger_commit_seconds_count "):
+            for line in (b"postern_signed_total 1\n", b"postern_received_bytes_total 5\n", b'postern_uploads_total{outcome="stored"} 1\n', b"postern_ledger_commit_seconds_count ", b'postern_requests_total{route="POST /upload/",status="3xx"} 1\n'):
                 self.assertIn(line, body)
             self.assertEqual(len(server.admin("/v1/uploads?state=completed")[2].splitlines()), 1)
             self.assertEqual(server.admin("/v1/uploads?state=nonsense")[0], 400)

@@ -73,6 +73,7 @@ struct config {
   std::map<std::string, std::string> environment; // as it was at start: AWS's own variables stand there
 
   std::string ledger_url = "sqlite:var/postern.db";
+  std::chrono::milliseconds retention = std::chrono::days(365); // of [ledger]; 0: for ever
 
   std::map<std::string, profile> profiles; // "default" is always there
 
@@ -83,7 +84,10 @@ struct config {
     std::string sns_connect_to;          // host:port where SNS is really reached; for tests and forced gateways
   } events;
 
-  std::chrono::seconds claim_lifetime{24 * 3600}; // of [sweep]
+  struct sweep_section {
+    std::chrono::milliseconds interval{60'000}, grace{600'000};
+    std::chrono::seconds claim_lifetime{24 * 3600};
+  } sweep;
 
   log::level log_level = log::level::info;
   log::format log_format = log::format::logfmt;

@@ -6,6 +6,7 @@
 #include <postern/core/claim.hpp>
 #include <postern/io/credentials.hpp>
 #include <postern/io/http_client.hpp>
+#include <postern/io/ledger.hpp>
 #include <postern/io/s3_client.hpp>
 #include <postern/io/store.hpp>
 
@@ -33,6 +34,9 @@ public:
   // Fetches the first credentials on a loop of its own, and waits for them.
   result<credentials_ptr> first_credentials();
 };
+
+// What make_ledger wants of the configuration.
+ledger_options ledger_options_of(const config& c);
 
 // How browsers post to the bucket; by bucket, for all buckets of all profiles. Empty with the file store.
 std::map<std::string, std::string> direct_urls(const config& c);

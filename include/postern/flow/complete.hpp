@@ -52,6 +52,11 @@ public:
   // again.
   task<result<heard>> by_event(object_event said, millis_clock now, bool& silent);
 
+  // An upload of which it is time to ask the store (ledger::due_questions). The object is there: completed. It is not,
+  // or not what was promised: expired, once its policy is. Answers the upload as recorded now. Any other failure than
+  // the ledger's is the store's: it must be asked again.
+  task<result<upload>> by_sweep(upload u, millis_clock now);
+
 private:
   task<result<upload>> find_named(object_event said);
   task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
@@ -61,6 +66,10 @@ private:
   store& store_;
   ledger& ledger_;
 };
+
+// Records a completion, and counts and logs it when it is news. errc::conflict: the upload was completed before under
+// another key, so a form without a file's name was used twice.
+task<result<upload>> confirm_once(ledger& remembers, completion fact);
 
 // Is `key` the claimed one? A claim made before the file's name was known ends in ${filename} and names every key that
 // begins with what stands before it.

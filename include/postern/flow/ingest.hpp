@@ -46,6 +46,7 @@ public:
   };
 
   std::optional<std::uint64_t> received(const std::string& id) const;
+  std::vector<std::pair<std::string, std::uint64_t>> all() const; // by id, each once
 
 private:
   mutable std::mutex mutex_;
@@ -99,6 +100,7 @@ private:
   struct transfer;
   result<void> authenticate(const std::vector<form_field>& fields) const;
   result<void> admit(transfer& t) const;
+  task<result<void>> require_unused(transfer& t);
   task<result<void>> reserve(transfer& t);
   task<result<void>> run(transfer& t);
   task<result<void>> read_fields(transfer& t);

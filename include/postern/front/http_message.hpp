@@ -7,6 +7,7 @@
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/verb.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,10 @@ struct response {
   std::vector<std::pair<std::string_view, std::string>> fields; // names are constants
   std::string body;
   bool close = false; // after this one
+  // Where it is set, the body goes on as long as this answers text: each piece is written as it comes, an empty one is
+  // passed over, and the connection closes after the last. It is awaited on the connection's thread; what it refers to
+  // must outlive the server.
+  std::function<task<std::optional<std::string>>()> more;
 
   response& with(std::string_view name, std::string value) {
     fields.emplace_back(name, std::move(value));

@@ -99,6 +99,7 @@ private:
   task<> turn_away(tcp_socket socket);
   task<result<std::string_view>> read_header(connection& c);
   task<bool> serve_one(connection& c, std::string& out);
+  task<bool> go_on(connection& c, const response& answer);
   task<bool> refuse(connection& c, const failure& why);
   bool is_trusted(const asio::ip::address& peer) const;
   std::string client_of(const connection& c, const http::fields& fields) const;

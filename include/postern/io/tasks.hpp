@@ -117,6 +117,25 @@ private:
   std::size_t running_ = 0;
 };
 
+// Work that is done again and again with a pause between, until stop: the rounds of a sweep, of a report. Used on the
+// thread of its executor alone.
+class repeating {
+public:
+  // `work` is awaited round after round; what it throws is a bug: logged, and the next round comes all the same. A
+  // pause is up to a tenth longer by chance, so that nodes which were started together do not go in step.
+  repeating(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work);
+
+  task<> run();
+  void hurry(); // the next round begins at once, or as soon as this one has ended
+  void stop();  // the round that runs is finished, and run returns
+
+private:
+  timer sleep_;
+  const std::chrono::milliseconds pause_;
+  const std::function<task<>()> work_;
+  bool stopped_ = false, hurried_ = false;
+};
+
 // The group of a thread for work that outlives whoever began it, such as aborting a multipart upload whose client has
 // gone. Each member has an end of its own; the loop does not end before them. Gone with the io_context.
 group& afterwork(const io_executor& executor);

@@ -1,0 +1,117 @@
+"""An upload watched while it runs: as JSON, and as server-sent events."""
+
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole import *
+
+
+class Events:
+    """Reads one stream of server-sent events."""
+
+    def __init__(self, server, form, **headers):
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self.connection.request("GET", urlsplit(form["status_url"]).path, headers={"Accept": "text/event-stream", **headers})
+        self.answer = self.connection.getresponse()
+
+    def next(self):
+        """(id, data) of the next event; None at the end."""
+        fields = {}
+        while line := self.answer.readline().decode().rstrip("\n"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        if not fields:
+            return None
+        return (fields["id"], json.loads(fields["data"])) if "data" in fields else self.next()
+
+    def close(self):
+        self.answer.close()
+        self.connection.close()
+
+
+class Watch(unittest.TestCase):
+    def test_from_the_signing_to_the_end(self):
+        with Server() as server:
+            form = server.sign()
+            events = Events(server, form)
+            self.assertEqual(events.answer.status, 200)
+            self.assertEqual(events.answer.headers["content-type"], "text/event-stream")
+            self.assertEqual(events.next()[0], "issued")
+            begin, data = form_begin(form["fields"]), b"x" * 3_000_000
+            with server.raw() as s:
+                s.sendall(form_header(len(begin) + len(data) + len(form_end())) + begin + data[:1_000_000])
+                name, told = events.next()
+                self.assertEqual((name, told["state"]), ("receiving", "receiving"))
+                while told["received"] < 900_000:
+                    told = events.next()[1]
+                self.assertLessEqual(told["received"], 1_000_000)
+                s.sendall(data[1_000_000:] + form_end())
+                read_answer(s)
+            while name != "completed":
+                name, told = events.next()
+            self.assertEqual((told["state"], told["size"], told["key"]), ("completed", 3_000_000, form["key"]))
+            self.assertIsNone(events.next())
+            events.close()
+            # A browser asks again by itself, and is told to stop.
+            again = Events(server, form, **{"Last-Event-ID": "completed"})
+            self.assertEqual(again.answer.status, 204)
+            again.close()
+
+    def test_a_failure_is_told_and_the_next_try_too(self):
+        with Server() as server:
+            form = server.sign()
+            events = Events(server, form)
+            events.next()
+            begin = form_begin(form["fields"])
+            with server.raw() as s:
+                s.sendall(form_header(len(begin) + 1000) + begin + b"x")
+            while (event := events.next())[0] != "failed":
+                pass
+            self.assertEqual(event[1]["code"], "incomplete_body")
+            server.post_form(form["fields"], b"hello")
+            while (event := events.next())[0] != "completed":
+                pass
+            events.close()
+
+    def test_what_others_may_see(self):
+        key = "k" * 32
+        config = f'[auth]\napi_keys = [{{ name = "app", sha256 = "{hashlib.sha256(key.encode()).hexdigest()}" }}]\n'
+        with Server(config) as server:
+            status, _, body = server.request("POST", "/v1/uploads", b'{"filename":"a"}', {"Content-Type": "application/json", "Authorization": "Bearer " + key})
+            form = json.loads(body)
+            for headers, whole in (({}, False), ({"Authorization": "Bearer " + key}, True)):
+                events = Events(server, form, **headers)
+                self.assertEqual("key" in events.next()[1], whole)
+                events.close()
+
+    def test_unknown(self):
+        with Server() as server:
+            unknown = {"status_url": server.url + "/v1/uploads/01a2047c-0000-7000-8000-000000000000"}
+            events = Events(server, unknown)
+            self.assertEqual((events.answer.status, events.answer.headers["content-type"]), (404, "application/problem+json"))
+            events.close()
+
+    def test_a_drain_does_not_wait_for_watchers(self):
+        server = Server(server__drain="20s")
+        events = Events(server, server.sign())
+        events.next()
+        begin = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 5)
+        events.close()
+
+    def test_a_watcher_that_goes_frees_its_connection(self):
+        with Server() as server:
+            events = [Events(server, server.sign()) for _ in range(20)]
+            [e.next() for e in events]
+            open_now = lambda: int(re.search(rb"^postern_connections (\d+)", server.admin("/metrics")[2], re.M).group(1))
+            self.assertGreaterEqual(open_now(), 20)
+            [e.close() for e in events]
+            end = time.monotonic() + 10
+            while open_now() > 5 and time.monotonic() < end:
+                time.sleep(0.2)
+            self.assertLessEqual(open_now(), 5)
+
+
+main()
