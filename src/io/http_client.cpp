@@ -169,35 +169,31 @@ address_verdict judge(const asio::ip::address& a) {
 }
 
 // Those that may be dialled. errc::forbidden when there is none.
-template <class Found> result<std::vector<asio::ip::tcp::endpoint>> allowed(const Found& found, reach peers) {
-  std::vector<asio::ip::tcp::endpoint> out;
+result<name_lookup::endpoints> allowed(const std::string& host, const name_lookup::endpoints& found, reach peers) {
+  name_lookup::endpoints out;
   std::string why;
   for (const auto& f : found) {
-    const auto verdict = judge(f.endpoint().address());
+    const auto verdict = judge(f.address());
     if (may_dial(peers, verdict.kind))
-      out.push_back(f.endpoint());
+      out.push_back(f);
     else if (why.empty())
       why =
-          f.host_name() + " leads to " + f.endpoint().address().to_string() + ", which is " +
-          std::string(verdict.what) +
+          host + " leads to " + f.address().to_string() + ", which is " + std::string(verdict.what) +
           (verdict.kind == address_kind::metadata ? " and never dialled" : ": private addresses are not allowed here");
   }
   if (out.empty()) return failure{errc::forbidden, why};
   return out;
 }
 
-task<result<tcp_socket>> dial(http_address to, reach peers) {
-  auto executor = co_await asio::this_coro::executor;
-  boost::system::error_code ec;
-  asio::ip::basic_resolver<asio::ip::tcp, io_executor> resolver(executor);
+task<result<tcp_socket>> dial(http_address to, name_lookup& known, std::chrono::milliseconds most, reach peers) {
   auto host = to.host.starts_with('[') ? to.host.substr(1, to.host.size() - 2) : to.host;
   if (host.ends_with(".localhost")) host = "localhost"; // RFC 6761 §6.3; not every resolver knows
-  auto service = std::to_string(to.port);
-  const auto found = co_await resolver.async_resolve(host, service, asio::redirect_error(use_task, ec));
-  if (ec) co_return failure{errc::unavailable, "the name " + quote(host) + " cannot be resolved: " + ec.message()};
-  const auto chosen = allowed(found, peers);
+  const auto found = co_await known.find(host, to.port, most);
+  if (!found) co_return found.error();
+  const auto chosen = allowed(to.host, *found, peers);
   if (!chosen) co_return chosen.error();
-  tcp_socket socket(executor);
+  tcp_socket socket(co_await asio::this_coro::executor);
+  boost::system::error_code ec;
   co_await asio::async_connect(socket, *chosen, asio::redirect_error(use_task, ec));
   if (ec) co_return failure{errc::unavailable, "connecting to " + to.url() + ": " + ec.message()};
   dialled.add();
@@ -323,7 +319,7 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
   const client_connections::key key{&tls_, r.to};
   if (!fresh)
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);
-  auto socket = co_await within(r.dial, dial(r.to, peers_), "connecting to " + r.to.url());
+  auto socket = co_await within(r.dial, dial(r.to, names_, r.dial, peers_), "connecting to " + r.to.url());
   if (!socket) co_return socket.error();
   auto made = std::make_unique<outgoing>(
       mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);

@@ -5,6 +5,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/address_rules.hpp>
+#include <postern/io/name_lookup.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <boost/asio/ssl/context.hpp>
@@ -112,6 +113,7 @@ private:
   task<result<std::unique_ptr<outgoing>>> connect(const http_request& r, bool fresh);
   asio::ssl::context tls_;
   const reach peers_;
+  name_lookup names_;
 };
 
 } // namespace postern
