@@ -1,6 +1,7 @@
 #include <postern/app/cli.hpp>
 #include <postern/app/config.hpp>
 #include <postern/app/node.hpp>
+#include <postern/app/webhooks_command.hpp>
 #include <postern/front/routes.hpp>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +21,7 @@ struct options {
   std::uint64_t size = 0;
   std::size_t limit = 100;
   bool html = false, follow = false, json = false;
+  webhooks_command webhooks;
 };
 
 config load(const options& o, const char* const* environment) {
@@ -144,6 +146,9 @@ int run(int argc, char** argv, char** environment) {
       ->check(CLI::Range(1, 100000));
   uploads_command->add_flag("--follow", o.follow, "go on and print each change");
   uploads_command->add_flag("--json", o.json, "JSON lines");
+  auto* webhooks_of_uploads = with_config(uploads_command->add_subcommand(
+      "webhooks", "list the webhooks that wait; list, send again or drop dead letters"));
+  o.webhooks.describe(*webhooks_of_uploads);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -156,6 +161,7 @@ int run(int argc, char** argv, char** environment) {
         throw config_error("sign needs --filename, or --html for a page that takes the name from the browser");
       return sign(o, environment);
     }
+    if (*webhooks_of_uploads) return o.webhooks.run(load(o, environment));
     if (*uploads_command) return uploads(o, environment);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "postern: %s\n", e.what());

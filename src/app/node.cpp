@@ -1,9 +1,11 @@
 #include <postern/app/node.hpp>
+#include <postern/app/webhooks.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/ingest.hpp>
+#include <postern/flow/notify.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
 
@@ -32,6 +34,10 @@ signing_options signing_options_of(const config& c, const storage& keeps) {
           c.store.region,
           [&keeps] { return keeps.credentials.current(); },
           c.claim_lifetime};
+}
+
+ledger_options ledger_options_of(const config& c) {
+  return {.url = c.ledger_url, .endpoints = webhook_endpoints_of(c)};
 }
 
 front::routes_options routes_options_of(const config& c) {
@@ -135,13 +141,20 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
   }
 }
 
+task<> drain_webhooks(notifying& tells, asio::io_context& loop, std::chrono::milliseconds most,
+                      std::function<void()> done) {
+  const std::function<void()> cut = [&loop] { http_client::stop(loop); };
+  co_await tells.drain(most, cut);
+  done();
+}
+
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most,
-                    credential_cache& credentials) {
+task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, notifying& tells,
+                    std::chrono::milliseconds most, credential_cache& credentials) {
   auto& home = all.front()->loop;
   asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
-  std::size_t left = all.size(); // counted at home only
+  std::size_t left = all.size() + 1; // and the webhooks, which live at home; counted there only
   const auto one_less = [&] {
     asio::post(home, [&] {
       if (--left == 0) signals.cancel();
@@ -154,6 +167,7 @@ task<> obey_signals(workers& all, front::http_server* admin, front::routes& rout
     auto* one = w.get();
     asio::post(one->loop, [one, most, one_less] { one->running.start(one->drain(most, one_less)); });
   }
+  all.front()->running.start(drain_webhooks(tells, home, most, one_less));
   while (left > 0) {
     number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
     if (left == 0) break;
@@ -174,7 +188,8 @@ void say_what_runs(const config& c, std::size_t threads) {
                                                     (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)},
              {"ledger", ledger_shown(c.ledger_url)},
              {"threads", threads},
-             {"profiles", c.profiles.size()}});
+             {"profiles", c.profiles.size()},
+             {"webhooks", c.webhooks.size()}});
   if (c.auth.anonymous)
     log::warning("anyone may sign: auth.anonymous is true");
   else if (c.auth.api_keys.empty())
@@ -184,7 +199,7 @@ void say_what_runs(const config& c, std::size_t threads) {
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), keeps(c, own), remembers(make_ledger({.url = c.ledger_url})),
+    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(ledger_options_of(c))),
       options(signing_options_of(c, keeps)), signs(options, own, *remembers) {}
 
 int serve(const config& c) {
@@ -204,6 +219,7 @@ int serve(const config& c) {
   ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
   completing completes(parts.own, *objects, *parts.remembers);
   front::routes routes(routes_options_of(c), parts.signs, takes, completes, *parts.remembers);
+  const webhook_clients hooks(c);
   const auto tls = tls_of(c);
   front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
 
@@ -224,7 +240,9 @@ int serve(const config& c) {
               {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
   }
 
-  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain, keeps.credentials));
+  notifying tells(hooks.options(), *parts.remembers, all.front()->loop.get_executor());
+  all.front()->running.start(tells.run());
+  all.front()->running.start(obey_signals(all, admin.get(), routes, tells, c.server.drain, keeps.credentials));
   all.front()->running.start(keeps.credentials.keep_fresh());
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
