@@ -1,4 +1,3 @@
-#include <postern/app/storage.hpp>
 #include <postern/app/webhooks_command.hpp>
 #include <postern/base/json.hpp>
 #include <postern/io/ledger.hpp>
@@ -53,12 +52,30 @@ int failed(const failure& f) {
   return 1;
 }
 
-int list(ledger& from, const webhooks_command& o) {
+// The ledger, and the loop on which it answers: its thread may still be inside the loop when the answer is there, so
+// the loop goes last.
+struct book {
+  explicit book(const config& c) : of(make_ledger({.url = c.ledger_url})) {}
+  template <class T> T ask(task<T> t) {
+    std::optional<T> answer;
+    asio::co_spawn(loop.get_executor(), std::move(t), [&](std::exception_ptr bug, T value) {
+      if (bug) std::rethrow_exception(bug);
+      answer.emplace(std::move(value));
+    });
+    loop.restart();
+    loop.run();
+    return std::move(*answer);
+  }
+  asio::io_context loop{1};
+  const std::unique_ptr<ledger> of;
+};
+
+int list(book& b, const webhooks_command& o) {
   webhook_filter filter;
   if (o.dead) filter.dead = true;
   filter.upload_id = o.upload;
   filter.limit = o.limit;
-  const auto found = run_alone(from.list_webhooks(std::move(filter)));
+  const auto found = b.ask(b.of->list_webhooks(std::move(filter)));
   if (!found) return failed(found.error());
   if (!o.json)
     std::printf("%-20s  %-40s  %-18s  %5s  %-20s  %s\n", "WHEN", "ID", "TYPE", "TRIES", "NEXT", "ENDPOINT, LAST ERROR");
@@ -83,25 +100,22 @@ void webhooks_command::describe(CLI::App& command) {
   command.add_option("-u,--upload", upload, "only those of this upload");
   command.add_option("-n,--limit", limit, "at most so many")->capture_default_str()->check(CLI::Range(1, 100000));
   command.add_flag("--json", json, "JSON lines, with the payload");
-  std::vector<CLI::Option*> deeds{
-      command.add_option("--retry", retry, "make these dead letters due at once (ids)")->expected(1, 10000),
-      command.add_flag("--retry-all", retry_all, "make all dead letters due at once"),
-      command.add_option("--purge", purge, "throw these dead letters away (ids)")->expected(1, 10000),
-      command.add_flag("--purge-all", purge_all, "throw all dead letters away")};
-  for (auto* one : deeds) {
-    for (auto* other : deeds)
-      if (one != other) one->excludes(other);
-    for (const char* filter : {"--dead", "--upload", "--limit", "--json"}) one->excludes(command.get_option(filter));
-  }
+  command.add_option("--retry", retry, "make these dead letters due at once")->type_name("ID...")->expected(1, 10000);
+  command.add_flag("--retry-all", retry_all, "make all dead letters due at once; stopped endpoints are sent to again");
+  command.add_option("--purge", purge, "throw these dead letters away")->type_name("ID...")->expected(1, 10000);
+  command.add_flag("--purge-all", purge_all, "throw all dead letters away");
 }
 
 int webhooks_command::run(const config& c) const {
-  const auto remembers = make_ledger({.url = c.ledger_url});
+  const int deeds = retry_all + purge_all + !retry.empty() + !purge.empty();
+  if (deeds > 1) throw config_error("--retry, --retry-all, --purge and --purge-all exclude one another");
+  if (deeds == 1 && (dead || json || !upload.empty()))
+    throw config_error("--dead, --upload and --json are for listing; --retry and --purge take ids, or -all");
+  book b(c);
   const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  if (retry_all || !retry.empty())
-    return say(run_alone(remembers->retry_webhooks(retry, now)), retry.size(), "due again");
-  if (purge_all || !purge.empty()) return say(run_alone(remembers->purge_webhooks(purge)), purge.size(), "thrown away");
-  return list(*remembers, *this);
+  if (retry_all || !retry.empty()) return say(b.ask(b.of->retry_webhooks(retry, now)), retry.size(), "due again");
+  if (purge_all || !purge.empty()) return say(b.ask(b.of->purge_webhooks(purge)), purge.size(), "thrown away");
+  return list(b, *this);
 }
 
 } // namespace postern::app
