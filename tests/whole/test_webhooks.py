@@ -150,7 +150,8 @@ class Webhooks(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, 30)
         self.assertEqual(r.at("/elsewhere"), [])
         self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="timed_out"}'), 2)
-        self.assertLess(server.memory(), 200 << 20)
+        if not is_sanitized():
+            self.assertLess(server.memory(), 200 << 20)
 
     def test_one_that_hangs_holds_up_nobody(self):
         r = self.receiver({"/hangs": lambda request, n: request.hang()})
