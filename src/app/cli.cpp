@@ -3,6 +3,7 @@
 #include <postern/app/doctor.hpp>
 #include <postern/app/node.hpp>
 #include <postern/app/setup.hpp>
+#include <postern/app/webhooks_command.hpp>
 #include <postern/front/routes.hpp>
 
 #include <CLI/CLI.hpp>
@@ -22,6 +23,7 @@ struct options {
   std::uint64_t size = 0;
   std::size_t limit = 100;
   bool html = false, follow = false, json = false, apply = false;
+  webhooks_command webhooks;
 };
 
 config load(const options& o, const char* const* environment) {
@@ -159,6 +161,9 @@ int run(int argc, char** argv, char** environment) {
     command->add_flag("--apply", o.apply,
                       which == document::cors ? "put the rule into each bucket, beside those of others"
                                               : "refused: only `setup cors` can be applied");
+  auto* webhooks_of_uploads = with_config(uploads_command->add_subcommand(
+      "webhooks", "list the webhooks that wait; list, send again or drop dead letters"));
+  o.webhooks.describe(*webhooks_of_uploads);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -171,6 +176,7 @@ int run(int argc, char** argv, char** environment) {
         throw config_error("sign needs --filename, or --html for a page that takes the name from the browser");
       return sign(o, environment);
     }
+    if (*webhooks_of_uploads) return o.webhooks.run(load(o, environment));
     if (*uploads_command) return uploads(o, environment);
     if (*doctor_command) {
       const auto with_config_file = o.config_file.empty() ? "" : " --config " + o.config_file;

@@ -1,5 +1,6 @@
 #include <postern/app/config.hpp>
 #include <postern/app/settings.hpp>
+#include <postern/app/webhooks.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/core/policy.hpp>
 #include <postern/core/upload.hpp>
@@ -65,12 +66,12 @@ secret secret_of(const source& s, bool make_file) {
   throw config_error("must be a string, { env = \"NAME\" } or { file = \"path\" }");
 }
 
-std::vector<secret> secrets_of(const source& s) {
+std::vector<secret> secrets_of(const source& s, bool make_files) {
   std::vector<secret> out;
   if (const auto* items = s.node.as_array())
-    for (const auto& item : *items) out.push_back(secret_of({item, s.environment}, true));
+    for (const auto& item : *items) out.push_back(secret_of({item, s.environment}, make_files));
   else
-    out.push_back(secret_of(s, true));
+    out.push_back(secret_of(s, make_files));
   return out;
 }
 
@@ -98,6 +99,45 @@ std::vector<config::api_key> api_keys_of(const toml::node& n) {
     if (!bytes || bytes->size() != 32)
       throw config_error("sha256 of key " + quote(key.name) + " must be 64 hex digits: printf %s KEY | sha256sum");
     out.push_back(std::move(key));
+  }
+  return out;
+}
+
+config::webhook_section webhook_of(const toml::table& table, const environment_map& environment) {
+  config::webhook_section out;
+  for (const auto& [name, value] : table) {
+    try {
+      if (name == "url")
+        out.url = text_of(value);
+      else if (name == "secret")
+        out.secrets = secrets_of({value, environment}, false);
+      else if (name == "types")
+        out.types = texts_of(value);
+      else if (name == "allow_private")
+        out.allow_private = bool_of(value);
+      else if (name == "ca_file")
+        out.ca_file = text_of(value);
+      else
+        throw config_error("is not known; url, secret, types, allow_private and ca_file are");
+    } catch (const config_error& e) {
+      throw config_error(std::string(name.str()) + ": " + e.what());
+    }
+  }
+  return out;
+}
+
+std::vector<config::webhook_section> webhooks_of(const source& s) {
+  const auto* items = s.node.as_array();
+  if (!items) throw config_error("must be a list of { url, secret, types }, or [[webhooks]] sections");
+  std::vector<config::webhook_section> out;
+  for (const auto& item : *items) {
+    const auto* table = item.as_table();
+    if (!table) throw config_error("must be a list of { url, secret, types }, or [[webhooks]] sections");
+    try {
+      out.push_back(webhook_of(*table, s.environment));
+    } catch (const config_error& e) {
+      throw config_error("number " + std::to_string(out.size() + 1) + ", " + e.what());
+    }
   }
   return out;
 }
@@ -144,7 +184,7 @@ const table_of_settings& settings() {
       {"server.public_url", into(&config::server, &server::public_url, text_of)},
       {"server.admin_listen", into(&config::server, &server::admin_listen, text_of)},
       {"server.threads", into(&config::server, &server::threads, threads_of)},
-      {"server.secrets", [](config& c, const source& s) { c.server.secrets = secrets_of(s); }},
+      {"server.secrets", [](config& c, const source& s) { c.server.secrets = secrets_of(s, true); }},
       {"server.allowed_origins", into(&config::server, &server::allowed_origins, texts_of)},
       {"server.trusted_proxies", into(&config::server, &server::trusted_proxies, texts_of)},
       {"server.demo", into(&config::server, &server::demo, bool_of)},
@@ -194,6 +234,7 @@ const table_of_settings& settings() {
       {"sweep.interval", into(&config::sweep, &sweep::interval, time)},
       {"sweep.grace", into(&config::sweep, &sweep::grace, time)},
       {"sweep.claim_lifetime", into(&config::sweep, &sweep::claim_lifetime, seconds_of)},
+      {"webhooks", [](config& c, const source& s) { c.webhooks = webhooks_of(s); }},
       {"log.level",
        [](config& c, const source& s) {
          static const std::map<std::string, log::level> levels{{"debug", log::level::debug},
@@ -244,7 +285,7 @@ const std::map<std::string, profile_setter, std::less<>>& profile_settings() {
 
 // Settings that are described but that this version does not have: silence would be worse than a refusal.
 bool is_for_later(std::string_view path) {
-  static constexpr std::string_view later[] = {"webhooks", "auth.jwt", "auth.forward"};
+  static constexpr std::string_view later[] = {"auth.jwt", "auth.forward"};
   return std::any_of(std::begin(later), std::end(later),
                      [&](std::string_view l) { return path == l || (path.starts_with(l) && path[l.size()] == '.'); });
 }
@@ -303,33 +344,6 @@ void apply_table(config& c, const toml::table& table, const std::string& prefix,
   }
 }
 
-// POSTERN_STORE__BUCKET=media. The text is TOML where it reads as such ("true", "[...]", "{...}", a number), else a
-// string.
-void apply_environment(config& c, const environment_map& environment,
-                       const std::vector<std::string>& named_by_secrets) {
-  for (const auto& [name, text] : environment) {
-    if (!name.starts_with("POSTERN_") ||
-        std::find(named_by_secrets.begin(), named_by_secrets.end(), name) != named_by_secrets.end())
-      continue;
-    std::string path;
-    for (auto rest = lower(std::string_view(name).substr(8)); !rest.empty();) {
-      const auto at = rest.find("__");
-      path += (path.empty() ? "" : ".") + rest.substr(0, at);
-      rest = at == rest.npos ? "" : rest.substr(at + 2);
-    }
-    toml::table holder;
-    const bool toml_text =
-        !text.empty() && (std::strchr("[{0123456789", text.front()) || text == "true" || text == "false");
-    try {
-      if (toml_text) holder = toml::parse("v = " + text);
-    } catch (const toml::parse_error&) {
-      // 127.0.0.1:8080 begins like a number and is none.
-    }
-    if (!holder.contains("v")) holder.insert_or_assign("v", text);
-    apply(c, path, name, {*holder.get("v"), environment});
-  }
-}
-
 void find_named(const toml::node& n, std::vector<std::string>& names) {
   if (const auto* table = n.as_table()) {
     if (const auto* env = table->get("env"); env && env->is_string()) names.push_back(text_of(*env));
@@ -337,6 +351,43 @@ void find_named(const toml::node& n, std::vector<std::string>& names) {
   }
   if (const auto* items = n.as_array())
     for (const auto& item : *items) find_named(item, names);
+}
+
+std::string path_of(std::string_view variable) {
+  std::string path;
+  for (auto rest = lower(variable.substr(8)); !rest.empty();) {
+    const auto at = rest.find("__");
+    path += (path.empty() ? "" : ".") + rest.substr(0, at);
+    rest = at == rest.npos ? "" : rest.substr(at + 2);
+  }
+  return path;
+}
+
+// The text is TOML where it reads as such ("true", "[...]", "{...}", a number), else a string.
+toml::table value_of(const std::string& text) {
+  const bool toml_text =
+      !text.empty() && (std::strchr("[{0123456789", text.front()) || text == "true" || text == "false");
+  toml::table holder;
+  try {
+    if (toml_text) holder = toml::parse("v = " + text);
+  } catch (const toml::parse_error&) {
+    // 127.0.0.1:8080 begins like a number and is none.
+  }
+  if (!holder.contains("v")) holder.insert_or_assign("v", text);
+  return holder;
+}
+
+// POSTERN_STORE__BUCKET=media. Variables that a secret names, in the file or in another variable, are no settings.
+void apply_environment(config& c, const environment_map& environment, std::vector<std::string> named) {
+  std::map<std::string, toml::table> values;
+  for (const auto& [name, text] : environment) {
+    if (!name.starts_with("POSTERN_")) continue;
+    const auto& value = values[name] = value_of(text);
+    find_named(value, named);
+  }
+  for (const auto& [name, value] : values)
+    if (std::find(named.begin(), named.end(), name) == named.end())
+      apply(c, path_of(name), name, {*value.get("v"), environment});
 }
 
 // --- checking ---------------------------------------------------------------------------------------
@@ -422,6 +473,7 @@ void check(config& c) {
   require(c.sweep.interval >= std::chrono::milliseconds(100), "sweep.interval", "must be 100ms at least");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
+  check_webhooks(c);
 }
 
 config read(toml::table table, const char* const* environment_block) {
@@ -433,7 +485,7 @@ config read(toml::table table, const char* const* environment_block) {
   apply_table(c, table, "", environment);
   std::vector<std::string> named;
   find_named(table, named);
-  apply_environment(c, environment, named);
+  apply_environment(c, environment, std::move(named));
   check(c);
   c.environment = std::move(environment);
   return c;

@@ -1,10 +1,12 @@
 #include <postern/app/node.hpp>
+#include <postern/app/webhooks.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/hear.hpp>
 #include <postern/flow/ingest.hpp>
+#include <postern/flow/notify.hpp>
 #include <postern/flow/sweep.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
@@ -174,13 +176,20 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
   }
 }
 
+task<> drain_webhooks(notifying& tells, asio::io_context& loop, std::chrono::milliseconds most,
+                      std::function<void()> done) {
+  const std::function<void()> cut = [&loop] { http_client::stop(loop); };
+  co_await tells.drain(most, cut);
+  done();
+}
+
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, std::chrono::milliseconds most,
-                    std::function<void()> end_rounds) {
+task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, notifying& tells,
+                    std::chrono::milliseconds most, std::function<void()> end_rounds) {
   auto& home = all.front()->loop;
   asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
-  std::size_t left = all.size(); // counted at home only
+  std::size_t left = all.size() + 1; // and the webhooks, which live at home; counted there only
   const auto one_less = [&] {
     asio::post(home, [&] {
       if (--left == 0) signals.cancel();
@@ -193,6 +202,7 @@ task<> obey_signals(workers& all, front::http_server* admin, front::routes& rout
     auto* one = w.get();
     asio::post(one->loop, [one, most, one_less] { one->running.start(one->drain(most, one_less)); });
   }
+  all.front()->running.start(drain_webhooks(tells, home, most, one_less));
   while (left > 0) {
     number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
     if (left == 0) break;
@@ -213,7 +223,8 @@ void say_what_runs(const config& c, std::size_t threads) {
                                                     (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)},
              {"ledger", ledger_shown(c.ledger_url)},
              {"threads", threads},
-             {"profiles", c.profiles.size()}});
+             {"profiles", c.profiles.size()},
+             {"webhooks", c.webhooks.size()}});
   if (c.auth.anonymous)
     log::warning("anyone may sign: auth.anonymous is true");
   else if (c.auth.api_keys.empty())
@@ -247,6 +258,7 @@ int serve(const config& c) {
   const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
   hearing hears({c.events.token, c.events.sns_topics}, completes, *amazon);
   front::routes routes(routes_options_of(c), parts.signs, takes, completes, hears, *parts.remembers);
+  const webhook_clients hooks(c);
   const auto tls = tls_of(c);
   front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
 
@@ -277,12 +289,14 @@ int serve(const config& c) {
     co_return;
   };
   repeating progress(first_loop.get_executor(), 1s, tell_progress);
+  notifying tells(hooks.options(), *parts.remembers, first_loop.get_executor());
+  all.front()->running.start(tells.run());
   const auto end_rounds = [&] {
     sweep.stop();
     progress.stop();
     keeps.credentials.stop();
   };
-  all.front()->running.start(obey_signals(all, admin.get(), routes, c.server.drain, end_rounds));
+  all.front()->running.start(obey_signals(all, admin.get(), routes, tells, c.server.drain, end_rounds));
   all.front()->running.start(keeps.credentials.keep_fresh());
   all.front()->running.start(sweep.run());
   all.front()->running.start(progress.run());

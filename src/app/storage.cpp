@@ -1,4 +1,5 @@
 #include <postern/app/storage.hpp>
+#include <postern/app/webhooks.hpp>
 #include <postern/io/file_store.hpp>
 #include <postern/io/s3_store.hpp>
 
@@ -95,6 +96,7 @@ result<credentials_ptr> storage::first_credentials() { return run_alone(credenti
 ledger_options ledger_options_of(const config& c) {
   ledger_options o;
   o.url = c.ledger_url;
+  o.endpoints = webhook_endpoints_of(c);
   o.grace = c.sweep.grace;
   return o;
 }

@@ -11,10 +11,8 @@ metrics::counter forgotten("postern_forgotten_total", "Uploads that were old eno
 } // namespace
 
 task<> sweeping::round() {
-  while (co_await settle()) {
-  }
-  while (options_.keep.count() && co_await forget()) {
-  }
+  for (bool more = true; more;) more = co_await settle();
+  for (bool more = options_.keep.count() > 0; more;) more = co_await forget();
 }
 
 task<bool> sweeping::settle() {
@@ -27,8 +25,7 @@ task<bool> sweeping::settle() {
   bool in_trouble = false;
   group asking(co_await asio::this_coro::executor);
   for (auto& u : *due) asking.start(ask(std::move(u), in_trouble));
-  while (!co_await asking.wait(options_.hold)) { // each has an end of its own
-  }
+  for (bool all = false; !all;) all = co_await asking.wait(options_.hold); // each has an end of its own
   co_return !due->empty() && !in_trouble;
 }
 

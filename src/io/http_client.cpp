@@ -163,17 +163,38 @@ private:
 
 namespace {
 
-task<result<tcp_socket>> dial(http_address to) {
-  auto executor = co_await asio::this_coro::executor;
-  boost::system::error_code ec;
-  asio::ip::basic_resolver<asio::ip::tcp, io_executor> resolver(executor);
+address_verdict judge(const asio::ip::address& a) {
+  if (a.is_v4()) return judge_address(a.to_v4().to_bytes());
+  return judge_address(a.to_v6().to_bytes());
+}
+
+// Those that may be dialled. errc::forbidden when there is none.
+result<name_lookup::endpoints> allowed(const std::string& host, const name_lookup::endpoints& found, reach peers) {
+  name_lookup::endpoints out;
+  std::string why;
+  for (const auto& f : found) {
+    const auto verdict = judge(f.address());
+    if (may_dial(peers, verdict.kind))
+      out.push_back(f);
+    else if (why.empty())
+      why =
+          host + " leads to " + f.address().to_string() + ", which is " + std::string(verdict.what) +
+          (verdict.kind == address_kind::metadata ? " and never dialled" : ": private addresses are not allowed here");
+  }
+  if (out.empty()) return failure{errc::forbidden, why};
+  return out;
+}
+
+task<result<tcp_socket>> dial(http_address to, name_lookup& known, std::chrono::milliseconds most, reach peers) {
   auto host = to.host.starts_with('[') ? to.host.substr(1, to.host.size() - 2) : to.host;
   if (host.ends_with(".localhost")) host = "localhost"; // RFC 6761 §6.3; not every resolver knows
-  auto service = std::to_string(to.port);
-  const auto found = co_await resolver.async_resolve(host, service, asio::redirect_error(use_task, ec));
-  if (ec) co_return failure{errc::unavailable, "the name " + quote(host) + " cannot be resolved: " + ec.message()};
-  tcp_socket socket(executor);
-  co_await asio::async_connect(socket, found, asio::redirect_error(use_task, ec));
+  const auto found = co_await known.find(host, to.port, most);
+  if (!found) co_return found.error();
+  const auto chosen = allowed(to.host, *found, peers);
+  if (!chosen) co_return chosen.error();
+  tcp_socket socket(co_await asio::this_coro::executor);
+  boost::system::error_code ec;
+  co_await asio::async_connect(socket, *chosen, asio::redirect_error(use_task, ec));
   if (ec) co_return failure{errc::unavailable, "connecting to " + to.url() + ": " + ec.message()};
   dialled.add();
   co_return socket;
@@ -204,6 +225,7 @@ struct reading {
   std::string_view method;
   std::size_t most = 1 << 20;
   std::chrono::milliseconds silence{30'000};
+  bool cut = false;      // of a larger body what came is enough
   bool any = false;      // has a byte come?
   bool reusable = false; // may another request follow?
 };
@@ -220,6 +242,7 @@ task<result<http_response>> read_message(connection& c, reading& how) {
     if (const auto ahead = c.ahead(); !ahead.empty()) {
       how.any = true;
       c.use(parser.put(asio::const_buffer(ahead.data(), ahead.size()), ec));
+      if (ec == http::error::body_limit && how.cut) co_return taken_from(parser.release()); // its header is whole
       if (ec == http::error::body_limit)
         co_return failure{errc::payload_too_large, "the answer is larger than " + std::to_string(how.most) + " bytes"};
       if (ec && ec != http::error::need_more)
@@ -272,7 +295,7 @@ task<result<http_response>> http_upload::finish(bool whole) {
 // --- http_client ------------------------------------------------------------------------------------
 
 http_client::http_client(http_client_options options)
-    : tls_(asio::ssl::context::tls_client), connect_to_(std::move(options.connect_to)) {
+    : tls_(asio::ssl::context::tls_client), connect_to_(std::move(options.connect_to)), peers_(options.peers) {
   tls_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
                    asio::ssl::context::no_tlsv1_1);
   boost::system::error_code ec;
@@ -297,7 +320,8 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
   const client_connections::key key{&tls_, r.to};
   if (!fresh)
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);
-  auto socket = co_await within(r.dial, dial(connect_to_.value_or(r.to)), "connecting to " + r.to.url());
+  auto socket =
+      co_await within(r.dial, dial(connect_to_.value_or(r.to), names_, r.dial, peers_), "connecting to " + r.to.url());
   if (!socket) co_return socket.error();
   auto made = std::make_unique<outgoing>(
       mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);
@@ -321,7 +345,7 @@ task<result<http_response>> http_client::send(const http_request& r, std::string
       wire.expires_after(r.silence * 4); // a whole body in one wait
       written = co_await wire.write(body);
     }
-    reading how{r.method, most, r.silence};
+    reading how{r.method, most, r.silence, r.cuts_answer};
     // Even when writing failed: a server that refuses early has said why.
     auto answer = co_await read_answer(wire, how);
     if (answer) {

@@ -42,7 +42,7 @@ class CommandLine(unittest.TestCase):
     def test_configuration_errors_name_the_setting_and_the_fix(self):
         cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
                  ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: must name the bucket in S3"), ("[ledger]\nurl = 'postgresql://u:geheim@127.0.0.1:1/d'\n", "the database postgresql://u@127.0.0.1:1/d cannot be used"),
-                 ("[[webhooks]]\nurl = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
+                 ("[[webhooks]]\nurl = 'x'\n", "webhooks, number 1, url"), ("[events]\ntoken = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
                  ("[limits]\nbuffers = 'lots'\n", 'must be like "512"'), ("[server]\nsecrets = ['short']\n", "at least 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
                  ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "not an address"),
                  ("[auth]\napi_keys = [{ name = 'a', sha256 = 'x' }]\n", "64 hex digits"), ("[server]\ntls = { certificate = 'a' }\n", "both certificate and key"), ("[server]\nsecrets = [{ env = 'NOT_THERE' }]\n", "NOT_THERE"),

@@ -74,11 +74,11 @@ class Faults(unittest.TestCase):
 
     def test_killed_200_times_with_postgresql(self):
         with postgres.Postgres() as database:
-            self.killed_again_and_again(database.url, 30 if is_sanitized() else 200)
+            self.killed_again_and_again(database.url(), 30 if is_sanitized() else 200)
 
     def test_postgresql_away_for_20_seconds_under_load(self):
         away = 5 if is_sanitized() else 20
-        with postgres.Postgres() as database, Receiver() as receiver, Server(config(receiver), ledger__url=database.url) as server:
+        with postgres.Postgres() as database, Receiver() as receiver, Server(config(receiver), ledger__url=database.url()) as server:
             uploads = Uploads(server, 4)
             try:
                 time.sleep(2)

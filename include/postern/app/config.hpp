@@ -89,6 +89,15 @@ struct config {
     std::chrono::seconds claim_lifetime{24 * 3600};
   } sweep;
 
+  struct webhook_section {
+    std::string url;
+    std::vector<secret> secrets; // each signs; one is enough but while they are exchanged
+    std::vector<std::string> types{"*"};
+    bool allow_private = false; // may be at a private address, and may be plain http
+    std::string ca_file;        // PEM; empty: the system's
+  };
+  std::vector<webhook_section> webhooks;
+
   log::level log_level = log::level::info;
   log::format log_format = log::format::logfmt;
 };

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/core/address_rules.hpp>
+#include <postern/io/name_lookup.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <boost/asio/ssl/context.hpp>
@@ -46,6 +48,7 @@ struct http_request {
   std::chrono::milliseconds dial{5'000};
   std::chrono::milliseconds silence{30'000}; // how long any one wait for the server may last
   bool cleans_up = false;                    // may still be sent when the thread has been told to stop
+  bool cuts_answer = false;                  // a body that is too large is no failure: it is left, in part or whole
 };
 
 struct http_response {
@@ -85,6 +88,9 @@ struct http_client_options {
   // Where connections are really made, whatever the URL names: for tests, and for gateways that a firewall forces on
   // one. Only the name's resolution is left out; Host, SNI and the name that the certificate must have are the URL's.
   std::optional<http_address> connect_to = std::nullopt;
+  // Which addresses it connects to, judged after a name was resolved and just before dialling that very address, so
+  // that a name cannot become another in between. What it may not dial is errc::forbidden.
+  reach peers = reach::any;
 };
 
 class http_client {
@@ -93,9 +99,10 @@ public:
   explicit http_client(http_client_options options = {});
   ~http_client();
 
-  // Sends it whole and answers what comes back; a body of more than `most` bytes is errc::payload_too_large. When a
-  // kept connection proves to be dead before a byte of the answer, the request is sent once more on a new one.
-  // errc::unavailable (not reached, TLS), errc::timed_out, errc::disconnected, errc::bad_request (not HTTP).
+  // Sends it whole and answers what comes back; a body of more than `most` bytes is errc::payload_too_large, unless
+  // it may be cut. When a kept connection proves to be dead before a byte of the answer, the request is sent once more
+  // on a new one. errc::unavailable (not reached, TLS), errc::forbidden (the address), errc::timed_out,
+  // errc::disconnected, errc::bad_request (not HTTP).
   task<result<http_response>> send(const http_request& r, std::string_view body = {}, std::size_t most = 1 << 20);
 
   // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110
@@ -110,6 +117,8 @@ private:
   task<result<std::unique_ptr<outgoing>>> connect(const http_request& r, bool fresh);
   asio::ssl::context tls_;
   const std::optional<http_address> connect_to_;
+  const reach peers_;
+  name_lookup names_;
 };
 
 } // namespace postern

@@ -1,0 +1,453 @@
+#include "support/outbox.hpp"
+#include "support/run_task.hpp"
+#include <postern/flow/notify.hpp>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <set>
+
+using namespace postern;
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+namespace {
+
+const millis_clock noon{milliseconds(1'795'457'700'123)};
+const secret key("0123456789abcdef0123456789abcdef"), older("fedcba9876543210fedcba9876543210");
+
+task<> pause(milliseconds d) {
+  boost::system::error_code ec;
+  timer t(co_await asio::this_coro::executor, d);
+  co_await t.async_wait(asio::redirect_error(use_task, ec));
+}
+
+// An application: what it was sent, and what it says.
+struct receiver {
+  struct arrival {
+    millis_clock at;
+    http_request request;
+    std::string body;
+    std::string field(std::string_view name) const {
+      for (const auto& [n, v] : request.fields)
+        if (n == name) return v;
+      return "(absent)";
+    }
+  };
+  std::vector<arrival> arrivals;
+  std::function<result<http_response>(const arrival&)> says = [](const arrival&) { return answer(200); };
+  bool hangs = false;
+  std::size_t now = 0, most_at_once = 0;
+
+  static http_response answer(int status, std::string body = "", std::string name = "", std::string value = "") {
+    http_response r;
+    r.status = status;
+    r.body = std::move(body);
+    if (!name.empty()) r.fields.emplace_back(std::move(name), std::move(value));
+    return r;
+  }
+};
+
+// The flow with time by hand: nothing in it but a try's patience is waited for.
+struct house {
+  test::outbox ledger;
+  std::map<std::string, receiver> receivers;
+  millis_clock now = noon;
+  notify_options options;
+
+  house() {
+    options.clock = [this] { return now; };
+    options.chance = [] { return 0.0; };
+    options.poll = 1ms;
+    options.user_agent = "Postern/test";
+  }
+
+  receiver& endpoint(const std::string& url, std::vector<secret> keys = {key}) {
+    auto& r = receivers[url];
+    notify_endpoint e;
+    e.url = url;
+    e.at = parse_http_url(url).value();
+    e.keys = std::move(keys);
+    e.send = [this, &r](const http_request& q, std::string_view body) { return take(r, q, body); };
+    options.endpoints.push_back(std::move(e));
+    return r;
+  }
+
+  task<result<http_response>> take(receiver& r, const http_request& q, std::string_view body) {
+    r.arrivals.push_back({now, q, std::string(body)});
+    const auto came = r.arrivals.back();
+    ++r.now;
+    r.most_at_once = std::max(r.most_at_once, r.now);
+    struct leaves {
+      receiver& of;
+      ~leaves() { --of.now; }
+    } leaving{r};
+    if (r.hangs) co_await pause(1h);
+    co_await pause(1ms);
+    co_return r.says(came);
+  }
+
+  // Runs the flow beside `script`, then drains it.
+  template <class Script> void run(Script script) {
+    const auto both = [this, &script]() -> task<bool> {
+      auto home = co_await asio::this_coro::executor;
+      notifying tells(options, ledger, home);
+      group running(home);
+      running.start(tells.run());
+      co_await script(tells);
+      const std::function<void()> cut = [this] { ++cuts; };
+      co_await tells.drain(0ms, cut);
+      co_return co_await running.wait(10s);
+    };
+    BOOST_TEST(test::run_task(both()));
+  }
+  int cuts = 0;
+
+  // A condition is set on the line before it is waited for (GCC 12 and lambdas in a co_await expression).
+  std::function<bool()> goal;
+  task<> reached() {
+    const auto met = goal;
+    for (int i = 0; i < 5000 && !met(); ++i) co_await pause(1ms);
+    BOOST_REQUIRE(met());
+  }
+  task<> look_twice() { // whatever is due has been taken
+    const auto seen = ledger.taken.size();
+    goal = [&] { return ledger.taken.size() >= seen + 2; };
+    co_await reached();
+  }
+};
+
+const std::string here = "https://app.example.com/hooks?a=b";
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(one_message_as_it_goes_over_the_wire, house) {
+  auto& app = endpoint(here, {key, older});
+  ledger.put("msg_1", here, now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.done.size() == 1; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_REQUIRE(app.arrivals.size() == 1u);
+  const auto& came = app.arrivals.front();
+  BOOST_TEST(came.body == "{\"of\":\"msg_1\"}");
+  BOOST_TEST(came.request.method == "POST");
+  BOOST_TEST(came.request.to.url() == "https://app.example.com");
+  BOOST_TEST(came.request.target == "/hooks?a=b");
+  BOOST_TEST(came.request.cuts_answer);
+  BOOST_TEST(came.field("content-type") == "application/json");
+  BOOST_TEST(came.field("user-agent") == "Postern/test");
+  BOOST_TEST(came.field("webhook-id") == "msg_1");
+  BOOST_TEST(came.field("webhook-timestamp") == "1795457700");
+  const auto second = std::chrono::floor<std::chrono::seconds>(noon);
+  BOOST_TEST(came.field("webhook-signature") == webhook_signature(key, "msg_1", second, came.body) + " " +
+                                                    webhook_signature(older, "msg_1", second, came.body));
+}
+
+BOOST_FIXTURE_TEST_CASE(every_success_is_2xx, house) {
+  auto& app = endpoint(here);
+  const std::vector<int> statuses{200, 201, 202, 204, 299};
+  app.says = [&](const auto& a) { return receiver::answer(std::stoi(a.field("webhook-id"))); };
+  for (const auto s : statuses) ledger.put(std::to_string(s), here, now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.done.size() == 5; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(ledger.rows.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
+  auto& app = endpoint(here);
+  app.says = [](const auto&) { return receiver::answer(500, "no\r\n<b>"); };
+  ledger.put("msg_1", here, now);
+  std::size_t tries = 0;
+  const auto script = [&](notifying&) -> task<> {
+    for (;;) {
+      ++tries;
+      goal = [&] { return ledger.rows.at("msg_1").tries == tries; };
+      co_await reached();
+      const auto& row = ledger.rows.at("msg_1");
+      BOOST_TEST(row.last_error == "answered 500: \"no\\x0d\\x0a<b>\"");
+      const auto expected = webhook_pause(static_cast<unsigned>(tries), 0);
+      BOOST_TEST(row.dead == !expected);
+      if (row.dead || !expected) break;
+      BOOST_TEST((row.due_at == now + *expected));
+      now += *expected - 1ms;
+      co_await look_twice();
+      BOOST_TEST(app.arrivals.size() == tries);
+      now += 1ms;
+    }
+    now += 24h * 365;
+    co_await look_twice();
+  };
+  run(script);
+  BOOST_TEST(tries == 10u);
+  BOOST_TEST(app.arrivals.size() == tries);
+  std::set<std::string> ids, timestamps;
+  for (const auto& a : app.arrivals) ids.insert(a.field("webhook-id")), timestamps.insert(a.field("webhook-timestamp"));
+  BOOST_TEST(ids.size() == 1u);
+  BOOST_TEST(timestamps.size() == tries); // signed anew each time
+}
+
+BOOST_FIXTURE_TEST_CASE(chance_moves_the_next_try, house) {
+  auto& app = endpoint(here);
+  app.says = [](const auto&) { return receiver::answer(500); };
+  options.chance = [] { return 0.5; };
+  ledger.put("msg_1", here, now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST((ledger.rows.at("msg_1").due_at == noon + 5500ms));
+  BOOST_TEST(ledger.rows.at("msg_1").last_error == "answered 500");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_receiver_may_ask_for_more_time, house) {
+  auto& app = endpoint(here);
+  const std::map<std::string, std::string> asked{
+      {"a", "90"}, {"b", "Wed, 21 Oct 2015 07:28:00 GMT"}, {"c", "999999999"}, {"d", "1"}};
+  app.says = [&](const auto& a) { return receiver::answer(503, "", "retry-after", asked.at(a.field("webhook-id"))); };
+  for (const auto& [id, after] : asked) ledger.put(id, here, now);
+  const auto tried = [&] {
+    return std::all_of(ledger.rows.begin(), ledger.rows.end(), [](const auto& r) { return r.second.tries == 1; });
+  };
+  const auto script = [&](notifying&) -> task<> {
+    goal = tried;
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST((ledger.rows.at("a").due_at == noon + 90s));
+  BOOST_TEST((ledger.rows.at("b").due_at == noon + 5s));
+  BOOST_TEST((ledger.rows.at("c").due_at == noon + 24h));
+  BOOST_TEST((ledger.rows.at("d").due_at == noon + 5s));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_went_wrong_is_kept_short, house) {
+  auto& app = endpoint(here);
+  app.says = [](const auto& a) -> result<http_response> {
+    const auto id = a.field("webhook-id");
+    if (id == "moved") return receiver::answer(302, "", "location", "http://169.254.169.254/latest");
+    if (id == "broke") return failure(errc::disconnected, "https://app.example.com: no answer");
+    if (id == "late") return failure(errc::timed_out, "connecting to https://app.example.com");
+    return receiver::answer(400, std::string(5000, 'x'));
+  };
+  for (const char* id : {"moved", "broke", "late", "long"}) ledger.put(id, here, now);
+  const auto tried = [&] {
+    return std::all_of(ledger.rows.begin(), ledger.rows.end(), [](const auto& r) { return r.second.tries == 1; });
+  };
+  const auto script = [&](notifying&) -> task<> {
+    goal = tried;
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(ledger.rows.at("moved").last_error ==
+             "answered 302 to \"http://169.254.169.254/latest\": redirects are not followed");
+  BOOST_TEST(ledger.rows.at("broke").last_error == "https://app.example.com: no answer");
+  BOOST_TEST(ledger.rows.at("late").last_error == "connecting to https://app.example.com (timed out)");
+  BOOST_TEST(ledger.rows.at("long").last_error.starts_with("answered 400: \"xxxx"));
+  BOOST_TEST(ledger.rows.at("long").last_error.size() < 160u);
+}
+
+BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
+  auto& app = endpoint(here);
+  auto& other = endpoint("https://other.example.com/");
+  app.says = [](const auto&) { return receiver::answer(410); };
+  for (int i = 0; i < 50; ++i) ledger.put("msg_" + std::to_string(100 + i), here, now);
+  ledger.put("msg_other", "https://other.example.com/", now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return !ledger.stopped.empty() && ledger.done.size() == 1; };
+    co_await reached();
+    goal = [&] { return app.now == 0; };
+    co_await reached();
+    co_await look_twice();
+  };
+  run(script);
+  BOOST_TEST(ledger.stopped.front() == here);
+  BOOST_TEST(app.arrivals.size() <= options.at_once); // those that were under way already
+  BOOST_TEST(other.arrivals.size() == 1u);
+  for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.dead && w.last_error == "answered 410"));
+}
+
+BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {
+  auto& slow = endpoint(here);
+  auto& quick = endpoint("https://quick.example.com/");
+  slow.hangs = true;
+  options.patience = 200ms;
+  // The longest waiting are all the slow one's, and far more than a look takes or a line holds.
+  for (int i = 0; i < 1000; ++i) ledger.put("slow_" + std::to_string(1000 + i), here, now - 1h);
+  for (int i = 0; i < 20; ++i) ledger.put("quick_" + std::to_string(100 + i), "https://quick.example.com/", now - 1min);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.done.size() == 20; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(quick.arrivals.size() == 20u);
+  BOOST_TEST(slow.most_at_once <= options.at_once);
+  BOOST_TEST(quick.most_at_once <= options.at_once);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
+  auto& app = endpoint(here);
+  app.hangs = true;
+  options.patience = 20ms;
+  ledger.put("msg_1", here, now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(ledger.rows.at("msg_1").last_error == "no answer within 0 s (timed out)");
+  BOOST_TEST(app.now == 0u);
+}
+
+BOOST_FIXTURE_TEST_CASE(many_are_delivered_each_once, house) {
+  auto& app = endpoint(here);
+  for (int i = 0; i < 1000; ++i) ledger.put("msg_" + std::to_string(1000 + i), here, now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.done.size() == 1000; };
+    co_await reached();
+  };
+  run(script);
+  std::set<std::string> ids;
+  for (const auto& a : app.arrivals) ids.insert(a.field("webhook-id"));
+  BOOST_TEST(app.arrivals.size() == 1000u);
+  BOOST_TEST(ids.size() == 1000u);
+}
+
+// A message that stood in line until its hold was nearly over may be another node's before a try ends.
+BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
+  auto& app = endpoint(here);
+  BOOST_TEST((options.hold > 2 * options.patience));
+  bool let_go = false;
+  options.at_once = 1;
+  app.says = [](const auto&) { return receiver::answer(200); };
+  for (const char* id : {"a", "b", "c"}) ledger.put(id, here, now);
+  auto plain = options.endpoints.front().send;
+  options.endpoints.front().send = [&](const http_request& q, std::string_view body) -> task<result<http_response>> {
+    goal = [&] { return let_go; };
+    co_await reached();
+    auto sent = plain(q, body);
+    co_return co_await std::move(sent);
+  };
+  const auto script = [&](notifying&) -> task<> {
+    co_await look_twice();
+    now += options.hold - options.patience; // b and c stand in line
+    let_go = true;
+    goal = [&] { return ledger.done.size() == 1; };
+    co_await reached();
+    co_await look_twice();
+    BOOST_TEST(app.arrivals.size() == 1u);
+    now += options.patience; // the hold is over
+    goal = [&] { return ledger.done.size() == 3; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(app.arrivals.size() == 3u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_message_for_nobody_comes_again_and_then_dies, house) {
+  auto& app = endpoint(here);
+  ledger.put("msg_1", "https://removed.example.com/", now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
+    co_await reached();
+    BOOST_TEST((ledger.rows.at("msg_1").due_at == now + 5s));
+    while (!ledger.rows.at("msg_1").dead) {
+      const auto tries = ledger.rows.at("msg_1").tries;
+      now = ledger.rows.at("msg_1").due_at;
+      goal = [&] { return ledger.rows.at("msg_1").tries > tries; };
+      co_await reached();
+    }
+  };
+  run(script);
+  BOOST_TEST(ledger.rows.at("msg_1").last_error == "no endpoint with this URL is configured here");
+  BOOST_TEST(app.arrivals.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
+  auto& app = endpoint(here);
+  ledger.put("msg_1", here, now);
+  app.says = [&](const auto&) {
+    ledger.broken = failure(errc::unavailable, "gone"); // delivered, and it cannot be noted
+    return receiver::answer(200);
+  };
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return ledger.unnoted == 1; };
+    co_await reached();
+    ledger.broken.reset();
+    app.says = [](const auto&) { return receiver::answer(200); };
+    co_await look_twice();
+    BOOST_TEST(app.arrivals.size() == 1u);
+    now += options.hold;
+    goal = [&] { return ledger.done.size() == 1; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(app.arrivals.size() == 2u); // at least once
+  BOOST_TEST(app.arrivals[0].field("webhook-id") == app.arrivals[1].field("webhook-id"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_begins_nothing_more_and_counts_what_was_cut_as_not_tried, house) {
+  auto& app = endpoint(here);
+  app.hangs = true;
+  options.patience = 300ms;
+  for (int i = 0; i < 10; ++i) ledger.put("msg_" + std::to_string(i), here, now);
+  const auto script = [&](notifying&) -> task<> {
+    goal = [&] { return app.now == options.at_once; };
+    co_await reached();
+  };
+  run(script); // which drains for no time at all
+  BOOST_TEST(cuts == 1);
+  BOOST_TEST(app.arrivals.size() == options.at_once);
+  for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.tries == 0 && w.due_at == noon + options.hold));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_drain_lets_what_runs_be_finished, house) {
+  auto& app = endpoint(here);
+  bool finish = false;
+  options.endpoints.front().send = [&](const http_request&, std::string_view) -> task<result<http_response>> {
+    app.arrivals.emplace_back();
+    goal = [&] { return finish; };
+    co_await reached();
+    co_return receiver::answer(200);
+  };
+  ledger.put("msg_1", here, now);
+  const auto both = [&]() -> task<> {
+    auto home = co_await asio::this_coro::executor;
+    notifying tells(options, ledger, home);
+    group running(home);
+    running.start(tells.run());
+    goal = [&] { return app.arrivals.size() == 1; };
+    co_await reached();
+    tells.stop();
+    ledger.put("msg_2", here, now);
+    finish = true;
+    const std::function<void()> cut = [this] { ++cuts; };
+    co_await tells.drain(5s, cut);
+    const bool ended = co_await running.wait(5s);
+    BOOST_TEST(ended);
+  };
+  test::run_task(both());
+  BOOST_TEST(cuts == 0);
+  BOOST_REQUIRE(ledger.done.size() == 1u);
+  BOOST_TEST(ledger.done.front() == "msg_1");
+  BOOST_TEST(app.arrivals.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_test_message_says_how_it_went, house) {
+  auto& app = endpoint(here);
+  const auto& to = options.endpoints.front();
+  BOOST_TEST(test::run_task(send_test_webhook(to, "Postern/test", noon)).has_value());
+  const auto& came = app.arrivals.front();
+  BOOST_TEST(came.body == "{\"type\":\"postern.test\",\"timestamp\":\"" + iso8601_millis(noon) + "\",\"data\":{}}");
+  BOOST_TEST(came.field("webhook-id").starts_with("msg_test_"));
+  const auto second = std::chrono::floor<std::chrono::seconds>(noon);
+  BOOST_TEST(came.field("webhook-signature") == webhook_signature(key, came.field("webhook-id"), second, came.body));
+  app.says = [](const auto&) { return receiver::answer(401, "wrong signature"); };
+  const auto refused = test::run_task(send_test_webhook(to, "Postern/test", noon));
+  BOOST_TEST((!refused && refused.error().on == "answered 401: \"wrong signature\""));
+}

@@ -1,0 +1,90 @@
+// A ledger in memory that remembers nothing but webhooks, for tests of their delivery.
+#pragma once
+
+#include <postern/io/ledger.hpp>
+
+#include <map>
+
+namespace postern::test {
+
+struct outbox final : ledger {
+  std::map<std::string, webhook> rows;
+  std::vector<std::string> done;    // ids
+  std::vector<std::string> stopped; // URLs
+  std::vector<std::size_t> taken;   // how many each time
+  std::optional<failure> broken;
+  int unnoted = 0; // deliveries, while broken
+
+  void put(const std::string& id, const std::string& url, millis_clock due) {
+    webhook w;
+    w.id = id;
+    w.upload_id = "upload of " + id;
+    w.url = url;
+    w.type = "upload.completed";
+    w.payload = "{\"of\":\"" + id + "\"}";
+    w.created_at = w.due_at = due;
+    rows[id] = w;
+  }
+
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock until, std::size_t most) override {
+    if (broken) co_return *broken;
+    std::vector<webhook*> due;
+    for (auto& [id, w] : rows)
+      if (!w.dead && w.due_at <= now) due.push_back(&w);
+    std::stable_sort(due.begin(), due.end(), [](auto* a, auto* b) { return a->due_at < b->due_at; });
+    if (due.size() > most) due.resize(most);
+    std::vector<webhook> out;
+    for (auto* w : due) {
+      out.push_back(*w);
+      w->due_at = until;
+    }
+    taken.push_back(out.size());
+    co_return out;
+  }
+  task<result<void>> delivered(std::string id) override {
+    if (broken) {
+      ++unnoted;
+      co_return *broken;
+    }
+    done.push_back(id);
+    rows.erase(id);
+    co_return result<void>{};
+  }
+  task<result<void>> undelivered(std::string id, std::string why, std::optional<millis_clock> again) override {
+    if (broken) co_return *broken;
+    auto& w = rows.at(id);
+    ++w.tries;
+    w.last_error = why;
+    w.dead = !again;
+    if (again) w.due_at = *again;
+    co_return result<void>{};
+  }
+  task<result<void>> stop_endpoint(std::string url, std::string why) override {
+    stopped.push_back(url);
+    for (auto& [id, w] : rows)
+      if (w.url == url) w.dead = true, w.last_error = why;
+    co_return result<void>{};
+  }
+
+  // What no test of webhooks asks for.
+  static failure none() { return failure(errc::internal, "not in this ledger"); }
+  void issue(upload) override {}
+  void receiving(upload) override {}
+  void progress(std::vector<std::pair<std::string, std::uint64_t>>) override {}
+  task<result<upload>> confirm(completion) override { co_return none(); }
+  task<result<upload>> fail(upload, std::string, millis_clock) override { co_return none(); }
+  task<result<upload>> ask_again(upload, millis_clock) override { co_return none(); }
+  task<result<std::vector<upload>>> due_questions(millis_clock, millis_clock, std::size_t) override {
+    co_return none();
+  }
+  task<result<upload>> expire(std::string, millis_clock) override { co_return none(); }
+  task<result<std::vector<webhook>>> list_webhooks(webhook_filter) override { co_return none(); }
+  task<result<std::size_t>> retry_webhooks(std::vector<std::string>, millis_clock) override { co_return none(); }
+  task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return none(); }
+  task<result<upload>> find(std::string) override { co_return none(); }
+  task<result<std::vector<upload>>> list(upload_filter) override { co_return none(); }
+  task<result<std::size_t>> forget(millis_clock, std::size_t) override { co_return none(); }
+  task<result<void>> probe() override { co_return result<void>{}; }
+};
+
+} // namespace postern::test

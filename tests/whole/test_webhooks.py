@@ -1,0 +1,281 @@
+"""Webhooks from the real program to real receivers, those that behave and those that do not."""
+
+import os, sqlite3, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from whole import *
+from hooks import *
+
+OPEN = "[auth]\nanonymous = true\n[log]\nlevel = \"debug\"\n"
+
+
+class Webhooks(unittest.TestCase):
+    def serve(self, *endpoints, **settings):
+        server = Server(OPEN + "".join(endpoints), **settings)
+        self.addCleanup(self.close, server)
+        return server
+
+    def close(self, server):
+        text = server.log_text()
+        server.close()
+        for never in (SECRET, SECRET[6:], OLDER, "v1,", "token=hush"):
+            self.assertNotIn(never, text)
+
+    def receiver(self, says=None, **more):
+        r = Receiver(says, **more)
+        self.addCleanup(r.close)
+        return r
+
+    def upload(self, server, data=b"hello"):
+        form = server.sign(metadata={"album": "7"})
+        self.assertEqual(server.post_form(form["fields"], data)[0], 303)
+        return form["id"]
+
+    def command(self, server, *arguments):
+        done = subprocess.run([BINARY, "uploads", "webhooks", "--config", server.config, *arguments], capture_output=True, text=True, cwd=server.folder, timeout=30, env=server.environment)
+        return done.returncode, done.stdout, done.stderr
+
+    def listed(self, server, *arguments):
+        code, out, err = self.command(server, "--json", *arguments)
+        self.assertEqual(code, 0, err)
+        return [json.loads(l) for l in out.splitlines()]
+
+    def until(self, condition, seconds=20):
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            self.assertLess(time.monotonic(), end, "it did not come to be")
+            time.sleep(0.05)
+        return value
+
+    def one_failure(self, server, path):
+        """The message to that path once it has failed."""
+        return self.until(lambda: [w for w in self.listed(server) if path in w["url"] and w["tries"]])[0]
+
+    def metric(self, server, line):
+        found = re.search(rb"(?m)^" + re.escape(line.encode()) + rb" (\d+)$", server.admin("/metrics")[2])
+        return int(found.group(1))
+
+    # --- what arrives -------------------------------------------------------------------------------
+
+    def test_a_completed_upload_is_told(self):
+        r = self.receiver()
+        base = f"http://127.0.0.1:{r.port}"
+        server = self.serve(endpoint(base + "/all?token=hush", [SECRET, OLDER]), endpoint(base + "/failures", types=["upload.failed"]), endpoint(base + "/done", OLDER, types=["upload.completed"]))
+        id = self.upload(server)
+        came = r.wait("/all")[0]
+        self.assertEqual(came.path, "/all?token=hush")
+        self.assertEqual(came.headers["content-type"], "application/json")
+        self.assertRegex(came.headers["user-agent"], r"^Postern/\d")
+        self.assertEqual(came.headers["host"], f"127.0.0.1:{r.port}")
+        self.assertTrue(came.signed_by(SECRET))
+        self.assertTrue(came.signed_by(OLDER))
+        self.assertFalse(came.signed_by("another secret, not configured"))
+        told = came.json()
+        self.assertEqual(told["type"], "upload.completed")
+        self.assertRegex(told["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        for name, value in (("id", id), ("state", "completed"), ("size", 5), ("bucket", "local"), ("etag", server.status(id)["etag"]), ("metadata", {"album": "7"})):
+            self.assertEqual(told["data"][name], value, told)
+        other = r.wait("/done")[0]
+        self.assertTrue(other.signed_by(OLDER))
+        self.assertFalse(other.signed_by(SECRET))
+        self.assertNotEqual(other.id, came.id)
+        self.until(lambda: self.listed(server) == [])
+        time.sleep(1.5)  # another look is taken
+        self.assertEqual((len(r.at("/all")), len(r.at("/done")), len(r.at("/failures"))), (1, 1, 0))
+        self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="delivered"}'), 2)
+        self.assertEqual(self.metric(server, "postern_webhook_oldest_due_seconds"), 0)
+
+    def test_receivers_that_misbehave(self):
+        def flaky(request, n):
+            request.say(500 if n == 1 else 200, b"not <now>\x07")
+
+        def closes(request, n):
+            if n == 1:
+                request.close_connection = True
+            else:
+                request.say(200)
+
+        def redirects(request, n):
+            request.say(307, Location=f"http://127.0.0.1:{r.port}/elsewhere")
+
+        def huge(request, n):
+            request.send_response(200)
+            request.send_header("Content-Length", str(10**15))
+            request.end_headers()
+            for _ in range(1000):
+                request.wfile.write(b"x" * 65536)
+
+        def endless(request, n):
+            request.send_response(200)
+            request.send_header("Transfer-Encoding", "chunked")
+            request.end_headers()
+            while True:
+                request.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+        def drips(request, n):
+            request.send_response(200)
+            while not r.ending.wait(1):
+                request.send_header("X-More", "and more")
+                request.flush_headers()
+
+        def babbles(request, n):
+            request.wfile.write(b"+OK hello\r\n")
+            request.close_connection = True
+
+        says = {"/flaky": flaky, "/closes": closes, "/redirects": redirects, "/huge": huge, "/endless": endless, "/drips": drips, "/babbles": babbles, "/hangs": lambda request, n: request.hang(), "/refuses": 401}
+        r = self.receiver(says)
+        base = f"http://127.0.0.1:{r.port}"
+        server = self.serve(*(endpoint(base + path) for path in says), endpoint(base + "/good"), endpoint(f"http://127.0.0.1:{free_port()}/nobody"))
+        begin = time.monotonic()
+        self.upload(server)
+        r.wait("/good", seconds=5)  # whatever the others do
+        gone = lambda path: not any(path in w["url"] for w in self.listed(server))
+        for path in ("/good", "/huge", "/endless"):
+            self.until(lambda: gone(path), 5)
+        for path, words in (("/flaky", 'answered 500: "not <now>\\x07"'), ("/closes", "no answer"), ("/redirects", "redirects are not followed"), ("/babbles", "not HTTP"), ("/refuses", "answered 401"), ("/nobody", "refused")):
+            w = self.one_failure(server, path)
+            self.assertIn(words, w["last_error"].replace("Connection refused", "refused"))
+            self.assertEqual(w["tries"], 1)
+            self.assertFalse(w["dead"])
+        for path in ("/flaky", "/closes"):  # the pause is 5 to 6 s
+            first, second = r.wait(path, 2, 15)
+            self.assertEqual(first.id, second.id)
+            self.assertEqual(first.body, second.body)
+            self.assertTrue(second.signed_by(SECRET))
+            self.assertGreater(second.at - first.at, 4.9)
+            self.until(lambda: gone(path), 5)
+        for path in ("/hangs", "/drips"):
+            w = self.one_failure(server, path)
+            self.assertIn("no answer within 15 s", w["last_error"])
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(r.at("/elsewhere"), [])
+        self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="timed_out"}'), 2)
+        if not is_sanitized():
+            self.assertLess(server.memory(), 200 << 20)
+
+    def test_one_that_hangs_holds_up_nobody(self):
+        r = self.receiver({"/hangs": lambda request, n: request.hang()})
+        base = f"http://127.0.0.1:{r.port}"
+        server = self.serve(endpoint(base + "/hangs"), endpoint(base + "/good"), server__drain="1s")
+        ids = {self.upload(server) for _ in range(40)}
+        self.assertEqual({a.json()["data"]["id"] for a in r.wait("/good", 40, 10)}, ids)
+        self.assertLessEqual(len(r.at("/hangs")), 4)
+
+    def test_gone_stops_and_a_retry_begins_again(self):
+        says = {"/hook": 410}
+        r = self.receiver(says)
+        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
+        self.upload(server)
+        dead = self.until(lambda: self.listed(server, "--dead"))
+        self.assertEqual((dead[0]["last_error"], dead[0]["due_at"]), ("answered 410", None))
+        self.upload(server)  # of which nothing is written
+        time.sleep(1.5)
+        self.assertEqual(len(self.listed(server)), 1)
+        self.assertEqual(len(r.at("/hook")), 1)
+        code, out, _ = self.command(server)
+        self.assertRegex(out.splitlines()[1], r" upload\.completed +\d  dead +http://127.0.0.1:\d+/hook  answered 410$")
+        says["/hook"] = 200
+        self.assertEqual(self.command(server, "--retry", dead[0]["id"]), (0, "1 dead letter due again\n", ""))
+        first, second = r.wait("/hook", 2)
+        self.assertEqual(first.id, second.id)
+        self.upload(server)
+        r.wait("/hook", 3)
+        self.until(lambda: self.listed(server) == [])
+
+    def test_dead_letters_are_purged(self):
+        r = self.receiver({"/hook": 410})
+        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
+        id = self.upload(server)
+        dead = self.until(lambda: self.listed(server, "--dead"))
+        self.assertEqual(len(self.listed(server, "--upload", id)), 1)
+        self.assertEqual(self.listed(server, "--upload", "another"), [])
+        self.assertEqual(json.loads(dead[0]["payload"])["data"]["id"], id)
+        code, out, err = self.command(server, "--purge", dead[0]["id"], "msg_none")
+        self.assertEqual((code, out), (1, "1 dead letter thrown away\n"))
+        self.assertIn("1 of the 2 named is no dead letter", err)
+        self.assertEqual(self.listed(server), [])
+        self.assertEqual(self.command(server, "--purge-all"), (0, "0 dead letters thrown away\n", ""))
+        for wrong in (["--retry"], ["--retry", "a", "--purge-all"], ["--retry-all", "--json"], ["--limit", "0"]):
+            self.assertEqual(self.command(server, *wrong)[0], 2, wrong)
+
+    # --- whom messages go to --------------------------------------------------------------------------
+
+    def test_certificates(self):
+        folder = tempfile.mkdtemp(prefix="postern-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        certificate = make_certificate(folder)
+        r = self.receiver(certificate=certificate)
+        server = self.serve(endpoint(f"https://localhost:{r.port}/unknown"), endpoint(f"https://localhost:{r.port}/known", ca_file=certificate[0]),
+                            endpoint(f"https://127.0.0.1:{r.port}/misnamed", ca_file=certificate[0]))
+        self.upload(server)
+        self.assertTrue(r.wait("/known")[0].signed_by(SECRET))
+        for path in ("/unknown", "/misnamed"):
+            self.assertIn("certificate verify failed", self.one_failure(server, path)["last_error"])
+        self.assertEqual([a.path for a in r.arrivals], ["/known"])
+
+    def test_private_addresses_are_for_those_who_say_so(self):
+        r = self.receiver()
+        server = self.serve(endpoint(f"https://localhost:{r.port}/a", allow_private=False), endpoint(f"https://2130706433:{r.port}/b", allow_private=False))
+        self.upload(server)
+        for path in ("/a", "/b"):
+            self.assertRegex(self.one_failure(server, path)["last_error"], r" leads to (127\.0\.0\.1|::1), which is loopback: private addresses are not allowed here")
+        self.assertEqual(r.connections, 0)
+
+    # --- crashes and ends -----------------------------------------------------------------------------
+
+    def revive(self, server):
+        """Starts it again, as if the time of what was held had passed."""
+        with sqlite3.connect(os.path.join(server.folder, "postern.db")) as db:
+            self.assertEqual(db.execute("UPDATE webhooks SET due_at = 0").rowcount, 1)
+        db.close()
+        server.log.close()
+        server.start()
+
+    def test_killed_in_the_middle_of_a_try(self):
+        says = {"/hook": lambda request, n: request.hang()}
+        r = self.receiver(says)
+        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
+        self.upload(server)
+        r.wait("/hook")
+        server.process.kill()
+        server.process.wait()
+        says["/hook"] = 200
+        self.revive(server)
+        first, second = r.wait("/hook", 2)
+        self.assertEqual((first.id, first.body), (second.id, second.body))
+        self.until(lambda: self.listed(server) == [])
+
+    def test_killed_before_anyone_listens(self):
+        port = free_port()
+        server = self.serve(endpoint(f"http://127.0.0.1:{port}/hook"))
+        id = self.upload(server)
+        server.process.kill()
+        server.process.wait()
+        r = self.receiver(port=port)
+        self.revive(server)
+        self.assertEqual(r.wait("/hook")[0].json()["data"]["id"], id)
+
+    def test_a_drain_finishes_what_runs(self):
+        def slow(request, n):
+            time.sleep(1.5)
+            request.say(200)
+
+        r = self.receiver({"/hook": slow})
+        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
+        self.upload(server)
+        r.wait("/hook")
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(self.listed(server), [])
+
+    def test_a_drain_has_an_end(self):
+        r = self.receiver({"/hook": lambda request, n: request.hang()})
+        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"), server__drain="1s")
+        self.upload(server)
+        r.wait("/hook")
+        begin = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 6)
+        self.assertEqual([w["tries"] for w in self.listed(server)], [0])
+
+
+main()
