@@ -106,10 +106,10 @@ int uploads(const options& o, const char* const* environment) {
     filter.state = upload_state_of(o.state);
     if (!filter.state) throw config_error("--state must be issued, receiving, completed, failed or expired");
   }
+  asio::io_context loop{1}; // outlives the ledger, whose thread posts to it
   const auto remembers = make_ledger(ledger_options_of(c));
   if (!o.json) std::printf("%-20s  %-36s  %-9s  %13s  %-8s  %s\n", "WHEN", "ID", "STATE", "SIZE", "BY", "OBJECT");
   int code = 0;
-  asio::io_context loop{1};
   group running(loop.get_executor());
   running.start(show_uploads(*remembers, o, filter, code));
   loop.run();

@@ -16,7 +16,7 @@ class Uploads:
     """Clients that sign and upload without pause, and remember what they were answered."""
 
     def __init__(self, server, clients):
-        self.server, self.stop, self.lock = on, threading.Event(), threading.Lock()
+        self.server, self.stop, self.lock = server, threading.Event(), threading.Lock()
         self.signed, self.completed, self.statuses = [], {}, {}
         self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
         [t.start() for t in self.threads]
