@@ -43,12 +43,13 @@ std::string http_address::url() const { return (tls ? "https://" : "http://") + 
 result<http_url> parse_http_url(std::string_view text) {
   const failure bad{errc::invalid_argument, quote(text) + " is not an http or https URL"};
   const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
-  if (!parsed || (parsed->scheme() != "http" && parsed->scheme() != "https") || parsed->encoded_host().empty() ||
-      parsed->has_userinfo())
-    return bad;
-  http_url out;
-  out.at.tls = parsed->scheme() == "https";
+  if (!parsed || parsed->has_userinfo()) return bad;
+  const auto scheme = parsed->scheme_id();
   const auto host = parsed->encoded_host();
+  if (scheme != boost::urls::scheme::http && scheme != boost::urls::scheme::https) return bad;
+  if (host.empty() || host.find('%') != host.npos) return bad; // no name that DNS knows, nor a Host field
+  http_url out;
+  out.at.tls = scheme == boost::urls::scheme::https;
   out.at.host = lower({host.data(), host.size()});
   out.at.port = parsed->has_port() ? parsed->port_number() : out.at.tls ? 443 : 80;
   if (parsed->has_port() && out.at.port == 0) return bad;

@@ -66,6 +66,7 @@ BOOST_AUTO_TEST_CASE(what_is_an_address) {
   for (const auto& r : std::vector<row>{
            {"http://example.com", "example.com", 80, false, "/", "example.com"},
            {"https://example.com", "example.com", 443, true, "/", "example.com"},
+           {"HTTPS://Example.COM/Path", "example.com", 443, true, "/Path", "example.com"},
            {"http://example.com:80/", "example.com", 80, false, "/", "example.com"},
            {"http://example.com:443/", "example.com", 443, false, "/", "example.com:443"},
            {"https://example.com:80/", "example.com", 80, true, "/", "example.com:80"},
@@ -112,7 +113,8 @@ BOOST_AUTO_TEST_CASE(what_is_none) {
                           "http://example.com/a b",
                           "http://example.com/\r\nHost: other",
                           "http://[::1/",
-                          "http://[::g]/"}) {
+                          "http://[::g]/",
+                          "http://ex%41mple.com/"}) {
     BOOST_TEST_CONTEXT(url) {
       const auto read = parse_http_url(url);
       BOOST_TEST_REQUIRE(!read.has_value());
