@@ -593,6 +593,46 @@ BOOST_AUTO_TEST_CASE(a_streamed_request_that_is_given_up_is_cut) {
   BOOST_TEST(all_ended(peer));
 }
 
+// --- stopping ---------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(stopping_ends_what_runs_and_refuses_what_comes) {
+  const scripted_peer::script waits = [](const heard_request& r) {
+    return r.target() == "/" ? answers(200).says_nothing() : answers(200);
+  };
+  scripted_peer peer(waits);
+  std::vector<result<http_response>> ended;
+  const auto one = [&](http_request r) -> task<> { ended.push_back(co_await http.send(r)); };
+  const auto streaming = [&](http_request r) -> task<> {
+    std::vector<std::string> pieces{"hello"};
+    ended.push_back(co_await streamed(http, std::move(r), std::move(pieces)));
+  };
+  const auto all = [&]() -> task<> {
+    group g(loop.get_executor());
+    g.start(one(request_to(peer.at())));
+    g.start(streaming(request_to(peer.at(), "PUT")));
+    timer t(loop.get_executor());
+    while (peer.heard().size() < 2) {
+      t.expires_after(5ms);
+      co_await t.async_wait(use_task);
+    }
+    g.start(one(request_to(peer.at()))); // still dialling
+    http_client::stop(loop);
+    BOOST_TEST(co_await g.wait(20s));
+    const auto other = request_to(peer.at(), "GET", "/other");
+    ended.push_back(co_await http.send(other));
+  };
+  run_on(loop, all());
+  BOOST_TEST_REQUIRE(ended.size() == 4u);
+  for (const auto& e : ended) BOOST_TEST((code_of(e) == errc::cancelled), describe(e.error()));
+
+  auto cleaning = request_to(peer.at(), "DELETE", "/upload");
+  cleaning.cleans_up = true;
+  BOOST_TEST(send(cleaning).has_value());
+
+  asio::io_context another{1}; // other threads go on
+  BOOST_TEST(run_on(another, http.send(request_to(peer.at(), "GET", "/other"))).has_value());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 // --- TLS --------------------------------------------------------------------------------------------
