@@ -653,6 +653,17 @@ struct tls_fixture {
   }
 };
 
+// What the failure says when the server shows this certificate.
+std::string refusal(tls_fixture& f, const certificate& shown, const std::string& host) {
+  const auto tls = shown.server();
+  scripted_peer peer(std::vector<step>{}, {tls.get()});
+  const auto answer = f.get(peer, host);
+  BOOST_TEST_REQUIRE(!answer.has_value());
+  BOOST_TEST((answer.error().code == errc::unavailable));
+  BOOST_TEST(says(answer.error(), host));
+  return answer.error().on;
+}
+
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(http_client_tls, tls_fixture)
@@ -670,6 +681,17 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_vouched_for_is_told_its_name) {
   BOOST_TEST(heard[2].server_name == "media.localhost");
 }
 
+BOOST_AUTO_TEST_CASE(a_server_may_be_an_address) {
+  const certificate server("server", "IP:127.0.0.1,IP:::1", &authority);
+  const auto tls = server.server();
+  scripted_peer four({answers(200)}, {tls.get()}), six({answers(200)}, {tls.get(), "::1"});
+  BOOST_TEST(get(four, "127.0.0.1").has_value());
+  const auto by_six = get(six, "[::1]");
+  BOOST_TEST(by_six.has_value(), (by_six ? "" : by_six.error().on));
+  BOOST_TEST(four.heard()[0].server_name == ""); // RFC 6066 §3: names only
+  BOOST_TEST(six.heard().at(0).server_name == "");
+}
+
 BOOST_AUTO_TEST_CASE(a_dead_kept_connection_is_not_noticed_either) {
   const certificate server("server", "IP:127.0.0.1", &authority);
   const auto tls = server.server();
@@ -679,6 +701,20 @@ BOOST_AUTO_TEST_CASE(a_dead_kept_connection_is_not_noticed_either) {
   BOOST_TEST(get(peer, "127.0.0.1").value().body == "3");
   BOOST_TEST(all_ended(peer));
   BOOST_TEST(get(peer, "127.0.0.1").value().body == "4");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_wrong_with_a_server_is_said) {
+  const auto has = [](const std::string& text, const char* words) {
+    BOOST_TEST(text.find(words) != text.npos, "\"" << words << "\" is not in: " << text);
+  };
+  has(refusal(*this, certificate("server", "DNS:other.example", &authority), "localhost"), "hostname mismatch");
+  has(refusal(*this, certificate("localhost", "DNS:other.example", &authority), "localhost"), "hostname mismatch");
+  has(refusal(*this, certificate("server", "DNS:localhost", &authority), "127.0.0.1"), "IP address mismatch");
+  has(refusal(*this, certificate("server", "IP:127.0.0.2", &authority), "127.0.0.1"), "IP address mismatch");
+  has(refusal(*this, certificate("server", "DNS:localhost"), "localhost"), "self-signed certificate");
+  has(refusal(*this, certificate("server", "DNS:localhost", &authority, 1), "localhost"), "certificate has expired");
+  const certificate stranger("Another authority", "");
+  has(refusal(*this, certificate("server", "DNS:localhost", &stranger), "localhost"), "unable to get local issuer");
 }
 
 BOOST_AUTO_TEST_CASE(a_server_without_tls_is_told_apart) {
