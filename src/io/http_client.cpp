@@ -42,10 +42,19 @@ std::string http_address::url() const { return (tls ? "https://" : "http://") + 
 
 result<http_url> parse_http_url(std::string_view text) {
   const failure bad{errc::invalid_argument, quote(text) + " is not an http or https URL"};
-  const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
-  if (!parsed || parsed->has_userinfo()) return bad;
+  auto parsed = boost::urls::parse_uri({text.data(), text.size()});
+  if (!parsed) return bad;
+  // Boost.URL 1.81 ends the host of 10.0.0.1.nip.io behind the address. With a letter in front it is seen to be a name.
+  std::string marked;
+  if (const auto t = parsed->encoded_target(); !t.empty() && t.front() != '/' && t.front() != '?') {
+    marked = text;
+    marked.insert(marked.find("://") + 3, 1, 'x');
+    parsed = boost::urls::parse_uri(marked);
+    if (!parsed) return bad;
+  }
+  if (parsed->has_userinfo()) return bad;
   const auto scheme = parsed->scheme_id();
-  const auto host = parsed->encoded_host();
+  const auto host = parsed->encoded_host().substr(marked.empty() ? 0 : 1);
   if (scheme != boost::urls::scheme::http && scheme != boost::urls::scheme::https) return bad;
   if (host.empty() || host.find('%') != host.npos) return bad; // no name that DNS knows, nor a Host field
   http_url out;

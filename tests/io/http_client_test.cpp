@@ -72,6 +72,9 @@ BOOST_AUTO_TEST_CASE(what_is_an_address) {
            {"https://example.com:80/", "example.com", 80, true, "/", "example.com:80"},
            {"https://example.com:65535/a?b=c", "example.com", 65535, true, "/a?b=c", "example.com:65535"},
            {"http://127.0.0.1:9000/", "127.0.0.1", 9000, false, "/", "127.0.0.1:9000"},
+           {"http://10.0.0.1.nip.io:9000/x", "10.0.0.1.nip.io", 9000, false, "/x", "10.0.0.1.nip.io:9000"},
+           {"https://127.0.0.1.example.com", "127.0.0.1.example.com", 443, true, "/", "127.0.0.1.example.com"},
+           {"http://media.127.0.0.1/", "media.127.0.0.1", 80, false, "/", "media.127.0.0.1"},
            {"http://[::1]:9000/x", "[::1]", 9000, false, "/x", "[::1]:9000"},
            {"https://[2001:DB8::A]/", "[2001:db8::a]", 443, true, "/", "[2001:db8::a]"},
            {"http://example.com?a=b", "example.com", 80, false, "/?a=b", "example.com"},
@@ -113,6 +116,9 @@ BOOST_AUTO_TEST_CASE(what_is_none) {
                           "http://example.com/a b",
                           "http://example.com/\r\nHost: other",
                           "http://[::1/",
+                          "http://[::1]x/",
+                          "http://1.2.3.4 x/",
+                          "http://1.2.3.4x@example.com/",
                           "http://[::g]/",
                           "http://ex%41mple.com/"}) {
     BOOST_TEST_CONTEXT(url) {
