@@ -39,6 +39,11 @@ std::string http_address::authority() const {
   return port == (tls ? 443 : 80) ? host : host + ":" + std::to_string(port);
 }
 std::string http_address::url() const { return (tls ? "https://" : "http://") + authority(); }
+bool http_address::is_ip() const {
+  boost::system::error_code no_address;
+  if (!host.starts_with('[')) asio::ip::make_address_v4(host, no_address);
+  return !no_address;
+}
 
 result<http_url> parse_http_url(std::string_view text) {
   const failure bad{errc::invalid_argument, quote(text) + " is not an http or https URL"};
