@@ -72,6 +72,14 @@ template <class T> T run_on(asio::io_context& loop, task<T> t) {
   }
 }
 
+// One step of something longer, such as a body that is streamed: always on the same loop, where what is half done stays
+// until the next step. For one thread. The loop is never destroyed, for the same reason as above.
+inline asio::io_context& loop_of_steps() {
+  static auto& loop = *new asio::io_context(1);
+  return loop;
+}
+template <class T> T run_step(task<T> t) { return run_on(loop_of_steps(), std::move(t)); }
+
 // The same on an io_context that nobody else uses, on this thread, until nothing is left to do there.
 template <class T> T run_task(task<T> t) {
   borrowed_loop borrowed;
