@@ -45,7 +45,8 @@ std::optional<variables> section_of(const std::string& text, const std::string& 
     const auto l = trimmed(line);
     if (l.empty() || l.front() == '#' || l.front() == ';') continue;
     if (l.front() == '[') {
-      inside = l.back() == ']' && trimmed(l.substr(1, l.size() - 2)) == name;
+      const auto end = l.find(']'); // a comment may follow
+      inside = end != l.npos && trimmed(l.substr(1, end - 1)) == name;
       if (inside && !found) found.emplace();
       continue;
     }
@@ -143,6 +144,9 @@ public:
   task<result<held_credentials>> fetch() override {
     if (relative_.empty() && full_.empty())
       co_return failure{errc::not_found, "container: no AWS_CONTAINER_CREDENTIALS_*_URI"};
+    if (!relative_.empty() && relative_.front() != '/') // it would go on with the host's name
+      co_return failure{errc::invalid_argument,
+                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must begin with a slash, unlike " + quote(relative_)};
     auto url = parse_http_url(relative_.empty() ? full_ : "http://169.254.170.2" + relative_);
     if (!url) co_return failure{errc::invalid_argument, "AWS_CONTAINER_CREDENTIALS_FULL_URI: " + url.error().on};
     if (!is_trusted(url->at))
@@ -169,8 +173,12 @@ public:
 private:
   // A token that is sent to whoever the environment names must not leave the machine in the open.
   static bool is_trusted(const http_address& at) {
-    return at.tls || at.host == "localhost" || at.host.starts_with("127.") || at.host == "[::1]" ||
-           at.host == "169.254.170.2" || at.host == "169.254.170.23" || at.host == "[fd00:ec2::23]";
+    if (at.tls || at.host == "localhost" || at.host == "169.254.170.2" || at.host == "169.254.170.23" ||
+        at.host == "[fd00:ec2::23]" || at.host == "[::1]")
+      return true;
+    boost::system::error_code no_address; // 127.example.com is a name
+    const auto address = asio::ip::make_address_v4(at.host, no_address);
+    return !no_address && address.is_loopback();
   }
   http_client& http_;
   const std::string relative_, full_, token_, token_file_;

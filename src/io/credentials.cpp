@@ -92,29 +92,29 @@ credential_cache::credential_cache(credential_source_ptr source, std::chrono::se
 
 credentials_ptr credential_cache::current() const {
   std::lock_guard lock(mutex_);
-  return current_ && (!current_->expires || *current_->expires > clock_()) ? current_ : nullptr;
+  return usable({});
 }
 
-task<result<credentials_ptr>> credential_cache::get() {
-  if (auto now = current()) co_return now;
-  co_return co_await fly();
+credentials_ptr credential_cache::usable(const std::string& unwanted) const {
+  if (!current_ || current_->keys.access_key == unwanted) return nullptr;
+  return !current_->expires || *current_->expires > clock_() ? current_ : nullptr;
 }
 
-task<result<credentials_ptr>> credential_cache::renew(std::string access_key) {
-  if (auto now = current(); now && now->keys.access_key != access_key) co_return now;
-  co_return co_await fly();
-}
+task<result<credentials_ptr>> credential_cache::get() { return fly({}); }
 
-// Asks the source, or waits for whoever does so already.
-task<result<credentials_ptr>> credential_cache::fly() {
+task<result<credentials_ptr>> credential_cache::renew(std::string access_key) { return fly(std::move(access_key)); }
+
+// Asks the source, or waits for whoever does so already, unless what is there will do.
+task<result<credentials_ptr>> credential_cache::fly(std::string unwanted) {
   {
     std::unique_lock lock(mutex_);
+    if (auto now = usable(unwanted)) co_return now;
     if (flying_) {
       lock.unlock();
-      const auto join = [this](auto reply) {
+      const auto join = [this, &unwanted](auto reply) {
         std::unique_lock again(mutex_);
         if (flying_) return void(waiting_.push_back(std::move(reply)));
-        const auto landed = current_;
+        const auto landed = usable(unwanted);
         again.unlock();
         reply(landed ? result<credentials_ptr>(landed) : failure{errc::unavailable, "no credentials"});
       };
@@ -126,10 +126,13 @@ task<result<credentials_ptr>> credential_cache::fly() {
   const auto on_any_way_out = [](credential_cache* c) { c->land(failure{errc::cancelled, "fetching credentials"}); };
   std::unique_ptr<credential_cache, decltype(on_any_way_out)> guard(this, on_any_way_out);
   auto fetched = co_await source_->fetch();
-  if (fetched)
-    got = std::make_shared<const held_credentials>(std::move(*fetched));
-  else
+  if (!fetched)
     got = fetched.error();
+  else if (fetched->expires && *fetched->expires <= clock_())
+    got = failure{errc::unavailable, fetched->source + " gave keys that ended " + iso8601(*fetched->expires) +
+                                         "; is this machine's clock right?"};
+  else
+    got = std::make_shared<const held_credentials>(std::move(*fetched));
   (void)guard.release();
   land(got);
   co_return got;
@@ -167,12 +170,13 @@ task<> credential_cache::keep_fresh() {
   boost::system::error_code ec;
   for (auto pause = 1s; !stopped_;) {
     const auto now = current();
+    const auto ending = now ? now->keys.access_key : std::string{};
     auto wait = pause;
     if (now && !now->expires)
       wait = 3600s;
     else if (now && renew_at(*now) > clock_())
       wait = renew_at(*now) - clock_();
-    else if (auto got = co_await fly(); got) {
+    else if (auto got = co_await fly(ending); got) {
       wait = pause = 1s; // and then see how long these last
     } else {
       log::error("credentials cannot be renewed", {{"why", describe(got.error())}, {"old_ones_serve", now != nullptr}});

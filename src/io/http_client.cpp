@@ -39,16 +39,31 @@ std::string http_address::authority() const {
   return port == (tls ? 443 : 80) ? host : host + ":" + std::to_string(port);
 }
 std::string http_address::url() const { return (tls ? "https://" : "http://") + authority(); }
+bool http_address::is_ip() const {
+  boost::system::error_code no_address;
+  if (!host.starts_with('[')) asio::ip::make_address_v4(host, no_address);
+  return !no_address;
+}
 
 result<http_url> parse_http_url(std::string_view text) {
   const failure bad{errc::invalid_argument, quote(text) + " is not an http or https URL"};
-  const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
-  if (!parsed || (parsed->scheme() != "http" && parsed->scheme() != "https") || parsed->encoded_host().empty() ||
-      parsed->has_userinfo())
-    return bad;
+  auto parsed = boost::urls::parse_uri({text.data(), text.size()});
+  if (!parsed) return bad;
+  // Boost.URL 1.81 ends the host of 10.0.0.1.nip.io behind the address. With a letter in front it is seen to be a name.
+  std::string marked;
+  if (const auto t = parsed->encoded_target(); !t.empty() && t.front() != '/' && t.front() != '?') {
+    marked = text;
+    marked.insert(marked.find("://") + 3, 1, 'x');
+    parsed = boost::urls::parse_uri(marked);
+    if (!parsed) return bad;
+  }
+  if (parsed->has_userinfo()) return bad;
+  const auto scheme = parsed->scheme_id();
+  const auto host = parsed->encoded_host().substr(marked.empty() ? 0 : 1);
+  if (scheme != boost::urls::scheme::http && scheme != boost::urls::scheme::https) return bad;
+  if (host.empty() || host.find('%') != host.npos) return bad; // no name that DNS knows, nor a Host field
   http_url out;
-  out.at.tls = parsed->scheme() == "https";
-  const auto host = parsed->encoded_host();
+  out.at.tls = scheme == boost::urls::scheme::https;
   out.at.host = lower({host.data(), host.size()});
   out.at.port = parsed->has_port() ? parsed->port_number() : out.at.tls ? 443 : 80;
   if (parsed->has_port() && out.at.port == 0) return bad;
@@ -152,6 +167,11 @@ public:
   outgoing& operator=(const outgoing&) = delete;
   ~outgoing() { among_.end_use(); }
   void keep() { among_.keep(of_, std::move(wire)); }
+  // What broke because this thread was told to stop.
+  failure reason(failure f, bool cleans_up = false) const {
+    if (among_.stopped() && !cleans_up) f.code = errc::cancelled;
+    return f;
+  }
 
   std::unique_ptr<connection> wire;
   const bool used_before;
@@ -280,7 +300,9 @@ http_upload::~http_upload() = default;
 
 task<result<void>> http_upload::write(std::span<const char> bytes) {
   on_->wire->expires_after(silence_);
-  return on_->wire->write({bytes.data(), bytes.size()});
+  auto written = co_await on_->wire->write({bytes.data(), bytes.size()});
+  if (!written) co_return on_->reason(written.error());
+  co_return result<void>{};
 }
 
 task<result<http_response>> http_upload::finish(bool whole) {
@@ -288,7 +310,8 @@ task<result<http_response>> http_upload::finish(bool whole) {
   how.silence = silence_;
   auto answer = co_await read_answer(*on_->wire, how);
   // A server that answered without the body still expects it: nothing else can be said on this connection.
-  if (answer && how.reusable && welcome_ && whole) on_->keep();
+  if (!answer) co_return on_->reason(answer.error());
+  if (how.reusable && welcome_ && whole) on_->keep();
   co_return answer;
 }
 
@@ -316,18 +339,20 @@ void http_client::stop(asio::io_context& on) { asio::use_service<client_connecti
 task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request& r, bool fresh) {
   auto executor = co_await asio::this_coro::executor;
   auto& mine = asio::use_service<client_connections>(executor.context());
-  if (mine.stopped() && !r.cleans_up) co_return failure{errc::cancelled, "the server is stopping"};
+  const failure stopping{errc::cancelled, "the server is stopping"};
+  if (mine.stopped() && !r.cleans_up) co_return stopping;
   const client_connections::key key{&tls_, r.to};
   if (!fresh)
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);
   auto socket =
       co_await within(r.dial, dial(connect_to_.value_or(r.to), names_, r.dial, peers_), "connecting to " + r.to.url());
+  if (mine.stopped() && !r.cleans_up) co_return stopping; // meanwhile
   if (!socket) co_return socket.error();
   auto made = std::make_unique<outgoing>(
       mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);
   made->wire->expires_after(r.dial);
   auto shaken = co_await made->wire->handshake_as_client(r.to.host);
-  if (!shaken) co_return shaken.error();
+  if (!shaken) co_return made->reason(shaken.error(), r.cleans_up);
   co_return std::move(made);
 }
 
@@ -353,7 +378,8 @@ task<result<http_response>> http_client::send(const http_request& r, std::string
       co_return answer;
     }
     const bool was_dead = (*on)->used_before && !how.any && answer.error().code == errc::disconnected;
-    if (!was_dead || fresh) co_return failure{answer.error().code, r.to.url() + ": " + answer.error().on};
+    if (!was_dead || fresh)
+      co_return (*on)->reason({answer.error().code, r.to.url() + ": " + answer.error().on}, r.cleans_up);
   }
 }
 
@@ -379,7 +405,8 @@ task<result<std::unique_ptr<http_upload>>> http_client::upload(const http_reques
       welcome = ahead.size() < 12 || ahead.substr(9).starts_with("1");
       co_return std::make_unique<http_upload>(std::move(*on), r.silence, welcome);
     }
-    if (!(*on)->used_before || fresh) co_return failure{step.error().code, r.to.url() + ": " + step.error().on};
+    if (!(*on)->used_before || fresh)
+      co_return (*on)->reason({step.error().code, r.to.url() + ": " + step.error().on}, r.cleans_up);
   }
 }
 

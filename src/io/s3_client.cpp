@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD",
                            trailer_payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+constexpr auto largest_skew = 15min;         // that S3 takes
 constexpr std::size_t most_answer = 4 << 20; // 10 000 parts are listed in some 3 MB
 
 metrics::counter requests("postern_store_requests_total", "Requests to S3", "outcome=\"ok\"");
@@ -39,6 +40,7 @@ struct s3_client::call {
   std::vector<sigv4::name_value> query, headers;
   std::string_view body;
   std::string payload_hash{unsigned_payload};
+  std::size_t most = most_answer; // bytes of the answer
 
   // A document, whose hash is signed.
   void carry(std::string_view document) {
@@ -54,6 +56,7 @@ struct s3_client::call {
 struct s3_client::trying {
   unsigned failed = 0;
   bool moved = false, clock_set = false, renewed = false;
+  bool temporary = false; // the keys are
   unsigned redirected = 0;
   std::optional<http_address> elsewhere; // where a 307 sent us, for this call only
   std::string access_key;
@@ -84,6 +87,7 @@ task<s3_result<http_request>> s3_client::prepare(const call& c, trying& t) {
   auto keys = co_await credentials_.get();
   if (!keys) co_return no_answer(keys.error(), c.during());
   t.access_key = (*keys)->keys.access_key;
+  t.temporary = !(*keys)->keys.session_token.empty();
   auto place = place_of(options_, region_of(c.bucket), c.bucket);
   if (!place) co_return no_answer(place.error(), c.during());
   if (t.elsewhere) place->at = *t.elsewhere;
@@ -147,16 +151,20 @@ task<bool> s3_client::mend(const s3_error& e, const http_response* answer, const
       }
     }
   }
-  if (answer && e.code == "RequestTimeTooSkewed" && !std::exchange(t.clock_set, true)) {
-    const auto ahead = clock_ahead(*answer, clock_());
-    if (ahead) {
-      log::warning("this machine's clock is off; the store's is used", {{"seconds", -ahead->count()}});
-      skew_.store(ahead->count(), std::memory_order_relaxed);
-      co_return true;
-    }
+  // The answer to a HEAD has no body that could say what is wrong.
+  const bool mute = c.method == "HEAD" && e.code.empty();
+  const auto ahead = answer ? clock_ahead(*answer, clock_()) : std::nullopt;
+  const bool skewed =
+      e.code == "RequestTimeTooSkewed" ||
+      (mute && e.status == 403 && ahead && std::chrono::abs(*ahead - std::chrono::seconds(skew_)) > largest_skew);
+  if (ahead && skewed && !std::exchange(t.clock_set, true)) {
+    log::warning("this machine's clock is off; the store's is used", {{"seconds", -ahead->count()}});
+    skew_.store(ahead->count(), std::memory_order_relaxed);
+    co_return true;
   }
-  if ((e.code == "ExpiredToken" || e.code == "TokenRefreshRequired" || e.code == "InvalidToken") &&
-      !std::exchange(t.renewed, true)) {
+  const bool ended = e.code == "ExpiredToken" || e.code == "TokenRefreshRequired" || e.code == "InvalidToken" ||
+                     (mute && e.status == 400 && t.temporary);
+  if (ended && !std::exchange(t.renewed, true)) {
     auto fresh = co_await credentials_.renew(t.access_key);
     co_return fresh.has_value();
   }
@@ -171,7 +179,7 @@ task<s3_result<http_response>> s3_client::perform(call c) {
   for (trying t;;) {
     auto request = co_await prepare(c, t);
     if (!request) co_return request.error();
-    auto answer = co_await http_.send(*request, c.body, most_answer);
+    auto answer = co_await http_.send(*request, c.body, c.most);
     std::optional<s3_error> e;
     if (!answer)
       e = no_answer(answer.error(), c.during());
@@ -249,10 +257,16 @@ task<s3_result<stored_object>> s3_client::head_object(object_name name) {
 
 task<s3_result<std::string>> s3_client::get_object(object_name name, std::size_t most) {
   call c{"GetObject", "GET", std::move(name.bucket), std::move(name.key)};
-  if (most > 0) c.headers.emplace_back("Range", "bytes=0-" + std::to_string(most - 1));
+  c.headers.emplace_back("Range", "bytes=0-" + std::to_string(most)); // one byte more than is taken
+  c.most = std::max(most_answer, most + 1);
+  const auto during = c.during();
   auto answer = co_await perform(std::move(c));
+  if (!answer && answer.error().code == "InvalidRange") co_return std::string{}; // an empty object has no first byte
   if (!answer) co_return answer.error();
-  co_return std::move(answer->body);
+  if (answer->body.size() <= most) co_return std::move(answer->body);
+  auto e = odd_answer(*answer, during, "an object larger than " + std::to_string(most) + " bytes");
+  e.sorted = errc::payload_too_large;
+  co_return e;
 }
 
 task<s3_result<void>> s3_client::delete_object(object_name name) {
@@ -397,22 +411,28 @@ task<s3_result<void>> s3_client::abort_multipart(const s3_multipart& what) {
 
 task<s3_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart& what) {
   std::vector<s3_part> parts;
-  for (std::string marker = "0"; !marker.empty();) {
+  for (std::string marker = "0";;) {
     call c{"ListParts",
            "GET",
            what.name.bucket,
            what.name.key,
            {{"uploadId", what.upload_id}, {"part-number-marker", marker}}};
+    const auto during = c.during();
     auto answer = co_await perform(std::move(c));
     if (!answer) co_return answer.error();
     pugi::xml_document said;
     (void)said.load_buffer(answer->body.data(), answer->body.size());
     const auto top = said.document_element();
+    if (std::string_view(top.name()) != "ListPartsResult")
+      co_return odd_answer(*answer, during, "an answer that is not its result");
     for (const auto p : top.children("Part"))
       parts.push_back({p.child("PartNumber").text().as_int(), unquoted(p.child_value("ETag")),
                        p.child("Size").text().as_ullong(), crc32c_of(p.child_value("ChecksumCRC32C"))});
+    if (std::string_view(top.child_value("IsTruncated")) != "true") break;
+    // Half a list would be taken for the whole.
     const std::string next = top.child_value("NextPartNumberMarker");
-    marker = std::string_view(top.child_value("IsTruncated")) == "true" && next != marker ? next : "";
+    if (next.empty() || next == marker) co_return odd_answer(*answer, during, "a list that does not go on");
+    marker = next;
   }
   co_return parts;
 }

@@ -35,15 +35,18 @@ task<result<void>> s3_part_upload::write(std::span<const char> bytes) {
 }
 
 task<s3_result<s3_part>> s3_part_upload::finish() {
-  if (checksum_) {
+  bool whole = left() == 0;
+  if (checksum_ && whole) {
     part_.crc32c = crc_;
     const auto end = (sent_ ? "\r\n" : "") + aws_chunked_end(crc_);
     auto written = co_await on_->write(end);
-    if (!written) co_return no_answer(written.error(), during_);
+    whole = written.has_value();
   }
-  auto answer = co_await on_->finish();
+  // Even where it is not whole: a store that refuses in the middle has said why.
+  auto answer = co_await on_->finish(whole);
   if (!answer) co_return no_answer(answer.error(), during_);
   if (answer->status != 200) co_return read_s3_error(*answer, during_);
+  if (!whole) co_return odd_answer(*answer, during_, "a success ahead of the body's end");
   part_.etag = unquoted(answer->field("etag"));
   if (part_.etag.empty()) co_return odd_answer(*answer, during_, "an answer without an ETag");
   co_return part_;

@@ -15,7 +15,8 @@ result<bucket_place> place_of(const s3_options& o, const std::string& region, st
   auto url = parse_http_url(endpoint);
   if (!url) return failure{errc::invalid_argument, "store.endpoint: " + url.error().on};
   bucket_place out{std::move(url->at), "/", region};
-  const bool by_path = o.path_style || bucket.empty() || (out.at.tls && bucket.find('.') != bucket.npos);
+  const bool by_path =
+      o.path_style || bucket.empty() || out.at.is_ip() || (out.at.tls && bucket.find('.') != bucket.npos);
   if (by_path && !bucket.empty())
     out.path += uri_encode(bucket) + "/";
   else if (!bucket.empty())

@@ -3,7 +3,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
@@ -78,21 +77,33 @@ task<result<void>> connection::handshake() {
   co_return result<void>{};
 }
 
+namespace {
+
+// Whom the certificate must be for. A name is also told to the server; RFC 6066 §3 has no addresses in SNI.
+bool expect_host(SSL* ssl, const std::string& host) {
+  boost::system::error_code no_address;
+  const auto name = host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+  asio::ip::make_address(name, no_address);
+  if (!no_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1;
+  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return SSL_set1_host(ssl, name.c_str()) == 1 &&
+         SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(name.c_str())) == 1;
+}
+
+} // namespace
+
 task<result<void>> connection::handshake_as_client(const std::string& host) {
   if (!tls_) co_return result<void>{};
   boost::system::error_code ec;
-  boost::system::error_code no_address;
-  asio::ip::make_address(host, no_address);
-  // A name only: RFC 6066 §3 has no addresses in SNI.
-  if (no_address)
-    SSL_ctrl(tls_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             const_cast<char*>(host.c_str()));
+  const auto during = "TLS handshake with " + host;
   tls_->set_verify_mode(asio::ssl::verify_peer);
-  tls_->set_verify_callback(asio::ssl::host_name_verification(host));
+  if (!expect_host(tls_->native_handle(), host)) co_return failure{errc::unavailable, during + ": no name for TLS"};
   co_await tls_->async_handshake(asio::ssl::stream_base::client, asio::redirect_error(use_task, ec));
   if (!ec) co_return result<void>{};
-  if (expired_) co_return failure{errc::timed_out, "TLS handshake with " + host};
-  co_return failure{errc::unavailable, "TLS handshake with " + host + ": " + ec.message()};
+  if (expired_) co_return failure{errc::timed_out, during};
+  const auto verdict = SSL_get_verify_result(tls_->native_handle());
+  const auto why = verdict == X509_V_OK ? ec.message() : X509_verify_cert_error_string(verdict);
+  co_return failure{errc::unavailable, during + ": " + why};
 }
 
 bool connection::is_quiet() {

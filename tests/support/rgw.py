@@ -261,8 +261,15 @@ class Rgw:
                 f.write(f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()))
 
 
+def leave(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off the cleaning up
+    sys.exit(0)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, leave)  # while it starts too, so that no daemon is left behind
     with Rgw() as s3:
         role = s3.make_role()
         print(f"endpoint {s3.endpoint}  bucket {s3.bucket}  access key {ACCESS_KEY}  secret key {SECRET_KEY}  role {role}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        while True:
+            signal.pause()

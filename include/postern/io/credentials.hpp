@@ -110,7 +110,8 @@ public:
   void stop(); // on the thread of keep_fresh
 
 private:
-  task<result<credentials_ptr>> fly();
+  credentials_ptr usable(const std::string& unwanted) const; // mutex_ is held
+  task<result<credentials_ptr>> fly(std::string unwanted);
   void land(const result<credentials_ptr>& got);
   seconds_clock renew_at(const held_credentials& h) const;
 

@@ -30,6 +30,7 @@ struct http_address {
 
   std::string authority() const; // the Host field: without the port where it is the scheme's own
   std::string url() const;       // scheme://authority
+  bool is_ip() const;            // not a name
   auto operator<=>(const http_address&) const = default;
 };
 

@@ -68,7 +68,8 @@ public:
   task<s3_result<std::vector<s3_part>>> list_parts(const s3_multipart& what);
 
   task<s3_result<stored_object>> head_object(object_name name);
-  task<s3_result<std::string>> get_object(object_name name, std::size_t most); // errc::payload_too_large as no answer
+  // All of an object that should be small: errc::payload_too_large when it has more than `most` bytes.
+  task<s3_result<std::string>> get_object(object_name name, std::size_t most);
   task<s3_result<void>> delete_object(object_name name);
 
   task<s3_result<http_response>> head_bucket(std::string bucket); // its headers tell date and region

@@ -31,6 +31,7 @@ public:
 
   task<result<void>> write(std::span<const char> bytes);
   std::uint64_t left() const { return part_.size - sent_; }
+  // The answer, also where not all bytes were sent: then it is why S3 wanted no more of them, if it said so.
   task<s3_result<s3_part>> finish();
 
 private:

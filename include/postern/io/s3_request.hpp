@@ -30,8 +30,8 @@ struct bucket_place {
   std::string path; // "/" or "/bucket/"
   std::string region;
 };
-// errc::invalid_argument when the endpoint is no URL. Bucket names with dots are path style over TLS, because no
-// certificate covers them.
+// errc::invalid_argument when the endpoint is no URL. Path style whatever is said: bucket names with dots over TLS,
+// because no certificate covers them, and addresses, because no name can be put ahead of one.
 result<bucket_place> place_of(const s3_options& o, const std::string& region, std::string_view bucket);
 
 // Header fields of an object as a request carries them. errc::invalid_argument for values that no header can hold, and

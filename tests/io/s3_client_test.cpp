@@ -1,0 +1,458 @@
+#include "support/certificates.hpp"
+#include "support/s3_world.hpp"
+#include "support/temporary_folder.hpp"
+
+#include <functional>
+
+using namespace postern;
+using namespace postern::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const object_meta some_meta{{{"content-type", "text/plain"}}, {{"postern-id", "1"}, {"title", "Grüße"}}};
+const s3_multipart some_upload{{"media", "a b"}, "id/+=", false}, checked_upload{{"media", "a b"}, "id/+=", true};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(s3_client_)
+
+// Each operation as it goes over the wire.
+BOOST_AUTO_TEST_CASE(operations) {
+  struct row {
+    std::string line;       // path style
+    std::string host_style; // the same where the bucket is in the host
+    step answer;
+    std::function<void(world&)> call;
+    std::string body;
+    header_fields fields; // beside those of every request
+  };
+  const auto ok = answers(200);
+  const std::string bytes("hello");
+  const std::string parts =
+      "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Part><PartNumber>1"
+      "</PartNumber><ETag>&quot;a&quot;</ETag></Part><Part><PartNumber>2</PartNumber><ETag>&quot;"
+      "b&amp;&quot;</ETag></Part></CompleteMultipartUpload>";
+  const std::vector<row> rows{
+      {"PUT /media/a%20b",
+       "PUT /a%20b",
+       answers(200, "", {{"ETag", "\"e\""}}),
+       [&](world& w) {
+         const auto done = value_of(w.run(w.s3.put_object({"media", "a b"}, some_meta, bytes, crc32c(0, bytes))));
+         BOOST_TEST(done.etag == "e");
+         BOOST_TEST(!done.verified); // the store did not say
+       },
+       bytes,
+       {{"content-type", "text/plain"},
+        {"x-amz-meta-postern-id", "1"},
+        {"x-amz-meta-title", "=?UTF-8?B?R3LDvMOfZQ==?="},
+        {"x-amz-checksum-crc32c", crc32c_base64(crc32c(0, bytes))},
+        {"content-length", "5"}}},
+      {"POST /media/a%20b?uploads=",
+       "POST /a%20b?uploads=",
+       xml(200, "<InitiateMultipartUploadResult><UploadId>id/+=</UploadId></InitiateMultipartUploadResult>"),
+       [](world& w) {
+         const auto made = value_of(w.run(w.s3.create_multipart({"media", "a b"}, some_meta)));
+         BOOST_TEST(made.upload_id == "id/+=");
+         BOOST_TEST(made.name.key == "a b");
+         BOOST_TEST(!made.checksums);
+       },
+       "",
+       {{"content-type", "text/plain"},
+        {"x-amz-checksum-algorithm", "CRC32C"},
+        {"x-amz-checksum-type", "FULL_OBJECT"},
+        {"content-length", "0"}}},
+      {"PUT /media/a%20b?partNumber=7&uploadId=id%2F%2B%3D",
+       "PUT /a%20b?partNumber=7&uploadId=id%2F%2B%3D",
+       answers(200, "", {{"ETag", "\"e\""}}),
+       [&](world& w) {
+         const auto part = value_of(w.run(w.s3.upload_part(some_upload, 7, bytes)));
+         BOOST_TEST(part.etag == "e");
+         BOOST_TEST((part.number == 7 && part.size == 5u && !part.crc32c));
+       },
+       bytes,
+       {{"content-length", "5"}, {"x-amz-checksum-crc32c", ""}}},
+      {"PUT /media/a%20b?partNumber=7&uploadId=id%2F%2B%3D",
+       "PUT /a%20b?partNumber=7&uploadId=id%2F%2B%3D",
+       answers(200, "", {{"ETag", "\"e\""}}),
+       [&](world& w) {
+         const auto part = value_of(w.run(w.s3.upload_part(checked_upload, 7, bytes)));
+         BOOST_TEST((part.crc32c == crc32c(0, bytes)));
+       },
+       bytes,
+       {{"x-amz-checksum-crc32c", crc32c_base64(crc32c(0, bytes))}}},
+      {"POST /media/a%20b?uploadId=id%2F%2B%3D",
+       "POST /a%20b?uploadId=id%2F%2B%3D",
+       xml(200, "<CompleteMultipartUploadResult "
+                "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ETag>&quot;e-2&quot;</ETag>"
+                "</CompleteMultipartUploadResult>"),
+       [](world& w) {
+         const auto done =
+             value_of(w.run(w.s3.complete_multipart(some_upload, {{1, "a", 5, {}}, {2, "b&", 5, {}}}, 1)));
+         BOOST_TEST(done.etag == "e-2");
+         BOOST_TEST(!done.verified);
+       },
+       parts,
+       {{"content-type", "application/xml"}, {"x-amz-checksum-crc32c", ""}}},
+      {"DELETE /media/a%20b?uploadId=id%2F%2B%3D",
+       "DELETE /a%20b?uploadId=id%2F%2B%3D",
+       answers(204),
+       [](world& w) { value_of(w.run(w.s3.abort_multipart(some_upload))); },
+       "",
+       {}},
+      {"DELETE /media/a%20b?uploadId=id%2F%2B%3D",
+       "DELETE /a%20b?uploadId=id%2F%2B%3D",
+       error(404, "NoSuchUpload"),
+       [](world& w) { value_of(w.run(w.s3.abort_multipart(some_upload))); },
+       "",
+       {}}, // is as it should be
+      {"GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=0",
+       "GET /a%20b?uploadId=id%2F%2B%3D&part-number-marker=0",
+       xml(200, "<ListPartsResult/>"),
+       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.list_parts(some_upload))).empty()); },
+       "",
+       {}},
+      {"HEAD /media/a%20b",
+       "HEAD /a%20b",
+       step("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"e\"\r\n\r\n"),
+       [](world& w) {
+         BOOST_TEST(value_of(w.run(w.s3.head_object({"media", "a b"}))).size == 5u);
+       },
+       "",
+       {{"x-amz-checksum-mode", "ENABLED"}, {"content-length", ""}}},
+      {"GET /media/a%20b",
+       "GET /a%20b",
+       answers(206, "hello"),
+       [](world& w) {
+         BOOST_TEST(value_of(w.run(w.s3.get_object({"media", "a b"}, 100))) == "hello");
+       },
+       "",
+       {{"range", "bytes=0-100"}}}, // one more than is wanted, so that more is noticed
+      {"DELETE /media/a%20b",
+       "DELETE /a%20b",
+       answers(204),
+       [](world& w) {
+         value_of(w.run(w.s3.delete_object({"media", "a b"})));
+       },
+       "",
+       {}},
+      {"DELETE /media/a%20b",
+       "DELETE /a%20b",
+       error(404, "NoSuchKey"),
+       [](world& w) {
+         value_of(w.run(w.s3.delete_object({"media", "a b"})));
+       },
+       "",
+       {}},
+      {"HEAD /media/",
+       "HEAD /",
+       ok,
+       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.head_bucket("media"))).status == 200); },
+       "",
+       {}},
+      {"GET /media/?location=",
+       "GET /?location=",
+       xml(200, "<LocationConstraint>eu-central-1</LocationConstraint>"),
+       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.get_bucket_location("media"))) == "eu-central-1"); },
+       "",
+       {}},
+      {"GET /media/?cors=",
+       "GET /?cors=",
+       answers(200, "<CORSConfiguration/>"),
+       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.get_bucket_cors("media"))) == "<CORSConfiguration/>"); },
+       "",
+       {}},
+      {"PUT /media/?cors=",
+       "PUT /?cors=",
+       ok,
+       [](world& w) { value_of(w.run(w.s3.put_bucket_cors("media", "<CORSConfiguration/>"))); },
+       "<CORSConfiguration/>",
+       {{"content-type", "application/xml"}, {"content-md5", "X2DwA3ZNuD6gUGkUJg8PDg=="}}},
+  };
+  for (const auto& r : rows) {
+    for (const bool in_the_host : {false, true}) {
+      BOOST_TEST_CONTEXT((in_the_host ? r.host_style : r.line)) {
+        scripted_peer peer({r.answer});
+        auto o = by_path(peer);
+        o.path_style = !in_the_host;
+        if (in_the_host) o.endpoint = "http://localhost:" + std::to_string(peer.port());
+        world w(o);
+        r.call(w);
+        const auto heard = peer.heard();
+        BOOST_TEST_REQUIRE(heard.size() == 1u);
+        BOOST_TEST(heard[0].line == (in_the_host ? r.host_style : r.line) + " HTTP/1.1");
+        BOOST_TEST(heard[0].field("host") ==
+                   (in_the_host ? "media.localhost:" : "127.0.0.1:") + std::to_string(peer.port()));
+        BOOST_TEST(heard[0].body == r.body);
+        for (const auto& [name, value] : r.fields) BOOST_TEST(heard[0].field(name) == value, name);
+        check_signed(heard[0]);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(keys_of_every_kind) {
+  for (const auto& [key, path] : std::vector<std::pair<std::string, std::string>>{
+           {"plain-._~", "plain-._~"},
+           {"a b/c d", "a%20b/c%20d"},
+           {"100%/%41%2F", "100%25/%2541%252F"},
+           {"1+1=2&x=y?z#w", "1%2B1%3D2%26x%3Dy%3Fz%23w"},
+           {"it's \"q\"", "it%27s%20%22q%22"},
+           {"🙂/Übung", "%F0%9F%99%82/%C3%9Cbung"},
+           {"back\\slash:@!$*(),;[]", "back%5Cslash%3A%40%21%24%2A%28%29%2C%3B%5B%5D"},
+           {"../a/./b//c/", "../a/./b//c/"}, // S3 folds nothing
+           {"/leading", "/leading"},
+           {"\x01\x7f", "%01%7F"},
+           {std::string(1024, '~'), std::string(1024, '~')},
+       }) {
+    BOOST_TEST_CONTEXT(key) {
+      scripted_peer peer({answers(204), answers(204)});
+      auto o = by_path(peer);
+      world in_path(o);
+      value_of(in_path.run(in_path.s3.delete_object({"media", key})));
+      o.endpoint = "http://localhost:" + std::to_string(peer.port());
+      o.path_style = false;
+      world in_host(o);
+      value_of(in_host.run(in_host.s3.delete_object({"media", key})));
+      const auto heard = peer.heard();
+      BOOST_TEST(heard.at(0).target() == "/media/" + path);
+      BOOST_TEST(heard.at(1).target() == "/" + path);
+      for (const auto& h : heard) check_signed(h);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(buckets_with_dots) {
+  const temporary_folder folder;
+  const certificate authority("Test authority", "");
+  authority.save(folder.path() / "ca.pem");
+  const auto tls = certificate("server", "DNS:localhost", &authority).server();
+  scripted_peer plain({answers(204)}), covered({answers(204)}, {tls.get()});
+  auto o = by_path(plain);
+  o.path_style = false;
+  o.endpoint = "http://localhost:" + std::to_string(plain.port());
+  world in_host(o);
+  value_of(in_host.run(in_host.s3.delete_object({"my.media", "k"})));
+  o.endpoint = "https://localhost:" + std::to_string(covered.port());
+  world in_path(o, {keys()}, folder.path() / "ca.pem"); // no certificate covers my.media.localhost
+  value_of(in_path.run(in_path.s3.delete_object({"my.media", "k"})));
+  const auto one = plain.heard().at(0), other = covered.heard().at(0);
+  BOOST_TEST(one.field("host") == "my.media.localhost:" + std::to_string(plain.port()));
+  BOOST_TEST(one.target() == "/k");
+  BOOST_TEST(other.server_name == "localhost");
+  BOOST_TEST(other.target() == "/my.media/k");
+  check_signed(one);
+  check_signed(other);
+}
+
+BOOST_AUTO_TEST_CASE(temporary_keys_show_their_token) {
+  scripted_peer peer({answers(204)});
+  world w(by_path(peer), {keys("ASIA", "token+/=")});
+  value_of(w.run(w.s3.delete_object({"media", "k"})));
+  const auto heard = peer.heard().at(0);
+  BOOST_TEST(heard.field("x-amz-security-token") == "token+/=");
+  check_signed(heard, "eu-west-1", keys("ASIA", "token+/="));
+}
+
+BOOST_AUTO_TEST_CASE(without_keys_nobody_is_asked) {
+  scripted_peer peer(std::vector<step>{});
+  world w(by_path(peer), {});
+  const auto e = error_of(w.run(w.s3.head_object({"media", "k"})));
+  BOOST_TEST((e.sorted == errc::unavailable));
+  BOOST_TEST(to_failure(e).on == "HeadObject media/\"k\": no more keys");
+  BOOST_TEST((error_of(w.run(w.s3.presign_put({"media", "k"}, 60s))).sorted == errc::unavailable));
+}
+
+// --- answers ----------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(what_a_head_tells) {
+  scripted_peer peer(
+      {step("HTTP/1.1 200 OK\r\nContent-Length: 5497558138880\r\nETag: \"abc-2\"\r\nContent-Type: image/jpeg\r\n"
+            "Cache-Control: no-store\r\nx-amz-checksum-crc32c: 4waSgw==\r\nx-amz-checksum-type: FULL_OBJECT\r\n"
+            "x-amz-meta-postern-id: 1\r\nX-Amz-Meta-Title: =?UTF-8?B?w7w=?=\r\nx-amz-request-id: R\r\n\r\n"),
+       step("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nETag: \"e\"\r\nx-amz-checksum-crc32c: 4waSgw==-2\r\n\r\n"),
+       step("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nETag: \"e\"\r\nx-amz-checksum-crc32c: 4waSgw==\r\n"
+            "x-amz-checksum-type: COMPOSITE\r\n\r\n"),
+       step("HTTP/1.1 200 OK\r\nETag: \"e\"\r\n\r\n").closes()});
+  world w(by_path(peer));
+  const auto head = [&] { return w.run(w.s3.head_object({"media", "k"})); };
+  const auto o = value_of(head());
+  BOOST_TEST(o.size == 5497558138880u);
+  BOOST_TEST(o.etag == "abc-2");
+  BOOST_TEST((o.crc32c == 0xe3069283u));
+  const header_fields headers{{"content-type", "image/jpeg"}, {"cache-control", "no-store"}};
+  const header_fields user{{"postern-id", "1"}, {"title", "ü"}};
+  BOOST_TEST((o.meta.headers == headers));
+  BOOST_TEST((o.meta.user == user));
+  BOOST_TEST(!value_of(head()).crc32c.has_value()); // of the parts, not of the object
+  BOOST_TEST(!value_of(head()).crc32c.has_value());
+  const auto e = error_of(head());
+  BOOST_TEST(e.message.find("Content-Length") != e.message.npos);
+}
+
+BOOST_AUTO_TEST_CASE(an_object_is_got_whole_or_not_at_all) {
+  const std::string five("hello");
+  scripted_peer peer({answers(206, five), answers(206, five), answers(206, five), error(416, "InvalidRange"),
+                      answers(200, std::string(2'000'000, 'x')), error(404, "NoSuchKey")});
+  world w(by_path(peer));
+  const auto get = [&](std::size_t most) { return w.run(w.s3.get_object({"media", "k"}, most)); };
+  BOOST_TEST(value_of(get(5)) == five);
+  BOOST_TEST((error_of(get(4)).sorted == errc::payload_too_large));
+  BOOST_TEST((error_of(get(0)).sorted == errc::payload_too_large));
+  BOOST_TEST(value_of(get(5)) == "");                                       // an empty object has no byte 0
+  BOOST_TEST((error_of(get(1'000'000)).sorted == errc::payload_too_large)); // a store that knows no ranges
+  BOOST_TEST((error_of(get(5)).sorted == errc::object_absent));
+  BOOST_TEST(peer.heard()[2].field("range") == "bytes=0-0");
+}
+
+namespace {
+
+std::string listed(int from, int to, const std::string& end) {
+  std::string out = "<ListPartsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
+  for (int n = from; n <= to; ++n)
+    out += "<Part><PartNumber>" + std::to_string(n) + "</PartNumber><ETag>&quot;e" + std::to_string(n) +
+           "&quot;</ETag><Size>" + std::to_string(n * 5'000'000'000) +
+           "</Size><ChecksumCRC32C>4waSgw==</ChecksumCRC32C></Part>";
+  return out + end + "</ListPartsResult>";
+}
+std::string more_from(int n) {
+  return "<IsTruncated>true</IsTruncated><NextPartNumberMarker>" + std::to_string(n) + "</NextPartNumberMarker>";
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(parts_are_listed_over_all_pages) {
+  scripted_peer peer(
+      {xml(200, listed(1, 1000, more_from(1000))).wants("GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=0 "),
+       xml(200, listed(1001, 2000, more_from(2000)))
+           .wants("GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=1000 "),
+       xml(200, listed(2001, 2001, "<IsTruncated>false</IsTruncated><NextPartNumberMarker>2001</NextPartNumberMarker>"))
+           .wants("GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=2000 ")});
+  world w(by_path(peer));
+  const auto parts = value_of(w.run(w.s3.list_parts(some_upload)));
+  BOOST_TEST_REQUIRE(parts.size() == 2001u);
+  for (int n = 1; n <= 2001; ++n) {
+    const auto& p = parts[static_cast<std::size_t>(n - 1)];
+    BOOST_TEST_REQUIRE(p.number == n);
+    BOOST_TEST_REQUIRE(p.etag == "e" + std::to_string(n));
+    BOOST_TEST_REQUIRE(p.size == static_cast<std::uint64_t>(n) * 5'000'000'000);
+    BOOST_TEST_REQUIRE((p.crc32c == 0xe3069283u));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_list_that_is_not_whole_is_none) {
+  const std::vector<std::vector<step>> scripts{
+      {xml(200, listed(1, 2, "<IsTruncated>true</IsTruncated>"))},
+      {xml(200, listed(1, 2, more_from(0)))},
+      {xml(200, listed(1, 2, more_from(2))), xml(200, listed(3, 4, more_from(2)))}, // for ever
+      {answers(200, "<html>")},
+      {answers(200)},
+      {xml(200, listed(1, 2, more_from(2))), error(404, "NoSuchUpload")},
+  };
+  for (const auto& script : scripts) {
+    scripted_peer peer(script);
+    world w(by_path(peer));
+    const auto e = error_of(w.run(w.s3.list_parts(some_upload)));
+    BOOST_TEST(((e.sorted == errc::store_failed && !e.message.empty()) || e.code == "NoSuchUpload"), to_failure(e).on);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(where_a_bucket_says_it_is) {
+  scripted_peer peer({xml(200, "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>"),
+                      xml(200, "<LocationConstraint>EU</LocationConstraint>"),
+                      xml(200, "<LocationConstraint>ap-south-1</LocationConstraint>")});
+  world w(by_path(peer));
+  for (const auto* region : {"us-east-1", "eu-west-1", "ap-south-1"})
+    BOOST_TEST(value_of(w.run(w.s3.get_bucket_location("media"))) == region);
+}
+
+BOOST_AUTO_TEST_CASE(checksums_are_held_against_the_stores) {
+  const std::string bytes("hello"), right = crc32c_base64(crc32c(0, bytes)), wrong = crc32c_base64(1);
+  const auto completed = [](const std::string& sum) {
+    return xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag><ChecksumCRC32C>" + sum +
+                        "</ChecksumCRC32C></CompleteMultipartUploadResult>");
+  };
+  scripted_peer peer({answers(200, "", {{"ETag", "\"e\""}, {"x-amz-checksum-crc32c", right}}),
+                      answers(200, "", {{"ETag", "\"e\""}, {"x-amz-checksum-crc32c", wrong}}),
+                      xml(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+                          {{"x-amz-checksum-type", "FULL_OBJECT"}}),
+                      completed(right), completed(wrong), error(400, "BadDigest")});
+  world w(by_path(peer));
+  const auto put = [&] { return w.run(w.s3.put_object({"media", "k"}, {}, bytes, crc32c(0, bytes))); };
+  BOOST_TEST(value_of(put()).verified);
+  BOOST_TEST((error_of(put()).sorted == errc::bad_digest));
+  const auto upload = value_of(w.run(w.s3.create_multipart({"media", "k"}, {})));
+  BOOST_TEST(upload.checksums);
+  const std::vector<s3_part> parts{{1, "a", 5, crc32c(0, bytes)}};
+  const auto complete = [&] { return w.run(w.s3.complete_multipart(upload, parts, crc32c(0, bytes))); };
+  BOOST_TEST(value_of(complete()).verified);
+  BOOST_TEST((error_of(complete()).sorted == errc::bad_digest));
+  BOOST_TEST((error_of(put()).sorted == errc::bad_digest));
+  const auto heard = peer.heard();
+  BOOST_TEST(heard[3].field("x-amz-checksum-crc32c") == right);
+  BOOST_TEST(heard[3].field("x-amz-checksum-type") == "FULL_OBJECT");
+  BOOST_TEST(heard[3].body.find("</ETag><ChecksumCRC32C>" + right + "</ChecksumCRC32C></Part>") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(answers_that_s3_would_not_give) {
+  const std::string bytes("hello");
+  const auto fails = [&](step s, const std::function<s3_error(world&)>& call, const char* words) {
+    scripted_peer peer({std::move(s)});
+    world w(by_path(peer));
+    const auto e = call(w);
+    BOOST_TEST((e.sorted == errc::store_failed), to_failure(e).on);
+    BOOST_TEST(to_failure(e).on.find(words) != std::string::npos, to_failure(e).on);
+  };
+  const auto create = [](world& w) { return error_of(w.run(w.s3.create_multipart({"media", "k"}, {}))); };
+  const auto complete = [](world& w) { return error_of(w.run(w.s3.complete_multipart(some_upload, {}, 0))); };
+  const auto part = [&](world& w) { return error_of(w.run(w.s3.upload_part(some_upload, 1, bytes))); };
+  fails(answers(200), create, "UploadId");
+  fails(answers(200, "<html>"), create, "UploadId");
+  fails(answers(200), complete, "not its result");
+  fails(answers(200, "<html>"), complete, "not its result");
+  fails(answers(200), part, "ETag");
+  fails(step("SSH-2.0-OpenSSH\r\n\r\n"), part, "not HTTP");
+}
+
+BOOST_AUTO_TEST_CASE(metadata_that_cannot_be_sent_asks_nobody) {
+  scripted_peer peer(std::vector<step>{});
+  world w(by_path(peer));
+  const object_meta bad{{{"content-type", "a\r\nb"}}, {}};
+  BOOST_TEST((error_of(w.run(w.s3.put_object({"media", "k"}, bad, "x", 0))).sorted == errc::invalid_argument));
+  BOOST_TEST((error_of(w.run(w.s3.create_multipart({"media", "k"}, bad))).sorted == errc::invalid_argument));
+  BOOST_TEST(peer.accepted() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(errors_are_sorted) {
+  struct row {
+    int status;
+    std::string code;
+    errc sorted;
+  };
+  for (const auto& r : std::vector<row>{
+           {404, "NoSuchKey", errc::object_absent},
+           {404, "", errc::object_absent}, // of a HEAD
+           {404, "NoSuchBucket", errc::no_such_bucket},
+           {404, "NoSuchUpload", errc::object_absent},
+           {400, "KeyTooLongError", errc::key_too_long},
+           {400, "EntityTooLarge", errc::entity_too_large},
+           {400, "BadDigest", errc::bad_digest},
+           {400, "XAmzContentChecksumMismatch", errc::bad_digest},
+           {400, "MetadataTooLarge", errc::invalid_argument},
+           {403, "AccessDenied", errc::store_failed},
+           {403, "", errc::store_failed},
+           {403, "SignatureDoesNotMatch", errc::store_failed},
+           {409, "BucketAlreadyExists", errc::store_failed},
+           {405, "MethodNotAllowed", errc::store_failed},
+       }) {
+    scripted_peer peer({r.code.empty() ? answers(r.status) : error(r.status, r.code)}); // once: it will not pass
+    world w(by_path(peer));
+    const auto e = error_of(w.run(w.s3.get_bucket_cors("media")));
+    BOOST_TEST(text_of(e.sorted).name == text_of(r.sorted).name, r.code);
+    BOOST_TEST(e.status == r.status);
+    BOOST_TEST(to_failure(e).on == "GetBucketCors media: " + std::to_string(r.status) +
+                                       (r.code.empty() ? "" : " \"" + r.code + "\" \"about " + r.code + "\""));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

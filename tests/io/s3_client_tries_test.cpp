@@ -1,0 +1,306 @@
+// What s3_client tries again, and what it does not.
+#include "support/s3_world.hpp"
+
+#include <algorithm>
+#include <functional>
+
+using namespace postern;
+using namespace postern::test;
+using namespace std::chrono_literals;
+using place = step::place;
+
+namespace {
+
+const s3_multipart some_upload{{"media", "k"}, "u", false};
+const object_name name{"media", "k"};
+
+// Asks with one request that changes nothing.
+s3_result<std::string> ask(world& w) { return w.run(w.s3.get_bucket_cors("media")); }
+
+step good() { return answers(200, "good"); }
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(s3_client_tries)
+
+BOOST_AUTO_TEST_CASE(what_may_pass_is_tried_again) {
+  for (const auto& bad : {error(500, "InternalError"), error(503, "SlowDown"), error(503, "ServiceUnavailable"),
+                          answers(502), answers(429), error(400, "RequestTimeout"), error(409, "OperationAborted"),
+                          good().cut(place::head), good().cut(place::answer), good().cut(place::middle)}) {
+    scripted_peer peer({bad, good()});
+    world w(by_path(peer));
+    BOOST_TEST(value_of(ask(w)) == "good");
+    for (const auto& h : peer.heard()) check_signed(h);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(not_for_ever) {
+  for (const unsigned tries : {1u, 2u, 4u}) {
+    scripted_peer peer(std::vector<step>(tries, error(500, "InternalError")));
+    auto o = by_path(peer);
+    o.tries = tries;
+    world w(o);
+    const auto e = error_of(ask(w));
+    BOOST_TEST((e.sorted == errc::unavailable));
+    BOOST_TEST(e.code == "InternalError");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(silence_is_tried_again_too) {
+  scripted_peer peer({good().says_nothing(), good()});
+  auto o = by_path(peer);
+  o.patience = 100ms;
+  world w(o);
+  BOOST_TEST(value_of(ask(w)) == "good");
+}
+
+BOOST_AUTO_TEST_CASE(an_error_in_an_answer_of_200) {
+  const auto done = xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag></CompleteMultipartUploadResult>");
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string late = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>m</Message></Error>";
+  char size[8];
+  std::snprintf(size, sizeof size, "%zx", late.size());
+  scripted_peer peer({step(head + "3\r\n   \r\n3\r\n   \r\n" + size + "\r\n" + late + "\r\n0\r\n\r\n"), done,
+                      error(200, "InvalidPart")});
+  world w(by_path(peer));
+  const auto complete = [&] { return w.run(w.s3.complete_multipart(some_upload, {{1, "a", 5, {}}}, 0)); };
+  BOOST_TEST(value_of(complete()).etag == "e-1");
+  const auto e = error_of(complete());
+  BOOST_TEST(e.code == "InvalidPart");
+  BOOST_TEST((e.sorted == errc::store_failed));
+}
+
+BOOST_AUTO_TEST_CASE(another_region) {
+  const auto moved = [](int status, const std::string& code, bool in_the_header) {
+    return error(status, code, in_the_header ? "" : "<Region>ap-south-1</Region>",
+                 in_the_header ? header_fields{{"x-amz-bucket-region", "ap-south-1"}} : header_fields{});
+  };
+  for (const auto& bad : {moved(400, "AuthorizationHeaderMalformed", false), moved(301, "PermanentRedirect", true),
+                          moved(403, "AccessDenied", true)}) {
+    scripted_peer peer({bad, good(), good(), good()});
+    world w(by_path(peer));
+    BOOST_TEST(value_of(ask(w)) == "good");
+    BOOST_TEST(w.s3.region_of("media") == "ap-south-1");
+    BOOST_TEST(w.s3.region_of("other") == "eu-west-1");
+    BOOST_TEST(value_of(ask(w)) == "good"); // it is remembered, for this bucket
+    BOOST_TEST(value_of(w.run(w.s3.get_bucket_cors("other"))) == "good");
+    const auto heard = peer.heard();
+    check_signed(heard[0], "eu-west-1");
+    check_signed(heard[1], "ap-south-1");
+    check_signed(heard[2], "ap-south-1");
+    check_signed(heard[3], "eu-west-1");
+  }
+  // A HEAD has no body to say it in.
+  scripted_peer peer({step("HTTP/1.1 301 Moved Permanently\r\nx-amz-bucket-region: ap-south-1\r\n\r\n"),
+                      step("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")});
+  world w(by_path(peer));
+  BOOST_TEST(value_of(w.run(w.s3.head_object(name))).size == 3u);
+  // One that sends us to and fro is followed once.
+  scripted_peer wavers({moved(400, "AuthorizationHeaderMalformed", false),
+                        error(400, "AuthorizationHeaderMalformed", "<Region>sa-east-1</Region>")});
+  world lost(by_path(wavers));
+  BOOST_TEST(error_of(ask(lost)).code == "AuthorizationHeaderMalformed");
+}
+
+BOOST_AUTO_TEST_CASE(elsewhere_for_this_once) {
+  scripted_peer there({good()});
+  scripted_peer here({error(307, "TemporaryRedirect", "", {{"Location", there.url() + "/media/?cors="}}), good()});
+  world w(by_path(here));
+  BOOST_TEST(value_of(ask(w)) == "good");
+  BOOST_TEST(value_of(ask(w)) == "good"); // the next asks here again
+  const auto followed = there.heard().at(0);
+  BOOST_TEST(followed.field("host") == "127.0.0.1:" + std::to_string(there.port()));
+  check_signed(followed);
+}
+
+BOOST_AUTO_TEST_CASE(redirects_end) {
+  const scripted_peer::script round = [](const heard_request& r) {
+    return error(307, "TemporaryRedirect", "", {{"Location", "http://" + std::string(r.field("host")) + "/"}});
+  };
+  scripted_peer peer(round);
+  world w(by_path(peer));
+  BOOST_TEST(error_of(ask(w)).code == "TemporaryRedirect");
+  BOOST_TEST(peer.heard().size() == 4u);
+  scripted_peer nowhere({error(307, "TemporaryRedirect", "", {{"Location", "/elsewhere"}})});
+  world lost(by_path(nowhere));
+  BOOST_TEST(error_of(ask(lost)).status == 307);
+}
+
+BOOST_AUTO_TEST_CASE(a_clock_that_is_off) {
+  const header_fields theirs{{"Date", http_date(now + 1h)}};
+  scripted_peer peer(
+      {error(403, "RequestTimeTooSkewed", "", theirs), answers(200, "good", theirs), answers(200, "good", theirs)});
+  world w(by_path(peer));
+  BOOST_TEST(value_of(ask(w)) == "good");
+  BOOST_TEST(value_of(ask(w)) == "good");
+  const auto heard = peer.heard();
+  check_signed(heard[0]);
+  check_signed(heard[1], "eu-west-1", keys(), "20261123T191500Z");
+  check_signed(heard[2], "eu-west-1", keys(), "20261123T191500Z"); // it is remembered
+  scripted_peer always(
+      {error(403, "RequestTimeTooSkewed", "", theirs), error(403, "RequestTimeTooSkewed", "", theirs)});
+  world twice(by_path(always));
+  BOOST_TEST(error_of(ask(twice)).code == "RequestTimeTooSkewed");
+}
+
+// The answer to a HEAD has no body, so no code: the Date tells.
+BOOST_AUTO_TEST_CASE(a_clock_that_is_off_at_a_head) {
+  const auto refusal = [](seconds_clock date) {
+    return step("HTTP/1.1 403 Forbidden\r\nDate: " + http_date(date) + "\r\n\r\n");
+  };
+  const auto found = step("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+  for (const auto off : {-1h, 1h}) {
+    scripted_peer peer({refusal(now + off), found});
+    world w(by_path(peer));
+    BOOST_TEST(value_of(w.run(w.s3.head_object(name))).size == 3u);
+    check_signed(peer.heard()[1], "eu-west-1", keys(), amz_date(now + off));
+  }
+  scripted_peer peer({refusal(now + 5min)}); // S3 allows a quarter of an hour: this one is refused for another reason
+  world w(by_path(peer));
+  BOOST_TEST(error_of(w.run(w.s3.head_object(name))).status == 403);
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_have_ended) {
+  for (const auto* code : {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}) {
+    scripted_peer peer({error(400, code), good()});
+    world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
+    BOOST_TEST(value_of(ask(w)) == "good");
+    check_signed(peer.heard()[0], "eu-west-1", keys("OLD", "t"));
+    check_signed(peer.heard()[1], "eu-west-1", keys("NEW", "u"));
+  }
+  scripted_peer again({error(400, "ExpiredToken"), error(400, "ExpiredToken")});
+  world twice(by_path(again), {keys("OLD", "t"), keys("NEW", "u"), keys("THIRD", "v")});
+  BOOST_TEST(error_of(ask(twice)).code == "ExpiredToken");
+  scripted_peer once({error(400, "ExpiredToken")});
+  world none(by_path(once), {keys("OLD", "t")});
+  BOOST_TEST((error_of(ask(none)).sorted == errc::unavailable));
+  scripted_peer other({error(403, "InvalidAccessKeyId")}); // others will not help
+  world wrong(by_path(other), {keys("OLD"), keys("NEW")});
+  BOOST_TEST(error_of(ask(wrong)).code == "InvalidAccessKeyId");
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_have_ended_at_a_head) {
+  const step refusal("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+  const step found("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+  scripted_peer peer({refusal, found});
+  world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
+  BOOST_TEST(value_of(w.run(w.s3.head_object(name))).size == 3u);
+  scripted_peer once({refusal}); // keys without a token do not end
+  world lasting(by_path(once), {keys("OLD"), keys("NEW")});
+  BOOST_TEST(error_of(lasting.run(lasting.s3.head_object(name))).status == 400);
+}
+
+// --- each script once more for each of its steps, with the connection failing there ---------------------
+
+namespace {
+
+struct scripted_call {
+  const char* name;
+  std::vector<step> steps;
+  std::function<task<bool>(s3_client&)> call; // did it do what it should?
+};
+
+template <class T> task<bool> succeeds(task<s3_result<T>> call) {
+  auto answer = co_await std::move(call);
+  co_return answer.has_value();
+}
+
+task<bool> lists_three(s3_client& s3) {
+  const auto parts = co_await s3.list_parts(some_upload);
+  co_return parts && parts->size() == 3 && (*parts)[2].number == 3;
+}
+
+const std::vector<s3_part> some_parts{{1, "e", 5, {}}};
+
+std::vector<scripted_call> all_calls() {
+  const header_fields etag{{"ETag", "\"e\""}};
+  const auto page = [](int n, bool more) {
+    const auto number = std::to_string(n);
+    return xml(200,
+               "<ListPartsResult><Part><PartNumber>" + number + "</PartNumber><ETag>e</ETag><Size>5</Size></Part>" +
+                   (more ? "<IsTruncated>true</IsTruncated><NextPartNumberMarker>" + number + "</NextPartNumberMarker>"
+                         : "<IsTruncated>false</IsTruncated>") +
+                   "</ListPartsResult>");
+  };
+  return {
+      {"PutObject",
+       {answers(200, "", etag)},
+       [](s3_client& s) { return succeeds(s.put_object(name, {}, "bytes", 1)); }},
+      {"CreateMultipartUpload",
+       {xml(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")},
+       [](s3_client& s) { return succeeds(s.create_multipart(name, {})); }},
+      {"UploadPart",
+       {answers(200, "", etag)},
+       [](s3_client& s) { return succeeds(s.upload_part(some_upload, 1, "bytes")); }},
+      {"CompleteMultipartUpload",
+       {xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag></CompleteMultipartUploadResult>")},
+       [](s3_client& s) { return succeeds(s.complete_multipart(some_upload, some_parts, 1)); }},
+      {"AbortMultipartUpload", {answers(204)}, [](s3_client& s) { return succeeds(s.abort_multipart(some_upload)); }},
+      {"ListParts", {page(1, true), page(2, true), page(3, false)}, lists_three},
+      {"HeadObject",
+       {step("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")},
+       [](s3_client& s) { return succeeds(s.head_object(name)); }},
+      {"GetObject", {answers(206, "bytes")}, [](s3_client& s) { return succeeds(s.get_object(name, 100)); }},
+      {"DeleteObject", {answers(204)}, [](s3_client& s) { return succeeds(s.delete_object(name)); }},
+      {"HeadBucket", {answers(200)}, [](s3_client& s) { return succeeds(s.head_bucket("media")); }},
+      {"GetBucketLocation",
+       {xml(200, "<LocationConstraint/>")},
+       [](s3_client& s) { return succeeds(s.get_bucket_location("media")); }},
+      {"GetBucketCors",
+       {answers(200, "<CORSConfiguration/>")},
+       [](s3_client& s) { return succeeds(s.get_bucket_cors("media")); }},
+      {"PutBucketCors",
+       {answers(200)},
+       [](s3_client& s) { return succeeds(s.put_bucket_cors("media", "<CORSConfiguration/>")); }},
+      {"all that is mended",
+       {error(503, "SlowDown"), error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>"),
+        error(403, "RequestTimeTooSkewed", "", {{"Date", http_date(now + 1h)}}), error(400, "ExpiredToken"),
+        answers(204)},
+       [](s3_client& s) { return succeeds(s.delete_object(name)); }},
+  };
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_connection_breaks_at_each_step) {
+  struct playing {
+    playing(std::vector<step> steps, std::string what)
+        : peer(std::move(steps)), w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")}), name(std::move(what)) {}
+    scripted_peer peer;
+    world w;
+    std::string name;
+    bool good = false;
+  };
+  const auto calls = all_calls();
+  std::vector<std::unique_ptr<playing>> all;
+  asio::io_context loop{1}; // all at once: most of the time is spent in pauses
+  group running(loop.get_executor());
+  const auto play = [](playing& p, const scripted_call& c) -> task<> {
+    auto call = c.call(p.w.s3);
+    p.good = co_await std::move(call);
+  };
+  for (const auto& c : calls) {
+    for (std::size_t n = 0; n <= c.steps.size(); ++n) {
+      for (const auto at : {place::head, place::body, place::answer, place::middle}) {
+        auto steps = c.steps;
+        auto what = std::string(c.name);
+        if (n < steps.size()) {
+          steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(n), step(steps[n]).cut(at));
+          what += ", step " + std::to_string(n) + " at " + std::to_string(static_cast<int>(at));
+        } else if (at != place::head) {
+          continue; // once as it is
+        }
+        // A kept connection on which no byte came back is tried on a new one first, and that breaks too.
+        if (n > 0 && n < c.steps.size() && at != place::middle)
+          steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(n), steps[n]);
+        all.push_back(std::make_unique<playing>(std::move(steps), std::move(what)));
+        running.start(play(*all.back(), c));
+      }
+    }
+  }
+  loop.run();
+  BOOST_TEST(all.size() > 80u);
+  for (const auto& p : all) BOOST_TEST(p->good, p->name);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

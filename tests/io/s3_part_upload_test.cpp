@@ -1,0 +1,181 @@
+#include "support/s3_world.hpp"
+#include "support/store_contract.hpp"
+
+#include <span>
+
+using namespace postern;
+using namespace postern::test;
+using namespace std::chrono_literals;
+using place = step::place;
+
+namespace {
+
+const s3_multipart plain{{"media", "a b"}, "u", false}, checked{{"media", "a b"}, "u", true};
+
+// Streams `bytes` as one part; what a write fails with is not the end, because the answer may say more.
+task<s3_result<s3_part>> streamed(s3_client& s3, const s3_multipart& to, std::string_view bytes, std::size_t piece) {
+  auto begun = co_await s3.begin_part(to, 1, bytes.size());
+  if (!begun) co_return begun.error();
+  for (std::size_t at = 0; at < bytes.size(); at += piece) {
+    const auto some = bytes.substr(at, piece);
+    const std::span<const char> span(some.data(), some.size());
+    auto written = co_await (*begun)->write(span);
+    if (!written) break;
+  }
+  co_return co_await (*begun)->finish();
+}
+
+// What is inside the framing; empty where that is not aws-chunked with the right checksum behind it.
+std::string unframed(std::string_view raw) {
+  std::string out;
+  for (;;) {
+    const auto line = raw.substr(0, raw.find("\r\n"));
+    raw.remove_prefix(std::min(raw.size(), line.size() + 2));
+    const auto size = std::stoull(std::string(line), nullptr, 16);
+    if (size == 0) break;
+    BOOST_TEST(size <= aws_chunk);
+    out += raw.substr(0, size);
+    raw.remove_prefix(std::min<std::size_t>(raw.size(), size));
+    BOOST_TEST(raw.substr(0, 2) == "\r\n");
+    raw.remove_prefix(std::min<std::size_t>(raw.size(), 2));
+  }
+  BOOST_TEST(raw == "x-amz-checksum-crc32c:" + crc32c_base64(crc32c(0, out)) + "\r\n\r\n");
+  return out;
+}
+
+const header_fields etag{{"ETag", "\"e\""}};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(s3_part_upload_)
+
+BOOST_AUTO_TEST_CASE(bytes_arrive_as_they_are_with_or_without_a_checksum) {
+  constexpr std::size_t MiB = 1 << 20;
+  std::size_t asked = 0;
+  const scripted_peer::script takes = [](const heard_request&) { return answers(200, "", etag).welcomes(); };
+  scripted_peer peer(takes);
+  world w(by_path(peer));
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{255},
+                                 std::size_t{65536}, MiB - 1, MiB, MiB + 1, 2 * MiB, 5 * MiB + 3}) {
+    const auto bytes = some_bytes(size);
+    for (const std::size_t piece : {std::size_t{100'000}, MiB, 7 * MiB}) {
+      for (const auto* to : {&plain, &checked}) {
+        BOOST_TEST_CONTEXT("size " << size << " piece " << piece << (to->checksums ? " with a checksum" : "")) {
+          const auto part = value_of(w.run(streamed(w.s3, *to, bytes, piece)));
+          BOOST_TEST((part.number == 1 && part.etag == "e" && part.size == size));
+          BOOST_TEST((part.crc32c == (to->checksums ? std::optional(crc32c(0, bytes)) : std::nullopt)));
+          const auto heard = peer.heard().at(asked++);
+          BOOST_TEST(heard.line == "PUT /media/a%20b?partNumber=1&uploadId=u HTTP/1.1");
+          check_signed(heard);
+          BOOST_TEST(heard.field("content-length") == std::to_string(to->checksums ? aws_chunked_length(size) : size));
+          BOOST_TEST(heard.field("expect") == "100-continue");
+          if (to->checksums) {
+            BOOST_TEST((unframed(heard.body) == bytes));
+            BOOST_TEST(heard.field("x-amz-content-sha256") == "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+            BOOST_TEST(heard.field("content-encoding") == "aws-chunked");
+            BOOST_TEST(heard.field("x-amz-decoded-content-length") == std::to_string(size));
+            BOOST_TEST(heard.field("x-amz-trailer") == "x-amz-checksum-crc32c");
+          } else {
+            BOOST_TEST((heard.body == bytes));
+            BOOST_TEST(heard.field("x-amz-content-sha256") == "UNSIGNED-PAYLOAD");
+          }
+        }
+      }
+    }
+  }
+  BOOST_TEST(peer.accepted() == 1u); // nothing was left over, and nothing missing
+}
+
+BOOST_AUTO_TEST_CASE(more_bytes_than_were_announced_are_a_bug) {
+  scripted_peer peer({answers(200).welcomes()});
+  world w(by_path(peer));
+  const auto too_many = [&]() -> task<> {
+    auto begun = co_await w.s3.begin_part(plain, 1, 4);
+    const std::span<const char> five("12345", 5);
+    auto written = co_await (*begun)->write(five);
+    BOOST_TEST((!written && written.error().code == errc::internal));
+    BOOST_TEST((*begun)->left() == 4u);
+  };
+  w.run(too_many());
+}
+
+BOOST_AUTO_TEST_CASE(refusals_ahead_of_the_body_are_mended_for_nothing) {
+  scripted_peer peer({error(503, "SlowDown").reads(0), error(400, "ExpiredToken").reads(0),
+                      error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>").reads(0),
+                      answers(200, "", etag).cut(place::head), answers(200, "", etag).welcomes()});
+  world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "t")});
+  const auto bytes = some_bytes(100'000);
+  value_of(w.run(streamed(w.s3, checked, bytes, 30'000)));
+  const auto heard = peer.heard();
+  for (std::size_t n = 0; n < 4; ++n) BOOST_TEST(heard[n].body == "");
+  BOOST_TEST((unframed(heard[4].body) == bytes));
+  check_signed(heard[4], "ap-south-1", keys("NEW", "t"));
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_that_will_not_pass_comes_before_a_byte) {
+  for (const auto& [code, sorted] :
+       {std::pair{"NoSuchUpload", errc::object_absent}, {"AccessDenied", errc::store_failed}}) {
+    scripted_peer peer({error(403, code).reads(0)});
+    world w(by_path(peer));
+    const auto begun = w.run(w.s3.begin_part(plain, 1, 1000));
+    BOOST_TEST((error_of(begun).sorted == sorted));
+    BOOST_TEST(error_of(begun).code == code);
+  }
+}
+
+// What S3 says before it hangs up is the reason, not that the connection broke.
+BOOST_AUTO_TEST_CASE(a_refusal_in_the_middle_is_heard) {
+  const auto bytes = some_bytes(20 << 20);
+  for (const auto* to : {&plain, &checked}) {
+    BOOST_TEST_CONTEXT((to->checksums ? "with a checksum" : "without")) {
+      scripted_peer peer({error(403, "QuotaExceeded").welcomes().reads(1000).closes(100ms), answers(204)});
+      world w(by_path(peer));
+      const auto e = error_of(w.run(streamed(w.s3, *to, bytes, 1 << 20)));
+      BOOST_TEST(e.status == 403, to_failure(e).on);
+      BOOST_TEST(e.code == "QuotaExceeded");
+      value_of(w.run(w.s3.delete_object({"media", "k"})));
+      BOOST_TEST(peer.accepted() == 2u);
+    }
+  }
+}
+
+// A connection on which half a body was sent must not carry another request: it would be taken for the other half.
+BOOST_AUTO_TEST_CASE(a_connection_with_half_a_body_is_not_used_again) {
+  for (const auto* to : {&plain, &checked}) {
+    scripted_peer peer({error(403, "QuotaExceeded").welcomes().reads(10), answers(204)});
+    world w(by_path(peer));
+    const auto half = [&]() -> task<> {
+      auto begun = co_await w.s3.begin_part(*to, 1, 1000);
+      const std::string some(500, 'x');
+      const std::span<const char> span(some);
+      auto written = co_await (*begun)->write(span);
+      BOOST_TEST(written.has_value());
+      auto said = co_await (*begun)->finish(); // the caller has given up
+      BOOST_TEST((!said && said.error().code == "QuotaExceeded"));
+    };
+    w.run(half());
+    value_of(w.run(w.s3.delete_object({"media", "k"})));
+    const auto heard = peer.heard();
+    BOOST_TEST_REQUIRE(heard.size() == 2u);
+    BOOST_TEST(heard[1].line == "DELETE /media/k HTTP/1.1");
+    BOOST_TEST(peer.accepted() == 2u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_part_that_breaks_off_is_a_failure_that_may_pass) {
+  const auto bytes = some_bytes(3 << 20);
+  for (const auto at : {place::body, place::answer, place::middle}) {
+    for (const auto* to : {&plain, &checked}) {
+      scripted_peer peer({answers(200, "", etag).welcomes().cut(at)});
+      world w(by_path(peer));
+      const auto e = error_of(w.run(streamed(w.s3, *to, bytes, 1 << 20)));
+      BOOST_TEST((e.status == 0 && e.sorted == errc::unavailable), to_failure(e).on);
+      BOOST_TEST(to_failure(e).on.starts_with("UploadPart media/\"a b\": "));
+    }
+  }
+  scripted_peer odd({answers(200).welcomes()});
+  world w(by_path(odd));
+  BOOST_TEST(error_of(w.run(streamed(w.s3, plain, bytes, 1 << 20))).message == "an answer without an ETag");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,75 @@
+// The real S3 of support/rgw.py as a child process, for the whole run of one test program. Where it is not installed,
+// the program ends with 77, which CTest takes for skipped.
+//
+//   BOOST_TEST_GLOBAL_FIXTURE(real_s3);
+#pragma once
+
+#include <boost/test/unit_test.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <signal.h>
+#include <stdexcept>
+#include <string>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace postern::test {
+
+class real_s3 {
+public:
+  // Known once it runs.
+  inline static std::string endpoint, bucket, access_key, secret_key, role;
+
+  real_s3() {
+    const std::string folder = POSTERN_SOURCE_DIR "/tests/support";
+    if (std::system(
+            ("cd '" + folder + "' && python3 -c 'import rgw, sys; sys.exit(not rgw.is_installed())'").c_str())) {
+      std::fputs("skipped: Ceph RGW is not installed\n", stderr);
+      std::_Exit(77);
+    }
+    int out[2];
+    if (::pipe(out) != 0) throw std::runtime_error("pipe");
+    const auto parent = ::getpid();
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM); // should this program be killed
+      if (::getppid() != parent) ::_exit(1);
+      ::dup2(out[1], STDOUT_FILENO);
+      ::close(out[0]);
+      ::execlp("python3", "python3", (folder + "/rgw.py").c_str(), nullptr);
+      ::_exit(1);
+    }
+    ::close(out[1]);
+    std::string line;
+    for (char c; ::read(out[0], &c, 1) == 1 && c != '\n';) line += c;
+    ::close(out[0]);
+    endpoint = value(line, "endpoint "), bucket = value(line, "bucket ");
+    access_key = value(line, "access key "), secret_key = value(line, "secret key "), role = value(line, "role ");
+    if (role.empty()) {
+      stop();
+      throw std::runtime_error("the real S3 did not start; it said: " + line);
+    }
+  }
+  real_s3(const real_s3&) = delete;
+  real_s3& operator=(const real_s3&) = delete;
+  ~real_s3() { stop(); }
+
+private:
+  void stop() {
+    if (child_ <= 0) return;
+    ::kill(child_, SIGTERM);
+    ::waitpid(child_, nullptr, 0);
+    child_ = 0;
+  }
+  static std::string value(const std::string& line, const std::string& name) {
+    const auto at = line.find(name);
+    if (at == line.npos) return {};
+    const auto begin = at + name.size();
+    return line.substr(begin, line.find("  ", begin) - begin);
+  }
+  pid_t child_ = 0;
+};
+
+} // namespace postern::test
