@@ -283,9 +283,10 @@ int serve(const config& c) {
   auto& first_loop = all.front()->loop;
   sweeping sweeps(sweep_options_of(c), completes, *parts.remembers);
   repeating sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweeps.round(); });
+  const auto clock = system_clock_in_millis();
   // Whoever asks another node is told of progress that is a second old, or two.
   const auto tell_progress = [&]() -> task<> {
-    if (auto now = takes.running().all(); !now.empty()) parts.remembers->progress(std::move(now));
+    if (auto now = takes.running().all(); !now.empty()) parts.remembers->progress(std::move(now), clock() + 1min);
     co_return;
   };
   repeating progress(first_loop.get_executor(), 1s, tell_progress);

@@ -135,7 +135,7 @@ void group_commit::settle(calls some, std::vector<call*>& kept) {
       continue;
     }
     if (some.size() == 1) {
-      if (kind == trouble::conflict && !some[0]->answer) return kept.push_back(some[0]);
+      if (kind == trouble::conflict && !some[0]->answer && !is_stopping()) return kept.push_back(some[0]);
       return refuse(*some[0], {kind == trouble::own ? errc::ledger_failed : errc::unavailable, std::move(why)});
     }
     const auto half = some.size() / 2;
@@ -148,6 +148,11 @@ void group_commit::settle(calls some, std::vector<call*>& kept) {
     else
       kept.push_back(c);
   }
+}
+
+bool group_commit::is_stopping() {
+  std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 void group_commit::attempt(calls some) {

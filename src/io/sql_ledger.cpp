@@ -23,10 +23,10 @@ public:
     auto id = u.id;
     writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.receiving(u); });
   }
-  void progress(std::vector<std::pair<std::string, std::uint64_t>> received) override {
+  void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) override {
     if (received.empty()) return;
     std::sort(received.begin(), received.end()); // as the writer sorts its calls, and for the same reason
-    writer_.behind("", [this, received = std::move(received)] { uploads_.progress(received); });
+    writer_.behind("", [this, received = std::move(received), not_before] { uploads_.progress(received, not_before); });
   }
   task<result<upload>> confirm(completion c) override {
     auto id = c.of.id;

@@ -52,7 +52,8 @@ const std::string confirm_sql =
 const std::string ask_again_sql =
     insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning);
 
-const std::string progress_sql = "UPDATE uploads SET received = $1 WHERE id = $2 AND state = 'receiving'";
+const std::string progress_sql = "UPDATE uploads SET received = $1, ask_at = CASE WHEN ask_at < $2 THEN $2 ELSE ask_at "
+                                 "END WHERE id = $3 AND state = 'receiving'";
 const std::string overwrite_sql = "UPDATE uploads SET overwritten_at = $1, overwritten_etag = $2 "
                                   "WHERE id = $3 AND state = 'completed' AND etag <> $2 AND overwritten_etag <> $2" +
                                   returning;
@@ -155,9 +156,10 @@ void upload_rows::receiving(const upload& u) {
   filled(db_.prepared(receiving_sql), u, metadata, u.created_at, first_asked(u)).run();
 }
 
-void upload_rows::progress(const std::vector<std::pair<std::string, std::uint64_t>>& received) {
+void upload_rows::progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
+                           millis_clock not_before) {
   auto& s = db_.prepared(progress_sql);
-  for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), id).run();
+  for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), as_integer(not_before), id).run();
 }
 
 upload upload_rows::confirm(const completion& c) {

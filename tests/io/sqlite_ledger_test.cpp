@@ -310,7 +310,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   const auto u = some_upload(1);
   uploads.issue(u);
   uploads.receiving(u);
-  uploads.progress({{u.id, 1}});
+  uploads.progress({{u.id, 1}}, {});
   uploads.fail(u, "x", at_second(1));
   uploads.ask_again(u, at_second(1));
   uploads.due_questions(at_second(2), at_second(3), 10);

@@ -83,7 +83,7 @@ struct fake_ledger final : ledger {
     row.failed_because = code;
     co_return row;
   }
-  void progress(std::vector<std::pair<std::string, std::uint64_t>> received) override {
+  void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock) override {
     for (const auto& [id, bytes] : received)
       if (const auto found = rows.find(id); found != rows.end()) found->second.received = bytes;
   }

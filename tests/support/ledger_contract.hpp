@@ -191,20 +191,20 @@ inline void check_progress(const make_ledger_fn& make) {
   l->issue(other);
   l->receiving(u);
   BOOST_TEST(!received(u).has_value());
-  l->progress({});
-  l->progress({{u.id, 5}, {other.id, 6}, {unknown.id, 7}});
+  l->progress({}, at_second(0));
+  l->progress({{u.id, 5}, {other.id, 6}, {unknown.id, 7}}, at_second(0));
   BOOST_TEST((received(u) == 5u));
   BOOST_TEST(!received(other).has_value()); // it is not being received
   BOOST_TEST(!run_task(l->find(unknown.id)).has_value());
-  l->progress({{u.id, 6ull << 30}});
+  l->progress({{u.id, 6ull << 30}}, at_second(0));
   BOOST_TEST((run_task(l->list({})).value().at(0).received == 6ull << 30));
 
   BOOST_TEST(!run_task(l->fail(u, "incomplete_body", at_second(10))).value().received.has_value());
   l->receiving(u); // from its beginning
   BOOST_TEST(!received(u).has_value());
-  l->progress({{u.id, 8}});
+  l->progress({{u.id, 8}}, at_second(0));
   BOOST_TEST(!run_task(l->confirm(some_completion(u))).value().received.has_value());
-  l->progress({{u.id, 9}}); // said too late
+  l->progress({{u.id, 9}}, at_second(0)); // said too late
   BOOST_TEST(!received(u).has_value());
 }
 

@@ -64,6 +64,11 @@ inline void check_questions(const make_ledger_fn& make) {
   // Bytes that arrive after all raise the question anew.
   l->receiving(b);
   BOOST_TEST(due_questions(*l, 9999, 10000) == names{b.id});
+
+  // While they come there is nothing to ask.
+  l->progress({{b.id, 5}}, at_second(20000));
+  BOOST_TEST(due_questions(*l, 19999, 20001) == names{c.id});
+  BOOST_TEST(due_questions(*l, 20000, 20001) == names{b.id});
 }
 
 inline void check_ask_again(const make_ledger_fn& make) {

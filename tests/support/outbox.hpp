@@ -70,7 +70,7 @@ struct outbox final : ledger {
   static failure none() { return failure(errc::internal, "not in this ledger"); }
   void issue(upload) override {}
   void receiving(upload) override {}
-  void progress(std::vector<std::pair<std::string, std::uint64_t>>) override {}
+  void progress(std::vector<std::pair<std::string, std::uint64_t>>, millis_clock) override {}
   task<result<upload>> confirm(completion) override { co_return none(); }
   task<result<upload>> fail(upload, std::string, millis_clock) override { co_return none(); }
   task<result<upload>> ask_again(upload, millis_clock) override { co_return none(); }

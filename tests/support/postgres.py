@@ -24,7 +24,9 @@ def is_installed():
 
 
 class Postgres:
-    def __init__(self):
+    def __init__(self, fsync=False):
+        """`fsync`: without it nothing is lost by a crash of the server, only by one of the machine, and tests are quick."""
+        self.fsync = fsync
         self.folder = tempfile.mkdtemp(prefix="postern-pg-")
         with socket.create_server(("127.0.0.1", 0)) as s:
             self.port = s.getsockname()[1]
@@ -48,9 +50,8 @@ class Postgres:
         self.close()
 
     def start(self):
-        # Without fsync: a server that crashes loses nothing by it, only a machine that does.
         with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen([self.program("postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port), "-c", "fsync=off"],
+            self.process = subprocess.Popen([self.program("postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port), "-c", f"fsync={'on' if self.fsync else 'off'}"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **self.as_user())
         end = time.monotonic() + 60
         while subprocess.run([self.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode:

@@ -105,6 +105,7 @@ private:
   void wait_until_back();
   void settle(calls some, std::vector<call*>& kept);
   void attempt(calls some);
+  bool is_stopping();
   void refuse(call& c, const failure& why);
   void gone(const transaction_error& why);
   void put_back(std::span<call*> kept);

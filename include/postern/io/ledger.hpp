@@ -75,9 +75,10 @@ public:
   // Its bytes have begun to arrive here (made when unknown). Written behind. Never takes a completed upload back.
   virtual void receiving(upload u) = 0;
 
-  // How many bytes of each upload have arrived at this node so far, for whoever asks another node. Written behind; only
-  // of uploads that are being received.
-  virtual void progress(std::vector<std::pair<std::string, std::uint64_t>> received) = 0;
+  // How many bytes of each upload have arrived at this node so far, for whoever asks another node. They live, so the
+  // store is not asked about them before then, however long ago their policy expired. Written behind; only of uploads
+  // that are being received.
+  virtual void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) = 0;
 
   // Records the completion, once: idempotent for the same object. Answers the upload as recorded now. When the upload
   // is completed already with another ETag, the completion stays, and overwritten_at is set and announced, once for

@@ -18,7 +18,7 @@ public:
 
   void issue(const upload& u);
   void receiving(const upload& u);
-  void progress(const std::vector<std::pair<std::string, std::uint64_t>>& received);
+  void progress(const std::vector<std::pair<std::string, std::uint64_t>>& received, millis_clock not_before);
   upload confirm(const completion& c);
   upload fail(const upload& u, const std::string& code, millis_clock at);
   upload ask_again(const upload& u, millis_clock at);
