@@ -5,6 +5,7 @@ import os, sqlite3, sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
 from hooks import *
+import postgres
 
 OPEN = "[auth]\nanonymous = true\n[log]\nlevel = \"debug\"\n"
 
@@ -254,6 +255,19 @@ class Webhooks(unittest.TestCase):
         r = self.receiver(port=port)
         self.revive(server)
         self.assertEqual(r.wait("/hook")[0].json()["data"]["id"], id)
+
+    @unittest.skipUnless(postgres.is_installed(), "PostgreSQL is not installed")
+    def test_two_nodes_share_the_work(self):
+        r = self.receiver()
+        with postgres.Postgres() as db:
+            hook, url = endpoint(f"http://127.0.0.1:{r.port}/hook"), db.url()
+            with Server(OPEN + hook, ledger__url=url) as one, Server(OPEN + hook, ledger__url=url) as two:
+                ids = sorted(self.upload((one, two)[i % 2]) for i in range(60))
+                r.wait("/hook", 60)
+                self.until(lambda: self.listed(one) == [])
+                time.sleep(1.5)  # both look once more
+                self.assertEqual(sorted(a.json()["data"]["id"] for a in r.at("/hook")), ids)
+                self.assertEqual(sum(self.metric(s, 'postern_webhook_tries_total{outcome="delivered"}') for s in (one, two)), 60)
 
     def test_a_drain_finishes_what_runs(self):
         def slow(request, n):
