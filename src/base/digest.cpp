@@ -99,6 +99,28 @@ std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data) {
   return ~state;
 }
 
+namespace {
+
+// Polynomials modulo Castagnoli's, the coefficient of x^0 in the highest bit.
+constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t out = 0;
+  for (; a != 0; a <<= 1) {
+    if (a >> 31) out ^= b;
+    b = b & 1 ? b >> 1 ^ 0x82f63b78u : b >> 1;
+  }
+  return out;
+}
+
+} // namespace
+
+// The first's is multiplied by x^8 for each byte that follows it.
+std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second) {
+  std::uint32_t power = 1u << 31, square = 1u << 23; // 1, and x^8 to the 1, 2, 4, …
+  for (auto n = size_of_second; n != 0; n >>= 1, square = product(square, square))
+    if (n & 1) power = product(power, square);
+  return product(power, first) ^ second;
+}
+
 std::string crc32c_base64(std::uint32_t value) {
   const char bytes[] = {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
                         static_cast<char>(value)};

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace postern {
 namespace {
@@ -142,10 +142,25 @@ broken_down break_down(seconds_clock t) {
           weekday{days}.c_encoding()};
 }
 
-template <class... A> std::string formatted(const char* format, A... a) {
-  char text[96];
-  const int n = std::snprintf(text, sizeof text, format, a...);
-  return {text, static_cast<std::size_t>(n)};
+// `pattern` with its digits: Y M D h m s each stand for the next of year, month, day, hour, minute, second. Made
+// several times for each form that is signed, so not by printf.
+std::string dated(std::string_view pattern, const broken_down& b) {
+  std::string out(pattern);
+  const std::array<std::pair<char, unsigned>, 6> parts{{{'Y', static_cast<unsigned>(b.year)},
+                                                        {'M', b.month},
+                                                        {'D', b.day},
+                                                        {'h', static_cast<unsigned>(b.hour)},
+                                                        {'m', static_cast<unsigned>(b.minute)},
+                                                        {'s', static_cast<unsigned>(b.second)}}};
+  for (const auto& [letter, value] : parts) {
+    auto n = value;
+    for (auto at = out.rfind(letter); at != out.npos && out[at] == letter; --at) {
+      out[at] = static_cast<char>('0' + n % 10);
+      n /= 10;
+      if (at == 0) break;
+    }
+  }
+  return out;
 }
 
 } // namespace
@@ -299,10 +314,7 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string amz_date(seconds_clock t) {
-  const auto b = break_down(t);
-  return formatted("%04d%02u%02uT%02d%02d%02dZ", b.year, b.month, b.day, b.hour, b.minute, b.second);
-}
+std::string amz_date(seconds_clock t) { return dated("YYYYMMDDThhmmssZ", break_down(t)); }
 
 result<seconds_clock> parse_amz_date(std::string_view text) {
   std::array<int, 6> parts{};
@@ -311,16 +323,14 @@ result<seconds_clock> parse_amz_date(std::string_view text) {
   return moment(parts);
 }
 
-std::string iso8601(seconds_clock t) {
-  const auto b = break_down(t);
-  return formatted("%04d-%02u-%02uT%02d:%02d:%02dZ", b.year, b.month, b.day, b.hour, b.minute, b.second);
-}
+std::string iso8601(seconds_clock t) { return dated("YYYY-MM-DDThh:mm:ssZ", break_down(t)); }
 
 std::string iso8601_millis(millis_clock t) {
   const auto second = std::chrono::floor<std::chrono::seconds>(t);
-  auto text = iso8601(second);
-  text.pop_back();
-  return text + formatted(".%03dZ", static_cast<int>((t - second).count()));
+  auto text = dated("YYYY-MM-DDThh:mm:ss.000Z", break_down(second));
+  auto n = (t - second).count();
+  for (auto at = text.size() - 2; n != 0; --at, n /= 10) text[at] = static_cast<char>('0' + n % 10);
+  return text;
 }
 
 result<seconds_clock> parse_iso8601(std::string_view text) {
@@ -347,8 +357,9 @@ constexpr const char* month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 std::string http_date(seconds_clock t) {
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   const auto b = break_down(t);
-  return formatted("%s, %02u %s %04d %02d:%02d:%02d GMT", days[b.weekday], b.day, month_names[b.month - 1], b.year,
-                   b.hour, b.minute, b.second);
+  // The names, which have these letters too, only when the digits are there.
+  return std::string(days[b.weekday]) + dated(", DD ", b) + month_names[b.month - 1] + dated(" YYYY hh:mm:ss ", b) +
+         "GMT";
 }
 
 result<seconds_clock> parse_http_date(std::string_view text) {

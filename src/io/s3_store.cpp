@@ -49,7 +49,6 @@ public:
 
   task<result<void>> write(std::span<const char> bytes) override {
     size_ += bytes.size();
-    crc_ = crc32c(crc_, bytes);
     while (!bytes.empty()) {
       const bool streams = streaming_ || !planned_.empty();
       auto taken = streams ? stream(bytes) : collect(bytes);
@@ -125,9 +124,11 @@ private:
       if (!begun) co_return begun.error();
     }
     const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), streaming_->left()));
+    if (!streaming_->sum()) crc_ = crc32c(crc_, piece); // else the part's own tells, and no byte is summed twice
     auto written = co_await streaming_->write(piece);
     if (!written) co_return co_await broken(written.error());
     if (streaming_->left() == 0) {
+      if (const auto sum = streaming_->sum()) crc_ = crc32c_of_both(crc_, *sum, streaming_->size());
       auto joined = co_await join(); // at most one answer is outstanding
       if (!joined) co_return joined.error();
       awaited_ = std::make_shared<awaited_part>(on_);
@@ -157,6 +158,7 @@ private:
   task<result<std::size_t>> collect(std::span<const char> bytes) {
     const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), collected_part - held_.size()));
     held_.append(piece.data(), piece.size());
+    crc_ = crc32c(crc_, piece);
     if (held_.size() == collected_part) {
       auto ready = co_await begin_multipart();
       if (!ready) co_return ready.error();
@@ -223,7 +225,7 @@ private:
   std::vector<s3_part> parts_;
   int number_ = 0;
   std::uint64_t size_ = 0;
-  std::uint32_t crc_ = 0;
+  std::uint32_t crc_ = 0; // of all bytes but those of the part that streams, where that has its own
 };
 
 class s3_store final : public store {

@@ -64,5 +64,7 @@ BOOST_AUTO_TEST_CASE(pieces_give_what_the_whole_gives) {
     BOOST_TEST(hex_of(sha.finish()) == sha256_hex(data));
     BOOST_TEST(hex_of(old.finish()) == to_hex(md5(data)));
     BOOST_TEST(crc32c(crc32c(0, chars(data).first(cut)), chars(data).subspan(cut)) == crc32c(0, chars(data)));
+    BOOST_TEST(crc32c_of_both(crc32c(0, chars(data).first(cut)), crc32c(0, chars(data).subspan(cut)),
+                              data.size() - cut) == crc32c(0, chars(data)));
   }
 }

@@ -88,6 +88,14 @@ BOOST_AUTO_TEST_CASE(moments_in_every_form) {
                             "Monday, 23-Nov-26 18:15:00 GMT", "Mon Nov 23 18:15:00 2026"})
     BOOST_TEST(parse_http_date(wrong).has_error(), wrong);
   BOOST_TEST((parse_amz_date("20261123T181500Z").value() == t));
+  for (int i = 0; i < 2000; ++i) {
+    const auto other = t + std::chrono::seconds(i * 86400ll * 37 + i * 3661ll);
+    BOOST_TEST_REQUIRE((parse_http_date(http_date(other)).value() == other));
+    BOOST_TEST_REQUIRE((parse_iso8601(iso8601(other)).value() == other));
+    BOOST_TEST_REQUIRE((parse_amz_date(amz_date(other)).value() == other));
+  }
+  BOOST_TEST(iso8601_millis(t + std::chrono::milliseconds(987)) == "2026-11-23T18:15:00.987Z");
+  BOOST_TEST(iso8601_millis(t) == "2026-11-23T18:15:00.000Z");
   BOOST_TEST((parse_iso8601("2026-11-23T18:15:00.999Z").value() == t));
   BOOST_TEST((parse_iso8601("2028-02-29T00:00:00Z").has_value()));
   for (const char* wrong :

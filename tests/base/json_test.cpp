@@ -45,6 +45,19 @@ BOOST_AUTO_TEST_CASE(what_is_not_json_is_refused) {
   BOOST_TEST(read_json(std::string(5000, '[') + std::string(5000, ']')).has_error());
 }
 
+BOOST_AUTO_TEST_CASE(each_byte_is_escaped_wherever_it_stands) {
+  for (int c = 1; c < 0x80; ++c)
+    for (std::size_t before = 0; before < 40; ++before) {
+      const auto alone = written(std::string(1, static_cast<char>(c)));
+      const auto text = std::string(before, 'a') + static_cast<char>(c) + std::string(20, 'b');
+      BOOST_TEST_REQUIRE(written(text) == '"' + std::string(before, 'a') + alone.substr(1, alone.size() - 2) +
+                                              std::string(20, 'b') + '"');
+      const bool plain =
+          c >= 0x20 && c != 0x7f && std::string_view("\"\\<>&").find(static_cast<char>(c)) == std::string_view::npos;
+      BOOST_TEST_REQUIRE((alone.size() == 3) == plain);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(text_is_escaped_for_json_and_for_html) {
   BOOST_TEST(written("plain") == "\"plain\"");
   BOOST_TEST(written("a\"b\\c\n\r\t") == R"("a\"b\\c\n\r\t")");

@@ -52,6 +52,8 @@ private:
 
 // CRC-32C (Castagnoli, RFC 3720 §B.4). Continue by passing the value so far; begin with 0.
 std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data);
+// That of two stretches behind each other, from their own.
+std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second);
 // The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
 std::string crc32c_base64(std::uint32_t value);
 

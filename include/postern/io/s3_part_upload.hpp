@@ -31,6 +31,9 @@ public:
 
   task<result<void>> write(std::span<const char> bytes);
   std::uint64_t left() const { return part_.size - sent_; }
+  std::uint64_t size() const { return part_.size; }
+  // The CRC-32C of what was written, where it is sent with the part.
+  std::optional<std::uint32_t> sum() const { return checksum_ ? std::optional(crc_) : std::nullopt; }
   // The answer, also where not all bytes were sent: then it is why S3 wanted no more of them, if it said so.
   task<s3_result<s3_part>> finish();
 
