@@ -61,12 +61,6 @@ export class S3 {
     return sha256(Buffer.from(await answer.arrayBuffer()));
   }
 
-  async putCors(origin) {
-    const rule = `<CORSConfiguration><CORSRule><AllowedOrigin>${origin}</AllowedOrigin><AllowedMethod>POST</AllowedMethod><AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>3000</MaxAgeSeconds></CORSRule></CORSConfiguration>`;
-    const answer = await this.request('PUT', '', 'cors=', rule);
-    if (!answer.ok) throw new Error(`PutBucketCors was answered ${answer.status}: ${await answer.text()}`);
-  }
-
   async removeCors() {
     const answer = await this.request('DELETE', '', 'cors=');
     if (!answer.ok) throw new Error(`DeleteBucketCors was answered ${answer.status}: ${await answer.text()}`);

@@ -11,7 +11,7 @@ const MB = 1_000_000;
 let s3, server, browser;
 
 // Lets pages of Postern's origin post to the bucket.
-const putCors = () => s3.putCors(server.url);
+const putCors = async () => server.run('setup', 'cors', '--apply');
 
 // A page, and what it asked of whom: { method, url, status, type }, preflights included.
 async function open(query = '', options = {}) {

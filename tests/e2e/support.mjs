@@ -1,5 +1,5 @@
 // The program and the browser, started for one file of tests and ended with it.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -23,9 +23,10 @@ export class Server {
     const port = await freePort();
     server.url = `http://127.0.0.1:${port}`;
     fs.writeFileSync(path.join(server.folder, 'postern.toml'), `[auth]\nanonymous = true\n[server]\ndemo = true\n${config}`);
+    server.environment = { POSTERN_SERVER__LISTEN: `127.0.0.1:${port}`, POSTERN_SERVER__ADMIN_LISTEN: '', POSTERN_SERVER__PUBLIC_URL: server.url, POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS: '0', ...Object.fromEntries(Object.entries(settings).map(([k, v]) => ['POSTERN_' + k.toUpperCase(), v])) };
     server.process = spawn(process.env.POSTERN, ['serve', '--config', 'postern.toml'], {
       cwd: server.folder,
-      env: { POSTERN_SERVER__LISTEN: `127.0.0.1:${port}`, POSTERN_SERVER__ADMIN_LISTEN: '', POSTERN_SERVER__PUBLIC_URL: server.url, POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS: '0', ...Object.fromEntries(Object.entries(settings).map(([k, v]) => ['POSTERN_' + k.toUpperCase(), v])) },
+      env: server.environment,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     server.log = '';
@@ -37,6 +38,11 @@ export class Server {
       server.process.on('exit', () => fail(new Error('the server ended: ' + server.log)));
     });
     return server;
+  }
+
+  // Another command of the program with the same configuration; what it printed.
+  run(...words) {
+    return execFileSync(process.env.POSTERN, [...words, '--config', 'postern.toml'], { cwd: this.folder, env: this.environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   async stop() {
