@@ -161,8 +161,8 @@ BOOST_AUTO_TEST_CASE(a_request_as_it_goes_over_the_wire) {
   BOOST_TEST((heard[0].fields == fields));
   BOOST_TEST(heard[0].body == "hello");
   BOOST_TEST(heard[1].field("content-length") == "0"); // a POST without says so, RFC 9110 §8.6
-  BOOST_TEST(heard[2].field("content-length") == "");
-  BOOST_TEST(heard[3].field("content-length") == "");
+  BOOST_TEST(!heard[2].has("content-length"));
+  BOOST_TEST(!heard[3].has("content-length"));
 }
 
 BOOST_AUTO_TEST_CASE(a_large_body_arrives_whole) {

@@ -1,5 +1,7 @@
 // What s3_client tries again, and what it does not.
+#include "support/certificates.hpp"
 #include "support/s3_world.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -124,6 +126,23 @@ BOOST_AUTO_TEST_CASE(redirects_end) {
   scripted_peer nowhere({error(307, "TemporaryRedirect", "", {{"Location", "/elsewhere"}})});
   world lost(by_path(nowhere));
   BOOST_TEST(error_of(ask(lost)).status == 307);
+}
+
+// What was asked under TLS, its signature and token, does not go on in the open.
+BOOST_AUTO_TEST_CASE(a_redirect_out_of_tls_is_not_followed) {
+  const temporary_folder folder;
+  const certificate authority("Test authority", "");
+  authority.save(folder.path() / "ca.pem");
+  const auto tls = certificate("server", "IP:127.0.0.1", &authority).server();
+  scripted_peer open(std::vector<step>{}), covered({good()}, {tls.get()});
+  const auto to = [](const scripted_peer& there) {
+    return error(307, "TemporaryRedirect", "", {{"Location", there.url() + "/"}});
+  };
+  scripted_peer peer({to(open), to(covered)}, {tls.get()});
+  world w(by_path(peer), {keys()}, folder.path() / "ca.pem");
+  BOOST_TEST(error_of(ask(w)).status == 307);
+  BOOST_TEST(open.accepted() == 0u);
+  BOOST_TEST(value_of(ask(w)) == "good");
 }
 
 BOOST_AUTO_TEST_CASE(a_clock_that_is_off) {

@@ -41,6 +41,9 @@ struct heard_request {
       if (name == lower_case_name) return value;
     return {};
   }
+  bool has(std::string_view lower_case_name) const {
+    return std::any_of(fields.begin(), fields.end(), [&](const auto& f) { return f.first == lower_case_name; });
+  }
   std::string method() const { return line.substr(0, line.find(' ')); }
   std::string target() const {
     const auto begin = line.find(' ') + 1;
