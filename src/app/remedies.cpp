@@ -78,8 +78,11 @@ finding not_reached(const std::string& setting, const std::string& url, const fa
                                      (is_store ? " A store of your own that has no name for each bucket wants:\n"
                                                  "  [store]\n  path_style = true"
                                                : ""));
-  if (has(why.on, "certificate verify failed"))
-    return finding::wrong("the TLS certificate of " + url + " is not trusted here, or is for another name",
+  // OpenSSL's words for what a certificate lacks.
+  const bool is_certificate = has(why.on, "certificate") || has(why.on, "mismatch");
+  if (has(why.on, "TLS handshake") && is_certificate)
+    return finding::wrong("the TLS certificate of " + url + " is not trusted here, or is for another name (" +
+                              why.on.substr(why.on.rfind(": ") + 2) + ")",
                           (is_store ? "When it was issued by an authority of your own, name that authority's "
                                       "certificate (PEM):\n  [store]\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
                                     : "Browsers would refuse it too, unless they were told of its authority.\n") +

@@ -419,9 +419,10 @@ BOOST_AUTO_TEST_CASE(aws_own_addresses, *boost::unit_test::precondition(own_netw
     // The relative one goes first.
     const variables v{{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1"},
                       {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/"}};
-    asio::io_context own{1}; // the parent's has lost its threads
-    const auto container = run_on(own, make_container_credentials(v, http)->fetch());
-    const auto imds = run_on(own, make_imds_credentials({}, http)->fetch());
+    http_client asks; // the parent's, and its loop, have lost their threads
+    asio::io_context own{1};
+    const auto container = run_on(own, make_container_credentials(v, asks)->fetch());
+    const auto imds = run_on(own, make_imds_credentials({}, asks)->fetch());
     return (container ? container->source : container.error().on) + ", " + (imds ? imds->source : imds.error().on) +
            ", " + std::string(agent.heard().at(0).field("host"));
   });
