@@ -9,6 +9,7 @@ namespace postern {
 namespace {
 
 constexpr std::string_view filename_variable = "${filename}";
+constexpr std::chrono::seconds pause_after_silence{10}; // until a store that did not answer is asked again
 
 std::array<metrics::counter, 4> completions{{
     {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"proxy\""},
@@ -157,7 +158,10 @@ task<result<upload>> completing::by_sweep(upload u, millis_clock now) {
   if (!u.key.ends_with(filename_variable)) found = co_await examine(u, std::nullopt);
   if (found) co_return co_await record(std::move(u), std::move(*found), evidence::sweep, now);
   const auto why = found.error();
-  if (!store_answered(why)) co_return why;
+  if (!store_answered(why)) {
+    (void)co_await ledger_.ask_again(std::move(u), now + pause_after_silence); // and not held any longer
+    co_return why;
+  }
   if (now < u.expires_at) co_return u; // it may still come
   auto ended = co_await ledger_.expire(id, now);
   if (ended && ended->state == upload_state::expired)
