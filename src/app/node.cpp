@@ -183,11 +183,12 @@ task<> drain_webhooks(notifying& tells, asio::io_context& loop, std::chrono::mil
   done();
 }
 
+using signal_set = asio::basic_signal_set<io_executor>;
+
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(workers& all, front::http_server* admin, front::routes& routes, notifying& tells,
-                    std::chrono::milliseconds most, std::function<void()> end_rounds) {
+task<> obey_signals(signal_set& signals, workers& all, front::http_server* admin, front::routes& routes,
+                    notifying& tells, std::chrono::milliseconds most, std::function<void()> end_rounds) {
   auto& home = all.front()->loop;
-  asio::basic_signal_set<io_executor> signals(home.get_executor(), SIGTERM, SIGINT);
   boost::system::error_code ec;
   std::size_t left = all.size() + 1; // and the webhooks, which live at home; counted there only
   const auto one_less = [&] {
@@ -264,6 +265,8 @@ int serve(const config& c) {
 
   workers all;
   for (std::size_t i = 0; i < threads; ++i) all.push_back(std::make_unique<worker>());
+  // Before anybody is told that we listen: a signal that comes at once is to drain too.
+  signal_set signals(all.front()->loop.get_executor(), SIGTERM, SIGINT);
   listen(all, c.server.listen, "public", server_options_of(c, tls.get()), counts,
          [&](front::request& r) { return routes.answer_public(r); });
   front::connection_count admin_counts(1000, 0);
@@ -297,7 +300,7 @@ int serve(const config& c) {
     progress.stop();
     keeps.credentials.stop();
   };
-  all.front()->running.start(obey_signals(all, admin.get(), routes, tells, c.server.drain, end_rounds));
+  all.front()->running.start(obey_signals(signals, all, admin.get(), routes, tells, c.server.drain, end_rounds));
   all.front()->running.start(keeps.credentials.keep_fresh());
   all.front()->running.start(sweep.run());
   all.front()->running.start(progress.run());
