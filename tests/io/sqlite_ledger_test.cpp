@@ -212,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_drops_what_is_written_behind_and_refuses_the_r
   sqlite::database other(path, 0ms);
   other.execute("BEGIN IMMEDIATE");
   l->issue(some_upload(0));
-  std::this_thread::sleep_for(50ms); // the writer waits with it now
+  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(1ms); // the writer waits with it now
   for (unsigned n = 1; n < 100; ++n) l->issue(some_upload(n));
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 89);
   BOOST_TEST(metric("postern_ledger_queue") == 10);
