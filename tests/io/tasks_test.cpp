@@ -99,42 +99,6 @@ BOOST_AUTO_TEST_CASE(many_at_once_each_get_their_own) {
   BOOST_TEST(g.size() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(repeating_goes_on_until_it_is_stopped) {
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  int rounds = 0;
-  repeating* self = nullptr;
-  const auto work = [&]() -> task<> {
-    if (++rounds == 2) throw std::runtime_error("a bug in one round");
-    if (rounds == 5) self->stop();
-    co_return;
-  };
-  repeating r(loop.get_executor(), std::chrono::milliseconds(1), work);
-  self = &r;
-  g.start(r.run());
-  loop.run();
-  BOOST_TEST(rounds == 5);
-}
-
-BOOST_AUTO_TEST_CASE(repeating_hurries) {
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  int rounds = 0;
-  repeating* self = nullptr;
-  const auto work = [&]() -> task<> {
-    if (++rounds == 3)
-      self->stop();
-    else
-      self->hurry();
-    co_return;
-  };
-  repeating r(loop.get_executor(), std::chrono::hours(1), work); // longer than any test may last
-  self = &r;
-  g.start(r.run());
-  loop.run();
-  BOOST_TEST(rounds == 3);
-}
-
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(reply_from_)
@@ -180,42 +144,6 @@ BOOST_AUTO_TEST_CASE(a_reply_that_never_comes_is_not_leaked) {
   loop.poll();
   BOOST_TEST(g.size() == 1u);
   kept = nullptr;
-}
-
-BOOST_AUTO_TEST_CASE(repeating_goes_on_until_it_is_stopped) {
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  int rounds = 0;
-  repeating* self = nullptr;
-  const auto work = [&]() -> task<> {
-    if (++rounds == 2) throw std::runtime_error("a bug in one round");
-    if (rounds == 5) self->stop();
-    co_return;
-  };
-  repeating r(loop.get_executor(), std::chrono::milliseconds(1), work);
-  self = &r;
-  g.start(r.run());
-  loop.run();
-  BOOST_TEST(rounds == 5);
-}
-
-BOOST_AUTO_TEST_CASE(repeating_hurries) {
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  int rounds = 0;
-  repeating* self = nullptr;
-  const auto work = [&]() -> task<> {
-    if (++rounds == 3)
-      self->stop();
-    else
-      self->hurry();
-    co_return;
-  };
-  repeating r(loop.get_executor(), std::chrono::hours(1), work); // longer than any test may last
-  self = &r;
-  g.start(r.run());
-  loop.run();
-  BOOST_TEST(rounds == 3);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -279,42 +207,6 @@ BOOST_AUTO_TEST_CASE(an_exception_ends_its_own_member_only) {
   loop.run();
   BOOST_TEST(other);
   BOOST_TEST(g.size() == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(repeating_goes_on_until_it_is_stopped) {
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  int rounds = 0;
-  repeating* self = nullptr;
-  const auto work = [&]() -> task<> {
-    if (++rounds == 2) throw std::runtime_error("a bug in one round");
-    if (rounds == 5) self->stop();
-    co_return;
-  };
-  repeating r(loop.get_executor(), std::chrono::milliseconds(1), work);
-  self = &r;
-  g.start(r.run());
-  loop.run();
-  BOOST_TEST(rounds == 5);
-}
-
-BOOST_AUTO_TEST_CASE(repeating_hurries) {
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  int rounds = 0;
-  repeating* self = nullptr;
-  const auto work = [&]() -> task<> {
-    if (++rounds == 3)
-      self->stop();
-    else
-      self->hurry();
-    co_return;
-  };
-  repeating r(loop.get_executor(), std::chrono::hours(1), work); // longer than any test may last
-  self = &r;
-  g.start(r.run());
-  loop.run();
-  BOOST_TEST(rounds == 3);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -467,7 +359,11 @@ BOOST_AUTO_TEST_CASE(a_wait_has_an_end_and_those_behind_it_go_on) {
   BOOST_TEST(b.taken() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(repeating_goes_on_until_it_is_stopped) {
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(repeating_)
+
+BOOST_AUTO_TEST_CASE(goes_on_until_it_is_stopped) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   int rounds = 0;
@@ -484,7 +380,7 @@ BOOST_AUTO_TEST_CASE(repeating_goes_on_until_it_is_stopped) {
   BOOST_TEST(rounds == 5);
 }
 
-BOOST_AUTO_TEST_CASE(repeating_hurries) {
+BOOST_AUTO_TEST_CASE(hurries) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   int rounds = 0;
