@@ -27,6 +27,7 @@ constexpr std::size_t most_idle = 64;          // an address and thread
 constexpr auto longest_idle = 15s;             // S3 closes after some 20 s
 constexpr auto patience_for_continue = 3000ms; // RFC 9110 §10.1.1 forbids to wait for ever
 constexpr std::size_t largest_header = 32 << 10;
+constexpr std::size_t most_together = 8 << 10; // a body that is copied behind its header: one packet instead of two
 
 metrics::counter dialled("postern_client_connections_total", "Connections that were opened to stores and other servers",
                          "");
@@ -358,7 +359,7 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
 
 task<result<http_response>> http_client::send(const http_request& r, std::string_view body, std::size_t most) {
   auto head = head_of(r, body.size(), false);
-  const bool together = body.size() <= 64 << 10;
+  const bool together = body.size() <= most_together;
   if (together) head += body;
   for (bool fresh = false;; fresh = true) {
     auto on = co_await connect(r, fresh);

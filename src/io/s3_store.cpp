@@ -40,7 +40,8 @@ public:
       : s3_(s3), on_(on), name_(std::move(name)), meta_(std::move(meta)),
         planned_(predicted ? plan_parts(*predicted) : std::vector<std::uint64_t>{}) {
     std::reverse(planned_.begin(), planned_.end());
-    if (predicted && planned_.empty()) held_.reserve(*predicted);
+    // What may be held is what memory_for has announced; a string that grows by itself would take up to three times it.
+    held_.reserve(!predicted ? collected_part : planned_.empty() ? *predicted : s3_tail);
   }
 
   ~s3_sink() override {
