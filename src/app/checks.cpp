@@ -38,7 +38,7 @@ http_request request_to(const http_url& url, const char* method) {
 } // namespace
 
 patient::patient(config of, report& to, std::string with)
-    : c(hurried(std::move(of))), out(to), with_config(std::move(with)), own(c.server.secrets), keeps(c, own) {
+    : c(hurried(std::move(of))), out(to), with_config(std::move(with)), own(c.server.secrets), keeps(c, own), hooks(c) {
   for (const auto& s : c.server.secrets) out.hide(s.reveal());
   out.hide(c.store.secret_key.reveal());
   out.hide(c.store.session_token.reveal());
@@ -226,6 +226,15 @@ task<finding> check_ledger(patient& p) {
   co_return finding::wrong(why, "The user that runs Postern must be able to write that file and its folder, and no "
                                 "other program may hold it locked. Is this the same user, and the same working "
                                 "directory, as the server's?");
+}
+
+task<finding> check_webhook(patient& p, std::size_t which) {
+  const auto& to = p.hooks.endpoints()[which];
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  std::string sender = "Postern/" POSTERN_VERSION " doctor";
+  auto answer = co_await send_test_webhook(to, std::move(sender), now);
+  const auto url = to.at.at.url() + to.at.target.substr(0, to.at.target.find('?')); // a query may hold a token
+  co_return answer ? webhook_answered(which + 1, url, *answer) : webhook_unanswered(which + 1, url, answer.error());
 }
 
 namespace {

@@ -79,6 +79,10 @@ task<> check_all(patient& p, bool& ended) {
   }
   auto ledger = co_await check_ledger(p);
   p.out.add("ledger", ledger);
+  for (std::size_t which = 0; which < p.c.webhooks.size(); ++which) {
+    auto found = co_await check_webhook(p, which);
+    p.out.add("webhook", found);
+  }
   if (!home) home = co_await check_public_url(p);
   p.out.add("public_url", *home);
   ended = true;

@@ -22,6 +22,8 @@ std::string writer_of(const config& c, const sigv4::credentials& keys) {
   return "the user of the access key " + quote(keys.access_key);
 }
 
+std::string webhook_setting(std::size_t number) { return "webhooks, number " + std::to_string(number) + ", url"; }
+
 std::string where_to_add(const config& c) {
   if (!c.store.role_arn.empty())
     return "AWS console: IAM, Roles, " + role_name_of(c.store.role_arn) +
@@ -72,7 +74,7 @@ finding not_reached(const std::string& setting, const std::string& url, const fa
     return finding::wrong(
         "nobody answers at " + url + " in time",
         "Does a firewall or a missing route stand between, or must a proxy be passed? Try:\n  curl -v " + url);
-  const bool is_store = setting.starts_with("store.");
+  const bool is_store = setting.starts_with("store."), is_webhook = setting.starts_with("webhooks");
   if (has(why.on, "cannot be resolved"))
     return finding::wrong(cause, "The name is not known to the DNS of this machine. Is " + setting + " spelt right?" +
                                      (is_store ? " A store of your own that has no name for each bucket wants:\n"
@@ -83,9 +85,12 @@ finding not_reached(const std::string& setting, const std::string& url, const fa
   if (has(why.on, "TLS handshake") && is_certificate)
     return finding::wrong("the TLS certificate of " + url + " is not trusted here, or is for another name (" +
                               why.on.substr(why.on.rfind(": ") + 2) + ")",
-                          (is_store ? "When it was issued by an authority of your own, name that authority's "
-                                      "certificate (PEM):\n  [store]\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
-                                    : "Browsers would refuse it too, unless they were told of its authority.\n") +
+                          (is_store || is_webhook
+                               ? "When it was issued by an authority of your own, name that authority's certificate "
+                                 "(PEM):\n  " +
+                                     std::string(is_store ? "[store]" : "[[webhooks]]") +
+                                     "\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
+                               : "Browsers would refuse it too, unless they were told of its authority.\n") +
                               std::string("Else the certificate must be for the very name in ") + setting +
                               ", with its chain, and not have expired.");
   if (has(why.on, "TLS handshake"))
@@ -210,6 +215,40 @@ finding origin_refused(const config& c, const std::string& origin, const std::st
       cause, "The bucket needs this CORS document. Put it with\n  postern setup cors --apply" + with_config +
                  "\nor by hand (AWS console: S3, the bucket, Permissions, CORS, Edit):\n" +
                  verbatim(cors_for_console(c)) + "Until then browsers upload by the fallback, through Postern.");
+}
+
+// --- webhooks ---------------------------------------------------------------------------------------
+
+finding webhook_answered(std::size_t number, const std::string& url, const http_response& answer) {
+  if (answer.status >= 200 && answer.status < 300) return finding::right(url + " takes a test message");
+  auto cause = url + " answers " + std::to_string(answer.status);
+  if (answer.status >= 300 && answer.status < 400)
+    return finding::wrong(cause + ", to " + quote(answer.field("location"), 200),
+                          "Redirects are not followed. Set " + webhook_setting(number) + " to the final URL.");
+  if (!answer.body.empty()) cause += ": " + quote(answer.body, 120);
+  if (answer.status == 410)
+    return finding::wrong(cause, "A receiver that says so is sent nothing more, ever: let it answer 2xx, then bring "
+                                 "back what was given up:\n  postern uploads webhooks --retry-all");
+  if (answer.status == 404 || answer.status == 405)
+    return finding::wrong(cause, "Nobody takes a POST there. Is the path in " + webhook_setting(number) + " right?");
+  if (answer.status == 401 || answer.status == 403)
+    return finding::wrong(cause, "The receiver must verify with the very same secret (what follows whsec_ is base64 of "
+                                 "the key), over webhook-id, webhook-timestamp and the unchanged body, joined by dots; "
+                                 "and be reached without a login.");
+  return finding::wrong(cause, "The message was {\"type\": \"postern.test\"}. A receiver answers 2xx to each message "
+                               "that it could verify, also to types that it has no use for; its own log should say "
+                               "why it did not.");
+}
+
+finding webhook_unanswered(std::size_t number, const std::string& url, const failure& why) {
+  if (why.code == errc::forbidden)
+    return finding::wrong(why.on, "Webhooks go to public addresses only, so that nobody can aim them at what stands "
+                                  "inside. Where the receiver does stand inside:\n  [[webhooks]]\n  allow_private = "
+                                  "true");
+  if (why.code == errc::timed_out && has(why.on, "no answer within"))
+    return finding::wrong(url + ": " + why.on, "A receiver answers first and works afterwards: let it put the message "
+                                               "into a queue of its own and answer 2xx at once.");
+  return not_reached(webhook_setting(number), url, why);
 }
 
 } // namespace postern::app

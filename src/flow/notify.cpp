@@ -100,13 +100,12 @@ http_request request_of(const notify_endpoint& to, const std::string& user_agent
   return r;
 }
 
-task<tried> try_once(const notify_endpoint& to, const std::string& user_agent, std::string_view id,
-                     std::string_view payload, millis_clock now, milliseconds patience) {
+task<result<http_response>> send_once(const notify_endpoint& to, const std::string& user_agent, std::string_view id,
+                                      std::string_view payload, millis_clock now, milliseconds patience) {
   const auto request = request_of(to, user_agent, id, payload, now, patience);
   auto sending = to.send(request, payload);
   auto what = "no answer within " + std::to_string(patience.count() / 1000) + " s";
-  auto answer = co_await within(patience, std::move(sending), std::move(what));
-  co_return answer ? judge(*answer) : judge(answer.error());
+  co_return co_await within(patience, std::move(sending), std::move(what));
 }
 
 } // namespace
@@ -199,7 +198,8 @@ task<> notifying::serve(line& l) {
 
 task<> notifying::deliver(line& l, webhook w) {
   const auto& to = *l.to;
-  const auto came = co_await try_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.patience);
+  const auto answer = co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.patience);
+  const auto came = answer ? judge(*answer) : judge(answer.error());
   if (came.delivered) {
     auto noted = co_await ledger_.delivered(w.id);
     if (!noted) // It is sent again: at least once.
@@ -254,7 +254,7 @@ task<> notifying::give_back_unknown(webhook w) {
 
 // --- a test -----------------------------------------------------------------------------------------
 
-task<result<void>> send_test_webhook(const notify_endpoint& to, std::string user_agent, millis_clock now) {
+task<result<http_response>> send_test_webhook(const notify_endpoint& to, std::string user_agent, millis_clock now) {
   std::array<unsigned char, 10> random;
   random_bytes(random);
   const auto id = "msg_test_" + uuid_v7(now, random);
@@ -268,9 +268,7 @@ task<result<void>> send_test_webhook(const notify_endpoint& to, std::string user
   w.end_object();
   const auto payload = w.take();
   const auto patience = notify_options().patience;
-  const auto came = co_await try_once(to, user_agent, id, payload, now, patience);
-  if (!came.delivered) co_return failure{errc::unavailable, came.why};
-  co_return result<void>{};
+  co_return co_await send_once(to, user_agent, id, payload, now, patience);
 }
 
 } // namespace postern

@@ -5,6 +5,7 @@ import importlib, os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support", "peers"))
 from whole_s3 import *
+import hooks
 
 ORIGIN = "https://app.example.com"
 SERVER_SECRET = "a secret for the tests only"
@@ -357,6 +358,32 @@ class WithADirectory(Doctored):
             self.names(said, "form", "the running server refuses the form", "NoSuchBucket")
             self.assertEqual((self.files(), server.leftovers()), ([], []))
             self.assertEqual([n for _, _, names in os.walk(os.path.join(self.folder, "elsewhere")) for n in names if n.startswith("postern-doctor")], [])
+
+    def test_receivers_of_webhooks(self):
+        moved = lambda request, n: request.say(308, Location="/new")
+        faults = {"/moved": (moved, ["answers 308", '"/new"', "final URL"]), "/gone": (410, ["answers 410", "--retry-all"]), "/nowhere": (404, ["answers 404", "path"]),
+                  "/login": (401, ["answers 401", "very same secret"]), "/broken": (500, ["answers 500", "postern.test"])}
+        says = {path: what for path, (what, _) in faults.items()}
+        certificate = hooks.make_certificate(self.folder)
+        with hooks.Receiver(says) as app, hooks.Receiver(certificate=certificate) as other:
+            at, private = f"http://127.0.0.1:{app.port}", f"https://localhost:{other.port}/hooks"
+            toml = lambda *sections: "[auth]\nanonymous = true\n" + "".join(sections)
+            with Server(toml(hooks.endpoint(at + "/right?token=of+the+app"), hooks.endpoint(private, ca_file=certificate[0]))) as server:
+                run = lambda: self.run_it("doctor", "--config", server.config, environment=server.environment, cwd=server.folder)
+                said = run()
+                self.assertEqual((said.code, said.mark("webhook")), (0, ["✓", "✓"]), said.out)
+                self.assertTrue(app.at("/right")[0].signed_by(hooks.SECRET))
+                self.assertEqual(app.at("/right")[0].json()["type"], "postern.test")
+                self.assertNotIn("of+the+app", said.out)
+                for path, (_, words) in faults.items():
+                    with open(server.config, "w") as f:
+                        f.write(toml(hooks.endpoint(at + path)))
+                    self.names(run(), "webhook", f"{at}{path} answers", *words)
+                with open(server.config, "w") as f:
+                    f.write(toml(hooks.endpoint(private), hooks.endpoint(private + "/2", allow_private=False), hooks.endpoint(f"http://127.0.0.1:{free_port()}/")))
+                said = self.names(run(), "webhook", "is not trusted here", "[[webhooks]]", "private addresses are not allowed here", "allow_private = true", "nothing listens on that port",
+                                  "webhooks, number 3, url")
+                self.assertEqual(said.mark("webhook"), ["✗", "✗", "✗"])
 
     def test_alone(self):
         said = self.examine(server__public_url=f"http://127.0.0.1:{free_port()}")

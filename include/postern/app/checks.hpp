@@ -5,6 +5,7 @@
 #include <postern/app/config.hpp>
 #include <postern/app/findings.hpp>
 #include <postern/app/storage.hpp>
+#include <postern/app/webhooks.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/io/credentials.hpp>
 #include <postern/io/http_client.hpp>
@@ -29,6 +30,7 @@ struct patient {
   const signer own;
   storage keeps;
   http_client web; // trusts whom browsers trust
+  const webhook_clients hooks;
 
   std::optional<std::chrono::seconds> ahead; // the store's clock
   std::optional<held_credentials> base;      // the caller's own
@@ -49,6 +51,7 @@ task<finding> check_probe(patient& p, const profile& rules); // put, head, delet
 task<finding> check_form(patient& p, const profile& rules);
 task<finding> check_origin(patient& p, std::string bucket, std::string origin);
 task<finding> check_ledger(patient& p);
+task<finding> check_webhook(patient& p, std::size_t which); // of config::webhooks
 task<finding> check_public_url(patient& p);
 
 // The URL of a database as it may be shown.

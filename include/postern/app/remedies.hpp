@@ -6,6 +6,7 @@
 #include <postern/app/findings.hpp>
 #include <postern/core/sigv4.hpp>
 #include <postern/io/credentials.hpp>
+#include <postern/io/http_client.hpp>
 #include <postern/io/s3_error.hpp>
 
 #include <chrono>
@@ -61,6 +62,12 @@ finding form_refused(const config& c, const s3_error& e, const posted_form& p);
 // Pages of that origin may not post: "No 'Access-Control-Allow-Origin' header". With the document when it is asked for.
 finding origin_refused(const config& c, const std::string& origin, const std::string& said, bool with_document,
                        const std::string& with_config);
+
+// --- webhooks ---------------------------------------------------------------------------------------
+
+// What the receiver at `url`, in the [[webhooks]] of that number (from 1), says to a test message.
+finding webhook_answered(std::size_t number, const std::string& url, const http_response& answer);
+finding webhook_unanswered(std::size_t number, const std::string& url, const failure& why);
 
 // --- texts for all of them --------------------------------------------------------------------------
 

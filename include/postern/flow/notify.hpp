@@ -79,7 +79,7 @@ private:
   bool stopped_ = false;
 };
 
-// Sends a signed {"type":"postern.test",…} and says why that was no success: for postern doctor.
-task<result<void>> send_test_webhook(const notify_endpoint& to, std::string user_agent, millis_clock now);
+// Sends a signed {"type":"postern.test",…} and answers what comes back, or http_client's failure: for postern doctor.
+task<result<http_response>> send_test_webhook(const notify_endpoint& to, std::string user_agent, millis_clock now);
 
 } // namespace postern
