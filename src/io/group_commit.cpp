@@ -16,7 +16,7 @@ metrics::counter dropped("postern_ledger_dropped_total", "Facts written behind t
 metrics::counter repeated("postern_ledger_repeated_total", "Transactions tried again for another writer's sake", "");
 metrics::gauge reachable("postern_ledger_up", "1 while the ledger can be written", "");
 
-constexpr int most_conflicts = 5; // of one transaction in a row, before it is cut in two
+constexpr int most_conflicts = 5; // of one transaction in a row, before it is cut in two; each half has half of that
 
 // Writers that were in each other's way should not come back together. At most 10 ms the first time, 160 the last.
 void pause_by_chance(int tries) {
@@ -86,7 +86,7 @@ void group_commit::write() {
       from = std::find_if_not(to, order.end(), keyless);
     }
     kept.clear();
-    settle(order, kept);
+    settle(order, kept, most_conflicts);
     put_back(kept);
     batch.clear();
     wait_until_back();
@@ -96,7 +96,12 @@ void group_commit::write() {
 // Waits for work. False when there will be none.
 bool group_commit::take(std::vector<call>& batch) {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+  const auto has_work = [&] { return stopping_ || !queue_.empty(); };
+  if (parked_.empty())
+    wake_.wait(lock, has_work);
+  else
+    wake_.wait_until(lock, parked_until_, has_work);
+  if (stopping_ || std::chrono::steady_clock::now() >= parked_until_) unpark();
   if (queue_.empty()) return false;
   wake_.wait_for(lock, options_.linger, [&] { return stopping_ || awaited_ || queue_.size() >= options_.batch; });
   const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.batch));
@@ -109,8 +114,9 @@ bool group_commit::take(std::vector<call>& batch) {
 }
 
 // Writes them in as few transactions as can be, and answers each. Those that nobody waits for and that cannot be
-// written now are kept.
-void group_commit::settle(calls some, std::vector<call*>& kept) {
+// written now are kept, or parked when only another writer stands in their way: one row that somebody holds for long
+// must not hold up all others.
+void group_commit::settle(calls some, std::vector<call*>& kept, int tries) {
   for (int conflicts = 0; !away_;) {
     trouble kind = trouble::own;
     std::string why;
@@ -129,18 +135,18 @@ void group_commit::settle(calls some, std::vector<call*>& kept) {
     } catch (const std::exception& e) {
       why = e.what();
     }
-    if (kind == trouble::conflict && ++conflicts <= most_conflicts) {
+    if (kind == trouble::conflict && ++conflicts <= tries) {
       repeated.add();
       pause_by_chance(conflicts);
       continue;
     }
     if (some.size() == 1) {
-      if (kind == trouble::conflict && !some[0]->answer && !is_stopping()) return kept.push_back(some[0]);
+      if (kind == trouble::conflict && !some[0]->answer && !is_stopping()) return park(std::move(*some[0]));
       return refuse(*some[0], {kind == trouble::own ? errc::ledger_failed : errc::unavailable, std::move(why)});
     }
     const auto half = some.size() / 2;
-    settle(some.first(half), kept);
-    return settle(some.subspan(half), kept);
+    settle(some.first(half), kept, tries / 2);
+    return settle(some.subspan(half), kept, tries / 2);
   }
   for (auto* c : some) {
     if (c->answer)
@@ -197,6 +203,18 @@ void group_commit::put_back(std::span<call*> kept) {
   std::lock_guard lock(mutex_);
   std::for_each(kept.rbegin(), kept.rend(), [&](call* c) { queue_.push_front(std::move(*c)); });
   queued.add(static_cast<std::int64_t>(kept.size()));
+}
+
+void group_commit::park(call c) {
+  parked_.push_back(std::move(c));
+  parked_until_ = std::chrono::steady_clock::now() + options_.parked;
+}
+
+// With the lock held.
+void group_commit::unpark() {
+  queued.add(static_cast<std::int64_t>(parked_.size()));
+  queue_.insert(queue_.begin(), std::make_move_iterator(parked_.begin()), std::make_move_iterator(parked_.end()));
+  parked_.clear();
 }
 
 // Tries with growing pauses; at the end of the program once more.

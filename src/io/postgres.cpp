@@ -24,6 +24,8 @@ namespace {
 constexpr Oid type_bigint = 20, type_text = 25; // their numbers in pg_type, the same in every PostgreSQL
 
 // Any number that others are not likely to take.
+// For a row or a table that somebody else holds. Other nodes hold theirs for some milliseconds.
+constexpr std::chrono::milliseconds longest_lock{250};
 constexpr const char* lock_for_migrating = "SELECT pg_advisory_xact_lock(7310868735421280872)";
 
 // libpq's messages end in a line feed and may have several lines.
@@ -38,8 +40,8 @@ std::string one_line(const char* message) {
 trouble kind_of(std::string_view state) {
   const auto kind = state.substr(0, 2);
   if (state == "40001" || state == "40P01" || state == "55P03") return trouble::conflict;
-  // A connection that ends; a statement that took too long, for a lock that nobody gives back; a server that may only
-  // be read, for another is the primary now; one that does not know our prepared statements.
+  // A connection that ends; a statement that took too long, though not for a lock; a server that may only be read, for
+  // another is the primary now; one that does not know our prepared statements.
   if (kind == "08" || kind == "57" || state == "53300" || state == "25006" || state == "26000" || state == "25P03")
     return trouble::away;
   // Out of something, an input or output error, corrupt; a table or a right is missing.
@@ -214,6 +216,7 @@ void database::connect() {
   const auto set_up = "SET search_path = postern; SET default_transaction_isolation = 'read committed'; "
                       "SET statement_timeout = " +
                       std::to_string(usual_patience_.count() * 7 / 8) +
+                      "; SET lock_timeout = " + std::to_string(longest_lock.count()) +
                       "; SET idle_in_transaction_session_timeout = " + std::to_string(2 * usual_patience_.count()) +
                       "; SELECT set_config('synchronous_commit', 'on', false) "
                       "WHERE current_setting('synchronous_commit') = 'off'";
@@ -343,7 +346,7 @@ std::int64_t database::schema_version() {
 void database::begin_alone() {
   begin(true);
   patience_ = 10min; // another may be at it, with a large table
-  command("SET LOCAL statement_timeout = 0");
+  command("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0");
   command(lock_for_migrating);
   // Asking for what is there already would need rights that nothing else needs.
   command("DO $$ BEGIN IF to_regnamespace('postern') IS NULL THEN CREATE SCHEMA postern; END IF; "

@@ -2,6 +2,7 @@
 #include <postern/io/upload_rows.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 namespace postern {
@@ -24,9 +25,13 @@ public:
     writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.receiving(u); });
   }
   void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) override {
-    if (received.empty()) return;
+    // Only the newest counts: while one waits, for a ledger that is away perhaps, others would only pile up behind it.
+    if (received.empty() || progress_waits_.exchange(true)) return;
     std::sort(received.begin(), received.end()); // as the writer sorts its calls, and for the same reason
-    writer_.behind("", [this, received = std::move(received), not_before] { uploads_.progress(received, not_before); });
+    writer_.behind("", [this, received = std::move(received), not_before] {
+      progress_waits_ = false;
+      uploads_.progress(received, not_before);
+    });
   }
   task<result<upload>> confirm(completion c) override {
     auto id = c.of.id;
@@ -120,6 +125,7 @@ private:
   const std::unique_ptr<sql::database> db_;
   webhook_rows webhooks_;
   upload_rows uploads_;
+  std::atomic<bool> progress_waits_ = false;
   group_commit writer_; // last: its thread uses all of the above
 };
 

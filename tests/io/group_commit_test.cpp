@@ -48,7 +48,14 @@ struct fake_transactions final : transactions {
   }
 };
 
+// Somebody holds a row.
+struct held_row {
+  std::atomic<bool> held{true};
+  std::atomic<int> tries{0};
+};
+
 struct fixture {
+  held_row locked;
   fake_transactions to;
   std::optional<group_commit> commits;
   void start(group_commit_options o = {.linger = 50ms, .first_pause = 10ms, .longest_pause = 20ms}) {
@@ -57,6 +64,7 @@ struct fixture {
   std::function<void()> note(std::string what) {
     return [this, what = std::move(what)] {
       if (what.find("poison") != what.npos) throw transaction_error(trouble::own, "not that one");
+      if (what == "held" && ++locked.tries && locked.held) throw transaction_error(trouble::conflict, "a lock");
       to.open.push_back(what);
     };
   }
@@ -108,6 +116,22 @@ BOOST_AUTO_TEST_CASE(conflicts_without_end_are_answered_and_nothing_that_is_writ
   auto all = to.all();
   std::sort(all.begin(), all.end());
   BOOST_TEST(all == (texts{"a", "b"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_row_that_somebody_holds_does_not_hold_up_the_others) {
+  start({.linger = 50ms, .parked = 300ms});
+  behind("b", "held"), behind("a", "a");
+  BOOST_TEST(ask("c", "c").has_value());
+  const int tries = locked.tries;
+  for (const char* key : {"d", "e", "f"}) BOOST_TEST(ask(key, key).has_value());
+  BOOST_TEST(locked.tries == tries); // it is not in their transactions any more
+  const auto refused = ask("b", "held");
+  BOOST_TEST((!refused && refused.error().code == errc::unavailable));
+  const int refusals = locked.tries;
+  locked.held = false;
+  while (locked.tries == refusals) std::this_thread::sleep_for(10ms); // it comes by itself
+  commits.reset();
+  BOOST_TEST(to.all() == (texts{"a", "c", "d", "e", "f", "held"}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(conflicts_without_end_do_not_keep_the_program_from_ending) {

@@ -60,6 +60,8 @@ struct group_commit_options {
   std::size_t batch = 2'000;            // calls in one transaction at most
   std::chrono::milliseconds linger{20}; // how long calls that nobody waits for are collected
   std::chrono::milliseconds first_pause{100}, longest_pause{5'000}; // until it is tried again when it was away
+  std::chrono::milliseconds parked{
+      1'000}; // until what nobody waits for is tried again when another writer held its row
 };
 
 class group_commit {
@@ -103,12 +105,14 @@ private:
   void write();
   bool take(std::vector<call>& batch);
   void wait_until_back();
-  void settle(calls some, std::vector<call*>& kept);
+  void settle(calls some, std::vector<call*>& kept, int tries);
   void attempt(calls some);
   bool is_stopping();
   void refuse(call& c, const failure& why);
   void gone(const transaction_error& why);
   void put_back(std::span<call*> kept);
+  void park(call c);
+  void unpark();
   void lose_all(std::string_view why);
 
   transactions& to_;
@@ -120,6 +124,8 @@ private:
   bool awaited_ = false;        // somebody waits for a call in the queue
   std::optional<failure> away_; // nothing can be written now; then nothing that is awaited is in the queue
   std::atomic<bool> dropping_{false};
+  std::vector<call> parked_; // written behind, and in another's way: tried again then. The writer's own.
+  std::chrono::steady_clock::time_point parked_until_{};
   std::thread writer_; // last: it uses all of the above
 };
 
