@@ -159,12 +159,7 @@ task<bool> notifying::take() {
   if (stopped_) co_return false;
   more_ = due->size() >= options_.most;
   for (auto& w : *due) {
-    const auto found = lines_.find(w.url);
-    if (found == lines_.end()) {
-      co_await give_back_unknown(std::move(w));
-      continue;
-    }
-    auto& l = found->second;
+    auto& l = lines_.at(w.url); // the ledger knows the same endpoints
     if (l.waiting.size() >= options_.in_line) continue;
     due_[w.id] = w.tries == 0 ? w.created_at : w.due_at; // a hold that ran out moved due_at
     l.waiting.push_back({std::move(w), until});
@@ -223,7 +218,7 @@ task<> notifying::record_failure(line& l, webhook w, std::string why, millisecon
   const auto pause = webhook_pause(w.tries + 1, options_.chance());
   std::optional<millis_clock> again;
   if (pause) again = options_.clock() + std::max(*pause, at_least);
-  const auto endpoint = l.to ? l.to->at.at.url() : std::string();
+  const auto endpoint = l.to->at.at.url();
   if (again)
     log::warning("webhook not delivered", {{"id", w.id},
                                            {"upload", w.upload_id},
@@ -243,13 +238,6 @@ task<> notifying::record_failure(line& l, webhook w, std::string why, millisecon
   }
   auto noted = co_await ledger_.undelivered(w.id, why, again);
   if (!noted) log::warning("a webhook's failure cannot be noted", {{"id", w.id}, {"why", describe(noted.error())}});
-}
-
-// Another node may know the endpoint, since configurations are not exchanged everywhere at once.
-task<> notifying::give_back_unknown(webhook w) {
-  line none;
-  std::string why = "no endpoint with this URL is configured here";
-  co_await record_failure(none, std::move(w), std::move(why), 0ms);
 }
 
 // --- a test -----------------------------------------------------------------------------------------

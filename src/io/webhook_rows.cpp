@@ -1,5 +1,6 @@
 #include <postern/io/webhook_rows.hpp>
 
+#include <algorithm>
 #include <array>
 
 namespace postern {
@@ -8,10 +9,16 @@ namespace {
 const std::string columns = "id, upload_id, url, type, payload, tries, created_at, due_at, last_error";
 const std::string select = "SELECT " + columns + " FROM webhooks WHERE ";
 
+// For an endpoint that wants no more it is a dead letter from the beginning: kept and listed, so that it can be sent
+// when the endpoint is brought back.
 constexpr std::string_view announce_sql =
     "INSERT INTO webhooks (id, upload_id, url, type, payload, tries, created_at, due_at, last_error) "
-    "SELECT $1, $2, $3, $4, $5, 0, $6, $6, '' WHERE NOT EXISTS (SELECT 1 FROM stopped_endpoints WHERE url = $3)";
+    "SELECT $1, $2, $3, $4, $5, 0, $6, CASE WHEN EXISTS (SELECT 1 FROM stopped_endpoints WHERE url = $3) THEN "
+    "CAST(NULL AS BIGINT) "
+    "ELSE $6 END, COALESCE((SELECT why FROM stopped_endpoints WHERE url = $3), '')";
 constexpr std::string_view hold_sql = "UPDATE webhooks SET due_at = $1 WHERE id = $2";
+constexpr auto longest_unowned =
+    std::chrono::hours(24); // until a message for which no node has an endpoint is given up
 constexpr std::string_view delivered_sql = "DELETE FROM webhooks WHERE id = $1";
 // A dead letter is not brought back by a try that was under way when it died.
 constexpr std::string_view undelivered_sql =
@@ -53,6 +60,17 @@ std::vector<webhook> all(sql::statement& s) {
   return found;
 }
 
+// As SQL, for IN. There is always one, since a list must not be empty; no URL is empty.
+std::string urls_of(const std::vector<webhook_endpoint>& endpoints) {
+  std::string list = "''";
+  for (const auto& e : endpoints) {
+    list += ", '";
+    for (const char c : e.url) list.append(c == '\'' ? "''" : std::string(1, c));
+    list += "'";
+  }
+  return list;
+}
+
 std::size_t count(sql::statement& s) {
   std::size_t n = 0;
   while (s.step()) ++n;
@@ -64,7 +82,9 @@ std::size_t count(sql::statement& s) {
 
 webhook_rows::webhook_rows(sql::database& db, std::vector<webhook_endpoint> endpoints)
     : db_(db), endpoints_(std::move(endpoints)),
-      due_sql_(select + "due_at <= $1 ORDER BY due_at, id LIMIT $2" + db.speaks().for_update_skip_locked) {}
+      due_sql_(select + "due_at <= $1 AND url IN (" + urls_of(endpoints_) + ") ORDER BY due_at, id LIMIT $2" +
+               db.speaks().for_update_skip_locked),
+      long_due_sql_(select + "due_at <= $1 ORDER BY due_at, id LIMIT $2" + db.speaks().for_update_skip_locked) {}
 
 // Those of one millisecond are in the order in which they were made: a counter stands where a UUID has its first 12
 // bits of chance (RFC 9562 §6.2, method 1).
@@ -88,7 +108,12 @@ void webhook_rows::announce(webhook_type type, const upload& u, millis_clock at)
   }
 }
 
+// Only what this node has an endpoint for: configurations do not change everywhere at once, and what is for another
+// node's endpoint is that node's.
 std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock held_until, std::size_t most) {
+  for (const auto& w : all(db_.prepared(long_due_sql_).bind(as_integer(now - longest_unowned), as_limit(most))))
+    if (std::none_of(endpoints_.begin(), endpoints_.end(), [&](const auto& e) { return e.url == w.url; }))
+      undelivered(w.id, "no endpoint with this URL is configured", std::nullopt);
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(most)));
   auto& hold = db_.prepared(hold_sql);
   for (const auto& w : found) hold.bind(as_integer(held_until), w.id).run();

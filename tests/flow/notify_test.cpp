@@ -242,25 +242,6 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
   BOOST_TEST(app.arrivals.size() == 3u);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_message_for_nobody_comes_again_and_then_dies, house) {
-  auto& app = endpoint(here);
-  ledger.put("msg_1", "https://removed.example.com/", now);
-  const auto script = [&](notifying&) -> task<> {
-    goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
-    co_await reached();
-    BOOST_TEST((ledger.rows.at("msg_1").due_at == now + 5s));
-    while (!ledger.rows.at("msg_1").dead) {
-      const auto tries = ledger.rows.at("msg_1").tries;
-      now = ledger.rows.at("msg_1").due_at;
-      goal = [&] { return ledger.rows.at("msg_1").tries > tries; };
-      co_await reached();
-    }
-  };
-  run(script);
-  BOOST_TEST(ledger.rows.at("msg_1").last_error == "no endpoint with this URL is configured here");
-  BOOST_TEST(app.arrivals.empty());
-}
-
 BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
   auto& app = endpoint(here);
   ledger.put("msg_1", here, now);

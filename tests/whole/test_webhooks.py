@@ -169,9 +169,9 @@ class Webhooks(unittest.TestCase):
         self.upload(server)
         dead = self.until(lambda: self.listed(server, "--dead"))
         self.assertEqual((dead[0]["last_error"], dead[0]["due_at"]), ("answered 410", None))
-        self.upload(server)  # of which nothing is written
+        self.upload(server)
+        self.assertEqual([(w["last_error"], w["due_at"]) for w in self.listed(server)], [("answered 410", None)] * 2)  # kept, and not sent
         time.sleep(1.5)
-        self.assertEqual(len(self.listed(server)), 1)
         self.assertEqual(len(r.at("/hook")), 1)
         code, out, _ = self.command(server)
         self.assertRegex(out.splitlines()[1], r" upload\.completed +\d  dead +http://127.0.0.1:\d+/hook  answered 410$")
@@ -179,9 +179,25 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(self.command(server, "--retry", dead[0]["id"]), (0, "1 dead letter due again\n", ""))
         first, second = r.wait("/hook", 2)
         self.assertEqual(first.id, second.id)
+        self.assertEqual(self.command(server, "--retry-all"), (0, "1 dead letter due again\n", ""))
         self.upload(server)
-        r.wait("/hook", 3)
+        r.wait("/hook", 4)
         self.until(lambda: self.listed(server) == [])
+
+    def test_messages_for_another_nodes_endpoint_are_left_to_it(self):
+        old, new = self.receiver({}), self.receiver({})
+        urls = [f"http://127.0.0.1:{r.port}/hook" for r in (old, new)]
+        server = self.serve("".join(map(endpoint, urls)))
+        new.close()
+        self.upload(server)
+        self.until(lambda: [w["tries"] for w in self.listed(server)] == [1])
+        server.stop()
+        with open(server.config, "w") as f:
+            f.write(OPEN + endpoint(urls[0]))
+        due = self.listed(server)
+        server.start()
+        time.sleep(7)  # beyond the time of the next try
+        self.assertEqual(self.listed(server), due)
 
     def test_dead_letters_are_purged(self):
         r = self.receiver({"/hook": 410})

@@ -65,7 +65,6 @@ private:
   task<> serve(line& l);
   task<> deliver(line& l, webhook w);
   task<> record_failure(line& l, webhook w, std::string why, std::chrono::milliseconds at_least);
-  task<> give_back_unknown(webhook w);
   void measure_age(millis_clock now);
   bool has_room() const;
 

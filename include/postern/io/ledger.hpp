@@ -108,7 +108,8 @@ public:
 
   // --- what the application is to be told ---
 
-  // Messages that are due, at most so many, the longest waiting first, held until then as questions are.
+  // Messages that are due, at most so many, the longest waiting first, held until then as questions are. Only those to
+  // ledger_options::endpoints; others are other nodes', and dead letters when no node has taken them for a day.
   virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until,
                                                           std::size_t most) = 0;
   // The endpoint took it. One that is not there any more is no failure.

@@ -41,7 +41,7 @@ private:
 
   sql::database& db_;
   const std::vector<webhook_endpoint> endpoints_;
-  const std::string due_sql_;
+  const std::string due_sql_, long_due_sql_;
   millis_clock last_{};  // of the last id
   unsigned in_last_ = 0; // ids with that time
 };
