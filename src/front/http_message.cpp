@@ -1,5 +1,6 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/log.hpp>
 #include <postern/front/http_message.hpp>
 
 #include <boost/beast/http/status.hpp>
@@ -49,14 +50,30 @@ response redirect_to(std::string url) {
   return r;
 }
 
+std::string text_for_client(const failure& why) {
+  const auto& row = text_of(why.code);
+  return row.status < 500 ? describe(why) : std::string(row.sentence);
+}
+
+namespace {
+
+// What the client is not told is found by the request's id.
+void log_fault(const failure& why, std::string_view request_id) {
+  if (text_of(why.code).status >= 500)
+    log::warning("request failed", {{"request", request_id}, {"why", describe(why)}});
+}
+
+} // namespace
+
 response problem(const failure& why, std::string_view request_id) {
+  log_fault(why, request_id);
   const auto& row = text_of(why.code);
   json_writer w;
   w.begin_object();
   w.member("type", "about:blank");
   w.member("title", row.sentence);
   w.member("status", static_cast<std::uint64_t>(row.status));
-  w.member("detail", describe(why));
+  w.member("detail", text_for_client(why));
   w.member("code", row.name);
   w.member("request_id", request_id);
   w.end_object();
@@ -66,9 +83,13 @@ response problem(const failure& why, std::string_view request_id) {
 }
 
 response s3_error(const failure& why, std::string_view resource, std::string_view request_id) {
+  log_fault(why, request_id);
   const auto& row = text_of(why.code);
   std::string xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>";
-  xml.append(row.s3_name).append("</Code><Message>").append(xml_escape(describe(why))).append("</Message><Resource>");
+  xml.append(row.s3_name)
+      .append("</Code><Message>")
+      .append(xml_escape(text_for_client(why)))
+      .append("</Message><Resource>");
   xml.append(xml_escape(resource)).append("</Resource><RequestId>").append(request_id).append("</RequestId></Error>");
   auto r = text_answer(row.status, "application/xml", std::move(xml));
   add_retry_after(r, why.code);

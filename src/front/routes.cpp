@@ -279,7 +279,7 @@ task<response> routes::complete(request& r, std::string token) {
     log::info("completion refused", {{"request", r.id}, {"why", describe(done.error())}});
     answer = problem(done.error(), r.id);
     if (!wants_json(r)) {
-      auto page = complete_page(answer.status, "Upload not confirmed", describe(done.error()), answer.body, "");
+      auto page = complete_page(answer.status, "Upload not confirmed", text_for_client(done.error()), answer.body, "");
       std::swap(page.body, answer.body);
       answer.content_type = page.content_type;
     }

@@ -54,7 +54,9 @@ struct response {
 
 response text_answer(int status, std::string_view content_type, std::string body);
 response redirect_to(std::string url); // 303
-// application/problem+json (RFC 9457) from the one table of errors.
+// What a client may know of a failure: of one on our side (5xx) only that it was (CONTRACT §2.6).
+std::string text_for_client(const failure& why);
+// application/problem+json (RFC 9457) from the one table of errors. What the client is not told is logged.
 response problem(const failure& why, std::string_view request_id);
 // S3's XML error (AWS, "Error responses").
 response s3_error(const failure& why, std::string_view resource, std::string_view request_id);
