@@ -67,11 +67,7 @@ public:
           "the file is shorter than the request's length leaves it; at most 64 KiB of fields may follow it"};
     auto storing = multipart_ ? finish_multipart() : put_whole();
     auto done = co_await std::move(storing);
-    if (!done) {
-      // What the store has is not what was sent: nobody must find it.
-      if (done.error().code == errc::bad_digest) (void)co_await s3_.delete_object(name_);
-      co_return done.error();
-    }
+    if (!done) co_return done.error();
     stored_object object;
     object.size = size_;
     object.etag = std::move(done->etag);
@@ -79,10 +75,13 @@ public:
     if (object.etag.empty()) {
       auto found = co_await s3_.head_object(name_);
       if (!found) co_return to_failure(found.error());
-      if (found->size != size_)
+      // Another upload of the same form may have come in between: then what is there now is not what this one made.
+      const auto own = parts_.empty() ? std::string{} : multipart_etag(parts_);
+      const bool replaced = !own.empty() && found->etag != own;
+      if (!replaced && found->size != size_)
         co_return failure{errc::store_failed,
                           "the store has " + std::to_string(found->size) + " bytes of " + std::to_string(size_)};
-      object.etag = std::move(found->etag);
+      object.etag = replaced ? own : std::move(found->etag);
     }
     co_return object;
   }
@@ -102,8 +101,15 @@ public:
 private:
   task<result<s3_finished>> put_whole() {
     auto put = co_await s3_.put_object(name_, std::move(meta_), held_, crc_);
-    if (!put) co_return to_failure(put.error());
-    co_return std::move(*put);
+    if (put) co_return std::move(*put);
+    co_await remove_damaged(put.error());
+    co_return to_failure(put.error());
+  }
+
+  // A store that answers with another checksum has kept something else than was sent: nobody must find it. One that
+  // refuses for a checksum has kept nothing, and what is there is an earlier upload's.
+  task<> remove_damaged(const s3_error& e) {
+    if (e.status == 200 && e.sorted == errc::bad_digest) (void)co_await s3_.delete_object(name_);
   }
 
   task<result<s3_finished>> finish_multipart() {
@@ -190,6 +196,7 @@ private:
   task<result<s3_finished>> complete() {
     auto completed = co_await s3_.complete_multipart(*multipart_, parts_, crc_);
     if (completed) co_return std::move(*completed);
+    co_await remove_damaged(completed.error());
     const auto why = to_failure(completed.error());
     if (completed.error().code != "NoSuchUpload") co_return why;
     // An earlier try may have worked and its answer got lost. The ETag tells whether the object is this very one.

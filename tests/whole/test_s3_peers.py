@@ -165,6 +165,14 @@ class Peers(unittest.TestCase):
                 self.assertNotEqual(server.status(form["id"])["state"], "completed")
                 self.assertNotIn(form["key"], s3.objects)
 
+    def test_a_refused_checksum_leaves_the_earlier_object(self):
+        with peer("refuses_digests") as s3, s3_server(s3) as server:
+            form, data, status, body = self.upload(server, SMALL)
+            self.assertEqual(status, 303, body)
+            status, _, body = send_large(server, form, Pattern(SMALL, 7))
+            self.assertEqual((status, s3_code(body)), (400, "BadDigest"))
+            self.check_stored(s3, server, form, data)
+
     def test_a_store_slower_than_clients_may_be_silent(self):
         # The server looks twice a second and cuts five seconds after the deadline, so it takes this long to see that nobody is cut.
         with peer("late", 8) as s3, s3_server(s3, limits__body_silence="1s") as server:
