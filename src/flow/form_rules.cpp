@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/core/policy.hpp>
 #include <postern/flow/form_rules.hpp>
 
 #include <algorithm>
@@ -119,7 +120,8 @@ result<void> bounded(const std::vector<form_field>& fields) {
 }
 
 bool is_served(const std::vector<std::string>& buckets, std::string_view bucket) {
-  return std::any_of(buckets.begin(), buckets.end(), [&](const auto& b) { return b == "*" || b == bucket; });
+  return std::any_of(buckets.begin(), buckets.end(),
+                     [&](const auto& b) { return b == bucket || (b == "*" && is_bucket_name(bucket)); });
 }
 
 std::string with_parameter(std::string url, std::string_view name, std::string_view value) {

@@ -1,5 +1,6 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/core/policy.hpp>
 #include <postern/io/s3_request.hpp>
 
 #include <algorithm>
@@ -14,6 +15,7 @@ result<bucket_place> place_of(const s3_options& o, const std::string& region, st
                       : o.endpoint;
   auto url = parse_http_url(endpoint);
   if (!url) return failure{errc::invalid_argument, "store.endpoint: " + url.error().on};
+  if (!bucket.empty() && !is_bucket_name(bucket)) return failure{errc::no_such_bucket, quote(bucket)};
   bucket_place out{std::move(url->at), "/", region};
   const bool by_path =
       o.path_style || bucket.empty() || out.at.is_ip() || (out.at.tls && bucket.find('.') != bucket.npos);

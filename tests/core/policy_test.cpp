@@ -153,3 +153,10 @@ BOOST_AUTO_TEST_CASE(the_file_name_is_put_in) {
   expand_filename(fields, "");
   BOOST_TEST(fields[0].value == "a/");
 }
+
+BOOST_AUTO_TEST_CASE(what_can_be_a_bucket) {
+  for (const char* name : {"media", "my.bucket-2", "Old_Bucket", "a"}) BOOST_TEST(is_bucket_name(name), name);
+  for (const std::string name : {"", ".", "a..b", "a/b", "a b", "x\r\nHost: y", "b?x=1", "b#", "a:b", "ä", "a%2f"})
+    BOOST_TEST(!is_bucket_name(name), name);
+  BOOST_TEST(!is_bucket_name(std::string(256, 'a')));
+}

@@ -14,6 +14,10 @@
 
 namespace postern {
 
+// Can that be a bucket? S3's rules for names (AWS, "General purpose bucket naming rules") and the older, wider ones of
+// other stores: letters, digits, dots, hyphens and underscores, of which a URL and a Host field can be made.
+bool is_bucket_name(std::string_view name);
+
 // A field of a form: its name as sent, and its value. File parts are not fields.
 struct form_field {
   std::string name;
