@@ -4,6 +4,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/front/client_files.hpp>
 #include <postern/io/ledger.hpp>
+#include <postern/io/postgres.hpp>
 
 #include <atomic>
 #include <csignal>
@@ -44,12 +45,7 @@ patient::patient(config of, report& to, std::string with)
   out.hide(c.store.session_token.reveal());
 }
 
-std::string without_password(std::string_view url) {
-  const auto begin = url.find("://"), end = url.find('@');
-  const auto colon = begin == url.npos ? begin : url.find(':', begin + 3);
-  if (end == url.npos || colon >= end) return std::string(url);
-  return std::string(url.substr(0, colon + 1)) + "***" + std::string(url.substr(end));
-}
+std::string without_password(const std::string& url) { return url.starts_with("sqlite:") ? url : postgres::shown(url); }
 
 bool is_s3(const patient& p) { return p.c.store.type == "s3"; }
 
@@ -223,9 +219,12 @@ task<finding> check_ledger(patient& p) {
     if (writable) co_return finding::right(without_password(p.c.ledger_url) + " can be written");
     why = "ledger.url: " + without_password(p.c.ledger_url) + " cannot be written: " + writable.error().on;
   }
-  co_return finding::wrong(why, "The user that runs Postern must be able to write that file and its folder, and no "
-                                "other program may hold it locked. Is this the same user, and the same working "
-                                "directory, as the server's?");
+  co_return finding::wrong(
+      why, p.c.ledger_url.starts_with("sqlite:")
+               ? "The user that runs Postern must be able to write that file and its folder, and no other program may "
+                 "hold it locked. Is this the same user, and the same working directory, as the server's?"
+               : "The database must be the primary, and its user be able to create the schema \"postern\", or to "
+                 "write the tables in it.");
 }
 
 task<finding> check_webhook(patient& p, std::size_t which) {

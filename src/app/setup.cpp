@@ -243,12 +243,14 @@ std::string cors_for_cli(const config& c) {
 }
 
 // <CORSConfiguration><CORSRule><ID>postern</ID><AllowedOrigin>https://app.example.com</AllowedOrigin>…</CORSRule>…
-cors_merge merge_cors(const config& c, std::string_view existing) {
+result<cors_merge> merge_cors(const config& c, std::string_view existing) {
   cors_merge out;
   pugi::xml_document document;
-  (void)document.load_buffer(existing.data(), existing.size());
+  const auto read = document.load_buffer(existing.data(), existing.size());
   auto all = document.child("CORSConfiguration");
-  if (!all) {
+  if (!existing.empty() && (!read || !all))
+    return failure{errc::store_failed, "the rules that the bucket has cannot be read: " + quote(existing, 200)};
+  if (existing.empty()) {
     document.reset();
     all = document.append_child("CORSConfiguration");
     all.append_attribute("xmlns").set_value("http://s3.amazonaws.com/doc/2006-03-01/");

@@ -113,7 +113,12 @@ task<int> apply_to(const config& c, storage& keeps, std::string bucket) {
   };
   auto existing = co_await rules_of(*keeps.s3, bucket);
   if (!existing) co_return complain(existing.error(), "s3:GetBucketCORS");
-  const auto merged = merge_cors(c, *existing);
+  const auto merge = merge_cors(c, *existing);
+  if (!merge) {
+    std::fprintf(stderr, "✗ %s: %s. Nothing was changed.\n", bucket.c_str(), merge.error().on.c_str());
+    co_return 1;
+  }
+  const auto& merged = *merge;
   const auto others = merged.kept ? "; " + std::to_string(merged.kept) + " rules of others stay as they are" : "";
   if (merged.same) {
     std::printf("%s: has the rule \"postern\" already, nothing changed%s.\n", bucket.c_str(), others.c_str());

@@ -186,6 +186,13 @@ class AgainstRgw(Doctored):
                 self.names(said, "ledger", "ledger.url: the database", "cannot be used", "The user that runs Postern", "working directory")
                 self.assertEqual(said.mark("form"), ["✓"])
 
+    def test_a_database_that_cannot_be_reached(self):
+        at = f"127.0.0.1:{free_port()}/db"
+        for url in (f"postgresql://{at}?user=postern&password=hunter2&connect_timeout=2", f"postgresql://postern:hunter2@{at}", f"postgresql://postern:hunter2@hunter2@{at}"):
+            with self.subTest(url):
+                said = self.names(self.examine(self.s3, ledger__url=url), "ledger", "ledger.url: the database postgresql://", "be the primary")
+                self.assertNotIn("hunter2", said.out + said.err)
+
     def test_nobody_at_the_redirect_url(self):
         port = free_port()
         said = self.examine(self.s3, server__public_url=f"http://127.0.0.1:{port}")

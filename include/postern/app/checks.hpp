@@ -55,7 +55,7 @@ task<finding> check_webhook(patient& p, std::size_t which); // of config::webhoo
 task<finding> check_public_url(patient& p);
 
 // The URL of a database as it may be shown.
-std::string without_password(std::string_view url);
+std::string without_password(const std::string& url);
 
 // While one stands, SIGINT and SIGTERM wait: what was put into the store is first removed again.
 class unbroken {

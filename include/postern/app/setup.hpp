@@ -4,6 +4,7 @@
 #pragma once
 
 #include <postern/app/config.hpp>
+#include <postern/base/error.hpp>
 
 #include <set>
 #include <string>
@@ -47,8 +48,9 @@ struct cors_merge {
   bool replaced = false; // an older one of ours was there
   bool same = false;     // and is the same as the new one
 };
-// Our rule, known by its ID, put among those that the bucket has (GetBucketCors' document; empty: none).
-cors_merge merge_cors(const config& c, std::string_view existing);
+// Our rule, known by its ID, put among those that the bucket has (GetBucketCors' document; empty: none). One that
+// cannot be read is errc::store_failed: rules of others would get lost.
+result<cors_merge> merge_cors(const config& c, std::string_view existing);
 
 enum class document { iam, trust, cors };
 // Prints the document to standard output, and what to do with it to standard error; with `apply` puts the CORS rule
