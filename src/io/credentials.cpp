@@ -180,7 +180,7 @@ task<> credential_cache::keep_fresh() {
       wait = pause = 1s; // and then see how long these last
     } else {
       log::error("credentials cannot be renewed", {{"why", describe(got.error())}, {"old_ones_serve", now != nullptr}});
-      pause = std::min(pause * 2, 60s);
+      pause = std::min(pause * 2, now ? 60s : 5s); // without any, nothing can be signed
     }
     if (stopped_) break;
     sleep_->expires_after(std::max(wait, 1s));
