@@ -411,6 +411,10 @@ void check_profile(config& c, profile& p) {
   require(p.max_size <= largest_object, at + "max_size", "S3 takes objects of at most 5TiB");
   require(p.expires.count() > 0 && p.expires <= std::chrono::hours(24 * 7), at + "expires", "must be 1s to 7d");
   require(c.sweep.claim_lifetime >= p.expires, "sweep.claim_lifetime", "must not be shorter than " + at + "expires");
+  // A claim that outlived its row would complete the upload a second time.
+  require(c.retention.count() == 0 || c.retention >= c.sweep.claim_lifetime + p.expires + c.sweep.grace,
+          "ledger.retention",
+          "must not be shorter than sweep.claim_lifetime, sweep.grace and " + at + "expires together; 0 keeps all");
   for (const auto& url : p.return_to) {
     require(is_web_url(url), at + "return_to", quote(url) + " must be an absolute http or https URL");
     const auto path = url.find('/', url.find("://") + 3);

@@ -254,7 +254,7 @@ int serve(const config& c) {
   const auto objects = keeps.open(c);
   byte_budget buffers(c.limits.buffers);
   ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
-  completing completes(parts.own, *objects, *parts.remembers);
+  completing completes(parts.own, *objects, *parts.remembers, c.retention);
   http_client sns_http(sns_client_options_of(c.events));
   const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
   hearing hears({c.events.token, c.events.sns_topics}, completes, *amazon);

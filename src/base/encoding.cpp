@@ -379,6 +379,13 @@ bool equal_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
+millis_clock time_of_uuid_v7(std::string_view text) {
+  std::int64_t ms = 0;
+  for (const char c : text.substr(0, 13))
+    if (c != '-') ms = ms << 4 | (c <= '9' ? c - '0' : c - 'a' + 10);
+  return millis_clock{std::chrono::milliseconds(ms)};
+}
+
 std::string uuid_v7(millis_clock t, std::span<const unsigned char, 10> random) {
   std::array<unsigned char, 16> id;
   const auto ms = static_cast<std::uint64_t>(t.time_since_epoch().count());

@@ -19,11 +19,15 @@ std::array<metrics::counter, 4> completions{{
 }};
 metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
+std::string id_in(const object_meta& meta) {
+  const auto id =
+      std::find_if(meta.user.begin(), meta.user.end(), [](const auto& m) { return m.first == "postern-id"; });
+  return id == meta.user.end() ? std::string{} : id->second;
+}
+
 // Is this object the one that was promised?
 result<void> judge(const upload& u, const stored_object& found, const std::optional<std::string>& etag) {
-  const auto& user = found.meta.user;
-  const auto id = std::find_if(user.begin(), user.end(), [](const auto& m) { return m.first == "postern-id"; });
-  if (id == user.end() || id->second != u.id) return failure{errc::conflict, "the object was made by another upload"};
+  if (id_in(found.meta) != u.id) return failure{errc::conflict, "the object was made by another upload"};
   if (found.size < u.min_size || found.size > u.max_size)
     return failure{errc::conflict, "the object's size is not what the policy allowed"};
   if (etag && bare_etag(*etag) != found.etag) return failure{errc::conflict, "the object has another ETag"};
@@ -126,6 +130,10 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now, bo
   };
   auto known = co_await find_named(said);
   if (!known && known.error().code != errc::not_found) co_return known.error();
+  if (!known && silent) co_return failure{errc::unavailable, "the store cannot be asked"};
+  if (!known) known = co_await tell_unknown(said, now);
+  // A store that does not show us an object (403) will not show it later either.
+  if (!known && known.error().code != errc::store_failed && !store_answered(known.error())) co_return known.error();
   if (!known) co_return refused("", known.error());
 
   auto expected = std::move(*known);
@@ -133,7 +141,9 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now, bo
   if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return heard::recorded;
   expected.key = said.key;
   result<stored_object> found = failure{errc::unavailable, "the store has just given no answer"};
-  if (!silent) found = co_await examine(expected, std::nullopt);
+  // What replaced a completed object may be anything.
+  auto looking = is_completed ? head_of(expected) : examine(expected, std::nullopt);
+  if (!silent) found = co_await std::move(looking);
   if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
   silent = !found;
   // Of a completed upload only the store can say what is new: nobody would ask it later, so the event must come again.
@@ -150,6 +160,32 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now, bo
   auto recorded = co_await record(std::move(expected), std::move(*found), evidence::event, now);
   if (!recorded) co_return recorded.error();
   co_return heard::recorded;
+}
+
+// An upload of which the ledger knows nothing, as far as its object knows. errc::object_absent, errc::conflict: it is
+// none of ours. What the ledger has forgotten must not begin anew.
+task<result<upload>> completing::tell_unknown(object_event said, millis_clock now) {
+  upload u;
+  u.bucket = said.bucket;
+  u.key = said.key;
+  auto found = co_await head_of(u);
+  if (!found) co_return found.error();
+  const auto ids = ids_in_key(said.key);
+  const auto id = id_in(found->meta);
+  if (std::find(ids.begin(), ids.end(), id) == ids.end())
+    co_return failure{errc::conflict, "no upload with that bucket and key is known, and the object names none"};
+  auto known = co_await ledger_.find(id);
+  if (known) co_return failure{errc::conflict, "the upload that the object names has another key"};
+  if (known.error().code != errc::not_found) co_return known.error();
+  u.id = id;
+  u.created_at = time_of_uuid_v7(id);
+  if (memory_.count() && u.created_at + memory_ < now)
+    co_return failure{errc::conflict, "the upload has been forgotten"};
+  for (const auto& [name, value] : found->meta.user)
+    if (name != "postern-id") u.metadata.emplace_back(name, value);
+  u.min_size = u.max_size = found->size;
+  u.expires_at = std::chrono::floor<std::chrono::seconds>(now);
+  co_return u;
 }
 
 task<result<upload>> completing::by_sweep(upload u, millis_clock now) {
@@ -169,10 +205,14 @@ task<result<upload>> completing::by_sweep(upload u, millis_clock now) {
   co_return ended;
 }
 
+task<result<stored_object>> completing::head_of(upload u) {
+  object_name name{std::move(u.bucket), std::move(u.key)};
+  co_return co_await store_.head(std::move(name));
+}
+
 // errc::object_absent and errc::conflict are the store's answer; anything else means that it gave none.
 task<result<stored_object>> completing::examine(upload u, std::optional<std::string> etag) {
-  object_name name{u.bucket, u.key};
-  auto found = co_await store_.head(std::move(name));
+  auto found = co_await head_of(u);
   if (!found) co_return found.error();
   if (auto right = judge(u, *found, etag); !right) co_return right.error();
   co_return found;

@@ -154,4 +154,6 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_with_the_setting) {
   BOOST_TEST(complains("[log]\nlevel = \"loud\"", {"log.level"}));
   BOOST_TEST(complains("[server", {"line"}));
   BOOST_TEST(complains("[profiles.a]\nexpires = \"2d\"\n[sweep]\nclaim_lifetime = \"1d\"", {"sweep.claim_lifetime"}));
+  BOOST_TEST(complains("[ledger]\nretention = \"1d\"", {"ledger.retention", "claim_lifetime", "0 keeps all"}));
+  BOOST_TEST(complaint("[ledger]\nretention = \"0\"") == complaint(""));
 }

@@ -177,9 +177,43 @@ BOOST_FIXTURE_TEST_CASE(an_event_that_names_nothing_of_ours_is_ignored, event_fi
   BOOST_TEST(ignored());
   said = other, said.key = "elsewhere/" + c.id;
   BOOST_TEST(ignored());
-  said = other, ledger.rows.clear();
+  BOOST_TEST(store.heads == 2); // of names that the ledger does not know
+  // An object that carries the id of an upload which has another key.
+  store.objects["media/elsewhere/" + c.id] = mine();
   BOOST_TEST(ignored());
-  BOOST_TEST(store.heads == 0);
+  BOOST_TEST((row().state == upload_state::issued));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_upload_that_the_ledger_never_heard_of_is_taken_from_its_object, event_fixture) {
+  ledger.rows.clear();
+  mine().meta.user.emplace_back("album", "7");
+  store.broken = failure(errc::unavailable, "no answer");
+  BOOST_TEST((hear().error().code == errc::unavailable)); // nobody else would ask again
+  store.broken.reset();
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((row().state == upload_state::completed));
+  BOOST_TEST(row().key == c.key);
+  BOOST_TEST((row().created_at == time_of_uuid_v7(c.id)));
+  BOOST_TEST((row().metadata == std::vector<std::pair<std::string, std::string>>{{"album", "7"}}));
+  // Unless it was forgotten, or is none of ours.
+  ledger.rows.clear();
+  ledger.confirmed = 0;
+  const auto age = now - time_of_uuid_v7(c.id);
+  completing forgetful{own, store, ledger, age - std::chrono::minutes(1)};
+  BOOST_TEST((test::run_task(forgetful.by_event(said, now, silent)).value() == heard::ignored));
+  mine().meta.user.clear();
+  BOOST_TEST(ignored());
+  BOOST_TEST(ledger.rows.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(whatever_replaces_a_completed_object_is_news, event_fixture) {
+  BOOST_TEST((hear().value() == heard::recorded));
+  mine().meta.user.clear();
+  mine().size = 101;
+  mine().etag = said.etag = "new";
+  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST(ledger.confirmed == 2);
+  BOOST_TEST(ledger.last.etag == "new");
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_for_another_object_is_ignored, event_fixture) {

@@ -101,10 +101,23 @@ class Events(unittest.TestCase):
         after = self.server.status(form["id"])
         self.assertEqual((after["state"], after["etag"], after["size"]), ("completed", before["etag"], 13000))
         self.assertIn("overwritten_at", after)
-        # What does not carry the id is nobody's.
+        # Whoever it was, and whatever he put there.
         form = self.uploaded(profile="live")
-        self.s3.request("PUT", form["key"], body=b"stranger")
-        self.assertNotIn("overwritten_at", self.server.status(form["id"]))
+        self.s3.request("PUT", form["key"], body=b"x" * ((1 << 20) + 1))
+        told = self.server.status(form["id"])
+        self.assertIn("overwritten_at", told)
+        self.assertEqual('"' + told["overwritten_etag"] + '"', self.s3.head(form["key"])["etag"])
+
+    def test_an_upload_that_the_ledger_never_heard_of(self):
+        """As when the node that signed it was killed before it wrote that down."""
+        form = self.uploaded(metadata={"album": "7"})
+        with s3_server(self.s3, CONFIG) as server:
+            stranger = {"key": form["key"].replace(form["id"], "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4")}
+            self.s3.request("PUT", stranger["key"], body=b"x", headers={"x-amz-meta-postern-id": form["id"]})
+            self.assertEqual(self.tell(record(stranger), server=server), (0, 1))
+            self.assertEqual(self.tell(record(form), record(form), server=server), (2, 0))
+            told = json.loads(server.admin("/v1/uploads")[2])
+            self.assertEqual((told["id"], told["state"], told["size"], told["metadata"]), (form["id"], "completed", 13000, {"album": "7"}))
 
     def test_other_objects_in_the_bucket_are_nothing_to_us(self):
         before = self.server.log_text()

@@ -73,6 +73,8 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 std::string uuid_v7(millis_clock t, std::span<const unsigned char, 10> random);
 // Is this the text form of a UUID, lower case?
 bool is_uuid(std::string_view text);
+// The moment that a UUID of version 7 holds (RFC 9562 §5.7). `text` must be one that is_uuid says yes to.
+millis_clock time_of_uuid_v7(std::string_view text);
 
 // Bytes from the operating system's generator (OpenSSL RAND_bytes); aborts the program where there are none.
 void random_bytes(std::span<unsigned char> into);

@@ -37,8 +37,9 @@ enum class heard {
 
 class completing {
 public:
-  // What is passed must outlive this.
-  completing(const signer& own, store& keeps, ledger& remembers) : own_(own), store_(keeps), ledger_(remembers) {}
+  // What is passed must outlive this. `memory`: after so long the ledger forgets (0: never).
+  completing(const signer& own, store& keeps, ledger& remembers, std::chrono::milliseconds memory = {})
+      : own_(own), store_(keeps), ledger_(remembers), memory_(memory) {}
 
   // errc::forbidden: the claim is forged, altered or expired, or bucket or key are not the claim's.
   // errc::object_absent. errc::conflict: the object is not what the claim describes (id, size, ETag).
@@ -46,10 +47,11 @@ public:
   task<result<completed>> by_redirect(std::string token, redirect_parameters said, millis_clock now);
 
   // An event of an authentic sender; any order, any number of times. The object is judged by what the ledger knows of
-  // its upload, as a redirect's is by its claim, so one of which the ledger knows nothing is ignored, and that is
-  // logged. `silent`: the store gave no answer to an earlier event of the same message and is not waited for again; set
-  // when it gives none now. errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must send it
-  // again.
+  // its upload, as a redirect's is by its claim. Of one of which it knows nothing, since the process that signed it
+  // ended before that was written, the object itself tells: it carries in its metadata the id that stands in its key.
+  // Another is ignored, and that is logged. Of a completed upload any object with another ETag is news. `silent`: the
+  // store gave no answer to an earlier event of the same message and is not waited for again; set when it gives none
+  // now. errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must send it again.
   task<result<heard>> by_event(object_event said, millis_clock now, bool& silent);
 
   // An upload of which it is time to ask the store (ledger::due_questions). The object is there: completed. It is not,
@@ -59,12 +61,15 @@ public:
 
 private:
   task<result<upload>> find_named(object_event said);
+  task<result<stored_object>> head_of(upload u);
+  task<result<upload>> tell_unknown(object_event said, millis_clock now);
   task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
   task<result<upload>> record(upload u, stored_object found, evidence by, millis_clock now);
 
   const signer& own_;
   store& store_;
   ledger& ledger_;
+  const std::chrono::milliseconds memory_;
 };
 
 // Records a completion, and counts and logs it when it is news. errc::conflict: the upload was completed before under
