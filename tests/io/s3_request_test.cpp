@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(where_a_bucket_is) {
            {"https://s3.example.com", "x", false, "my.media", "https://s3.example.com", "/my.media/"},
            {"https://s3.example.com:8443/", "x", false, "media", "https://media.s3.example.com:8443", "/"},
            {"https://s3.example.com:443", "x", true, "media", "https://s3.example.com", "/media/"},
-           {"http://localhost:9000", "x", true, "my media/x", "http://localhost:9000", "/my%20media%2Fx/"},
+           {"http://localhost:9000", "x", true, "My_media", "http://localhost:9000", "/My_media/"},
            // No name can be put ahead of an address.
            {"http://127.0.0.1:9000", "x", false, "media", "http://127.0.0.1:9000", "/media/"},
            {"http://[::1]:9000", "x", false, "media", "http://[::1]:9000", "/media/"},
@@ -64,6 +64,15 @@ BOOST_AUTO_TEST_CASE(where_a_bucket_is) {
   BOOST_TEST_REQUIRE(!place.has_value());
   BOOST_TEST((place.error().code == errc::invalid_argument));
   BOOST_TEST(place.error().on.starts_with("store.endpoint"));
+  // A name that is none would be a part of the URL, or of the request.
+  for (const bool by_path : {false, true})
+    for (const char* name : {"x\r\nHost: y", "a/../b", "..", "b?x", "my media"}) {
+      s3_options o;
+      o.endpoint = "http://s3.example.com";
+      o.path_style = by_path;
+      const auto none = place_of(o, "x", name);
+      BOOST_TEST((!none && none.error().code == errc::no_such_bucket), name);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(an_objects_header_fields) {
