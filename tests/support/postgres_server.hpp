@@ -106,7 +106,9 @@ private:
 
   pid_t run(std::vector<std::string> command) const {
     const auto* user = runs_as();
-    const auto program = (programs() / command[0]).string(), log = (folder_ / "log").string();
+    // initdb looks for postgres where its own first argument says that it is.
+    const auto program = command[0] = (programs() / command[0]).string();
+    const auto log = (folder_ / "log").string();
     std::vector<char*> arguments;
     for (auto& a : command) arguments.push_back(a.data());
     arguments.push_back(nullptr);
