@@ -216,7 +216,8 @@ class Rgw:
 
     def daemon(self, *command):
         with open(self.path("log", command[0] + ".out"), "ab") as out:
-            self.processes[command[0]] = subprocess.Popen([*command, "-f"], env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+            # Debian 13's OSD looks for its classes in lib/…, seen from where it was started.
+            self.processes[command[0]] = subprocess.Popen([*command, "-f"], env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True)
 
     def wait(self, what, probe):
         end = time.monotonic() + 90
