@@ -59,15 +59,16 @@ std::optional<failure> group_commit::push(call c) {
   return std::nullopt;
 }
 
-void group_commit::behind(std::string key, std::function<void()> work) {
+bool group_commit::behind(std::string key, std::function<void()> work) {
   call c;
   c.key = std::move(key);
   c.work = std::move(work);
   const bool taken = !push(std::move(c));
   const bool dropping = dropping_.exchange(!taken, std::memory_order_relaxed);
-  if (taken) return;
+  if (taken) return true;
   dropped.add();
   if (!dropping) log::warning("ledger queue full, facts are dropped"); // once for all that are lost in a row
+  return false;
 }
 
 // --- the writer thread ----------------------------------------------------------------------------
@@ -205,9 +206,10 @@ void group_commit::put_back(std::span<call*> kept) {
   queued.add(static_cast<std::int64_t>(kept.size()));
 }
 
+// Those that come later go with the first: were its time moved on, it might never come.
 void group_commit::park(call c) {
+  if (parked_.empty()) parked_until_ = std::chrono::steady_clock::now() + options_.parked;
   parked_.push_back(std::move(c));
-  parked_until_ = std::chrono::steady_clock::now() + options_.parked;
 }
 
 // With the lock held.

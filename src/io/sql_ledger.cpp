@@ -28,10 +28,11 @@ public:
     // Only the newest counts: while one waits, for a ledger that is away perhaps, others would only pile up behind it.
     if (received.empty() || progress_waits_.exchange(true)) return;
     std::sort(received.begin(), received.end()); // as the writer sorts its calls, and for the same reason
-    writer_.behind("", [this, received = std::move(received), not_before] {
+    const bool taken = writer_.behind("", [this, received = std::move(received), not_before] {
       progress_waits_ = false;
       uploads_.progress(received, not_before);
     });
+    if (!taken) progress_waits_ = false;
   }
   task<result<upload>> confirm(completion c) override {
     auto id = c.of.id;

@@ -64,6 +64,7 @@ struct fixture {
   std::function<void()> note(std::string what) {
     return [this, what = std::move(what)] {
       if (what.find("poison") != what.npos) throw transaction_error(trouble::own, "not that one");
+      if (what == "held for ever") throw transaction_error(trouble::conflict, "a lock");
       if (what == "held" && ++locked.tries && locked.held) throw transaction_error(trouble::conflict, "a lock");
       to.open.push_back(what);
     };
@@ -132,6 +133,27 @@ BOOST_AUTO_TEST_CASE(a_row_that_somebody_holds_does_not_hold_up_the_others) {
   while (locked.tries == refusals) std::this_thread::sleep_for(10ms); // it comes by itself
   commits.reset();
   BOOST_TEST(to.all() == (texts{"a", "c", "d", "e", "f", "held"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_set_aside_later_does_not_put_off_what_was_before) {
+  start({.linger = 1ms, .parked = 600ms});
+  behind("a", "held");
+  BOOST_TEST(ask("b", "b").has_value());
+  const int tries = locked.tries;
+  const auto begin = std::chrono::steady_clock::now();
+  while (locked.tries == tries && std::chrono::steady_clock::now() - begin < 3s) {
+    behind("c", "held for ever");
+    BOOST_TEST(ask("d", "d").has_value());
+  }
+  BOOST_TEST(locked.tries > tries);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_queue_says_so) {
+  start({.queue = 1});
+  to.away = true;
+  BOOST_TEST(!ask("a", "a").has_value());
+  BOOST_TEST(commits->behind("b", note("b")));
+  BOOST_TEST(!commits->behind("c", note("c")));
 }
 
 BOOST_AUTO_TEST_CASE(conflicts_without_end_do_not_keep_the_program_from_ending) {

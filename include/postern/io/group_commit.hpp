@@ -60,8 +60,8 @@ struct group_commit_options {
   std::size_t batch = 2'000;            // calls in one transaction at most
   std::chrono::milliseconds linger{20}; // how long calls that nobody waits for are collected
   std::chrono::milliseconds first_pause{100}, longest_pause{5'000}; // until it is tried again when it was away
-  std::chrono::milliseconds parked{
-      1'000}; // until what nobody waits for is tried again when another writer held its row
+  // Until what nobody waits for is tried again, when another writer held its row.
+  std::chrono::milliseconds parked{1'000};
 };
 
 class group_commit {
@@ -73,8 +73,8 @@ public:
   group_commit(const group_commit&) = delete;
   group_commit& operator=(const group_commit&) = delete;
 
-  // Written behind; returns at once.
-  void behind(std::string key, std::function<void()> work);
+  // Written behind; returns at once. False: the queue is full, and it is dropped.
+  bool behind(std::string key, std::function<void()> work);
 
   // Awaited. errc::unavailable when the queue is full or nothing can be written now (at once when that is known
   // already), errc::ledger_failed when it was refused. `writes`: does it change anything?

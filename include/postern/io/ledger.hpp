@@ -139,7 +139,7 @@ public:
   // of which a message is still due. Their dead letters go with them. Answers how many.
   virtual task<result<std::size_t>> forget(millis_clock created_before, std::size_t most) = 0;
 
-  // Can it write now? For /readyz and doctor.
+  // Can it write now? When it can, what was written behind before this call is durable.
   virtual task<result<void>> probe() = 0;
 };
 
