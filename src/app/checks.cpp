@@ -229,9 +229,8 @@ task<finding> check_ledger(patient& p) {
 
 task<finding> check_webhook(patient& p, std::size_t which) {
   const auto& to = p.hooks.endpoints()[which];
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
   std::string sender = "Postern/" POSTERN_VERSION " doctor";
-  auto answer = co_await send_test_webhook(to, std::move(sender), now);
+  auto answer = co_await send_test_webhook(to, std::move(sender), now_millis());
   const auto url = to.at.at.url() + to.at.target.substr(0, to.at.target.find('?')); // a query may hold a token
   co_return answer ? webhook_answered(which + 1, url, *answer) : webhook_unanswered(which + 1, url, answer.error());
 }

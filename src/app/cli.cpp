@@ -42,7 +42,7 @@ int sign(const options& o, const char* const* environment) {
     std::fprintf(stderr, "postern: %s\n", describe(first.error()).c_str());
     return 1;
   }
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto now = now_millis();
   sign_request ask;
   ask.filename = o.filename;
   ask.profile = o.profile;

@@ -56,10 +56,6 @@ front::routes_options routes_options_of(const config& c) {
   return r;
 }
 
-std::function<millis_clock()> system_clock_in_millis() {
-  return [] { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); };
-}
-
 ingest_options ingest_options_of(const config& c, const signing_options& s) {
   ingest_options o;
   o.buckets = c.store.other_buckets;
@@ -67,14 +63,14 @@ ingest_options ingest_options_of(const config& c, const signing_options& s) {
   o.region = s.region;
   o.credentials = s.credentials;
   o.limits.before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
-  o.clock = system_clock_in_millis();
+  o.clock = now_millis;
   return o;
 }
 
 sweep_options sweep_options_of(const config& c) {
   sweep_options o;
   o.keep = c.retention;
-  o.clock = system_clock_in_millis();
+  o.clock = now_millis;
   return o;
 }
 
@@ -286,7 +282,7 @@ int serve(const config& c) {
   auto& first_loop = all.front()->loop;
   sweeping sweeps(sweep_options_of(c), completes, *parts.remembers);
   repeating sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweeps.round(); });
-  const auto clock = system_clock_in_millis();
+  const auto clock = now_millis;
   // Whoever asks another node is told of progress that is a second old, or two.
   const auto tell_progress = [&]() -> task<> {
     if (auto now = takes.running().all(); !now.empty()) parts.remembers->progress(std::move(now), clock() + 1min);

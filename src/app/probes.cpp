@@ -17,8 +17,6 @@ namespace {
 constexpr std::string_view contents = "postern doctor was here\n";
 constexpr std::uint64_t largest_probe = 1 << 20;
 
-millis_clock now_millis() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
-
 // A name that no upload has.
 std::string probe_name() {
   std::array<unsigned char, 10> random;

@@ -112,7 +112,7 @@ int webhooks_command::run(const config& c) const {
   if (deeds == 1 && (dead || json || !upload.empty()))
     throw config_error("--dead, --upload and --json are for listing; --retry and --purge take ids, or -all");
   book b(c);
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto now = now_millis();
   if (retry_all || !retry.empty()) return say(b.ask(b.of->retry_webhooks(retry, now)), retry.size(), "due again");
   if (purge_all || !purge.empty()) return say(b.ask(b.of->purge_webhooks(purge)), purge.size(), "thrown away");
   return list(b, *this);

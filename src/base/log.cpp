@@ -81,7 +81,7 @@ std::string line(format how, std::string_view time, level l, std::string_view ev
 
 void write(level l, std::string_view event, std::initializer_list<field> fields) {
   if (!enabled(l)) return;
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto now = now_millis();
   output().log(spdlog::level::info, line(line_format, iso8601_millis(now), l, event, fields));
 }
 

@@ -226,12 +226,7 @@ const std::string* find_field(const std::vector<form_field>& fields, std::string
 }
 
 bool is_bucket_name(std::string_view name) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == '_';
-  };
-  return !name.empty() && name.size() <= 255 && std::all_of(name.begin(), name.end(), fits) && name != "." &&
-         name.find("..") == name.npos;
+  return is_plain_name(name) && name.size() <= 255 && name != "." && name.find("..") == name.npos;
 }
 
 } // namespace postern

@@ -29,12 +29,7 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
   for (const auto& [name, value] : *members) {
     const auto* text = value.if_string();
     if (!text) return bad("metadata " + quote(name) + " must be a string");
-    const auto plain = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-             c == '.';
-    };
-    if (name.empty() || !std::all_of(name.begin(), name.end(), plain))
-      return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
+    if (!is_plain_name(name)) return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
     auto lowered = lower(name);
     if (lowered.starts_with("postern-")) return bad("metadata names that begin with postern- are reserved");
     if (std::any_of(text->begin(), text->end(),

@@ -27,8 +27,6 @@ struct answered {
   std::vector<std::unique_ptr<metrics::counter>> classes;
 };
 
-millis_clock now_millis() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
-
 // The whole body as text, at most `most` bytes.
 task<result<std::string>> read_text(byte_source& body, std::size_t most) {
   const auto too_large = failure{errc::payload_too_large, "at most " + std::to_string(most) + " bytes of JSON"};

@@ -1,5 +1,6 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/core/policy.hpp>
 #include <postern/io/file_layout.hpp>
 #include <postern/io/files.hpp>
 
@@ -13,13 +14,8 @@ namespace {
 
 using pairs = std::vector<std::pair<std::string, std::string>>;
 
-bool is_bucket(std::string_view b) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == '_';
-  };
-  return !b.empty() && b.size() <= 63 && b.front() != '.' && std::all_of(b.begin(), b.end(), allowed);
-}
+// Also a folder that is seen, and one that all file systems take.
+bool is_bucket(std::string_view b) { return is_bucket_name(b) && b.size() <= 63 && b.front() != '.'; }
 
 void write_pairs(json_writer& w, std::string_view name, const pairs& from) {
   w.key(name);

@@ -67,13 +67,8 @@ result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta) {
     if (!is_safe(text)) return failure{errc::invalid_argument, "field " + quote(name) + " has a control character"};
     out.emplace_back(name == "acl" ? "x-amz-acl" : name == "tagging" ? "x-amz-tagging" : name, std::move(text));
   }
-  const auto is_token = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
-  };
   for (const auto& [name, value] : meta.user) {
-    if (name.empty() || !std::all_of(name.begin(), name.end(), is_token))
-      return failure{errc::invalid_argument, "the name of x-amz-meta-" + quote(name)};
+    if (!is_plain_name(name)) return failure{errc::invalid_argument, "the name of x-amz-meta-" + quote(name)};
     if (!is_safe(value))
       return failure{errc::invalid_argument, "field x-amz-meta-" + name + " has a control character"};
     out.emplace_back("x-amz-meta-" + name, mime_word(value));

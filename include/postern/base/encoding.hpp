@@ -1,18 +1,15 @@
-// Text forms of bytes and of time, each as the protocols want it.
+// Text forms of bytes, each as the protocols want it.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace postern {
-
-using seconds_clock = std::chrono::sys_seconds; // a moment, to the second, UTC
-using millis_clock = std::chrono::sys_time<std::chrono::milliseconds>;
 
 // Lower-case hex.
 std::string to_hex(std::span<const unsigned char> bytes);
@@ -50,20 +47,9 @@ bool iequals(std::string_view a, std::string_view b); // ASCII case folded
 // The length in bytes of the well-formed character that `text` begins with; 0 when it begins with none.
 std::size_t utf8_sequence(std::string_view text);
 bool is_utf8(std::string_view text); // well-formed, no surrogates, no overlong forms (RFC 3629)
-
-// 20261123T181500Z, the form of x-amz-date.
-std::string amz_date(seconds_clock t);
-// Reads that form only; errc::invalid_argument.
-result<seconds_clock> parse_amz_date(std::string_view text);
-// 2026-11-23T18:15:00Z
-std::string iso8601(seconds_clock t);
-std::string iso8601_millis(millis_clock t); // 2026-11-23T18:15:00.123Z
-// Takes 2026-11-23T18:15:00Z with optional fraction (dropped); Z only, as S3. errc::invalid_argument.
-result<seconds_clock> parse_iso8601(std::string_view text);
-// Mon, 23 Nov 2026 18:15:00 GMT (RFC 9110 §5.6.7)
-std::string http_date(seconds_clock t);
-// Reads that form only; errc::invalid_argument.
-result<seconds_clock> parse_http_date(std::string_view text);
+// Letters, digits, dots, hyphens and underscores alone, and at least one: what may stand in a header field's name, a
+// path or a host as it is.
+bool is_plain_name(std::string_view text);
 
 // Takes the same time wherever the first difference is; false at once when the lengths differ (a length is no secret
 // here).
