@@ -1,5 +1,6 @@
 #include <postern/app/remedies.hpp>
 #include <postern/app/setup.hpp>
+#include <postern/app/webhooks.hpp>
 #include <postern/base/encoding.hpp>
 
 #include <algorithm>
@@ -21,8 +22,6 @@ std::string writer_of(const config& c, const sigv4::credentials& keys) {
   if (!c.store.role_arn.empty()) return "the role " + c.store.role_arn;
   return "the user of the access key " + quote(keys.access_key);
 }
-
-std::string webhook_setting(std::size_t number) { return "webhooks, number " + std::to_string(number) + ", url"; }
 
 std::string where_to_add(const config& c) {
   if (!c.store.role_arn.empty())
@@ -224,13 +223,15 @@ finding webhook_answered(std::size_t number, const std::string& url, const http_
   auto cause = url + " answers " + std::to_string(answer.status);
   if (answer.status >= 300 && answer.status < 400)
     return finding::wrong(cause + ", to " + quote(answer.field("location"), 200),
-                          "Redirects are not followed. Set " + webhook_setting(number) + " to the final URL.");
+                          "Redirects are not followed. Set " + setting_of_webhook(number, "url") +
+                              " to the final URL.");
   if (!answer.body.empty()) cause += ": " + quote(answer.body, 120);
   if (answer.status == 410)
     return finding::wrong(cause, "A receiver that says so is sent nothing more, ever: let it answer 2xx, then bring "
                                  "back what was given up:\n  postern uploads webhooks --retry-all");
   if (answer.status == 404 || answer.status == 405)
-    return finding::wrong(cause, "Nobody takes a POST there. Is the path in " + webhook_setting(number) + " right?");
+    return finding::wrong(cause,
+                          "Nobody takes a POST there. Is the path in " + setting_of_webhook(number, "url") + " right?");
   if (answer.status == 401 || answer.status == 403)
     return finding::wrong(cause, "The receiver must verify with the very same secret (what follows whsec_ is base64 of "
                                  "the key), over webhook-id, webhook-timestamp and the unchanged body, joined by dots; "
@@ -248,7 +249,7 @@ finding webhook_unanswered(std::size_t number, const std::string& url, const fai
   if (why.code == errc::timed_out && has(why.on, "no answer within"))
     return finding::wrong(url + ": " + why.on, "A receiver answers first and works afterwards: let it put the message "
                                                "into a queue of its own and answer 2xx at once.");
-  return not_reached(webhook_setting(number), url, why);
+  return not_reached(setting_of_webhook(number, "url"), url, why);
 }
 
 } // namespace postern::app

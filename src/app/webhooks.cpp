@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t most_of_answer = 5 << 10;
 
 [[noreturn]] void wrong(std::size_t number, const std::string& what) {
-  throw config_error("webhooks, number " + std::to_string(number + 1) + ", " + what);
+  throw config_error(setting_of_webhook(number + 1, what));
 }
 
 const std::vector<std::string>& known_types() {
@@ -80,6 +80,10 @@ void check_secrets(const config::webhook_section& w, std::size_t n) {
 
 } // namespace
 
+std::string setting_of_webhook(std::size_t number, std::string_view key) {
+  return "webhooks, number " + std::to_string(number) + ", " + std::string(key);
+}
+
 void check_webhooks(const config& c) {
   const auto& all = c.webhooks;
   for (std::size_t n = 0; n < all.size(); ++n) {
@@ -122,7 +126,7 @@ webhook_clients::webhook_clients(const config& c) {
 notify_options webhook_clients::options() const {
   notify_options o;
   o.endpoints = endpoints_;
-  o.clock = [] { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); };
+  o.clock = now_millis;
   o.chance = [] {
     std::array<unsigned char, 4> bytes;
     random_bytes(bytes);

@@ -11,6 +11,9 @@
 
 namespace postern::app {
 
+// How a setting of one of them is named to people; they count from 1.
+std::string setting_of_webhook(std::size_t number, std::string_view key);
+
 // Throws config_error naming which of them, what is wrong and the fix.
 void check_webhooks(const config& c);
 
