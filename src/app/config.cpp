@@ -1,171 +1,24 @@
+#include "toml_values.hpp"
 #include <postern/app/config.hpp>
+#include <postern/app/config_checks.hpp>
 #include <postern/app/settings.hpp>
-#include <postern/app/webhooks.hpp>
 #include <postern/base/encoding.hpp>
-#include <postern/core/policy.hpp>
-#include <postern/core/upload.hpp>
-
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <functional>
-#include <limits>
 #include <sstream>
 
 namespace postern::app {
 namespace {
-
-using environment_map = std::map<std::string, std::string>;
-
-// --- reading one value ------------------------------------------------------------------------------
-
-// What a setter is given: the node, and the environment that secrets may name.
-struct source {
-  const toml::node& node;
-  const environment_map& environment;
-};
-
-std::string text_of(const toml::node& n) {
-  if (const auto s = n.value_exact<std::string>()) return *s;
-  throw config_error("must be a string");
-}
-
-// A number may stand bare for the smallest unit of its kind.
-std::string text_or_number(const toml::node& n) {
-  if (const auto i = n.value_exact<std::int64_t>(); i && *i >= 0) return std::to_string(*i);
-  return text_of(n);
-}
-
-bool bool_of(const toml::node& n) {
-  if (const auto b = n.value_exact<bool>()) return *b;
-  throw config_error("must be true or false");
-}
-
-std::vector<std::string> texts_of(const toml::node& n) {
-  std::vector<std::string> out;
-  const auto* items = n.as_array();
-  if (!items) return {text_of(n)};
-  for (const auto& item : *items) out.push_back(text_of(item));
-  return out;
-}
-
-secret secret_of(const source& s, bool make_file) {
-  const auto* table = s.node.as_table();
-  if (!table) return secret(text_of(s.node));
-  if (table->size() == 1) {
-    if (const auto* env = table->get("env")) {
-      const auto found = s.environment.find(text_of(*env));
-      if (found == s.environment.end() || found->second.empty())
-        throw config_error("the environment has no " + text_of(*env));
-      return secret(found->second);
-    }
-    if (const auto* file = table->get("file")) return secret_from_file(text_of(*file), make_file);
-  }
-  throw config_error("must be a string, { env = \"NAME\" } or { file = \"path\" }");
-}
-
-std::vector<secret> secrets_of(const source& s, bool make_files) {
-  std::vector<secret> out;
-  if (const auto* items = s.node.as_array())
-    for (const auto& item : *items) out.push_back(secret_of({item, s.environment}, make_files));
-  else
-    out.push_back(secret_of(s, make_files));
-  return out;
-}
-
-std::vector<config::api_key> api_keys_of(const toml::node& n) {
-  const auto* items = n.as_array();
-  if (!items) throw config_error("must be a list of { name, sha256, profiles }");
-  std::vector<config::api_key> out;
-  for (const auto& item : *items) {
-    const auto* table = item.as_table();
-    if (!table) throw config_error("must be a list of { name, sha256, profiles }");
-    config::api_key key;
-    for (const auto& [name, value] : *table) {
-      if (name == "name")
-        key.name = text_of(value);
-      else if (name == "sha256")
-        key.sha256 = lower(text_of(value));
-      else if (name == "profiles")
-        key.profiles = texts_of(value);
-      else
-        throw config_error("has an unknown " + quote(name.str()) + "; name, sha256 and profiles are known");
-    }
-    if (key.name.empty() || key.name.find_first_of("/\\") != key.name.npos)
-      throw config_error("a key needs a name, without slashes");
-    auto bytes = from_hex(key.sha256);
-    if (!bytes || bytes->size() != 32)
-      throw config_error("sha256 of key " + quote(key.name) + " must be 64 hex digits: printf %s KEY | sha256sum");
-    out.push_back(std::move(key));
-  }
-  return out;
-}
-
-config::webhook_section webhook_of(const toml::table& table, const environment_map& environment) {
-  config::webhook_section out;
-  for (const auto& [name, value] : table) {
-    try {
-      if (name == "url")
-        out.url = text_of(value);
-      else if (name == "secret")
-        out.secrets = secrets_of({value, environment}, false);
-      else if (name == "types")
-        out.types = texts_of(value);
-      else if (name == "allow_private")
-        out.allow_private = bool_of(value);
-      else if (name == "ca_file")
-        out.ca_file = text_of(value);
-      else
-        throw config_error("is not known; url, secret, types, allow_private and ca_file are");
-    } catch (const config_error& e) {
-      throw config_error(std::string(name.str()) + ": " + e.what());
-    }
-  }
-  return out;
-}
-
-std::vector<config::webhook_section> webhooks_of(const source& s) {
-  const auto* items = s.node.as_array();
-  if (!items) throw config_error("must be a list of { url, secret, types }, or [[webhooks]] sections");
-  std::vector<config::webhook_section> out;
-  for (const auto& item : *items) {
-    const auto* table = item.as_table();
-    if (!table) throw config_error("must be a list of { url, secret, types }, or [[webhooks]] sections");
-    try {
-      out.push_back(webhook_of(*table, s.environment));
-    } catch (const config_error& e) {
-      throw config_error("number " + std::to_string(out.size() + 1) + ", " + e.what());
-    }
-  }
-  return out;
-}
-
-std::map<std::string, std::string> tags_of(const toml::node& n) {
-  const auto* table = n.as_table();
-  if (!table) throw config_error("must be a table of strings");
-  std::map<std::string, std::string> out;
-  for (const auto& [name, value] : *table) out.emplace(name.str(), text_of(value));
-  return out;
-}
-
-unsigned threads_of(const toml::node& n) {
-  const auto i = n.value_exact<std::int64_t>();
-  if (!i || *i < 0 || *i > 1024) throw config_error("must be 0 to 1024");
-  return static_cast<unsigned>(*i);
-}
-
-std::chrono::seconds seconds_of(const toml::node& n) {
-  return std::chrono::duration_cast<std::chrono::seconds>(parse_time(text_or_number(n)));
-}
 
 // --- the one table ----------------------------------------------------------------------------------
 
 using setter = std::function<void(config&, const source&)>;
 using table_of_settings = std::map<std::string, setter, std::less<>>;
 
-// A setting that is only read into a member by one of the readers above.
+// A setting that is only read into a member by one of the readers of values.
 template <class Section, class T, class Read> setter into(Section config::*section, T Section::*member, Read read) {
   return [=](config& c, const source& s) { (c.*section).*member = read(s.node); };
 }
@@ -390,96 +243,6 @@ void apply_environment(config& c, const environment_map& environment, std::vecto
       apply(c, path_of(name), name, {*value.get("v"), environment});
 }
 
-// --- checking ---------------------------------------------------------------------------------------
-
-void require(bool right, const std::string& setting, const std::string& what) {
-  if (!right) throw config_error(setting + ": " + what);
-}
-
-void check_profile(config& c, profile& p) {
-  const auto at = "profiles." + p.name + ".";
-  if (p.bucket.empty()) p.bucket = c.store.bucket;
-  const auto& others = c.store.other_buckets;
-  const auto listed = [&](const char* b) { return std::find(others.begin(), others.end(), b) != others.end(); };
-  require(p.bucket == c.store.bucket || listed("*") || listed(p.bucket.c_str()), at + "bucket",
-          quote(p.bucket) + " is neither store.bucket nor among store.other_buckets");
-  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
-    throw config_error(at + "key: " + key.error().on);
-  require(p.overwrite || p.key.find("${id}") != p.key.npos, at + "key",
-          "must contain ${id}, so that no upload can replace another's object; overwrite = true allows it");
-  require(p.min_size <= p.max_size, at + "min_size", "is larger than max_size");
-  require(p.max_size <= largest_object, at + "max_size", "S3 takes objects of at most 5TiB");
-  require(p.expires.count() > 0 && p.expires <= std::chrono::hours(24 * 7), at + "expires", "must be 1s to 7d");
-  require(c.sweep.claim_lifetime >= p.expires, "sweep.claim_lifetime", "must not be shorter than " + at + "expires");
-  // A claim that outlived its row would complete the upload a second time.
-  require(c.retention.count() == 0 || c.retention >= c.sweep.claim_lifetime + p.expires + c.sweep.grace,
-          "ledger.retention",
-          "must not be shorter than sweep.claim_lifetime, sweep.grace and " + at + "expires together; 0 keeps all");
-  for (const auto& url : p.return_to) {
-    require(is_web_url(url), at + "return_to", quote(url) + " must be an absolute http or https URL");
-    const auto path = url.find('/', url.find("://") + 3);
-    require(!url.ends_with('*') || path != url.npos, at + "return_to",
-            quote(url) + " must have a / behind the host, else other hosts would match");
-  }
-}
-
-void check_store(config::store_section& s) {
-  require(s.type == "s3" || s.type == "file", "store.type", "must be \"s3\" or \"file\"");
-  if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
-  require(!s.bucket.empty(), "store.bucket", "must name the bucket in S3");
-  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials",
-          "needs both access_key and secret_key, or neither");
-  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token",
-          "needs access_key and secret_key");
-  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile",
-          "is one way and access_key another; name one of them");
-  for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint},
-                                  {"store.public_endpoint", s.public_endpoint},
-                                  {"store.credentials.sts_endpoint", s.sts_endpoint}})
-    require(url.empty() || is_web_url(url), name, quote(url) + " must be like https://s3.example.com");
-  require(!s.region.empty(), "store.region", "must be like eu-west-1");
-  require(s.external_id.empty() || !s.role_arn.empty(), "store.credentials.external_id",
-          "is for a role: name role_arn too");
-  require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), "store.credentials.role_arn",
-          "must be like arn:aws:iam::123456789012:role/uploader");
-  require(s.duration.count() > 0 && s.duration <= std::chrono::hours(12), "store.credentials.duration",
-          "must be at most 12h");
-}
-
-void check_events(const config::events_section& e) {
-  require(e.token.empty() || e.token.reveal().size() >= 16, "events.token",
-          "must have at least 16 bytes: openssl rand -hex 32");
-  for (const auto& arn : e.sns_topics)
-    require(arn.starts_with("arn:") && arn.find(":sns:") != arn.npos && arn.find('*') == arn.npos, "events.sns_topics",
-            quote(arn) + " must be like arn:aws:sns:eu-west-1:123456789012:uploads");
-  const auto colon = e.sns_connect_to.rfind(':');
-  const auto port = colon == std::string::npos ? "" : e.sns_connect_to.substr(colon + 1);
-  require(e.sns_connect_to.empty() || (colon > 0 && !port.empty() && port.size() <= 5 &&
-                                       port.find_first_not_of("0123456789") == port.npos && std::stoul(port) <= 65535),
-          "events.sns_connect_to", "must be like 127.0.0.1:8443");
-}
-
-void check(config& c) {
-  auto& s = c.server;
-  while (s.public_url.ends_with('/')) s.public_url.pop_back();
-  require(is_web_url(s.public_url) && s.public_url.find_first_of("?#") == s.public_url.npos, "server.public_url",
-          "must be like https://uploads.example.com");
-  require(!s.listen.empty(), "server.listen", "must name an address such as 127.0.0.1:8080");
-  for (const auto& o : s.allowed_origins)
-    require(is_origin(o), "server.allowed_origins",
-            quote(o) + " must be an exact origin like https://app.example.com, in small letters, without a path");
-  require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls", "needs both certificate and key, or neither");
-  if (s.secrets.empty()) s.secrets.push_back(secret_from_file("var/secret", true));
-  for (const auto& one : s.secrets)
-    require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
-  check_store(c.store);
-  check_events(c.events);
-  require(c.sweep.interval >= std::chrono::milliseconds(100), "sweep.interval", "must be 100ms at least");
-  c.profiles["default"].name = "default";
-  for (auto& [name, p] : c.profiles) check_profile(c, p);
-  check_webhooks(c);
-}
-
 config read(toml::table table, const char* const* environment_block) {
   environment_map environment;
   for (auto e = environment_block; e && *e; ++e)
@@ -490,7 +253,7 @@ config read(toml::table table, const char* const* environment_block) {
   std::vector<std::string> named;
   find_named(table, named);
   apply_environment(c, environment, std::move(named));
-  check(c);
+  complete_and_check(c);
   c.environment = std::move(environment);
   return c;
 }
