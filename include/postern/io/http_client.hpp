@@ -5,6 +5,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/address_rules.hpp>
+#include <postern/io/http_url.hpp>
 #include <postern/io/name_lookup.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -21,25 +22,6 @@
 #include <vector>
 
 namespace postern {
-
-// Where a server is. The host is in lower case, an IPv6 address in brackets.
-struct http_address {
-  bool tls = false;
-  std::string host;
-  std::uint16_t port = 80;
-
-  std::string authority() const; // the Host field: without the port where it is the scheme's own
-  std::string url() const;       // scheme://authority
-  bool is_ip() const;            // not a name
-  auto operator<=>(const http_address&) const = default;
-};
-
-struct http_url {
-  http_address at;
-  std::string target; // path and query as they are written, "/" at least
-};
-// Reads an absolute http or https URL. errc::invalid_argument.
-result<http_url> parse_http_url(std::string_view url);
 
 struct http_request {
   http_address to;
