@@ -248,12 +248,11 @@ result<cors_merge> merge_cors(const config& c, std::string_view existing) {
   pugi::xml_document document;
   const auto read = document.load_buffer(existing.data(), existing.size());
   auto all = document.child("CORSConfiguration");
-  if (!existing.empty() && (!read || !all))
-    return failure{errc::store_failed, "the rules that the bucket has cannot be read: " + quote(existing, 200)};
   if (existing.empty()) {
-    document.reset();
     all = document.append_child("CORSConfiguration");
     all.append_attribute("xmlns").set_value("http://s3.amazonaws.com/doc/2006-03-01/");
+  } else if (!read || !all) {
+    return failure{errc::store_failed, "the rules that the bucket has cannot be read: " + quote(existing, 200)};
   }
   pugi::xml_document fresh;
   const auto ours = fresh.append_child("CORSRule");

@@ -113,21 +113,20 @@ task<int> apply_to(const config& c, storage& keeps, std::string bucket) {
   };
   auto existing = co_await rules_of(*keeps.s3, bucket);
   if (!existing) co_return complain(existing.error(), "s3:GetBucketCORS");
-  const auto merge = merge_cors(c, *existing);
-  if (!merge) {
-    std::fprintf(stderr, "✗ %s: %s. Nothing was changed.\n", bucket.c_str(), merge.error().on.c_str());
+  const auto merged = merge_cors(c, *existing);
+  if (!merged) {
+    std::fprintf(stderr, "✗ %s: %s. Nothing was changed.\n", bucket.c_str(), merged.error().on.c_str());
     co_return 1;
   }
-  const auto& merged = *merge;
-  const auto others = merged.kept ? "; " + std::to_string(merged.kept) + " rules of others stay as they are" : "";
-  if (merged.same) {
+  const auto others = merged->kept ? "; " + std::to_string(merged->kept) + " rules of others stay as they are" : "";
+  if (merged->same) {
     std::printf("%s: has the rule \"postern\" already, nothing changed%s.\n", bucket.c_str(), others.c_str());
     co_return 0;
   }
-  auto put = co_await keeps.s3->put_bucket_cors(bucket, merged.document);
+  auto put = co_await keeps.s3->put_bucket_cors(bucket, merged->document);
   if (!put) co_return complain(put.error(), "s3:PutBucketCORS");
   std::printf("%s: %s the rule \"postern\": pages of %s may POST and PUT, and read ETag and Location%s.\n",
-              bucket.c_str(), merged.replaced ? "replaced" : "put", listed(origins_of(c)).c_str(), others.c_str());
+              bucket.c_str(), merged->replaced ? "replaced" : "put", listed(origins_of(c)).c_str(), others.c_str());
   co_return 0;
 }
 

@@ -23,9 +23,9 @@ namespace {
 
 constexpr Oid type_bigint = 20, type_text = 25; // their numbers in pg_type, the same in every PostgreSQL
 
-// Any number that others are not likely to take.
 // For a row or a table that somebody else holds. Other nodes hold theirs for some milliseconds.
 constexpr std::chrono::milliseconds longest_lock{250};
+// Any number that others are not likely to take.
 constexpr const char* lock_for_migrating = "SELECT pg_advisory_xact_lock(7310868735421280872)";
 
 // libpq's messages end in a line feed and may have several lines.

@@ -76,7 +76,7 @@ public:
       auto found = co_await s3_.head_object(name_);
       if (!found) co_return to_failure(found.error());
       // Another upload of the same form may have come in between: then what is there now is not what this one made.
-      const auto own = parts_.empty() ? std::string{} : multipart_etag(parts_);
+      const auto own = multipart_etag(parts_);
       const bool replaced = !own.empty() && found->etag != own;
       if (!replaced && found->size != size_)
         co_return failure{errc::store_failed,
@@ -287,6 +287,7 @@ std::vector<std::uint64_t> plan_parts(std::uint64_t predicted) {
 }
 
 std::string multipart_etag(const std::vector<s3_part>& parts) {
+  if (parts.empty()) return {};
   std::string sums;
   for (const auto& p : parts) {
     const auto raw = from_hex(p.etag);

@@ -7,18 +7,18 @@ namespace postern {
 namespace {
 
 const std::string columns = "id, upload_id, url, type, payload, tries, created_at, due_at, last_error";
+// Until a message for which no node has an endpoint is given up.
+constexpr auto longest_unowned = std::chrono::hours(24);
+
 const std::string select = "SELECT " + columns + " FROM webhooks WHERE ";
 
 // For an endpoint that wants no more it is a dead letter from the beginning: kept and listed, so that it can be sent
 // when the endpoint is brought back.
 constexpr std::string_view announce_sql =
     "INSERT INTO webhooks (id, upload_id, url, type, payload, tries, created_at, due_at, last_error) "
-    "SELECT $1, $2, $3, $4, $5, 0, $6, CASE WHEN EXISTS (SELECT 1 FROM stopped_endpoints WHERE url = $3) THEN "
-    "CAST(NULL AS BIGINT) "
-    "ELSE $6 END, COALESCE((SELECT why FROM stopped_endpoints WHERE url = $3), '')";
+    "SELECT $1, $2, $3, $4, $5, 0, $6, CASE WHEN EXISTS (SELECT 1 FROM stopped_endpoints WHERE url = $3) "
+    "THEN CAST(NULL AS BIGINT) ELSE $6 END, COALESCE((SELECT why FROM stopped_endpoints WHERE url = $3), '')";
 constexpr std::string_view hold_sql = "UPDATE webhooks SET due_at = $1 WHERE id = $2";
-constexpr auto longest_unowned =
-    std::chrono::hours(24); // until a message for which no node has an endpoint is given up
 constexpr std::string_view delivered_sql = "DELETE FROM webhooks WHERE id = $1";
 // A dead letter is not brought back by a try that was under way when it died.
 constexpr std::string_view undelivered_sql =
