@@ -171,9 +171,12 @@ result<policy> read_policy(std::string_view base64) {
   auto expires = parse_iso8601(*expiration->if_string());
   if (!expires) return bad("the expiration must be like 2026-11-23T18:15:00Z");
   out.expires = *expires;
-  if (conditions->if_array()->size() > most_conditions) return bad("more than 100 conditions");
-  for (const auto& c : *conditions->if_array())
+  const failure too_many = bad("more than " + std::to_string(most_conditions) + " conditions");
+  if (conditions->if_array()->size() > most_conditions) return too_many;
+  for (const auto& c : *conditions->if_array()) {
     if (auto read = read_condition(c, out); !read) return read.error();
+    if (out.conditions.size() > most_conditions) return too_many; // an object may hold several
+  }
   return out;
 }
 

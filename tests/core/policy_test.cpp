@@ -63,6 +63,11 @@ BOOST_AUTO_TEST_CASE(what_is_no_policy) {
   std::string many = "{\"a\":\"b\"}";
   for (int i = 0; i < 100; ++i) many += ",{\"a\":\"b\"}";
   BOOST_TEST(read(with_conditions(many)).has_error());
+  // However they are written: one object may hold several.
+  std::string members = "\"a\":\"b\"";
+  for (int i = 0; i < 99; ++i) members += ",\"a\":\"b\"";
+  BOOST_TEST(read(with_conditions("{" + members + "}")).has_value());
+  BOOST_TEST(read(with_conditions("{" + members + ",\"a\":\"b\"}")).has_error());
 }
 
 BOOST_AUTO_TEST_CASE(length_ranges) {
