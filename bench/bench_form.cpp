@@ -2,7 +2,7 @@
 // random, as most files are; full of what looks like the boundary; and nothing but CR, with which careless parsers
 // become quadratic.
 #include "measure.hpp"
-#include <postern/core/form.hpp>
+#include <postern/core/s3/form.hpp>
 
 #include <cstring>
 #include <random>

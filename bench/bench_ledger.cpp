@@ -5,8 +5,8 @@
 //   bench_ledger postgresql://…         PostgreSQL, in an empty database
 #include "measure.hpp"
 #include <postern/io/ledger.hpp>
-#include <postern/io/postgres.hpp>
-#include <postern/io/sqlite.hpp>
+#include <postern/io/ledger/postgres.hpp>
+#include <postern/io/ledger/sqlite.hpp>
 
 #include <algorithm>
 #include <array>

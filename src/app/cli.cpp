@@ -1,9 +1,9 @@
 #include <postern/app/cli.hpp>
-#include <postern/app/config.hpp>
-#include <postern/app/doctor.hpp>
+#include <postern/app/config/config.hpp>
+#include <postern/app/doctor/doctor.hpp>
 #include <postern/app/node.hpp>
-#include <postern/app/setup.hpp>
-#include <postern/app/webhooks_command.hpp>
+#include <postern/app/setup/setup.hpp>
+#include <postern/app/webhooks/webhooks_command.hpp>
 #include <postern/front/routes.hpp>
 
 #include <CLI/CLI.hpp>

@@ -1,12 +1,12 @@
 #include <postern/app/node.hpp>
-#include <postern/app/webhooks.hpp>
+#include <postern/app/webhooks/webhooks.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/complete.hpp>
-#include <postern/flow/hear.hpp>
-#include <postern/flow/ingest.hpp>
+#include <postern/flow/form_ingest.hpp>
 #include <postern/flow/notify.hpp>
+#include <postern/flow/receive_events.hpp>
 #include <postern/flow/sweep.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>

@@ -1,7 +1,7 @@
 #include <postern/app/storage.hpp>
-#include <postern/app/webhooks.hpp>
-#include <postern/io/file_store.hpp>
-#include <postern/io/s3_store.hpp>
+#include <postern/app/webhooks/webhooks.hpp>
+#include <postern/io/files/file_store.hpp>
+#include <postern/io/s3/s3_store.hpp>
 
 #include <algorithm>
 #include <stdexcept>

@@ -1,5 +1,5 @@
 #include <postern/base/encoding.hpp>
-#include <postern/core/policy.hpp>
+#include <postern/core/s3/policy.hpp>
 #include <postern/flow/form_rules.hpp>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/core/framing.hpp>
+#include <postern/core/http/framing.hpp>
 #include <postern/front/http_server.hpp>
 
 #include <boost/asio/redirect_error.hpp>

@@ -3,8 +3,8 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/form_rules.hpp>
+#include <postern/front/endpoints/watch.hpp>
 #include <postern/front/routes.hpp>
-#include <postern/front/watch.hpp>
 
 #include <algorithm>
 #include <array>

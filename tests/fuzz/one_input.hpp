@@ -3,11 +3,11 @@
 #pragma once
 
 #include <postern/core/claim.hpp>
-#include <postern/core/event.hpp>
-#include <postern/core/form.hpp>
-#include <postern/core/policy.hpp>
+#include <postern/core/events/event.hpp>
+#include <postern/core/events/sns.hpp>
+#include <postern/core/s3/form.hpp>
+#include <postern/core/s3/policy.hpp>
 #include <postern/core/sign_request.hpp>
-#include <postern/core/sns.hpp>
 #include <postern/core/upload.hpp>
 
 #include <cstdlib>

@@ -5,8 +5,8 @@
 #include "ledger_work_contract.hpp"
 #include "postgres_server.hpp"
 #include <postern/base/metrics.hpp>
-#include <postern/io/postgres.hpp>
-#include <postern/io/postgres_ledger.hpp>
+#include <postern/io/ledger/postgres.hpp>
+#include <postern/io/ledger/postgres_ledger.hpp>
 
 #include <boost/test/unit_test.hpp>
 

@@ -4,7 +4,7 @@
 #include "run_task.hpp"
 #include "scripted_peer.hpp"
 #include <postern/base/digest.hpp>
-#include <postern/io/s3_client.hpp>
+#include <postern/io/s3/s3_client.hpp>
 
 #include <boost/test/unit_test.hpp>
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <postern/base/encoding.hpp>
-#include <postern/io/http_client.hpp>
+#include <postern/io/net/http_client.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <boost/asio/redirect_error.hpp>

@@ -1,9 +1,22 @@
-"""The floors are true: a floor includes only those below it; the top level has only what it may have."""
+"""The architecture holds: floors and rooms include only what they may; the top level has only what it may have."""
 
 import os, re, subprocess, sys, unittest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 FLOORS = ["base", "core", "io", "flow", "front", "app"]
+
+# Which rooms of its own floor a room may use. "io" itself has the contracts; "front" and "app" put their rooms together.
+ROOMS = {
+    "base": [],
+    "core/http": [], "core/s3": [], "core": ["core/s3"], "core/events": ["core"],
+    "io": [], "io/net": ["io"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
+    "io/files": ["io"], "io/ledger": ["io"],
+    "flow": [],
+    "front/endpoints": ["front"], "front": ["front/endpoints"],
+    "app/config": [], "app/webhooks": ["app/config"], "app/setup": ["app", "app/config", "app/doctor"],
+    "app/doctor": ["app", "app/config", "app/setup", "app/webhooks"],
+    "app": ["app/config", "app/doctor", "app/setup", "app/webhooks"],
+}
 
 
 def files(*folders):
@@ -19,17 +32,63 @@ def text_of(path):
         return f.read()
 
 
+def includes():
+    """Each include of ours: the unit that includes and the one that is included, as "io/net/wire"."""
+    for path in files("include/postern", "src"):
+        unit = os.path.splitext(os.path.relpath(path, ROOT).replace("include/postern/", "src/"))[0].removeprefix("src/")
+        if "/" in unit:  # not main
+            for used in re.findall(r"#include <postern/([\w/]+)\.hpp>", text_of(path)):
+                yield unit, used
+
+
+def cycle(uses):
+    """A list of units each of which uses the next one, the last one the first; None where there is none."""
+    done = set()
+
+    def visit(unit, above):
+        if unit in above:
+            return above[above.index(unit) :]
+        if unit not in done:
+            for used in sorted(uses.get(unit, ())):
+                if found := visit(used, above + [unit]):
+                    return found
+            done.add(unit)
+        return None
+
+    return next((found for unit in sorted(uses) if (found := visit(unit, []))), None)
+
+
 class House(unittest.TestCase):
     def test_a_floor_uses_only_those_below(self):
         seen = 0
-        for path in files("include/postern", "src"):
-            floor = os.path.relpath(path, ROOT).replace("include/postern/", "src/").split("/")[1]
-            if floor not in FLOORS:
-                continue
-            for used in re.findall(r"#include <postern/(\w+)/", text_of(path)):
-                seen += 1
-                self.assertLessEqual(FLOORS.index(used), FLOORS.index(floor), f"{path} includes {used}")
+        for unit, used in includes():
+            seen += 1
+            floors = FLOORS.index(used.split("/")[0]), FLOORS.index(unit.split("/")[0])
+            self.assertLessEqual(*floors, f"{unit} includes {used}")
         self.assertGreater(seen, 50)
+
+    def test_a_room_uses_only_those_that_it_may(self):
+        for unit, used in includes():
+            room, other = os.path.dirname(unit), os.path.dirname(used)
+            if room != other and room.split("/")[0] == other.split("/")[0]:
+                self.assertIn(other, ROOMS[room], f"{unit} includes {used}")
+
+    def test_no_rooms_use_each_other_through_their_units(self):
+        uses = {}
+        for unit, used in includes():
+            if os.path.dirname(unit) != os.path.dirname(used):
+                uses.setdefault(unit, set()).add(used)
+        self.assertEqual(cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}), ["b", "c"])  # the search finds one
+        self.assertIsNone(cycle(uses))
+
+    def test_a_room_has_a_dozen_units_at_most(self):
+        rooms = {}
+        for path in files("include/postern", "src"):
+            unit = os.path.splitext(os.path.relpath(path, ROOT).replace("include/postern/", "src/"))[0]
+            rooms.setdefault(os.path.dirname(unit), set()).add(unit)
+        for room, units in rooms.items():
+            self.assertLessEqual(len(units), 14, f"{room}: {sorted(units)}")
+        self.assertEqual(sorted(r for r in rooms if r != "src"), sorted("src/" + r for r in ROOMS))
 
     def test_the_lower_floors_know_no_network(self):
         for path in files("include/postern/base", "src/base", "include/postern/core", "src/core"):

@@ -2,7 +2,7 @@
 // The only place that knows all types.
 #pragma once
 
-#include <postern/app/config.hpp>
+#include <postern/app/config/config.hpp>
 #include <postern/app/storage.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/flow/sign.hpp>

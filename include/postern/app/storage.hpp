@@ -2,12 +2,12 @@
 // dependence. Serving, signing by hand and the doctor all begin with this.
 #pragma once
 
-#include <postern/app/config.hpp>
+#include <postern/app/config/config.hpp>
 #include <postern/core/claim.hpp>
-#include <postern/io/credentials.hpp>
-#include <postern/io/http_client.hpp>
+#include <postern/io/aws/credentials.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/s3_client.hpp>
+#include <postern/io/net/http_client.hpp>
+#include <postern/io/s3/s3_client.hpp>
 #include <postern/io/store.hpp>
 
 #include <boost/asio/thread_pool.hpp>

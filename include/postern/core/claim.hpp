@@ -8,7 +8,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/error.hpp>
 #include <postern/base/log.hpp>
-#include <postern/core/policy.hpp>
+#include <postern/core/s3/policy.hpp>
 
 #include <string>
 #include <string_view>

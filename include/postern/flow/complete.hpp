@@ -4,7 +4,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
-#include <postern/core/event.hpp>
+#include <postern/core/events/event.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/store.hpp>

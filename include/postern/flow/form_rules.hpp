@@ -5,8 +5,8 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
-#include <postern/core/policy.hpp>
-#include <postern/core/sigv4.hpp>
+#include <postern/core/s3/policy.hpp>
+#include <postern/core/s3/sigv4.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/store.hpp>
 

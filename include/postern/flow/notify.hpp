@@ -5,8 +5,8 @@
 #pragma once
 
 #include <postern/base/log.hpp>
-#include <postern/io/http_client.hpp>
 #include <postern/io/ledger.hpp>
+#include <postern/io/net/http_client.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -5,12 +5,12 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
-#include <postern/core/policy.hpp>
 #include <postern/core/profile.hpp>
+#include <postern/core/s3/policy.hpp>
+#include <postern/core/s3/sigv4.hpp>
 #include <postern/core/sign_request.hpp>
-#include <postern/core/sigv4.hpp>
 #include <postern/core/upload.hpp>
-#include <postern/io/credentials.hpp>
+#include <postern/io/aws/credentials.hpp>
 
 #include <atomic>
 #include <chrono>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
-#include <postern/io/wire.hpp>
+#include <postern/io/net/wire.hpp>
 
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/verb.hpp>

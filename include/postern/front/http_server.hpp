@@ -4,8 +4,8 @@
 #pragma once
 
 #include <postern/front/http_message.hpp>
+#include <postern/io/net/wire.hpp>
 #include <postern/io/tasks.hpp>
-#include <postern/io/wire.hpp>
 
 #include <boost/asio/ip/network_v4.hpp>
 #include <boost/asio/ip/network_v6.hpp>

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <postern/flow/complete.hpp>
-#include <postern/flow/hear.hpp>
-#include <postern/flow/ingest.hpp>
+#include <postern/flow/form_ingest.hpp>
+#include <postern/flow/receive_events.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/front/admission.hpp>
 #include <postern/front/http_message.hpp>

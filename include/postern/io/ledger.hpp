@@ -9,8 +9,8 @@
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/core/events/webhook.hpp>
 #include <postern/core/upload.hpp>
-#include <postern/core/webhook.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <chrono>

@@ -1,0 +1,278 @@
+#include <postern/app/setup/setup.hpp>
+#include <postern/base/encoding.hpp>
+#include <postern/base/json.hpp>
+#include <postern/io/net/http_client.hpp>
+
+#include <algorithm>
+#include <pugixml.hpp>
+#include <sstream>
+
+namespace postern::app {
+namespace {
+
+constexpr const char* rule_id = "postern";
+constexpr std::array methods{"POST", "PUT"}; // forms, and parts of multipart uploads
+constexpr std::array exposed{"ETag", "Location"};
+constexpr unsigned max_age = 3000; // seconds
+
+std::string for_people(json_writer& w) { return indented(*read_json(w.take())); }
+
+template <class Texts> void list(json_writer& w, std::string_view name, const Texts& texts) {
+  w.key(name);
+  w.begin_array();
+  for (const auto& t : texts) w.string(t);
+  w.end_array();
+}
+
+void begin_policy(json_writer& w) {
+  w.begin_object();
+  w.member("Version", "2012-10-17");
+  w.key("Statement");
+  w.begin_array();
+}
+
+void begin_statement(json_writer& w, const char* sid) {
+  w.begin_object();
+  w.member("Sid", sid);
+  w.member("Effect", "Allow");
+}
+
+std::string end_policy(json_writer& w) {
+  w.end_array();
+  w.end_object();
+  return for_people(w);
+}
+
+// What the keys of a profile begin with, whoever uploads what.
+std::string fixed_prefix(const profile& p) { return p.key.substr(0, p.key.find("${")); }
+
+std::string bucket_arn(const config& c, const std::string& bucket) {
+  return "arn:" + partition_of(c.store.region) + ":s3:::" + bucket;
+}
+
+std::set<std::string> key_arns(const config& c) {
+  std::set<std::string> out;
+  for (const auto& [name, p] : c.profiles) out.insert(bucket_arn(c, p.bucket) + "/" + fixed_prefix(p) + "*");
+  return out;
+}
+
+std::vector<std::string> object_actions(const config& c) {
+  std::vector<std::string> out{"s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload",
+                               "s3:ListMultipartUploadParts"};
+  const auto any = [&](auto has) {
+    return std::any_of(c.profiles.begin(), c.profiles.end(), [&](const auto& p) { return has(p.second); });
+  };
+  if (any([](const profile& p) { return !p.acl.empty(); })) out.emplace_back("s3:PutObjectAcl");
+  if (any([](const profile& p) { return !p.tags.empty(); })) out.emplace_back("s3:PutObjectTagging");
+  return out;
+}
+
+std::set<std::string> kms_keys(const config& c) {
+  std::set<std::string> out;
+  for (const auto& [name, p] : c.profiles) {
+    if (p.sse_kms_key.empty()) continue;
+    const bool whole = p.sse_kms_key.starts_with("arn:");
+    const auto in_region = "arn:" + partition_of(c.store.region) + ":kms:" + c.store.region + ":*:";
+    // An alias is no key: only the key behind it can be allowed.
+    out.insert(whole                                 ? p.sse_kms_key
+               : p.sse_kms_key.starts_with("alias/") ? in_region + "key/*"
+                                                     : in_region + "key/" + p.sse_kms_key);
+  }
+  return out;
+}
+
+void write_rule(json_writer& w, const config& c) {
+  w.begin_object();
+  w.member("ID", rule_id);
+  list(w, "AllowedOrigins", origins_of(c));
+  list(w, "AllowedMethods", methods);
+  list(w, "AllowedHeaders", std::array{"*"});
+  list(w, "ExposeHeaders", exposed);
+  w.member("MaxAgeSeconds", std::uint64_t{max_age});
+  w.end_object();
+}
+
+template <class Texts> void add_all(pugi::xml_node to, const char* name, const Texts& texts) {
+  for (const auto& t : texts) to.append_child(name).text().set(std::string(t).c_str());
+}
+
+void fill_rule(pugi::xml_node rule, const config& c) {
+  rule.append_child("ID").text().set(rule_id);
+  add_all(rule, "AllowedOrigin", origins_of(c));
+  add_all(rule, "AllowedMethod", methods);
+  add_all(rule, "AllowedHeader", std::array{"*"});
+  add_all(rule, "ExposeHeader", exposed);
+  rule.append_child("MaxAgeSeconds").text().set(max_age);
+}
+
+// A store may answer a rule's parts in another order than they were put.
+std::multiset<std::string> parts_of(pugi::xml_node rule) {
+  std::multiset<std::string> out;
+  for (const auto part : rule.children()) out.insert(std::string(part.name()) + "=" + part.text().get());
+  return out;
+}
+
+} // namespace
+
+// --- names ------------------------------------------------------------------------------------------
+
+std::string partition_of(std::string_view region) {
+  for (const auto& [prefix, partition] :
+       {std::pair{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-iso-", "aws-iso"}})
+    if (region.starts_with(prefix)) return partition;
+  return "aws";
+}
+
+std::string account_of(std::string_view arn) {
+  for (int words = 0; words < 4 && !arn.empty(); ++words) {
+    const auto colon = arn.find(':');
+    arn = colon == arn.npos ? std::string_view{} : arn.substr(colon + 1);
+  }
+  return std::string(arn.substr(0, arn.find(':')));
+}
+
+// arn:aws:sts::123456789012:assumed-role/app/session is, in a policy, arn:aws:iam::123456789012:role/app
+std::string principal_of(std::string_view arn) {
+  constexpr std::string_view session = ":assumed-role/";
+  const auto at = arn.find(session);
+  const auto service = arn.find(":sts:");
+  if (at == arn.npos || service == arn.npos) return std::string(arn);
+  auto role = arn.substr(at + session.size());
+  role = role.substr(0, role.find('/'));
+  return std::string(arn.substr(0, service)) + ":iam::" + account_of(arn) + ":role/" + std::string(role);
+}
+
+std::string role_name_of(std::string_view arn) { return std::string(arn.substr(arn.rfind('/') + 1)); }
+
+std::set<std::string> buckets_of(const config& c) {
+  std::set<std::string> out{c.store.bucket};
+  for (const auto& [name, p] : c.profiles) out.insert(p.bucket);
+  return out;
+}
+
+std::vector<std::string> origins_of(const config& c) {
+  std::vector<std::string> out;
+  if (const auto url = parse_http_url(c.server.public_url)) out.push_back(url->at.url());
+  for (const auto& o : c.server.allowed_origins)
+    if (std::find(out.begin(), out.end(), o) == out.end()) out.push_back(o);
+  return out;
+}
+
+// --- policies ---------------------------------------------------------------------------------------
+
+std::string upload_policy(const config& c) {
+  json_writer w;
+  begin_policy(w);
+  begin_statement(w, "PosternObjects");
+  list(w, "Action", object_actions(c));
+  list(w, "Resource", key_arns(c));
+  w.end_object();
+  // Without it S3 says 403 of an object that is not there, and nobody can tell "absent" from "forbidden".
+  begin_statement(w, "PosternTellsAbsent");
+  w.member("Action", "s3:ListBucket");
+  std::set<std::string> buckets;
+  for (const auto& b : buckets_of(c)) buckets.insert(bucket_arn(c, b));
+  list(w, "Resource", buckets);
+  w.end_object();
+  if (const auto keys = kms_keys(c); !keys.empty()) {
+    begin_statement(w, "PosternEncrypts");
+    list(w, "Action", std::array{"kms:GenerateDataKey", "kms:Decrypt"});
+    list(w, "Resource", keys);
+    w.end_object();
+  }
+  return end_policy(w);
+}
+
+std::string caller_policy(const config& c) {
+  json_writer w;
+  begin_policy(w);
+  begin_statement(w, "PosternTakesTheRole");
+  w.member("Action", "sts:AssumeRole");
+  w.member("Resource", c.store.role_arn);
+  w.end_object();
+  return end_policy(w);
+}
+
+std::string trust_policy(const config& c, std::string_view caller_arn) {
+  const auto& role = c.store.role_arn;
+  const auto own = "arn:" + role.substr(4, role.find(':', 4) - 4) + ":iam::" + account_of(role);
+  // Stores without accounts have no root either.
+  const auto principal = !caller_arn.empty()        ? principal_of(caller_arn)
+                         : account_of(role).empty() ? own + ":user/NAME"
+                                                    : own + ":root";
+  json_writer w;
+  begin_policy(w);
+  begin_statement(w, "PosternMayTakeIt");
+  w.key("Principal");
+  w.begin_object();
+  w.member("AWS", principal);
+  w.end_object();
+  w.member("Action", "sts:AssumeRole");
+  if (!c.store.external_id.empty()) {
+    w.key("Condition");
+    w.begin_object();
+    w.key("StringEquals");
+    w.begin_object();
+    w.member("sts:ExternalId", c.store.external_id);
+    w.end_object();
+    w.end_object();
+  }
+  w.end_object();
+  return end_policy(w);
+}
+
+// --- CORS -------------------------------------------------------------------------------------------
+
+std::string cors_for_console(const config& c) {
+  json_writer w;
+  w.begin_array();
+  write_rule(w, c);
+  w.end_array();
+  return for_people(w);
+}
+
+std::string cors_for_cli(const config& c) {
+  json_writer w;
+  w.begin_object();
+  w.key("CORSRules");
+  w.begin_array();
+  write_rule(w, c);
+  w.end_array();
+  w.end_object();
+  return for_people(w);
+}
+
+// <CORSConfiguration><CORSRule><ID>postern</ID><AllowedOrigin>https://app.example.com</AllowedOrigin>…</CORSRule>…
+result<cors_merge> merge_cors(const config& c, std::string_view existing) {
+  cors_merge out;
+  pugi::xml_document document;
+  const auto read = document.load_buffer(existing.data(), existing.size());
+  auto all = document.child("CORSConfiguration");
+  if (existing.empty()) {
+    all = document.append_child("CORSConfiguration");
+    all.append_attribute("xmlns").set_value("http://s3.amazonaws.com/doc/2006-03-01/");
+  } else if (!read || !all) {
+    return failure{errc::store_failed, "the rules that the bucket has cannot be read: " + quote(existing, 200)};
+  }
+  pugi::xml_document fresh;
+  const auto ours = fresh.append_child("CORSRule");
+  fill_rule(ours, c);
+  for (auto rule = all.child("CORSRule"); rule;) {
+    const auto next = rule.next_sibling("CORSRule");
+    if (std::string_view(rule.child_value("ID")) == rule_id) {
+      out.same = !out.replaced && parts_of(rule) == parts_of(ours);
+      out.replaced = true;
+      all.remove_child(rule);
+    } else {
+      ++out.kept;
+    }
+    rule = next;
+  }
+  all.append_copy(ours);
+  std::ostringstream text;
+  document.save(text, "", pugi::format_raw | pugi::format_no_declaration);
+  out.document = std::move(text).str();
+  return out;
+}
+
+} // namespace postern::app

@@ -1,0 +1,61 @@
+#include <postern/app/config/webhook_checks.hpp>
+#include <postern/app/webhooks/webhooks.hpp>
+
+#include <array>
+#include <cstring>
+
+namespace postern::app {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// Of an answer only its status counts, and a few words for the operator.
+constexpr std::size_t most_of_answer = 5 << 10;
+
+} // namespace
+
+std::vector<webhook_endpoint> webhook_endpoints_of(const config& c) {
+  std::vector<webhook_endpoint> out;
+  for (const auto& w : c.webhooks) out.push_back({w.url, w.types});
+  return out;
+}
+
+webhook_clients::webhook_clients(const config& c) {
+  for (std::size_t n = 0; n < c.webhooks.size(); ++n) {
+    const auto& w = c.webhooks[n];
+    try {
+      const auto peers = w.allow_private ? reach::internal : reach::open;
+      clients_.emplace_back(http_client_options{.ca_file = w.ca_file, .connect_to = std::nullopt, .peers = peers});
+    } catch (const std::runtime_error& e) {
+      throw config_error(setting_of_webhook(n + 1, std::string("ca_file: ") + e.what()));
+    }
+    notify_endpoint e;
+    e.url = w.url;
+    e.at = parse_http_url(w.url).value();
+    for (const auto& s : w.secrets) e.keys.push_back(webhook_key(s).value());
+    e.send = [client = &clients_.back()](const http_request& r, std::string_view body) {
+      return client->send(r, body, most_of_answer);
+    };
+    endpoints_.push_back(std::move(e));
+  }
+}
+
+notify_options webhook_clients::options() const {
+  notify_options o;
+  o.endpoints = endpoints_;
+  o.clock = now_millis;
+  o.chance = [] {
+    std::array<unsigned char, 4> bytes;
+    random_bytes(bytes);
+    std::uint32_t n = 0;
+    std::memcpy(&n, bytes.data(), sizeof n);
+    return static_cast<double>(n) / 4294967296.0;
+  };
+  o.user_agent = "Postern/" POSTERN_VERSION;
+  // Without an endpoint there is only what was written for those that have been removed.
+  if (endpoints_.empty()) o.poll = 1min;
+  return o;
+}
+
+} // namespace postern::app

@@ -1,0 +1,121 @@
+#include <postern/app/webhooks/webhooks_command.hpp>
+#include <postern/base/json.hpp>
+#include <postern/io/ledger.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace postern::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Control characters from outside must not reach a terminal.
+std::string printable(std::string_view text, std::size_t most) {
+  auto quoted = quote(text, most);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+std::string shown(millis_clock t) { return iso8601(std::chrono::floor<std::chrono::seconds>(t)); }
+
+void print_row(const webhook& w) {
+  std::printf("%s  %-40s  %-18s  %5u  %-20s  %s%s%s\n", shown(w.created_at).c_str(), w.id.c_str(), w.type.c_str(),
+              w.tries, w.dead ? "dead" : shown(w.due_at).c_str(), printable(w.url, 200).c_str(),
+              w.last_error.empty() ? "" : "  ", printable(w.last_error, 300).c_str());
+}
+
+void print_json(const webhook& w) {
+  json_writer out;
+  out.begin_object();
+  out.member("id", w.id);
+  out.member("upload", w.upload_id);
+  out.member("type", w.type);
+  out.member("url", w.url);
+  out.member("created_at", iso8601_millis(w.created_at));
+  out.member("tries", std::uint64_t{w.tries});
+  out.key("dead");
+  out.boolean(w.dead);
+  out.key("due_at");
+  if (w.dead)
+    out.null();
+  else
+    out.string(iso8601_millis(w.due_at));
+  out.member("last_error", w.last_error);
+  out.member("payload", w.payload); // as text: to the last byte what is signed
+  out.end_object();
+  std::puts(out.take().c_str());
+}
+
+int failed(const failure& f) {
+  std::fprintf(stderr, "postern: %s\n", describe(f).c_str());
+  return 1;
+}
+
+// The ledger, and the loop on which it answers: its thread may still be inside the loop when the answer is there, so
+// the loop goes last.
+struct book {
+  explicit book(const config& c) : of(make_ledger({.url = c.ledger_url})) {}
+  template <class T> T ask(task<T> t) {
+    std::optional<T> answer;
+    asio::co_spawn(loop.get_executor(), std::move(t), [&](std::exception_ptr bug, T value) {
+      if (bug) std::rethrow_exception(bug);
+      answer.emplace(std::move(value));
+    });
+    loop.restart();
+    loop.run();
+    return std::move(*answer);
+  }
+  asio::io_context loop{1};
+  const std::unique_ptr<ledger> of;
+};
+
+int list(book& b, const webhooks_command& o) {
+  webhook_filter filter;
+  if (o.dead) filter.dead = true;
+  filter.upload_id = o.upload;
+  filter.limit = o.limit;
+  const auto found = b.ask(b.of->list_webhooks(std::move(filter)));
+  if (!found) return failed(found.error());
+  if (!o.json)
+    std::printf("%-20s  %-40s  %-18s  %5s  %-20s  %s\n", "WHEN", "ID", "TYPE", "TRIES", "NEXT", "ENDPOINT, LAST ERROR");
+  for (const auto& w : *found) o.json ? print_json(w) : print_row(w);
+  return 0;
+}
+
+// `asked`: how many were named; 0: all were meant.
+int say(const result<std::size_t>& done, std::size_t asked, const char* what) {
+  if (!done) return failed(done.error());
+  std::printf("%zu %s %s\n", *done, *done == 1 ? "dead letter" : "dead letters", what);
+  if (*done >= asked) return 0;
+  std::fprintf(stderr, "postern: %zu of the %zu named %s no dead letter; see postern uploads webhooks --dead\n",
+               asked - *done, asked, asked - *done == 1 ? "is" : "are");
+  return 1;
+}
+
+} // namespace
+
+void webhooks_command::describe(CLI::App& command) {
+  command.add_flag("--dead", dead, "only dead letters: what was given up");
+  command.add_option("-u,--upload", upload, "only those of this upload");
+  command.add_option("-n,--limit", limit, "at most so many")->capture_default_str()->check(CLI::Range(1, 100000));
+  command.add_flag("--json", json, "JSON lines, with the payload");
+  command.add_option("--retry", retry, "make these dead letters due at once")->type_name("ID...")->expected(1, 10000);
+  command.add_flag("--retry-all", retry_all, "make all dead letters due at once; stopped endpoints are sent to again");
+  command.add_option("--purge", purge, "throw these dead letters away")->type_name("ID...")->expected(1, 10000);
+  command.add_flag("--purge-all", purge_all, "throw all dead letters away");
+}
+
+int webhooks_command::run(const config& c) const {
+  const int deeds = retry_all + purge_all + !retry.empty() + !purge.empty();
+  if (deeds > 1) throw config_error("--retry, --retry-all, --purge and --purge-all exclude one another");
+  if (deeds == 1 && (dead || json || !upload.empty()))
+    throw config_error("--dead, --upload and --json are for listing; --retry and --purge take ids, or -all");
+  book b(c);
+  const auto now = now_millis();
+  if (retry_all || !retry.empty()) return say(b.ask(b.of->retry_webhooks(retry, now)), retry.size(), "due again");
+  if (purge_all || !purge.empty()) return say(b.ask(b.of->purge_webhooks(purge)), purge.size(), "thrown away");
+  return list(b, *this);
+}
+
+} // namespace postern::app

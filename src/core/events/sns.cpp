@@ -1,0 +1,199 @@
+#include <postern/core/events/sns.hpp>
+
+#include <algorithm>
+
+namespace postern {
+namespace {
+
+failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
+failure no(std::string what) { return failure{errc::forbidden, std::move(what)}; }
+
+const std::string* text_member(const json_value& in, std::string_view name) {
+  const auto* v = in.find(name);
+  return v ? v->if_string() : nullptr;
+}
+
+std::optional<sns_message::kind> kind_of(std::string_view type) {
+  if (type == "Notification") return sns_message::kind::notification;
+  if (type == "SubscriptionConfirmation") return sns_message::kind::subscription_confirmation;
+  if (type == "UnsubscribeConfirmation") return sns_message::kind::unsubscribe_confirmation;
+  return std::nullopt;
+}
+
+bool is_region(std::string_view r) {
+  return r.size() >= 3 && r.size() <= 40 && r.front() != '-' && r.back() != '-' &&
+         std::all_of(r.begin(), r.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+struct split_url {
+  std::string_view host, path, query;
+};
+
+// An absolute URL of that scheme, cut without any interpretation: what could be read in two ways is refused.
+std::optional<split_url> split(std::string_view url, std::string_view scheme, std::string_view own_port) {
+  const bool plain = std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (url.size() > 2048 || !plain || !url.starts_with(scheme) || url.find_first_of("@\\#") != url.npos)
+    return std::nullopt;
+  url.remove_prefix(scheme.size());
+  const auto end = std::min(url.find_first_of("/?"), url.size());
+  split_url out;
+  out.host = url.substr(0, end);
+  if (out.host.ends_with(own_port)) out.host.remove_suffix(own_port.size());
+  url.remove_prefix(end);
+  const auto question = std::min(url.find('?'), url.size());
+  out.path = url.substr(0, question);
+  out.query = question < url.size() ? url.substr(question + 1) : std::string_view{};
+  return out;
+}
+
+std::optional<std::string> region_in(std::string_view host) {
+  for (const std::string_view behind : {".amazonaws.com", ".amazonaws.com.cn"}) {
+    if (!host.starts_with("sns.") || !host.ends_with(behind) || host.size() <= 4 + behind.size()) continue;
+    const auto region = host.substr(4, host.size() - 4 - behind.size());
+    if (is_region(region)) return std::string(region);
+  }
+  return std::nullopt;
+}
+
+result<sns_url> at_sns(std::string_view url, const std::optional<split_url>& parts) {
+  const auto region = parts ? region_in(parts->host) : std::nullopt;
+  if (!region) return no(quote(url) + " is not at https://sns.<region>.amazonaws.com");
+  return sns_url{std::string(url), std::string(parts->host), *region};
+}
+
+} // namespace
+
+bool is_sns(const json_value& message) { return text_member(message, "Type") && text_member(message, "TopicArn"); }
+
+result<sns_message> read_sns(const json_value& message) {
+  sns_message m;
+  const auto take = [&](std::string_view name, std::string& into) -> result<void> {
+    const auto* text = text_member(message, name);
+    if (!text) return bad("SNS: " + std::string(name) + " is missing");
+    into = *text;
+    return {};
+  };
+  std::string type, version, signature;
+  for (const auto& [name, into] : {std::pair{"Type", &type},
+                                   {"MessageId", &m.id},
+                                   {"TopicArn", &m.topic},
+                                   {"Message", &m.message},
+                                   {"Timestamp", &m.timestamp},
+                                   {"SignatureVersion", &version},
+                                   {"Signature", &signature},
+                                   {"SigningCertURL", &m.certificate_url}})
+    if (auto taken = take(name, *into); !taken) return taken.error();
+  const auto kind = kind_of(type);
+  if (!kind) return bad("SNS: the type " + quote(type) + " is not known");
+  m.what = *kind;
+  if (m.what == sns_message::kind::notification) {
+    if (const auto* subject = text_member(message, "Subject")) m.subject = *subject;
+  } else {
+    for (const auto& [name, into] : {std::pair{"Token", &m.token}, {"SubscribeURL", &m.subscribe_url}})
+      if (auto taken = take(name, *into); !taken) return taken.error();
+  }
+  if (version != "1" && version != "2")
+    return bad("SNS: the signature version " + quote(version, 20) + " is not known");
+  m.sha256 = version == "2";
+  auto raw = from_base64(signature);
+  if (!raw || raw->empty()) return bad("SNS: the signature is not base64");
+  m.signature = std::move(*raw);
+  auto at = parse_iso8601(m.timestamp);
+  if (!at) return bad("SNS: the timestamp " + quote(m.timestamp, 40) + " cannot be read");
+  m.at = *at;
+  return m;
+}
+
+std::string signed_text(const sns_message& m) {
+  std::string out;
+  const auto add = [&](std::string_view name, std::string_view value) {
+    out.append(name).append("\n").append(value).append("\n");
+  };
+  const bool notification = m.what == sns_message::kind::notification;
+  add("Message", m.message);
+  add("MessageId", m.id);
+  if (notification && m.subject) add("Subject", *m.subject);
+  if (!notification) add("SubscribeURL", m.subscribe_url);
+  add("Timestamp", m.timestamp);
+  if (!notification) add("Token", m.token);
+  add("TopicArn", m.topic);
+  add("Type", notification                                             ? "Notification"
+              : m.what == sns_message::kind::subscription_confirmation ? "SubscriptionConfirmation"
+                                                                       : "UnsubscribeConfirmation");
+  return out;
+}
+
+result<void> check(const sns_message& m, const std::vector<std::string>& topics, seconds_clock now) {
+  if (std::find(topics.begin(), topics.end(), m.topic) == topics.end())
+    return no("the topic " + quote(m.topic, 300) + " is not among events.sns_topics");
+  if (m.at > now + most_clock_skew) return no("the SNS message is from the future");
+  if (m.at < now - longest_sns_delay) return no("the SNS message is older than an hour");
+  return {};
+}
+
+result<sns_url> certificate_url(std::string_view url) {
+  const auto parts = split(url, "https://", ":443");
+  auto at = at_sns(url, parts);
+  if (!at) return at;
+  if (!parts->path.ends_with(".pem") || url.find('?') != url.npos)
+    return no(quote(url) + " does not name a certificate (.pem)");
+  return at;
+}
+
+result<sns_url> confirmation_url(std::string_view url, std::string_view topic) {
+  const auto parts = split(url, "https://", ":443");
+  auto at = at_sns(url, parts);
+  if (!at) return at;
+  const auto action = query_parameter(parts->query, "Action");
+  const auto named = query_parameter(parts->query, "TopicArn");
+  if (!action || *action != "ConfirmSubscription" || !named || *named != topic)
+    return no("the SubscribeURL does not confirm the subscription to this topic");
+  return at;
+}
+
+// As AWS's own SDK for Java has them (SnsHostProvider): older regions share one certificate, newer ones and other
+// partitions have one each.
+std::vector<std::string> certificate_names(const sns_url& at) {
+  const std::string behind = at.host.ends_with(".cn") ? ".amazonaws.com.cn" : ".amazonaws.com";
+  std::vector<std::string> names{at.host, "sns-signing." + at.region + behind, "sns-" + at.region + behind};
+  if (behind == ".amazonaws.com") names.push_back("sns.amazonaws.com");
+  if (at.region.starts_with("us-gov-")) names.push_back("sns-us-gov-west-1.amazonaws.com");
+  return names;
+}
+
+bool is_amazon_issuer_url(std::string_view url) {
+  const auto plain = split(url, "http://", ":80");
+  const auto tls = split(url, "https://", ":443");
+  const auto& parts = plain ? plain : tls;
+  constexpr std::string_view behind = ".amazontrust.com";
+  if (!parts || !parts->host.ends_with(behind) || !parts->query.empty()) return false;
+  return parts->path.ends_with(".cer") && std::all_of(parts->host.begin(), parts->host.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+         });
+}
+
+// --- recent_messages --------------------------------------------------------------------------------
+
+void recent_messages::forget(seconds_clock now) {
+  // A message is refused for its age when it is older than that.
+  while (!by_age_.empty() &&
+         (by_age_.size() > most_ || by_age_.front().first + longest_sns_delay + most_clock_skew < now)) {
+    ids_.erase(by_age_.front().second);
+    by_age_.pop_front();
+  }
+}
+
+bool recent_messages::has(const std::string& id, seconds_clock now) {
+  std::lock_guard lock(mutex_);
+  forget(now);
+  return ids_.contains(id);
+}
+
+void recent_messages::add(const std::string& id, seconds_clock now) {
+  std::lock_guard lock(mutex_);
+  if (ids_.insert(id).second) by_age_.emplace_back(now, id);
+  forget(now);
+}
+
+} // namespace postern

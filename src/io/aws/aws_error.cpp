@@ -1,0 +1,96 @@
+#include <postern/io/aws/aws_error.hpp>
+
+#include <array>
+#include <pugixml.hpp>
+#include <stdexcept>
+#include <utility>
+
+namespace postern {
+namespace {
+
+// S3's codes (Amazon S3 API Reference, "Error responses") that mean something to us; all others by their status.
+errc sort(int status, std::string_view code) {
+  static constexpr std::array<std::pair<std::string_view, errc>, 16> known{{
+      {"NoSuchKey", errc::object_absent},
+      {"NoSuchBucket", errc::no_such_bucket},
+      {"NoSuchUpload", errc::object_absent},
+      {"KeyTooLongError", errc::key_too_long},
+      {"EntityTooLarge", errc::entity_too_large},
+      {"BadDigest", errc::bad_digest},
+      {"XAmzContentChecksumMismatch", errc::bad_digest},
+      {"InvalidDigest", errc::bad_digest},
+      {"MetadataTooLarge", errc::invalid_argument},
+      {"InvalidTag", errc::invalid_argument},
+      {"InvalidStorageClass", errc::invalid_argument},
+      {"SlowDown", errc::unavailable},
+      {"ServiceUnavailable", errc::unavailable},
+      {"RequestTimeout", errc::unavailable},
+      {"InternalError", errc::unavailable},
+      {"ExpiredToken", errc::unavailable},
+  }};
+  for (const auto& [name, sorted] : known)
+    if (name == code) return sorted;
+  if (status == 404) return errc::object_absent;
+  return status >= 500 || status == 429 || status == 0 ? errc::unavailable : errc::store_failed;
+}
+
+} // namespace
+
+s3_error read_s3_error(const http_response& answer, std::string during) {
+  s3_error e;
+  e.status = answer.status;
+  e.during = std::move(during);
+  e.region = answer.field("x-amz-bucket-region");
+  pugi::xml_document document;
+  if (document.load_buffer(answer.body.data(), answer.body.size())) {
+    const auto top = document.document_element();
+    const auto error = std::string_view(top.name()) == "Error" ? top : top.child("Error");
+    e.code = error.child_value("Code");
+    e.message = error.child_value("Message");
+    if (const std::string_view region = error.child_value("Region"); !region.empty()) e.region = region;
+    e.canonical_request = error.child_value("CanonicalRequest");
+    e.string_to_sign = error.child_value("StringToSign");
+    e.signature = error.child_value("SignatureProvided");
+  }
+  e.sorted = sort(e.status, e.code);
+  return e;
+}
+
+s3_error odd_answer(const http_response& answer, std::string during, std::string_view what) {
+  auto e = read_s3_error(answer, std::move(during));
+  e.message = what;
+  return e;
+}
+
+s3_error no_answer(const failure& why, std::string during) {
+  s3_error e;
+  e.during = std::move(during);
+  e.message = why.on;
+  // Asking an unreachable store is asking it later; an answer that is not HTTP will not become one.
+  e.sorted = why.code == errc::cancelled                                            ? errc::cancelled
+             : why.code == errc::bad_request || why.code == errc::payload_too_large ? errc::store_failed
+                                                                                    : errc::unavailable;
+  return e;
+}
+
+bool is_passing(const s3_error& e) {
+  return e.status >= 500 || e.status == 429 || (e.status == 0 && e.sorted == errc::unavailable) ||
+         e.code == "SlowDown" || e.code == "RequestTimeout" || e.code == "InternalError" ||
+         e.code == "OperationAborted";
+}
+
+failure to_failure(const s3_error& e) {
+  std::string on = e.during + ": ";
+  if (e.status)
+    on += std::to_string(e.status) + (e.code.empty() ? "" : " " + quote(e.code)) +
+          (e.message.empty() ? "" : " " + quote(e.message, 300));
+  else
+    on += e.message;
+  return {e.sorted, std::move(on)};
+}
+
+void throw_exception_from_error(const s3_error& e, const boost::source_location&) {
+  throw std::runtime_error(describe(to_failure(e)));
+}
+
+} // namespace postern

@@ -1,0 +1,365 @@
+#include <postern/io/ledger/postgres.hpp>
+#include <postern/io/ledger/schema.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <libpq-fe.h>
+#include <memory>
+#include <poll.h>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace postern::postgres {
+
+using namespace std::chrono_literals;
+
+void free_result::operator()(pg_result* r) const { PQclear(r); }
+
+namespace {
+
+constexpr Oid type_bigint = 20, type_text = 25; // their numbers in pg_type, the same in every PostgreSQL
+
+// For a row or a table that somebody else holds. Other nodes hold theirs for some milliseconds.
+constexpr std::chrono::milliseconds longest_lock{250};
+// Any number that others are not likely to take.
+constexpr const char* lock_for_migrating = "SELECT pg_advisory_xact_lock(7310868735421280872)";
+
+// libpq's messages end in a line feed and may have several lines.
+std::string one_line(const char* message) {
+  std::string text(message ? message : "");
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  for (auto at = text.find('\n'); at != text.npos; at = text.find('\n', at)) text.replace(at, 1, "; ");
+  return text;
+}
+
+// PostgreSQL's appendix A. The class is the first two.
+trouble kind_of(std::string_view state) {
+  const auto kind = state.substr(0, 2);
+  if (state == "40001" || state == "40P01" || state == "55P03") return trouble::conflict;
+  // A connection that ends; a statement that took too long, though not for a lock; a server that may only be read, for
+  // another is the primary now; one that does not know our prepared statements.
+  if (kind == "08" || kind == "57" || state == "53300" || state == "25006" || state == "26000" || state == "25P03")
+    return trouble::away;
+  // Out of something, an input or output error, corrupt; a table or a right is missing.
+  if (kind == "53" || kind == "58" || kind == "XX" || kind == "42") return trouble::broken;
+  return trouble::own;
+}
+
+struct free_options {
+  void operator()(PQconninfoOption* o) const { PQconninfoFree(o); }
+};
+
+// What the URL names, or nothing and why.
+std::unique_ptr<PQconninfoOption, free_options> parse(const std::string& url, std::string& why) {
+  char* message = nullptr;
+  std::unique_ptr<PQconninfoOption, free_options> options(PQconninfoParse(url.c_str(), &message));
+  // What follows a colon is a piece of the URL, and may be a piece of the password.
+  why = one_line(message);
+  why = why.substr(0, why.find(": \""));
+  PQfreemem(message);
+  for (const auto* o = options.get(); o && o->keyword; ++o) {
+    const std::string_view keyword = o->keyword, value = o->val ? o->val : "";
+    if ((keyword != "host" && keyword != "dbname") || value.find('@') == value.npos) continue;
+    // A / or @ in the password, so that pieces of it are taken for others.
+    why = "a second @, or a / ahead of it";
+    return nullptr;
+  }
+  return options;
+}
+
+std::uint64_t swapped(std::uint64_t n) {
+  if constexpr (std::endian::native == std::endian::little) return __builtin_bswap64(n);
+  return n;
+}
+
+// --- a prepared statement ---------------------------------------------------------------------------
+
+class statement final : public sql::statement {
+public:
+  statement(database& db, std::string text, std::string name)
+      : db_(db), text_(std::move(text)), name_(std::move(name)) {}
+
+  void rewind() override {
+    result_.reset();
+    values_.clear(), numbers_.clear(), lengths_.clear(), formats_.clear(), types_.clear();
+  }
+
+  bool step() override {
+    if (!result_) {
+      run_once();
+      row_ = -1;
+    }
+    column_ = 0;
+    return ++row_ < PQntuples(result_.get());
+  }
+
+  std::string text() override {
+    const int at = column_++;
+    return {PQgetvalue(result_.get(), row_, at), static_cast<std::size_t>(PQgetlength(result_.get(), row_, at))};
+  }
+
+  std::optional<std::int64_t> integer() override {
+    const int at = column_++;
+    if (PQgetisnull(result_.get(), row_, at)) return std::nullopt;
+    std::uint64_t n = 0;
+    if (PQgetlength(result_.get(), row_, at) != sizeof n)
+      throw transaction_error(trouble::own, "a number of an unexpected type");
+    std::memcpy(&n, PQgetvalue(result_.get(), row_, at), sizeof n);
+    return static_cast<std::int64_t>(swapped(n));
+  }
+
+protected:
+  // Everything is sent and answered in binary: text is not cut at a NUL but refused by the server, as it must be.
+  void put(std::string_view v) override {
+    values_.push_back(v.data() ? v.data() : "");
+    numbers_.push_back(0);
+    lengths_.push_back(static_cast<int>(std::min<std::size_t>(v.size(), 0x7fffffff)));
+    formats_.push_back(1);
+    types_.push_back(type_text);
+  }
+  void put(std::optional<std::int64_t> v) override {
+    values_.push_back(nullptr);
+    numbers_.push_back(swapped(static_cast<std::uint64_t>(v.value_or(0))));
+    lengths_.push_back(v ? 8 : 0);
+    formats_.push_back(1);
+    types_.push_back(type_bigint);
+  }
+
+private:
+  void run_once() {
+    const int n = static_cast<int>(values_.size());
+    if (prepared_in_ != db_.connection()) {
+      db_.answer(PQsendPrepare(db_.raw(), name_.c_str(), text_.c_str(), n, types_.data()));
+      prepared_in_ = db_.connection();
+    }
+    for (std::size_t i = 0; i < values_.size(); ++i)
+      if (types_[i] == type_bigint && lengths_[i] == 8) values_[i] = reinterpret_cast<const char*>(&numbers_[i]);
+    result_ = db_.answer(
+        PQsendQueryPrepared(db_.raw(), name_.c_str(), n, values_.data(), lengths_.data(), formats_.data(), 1));
+  }
+
+  database& db_;
+  const std::string text_, name_;
+  std::uint64_t prepared_in_ = 0; // the connection that knows it
+  std::vector<const char*> values_;
+  std::vector<std::uint64_t> numbers_; // what values_ points to, for numbers
+  std::vector<int> lengths_, formats_;
+  std::vector<Oid> types_;
+  result_ptr result_;
+  int row_ = 0, column_ = 0;
+};
+
+} // namespace
+
+std::string shown(const std::string& url) {
+  std::string why, user, host, port, name;
+  const auto options = parse(url, why);
+  if (!options) return "postgresql://…";
+  for (const auto* o = options.get(); o && o->keyword; ++o) {
+    const std::string_view keyword = o->keyword;
+    const std::string value = o->val ? o->val : "";
+    if (keyword == "user") user = value;
+    if (keyword == "host") host = value;
+    if (keyword == "port") port = value;
+    if (keyword == "dbname") name = value;
+  }
+  return "postgresql://" + user + (user.empty() ? "" : "@") + host + (port.empty() ? "" : ":") + port + "/" + name;
+}
+
+// --- the connection ---------------------------------------------------------------------------------
+
+database::database(std::string url, std::chrono::milliseconds patience)
+    : url_(std::move(url)), usual_patience_(patience), patience_(patience) {
+  std::string why;
+  if (!parse(url_, why)) throw transaction_error(trouble::own, "the URL cannot be read: " + why);
+  connect();
+}
+
+database::~database() {
+  forget_prepared();
+  disconnect();
+}
+
+void database::disconnect() { PQfinish(std::exchange(raw_, nullptr)); }
+
+void database::connect() {
+  disconnect();
+  const auto seconds = std::to_string(std::max<std::int64_t>(2, usual_patience_ / 2s));
+  const auto milliseconds = std::to_string(usual_patience_.count());
+  // What is named before the URL may be said otherwise in it. A node that stood by and is the primary now is found
+  // when the URL names both.
+  const std::array<std::pair<const char*, const char*>, 10> parameters{{{"connect_timeout", seconds.c_str()},
+                                                                        {"keepalives_idle", "10"},
+                                                                        {"keepalives_interval", "3"},
+                                                                        {"keepalives_count", "3"},
+                                                                        {"tcp_user_timeout", milliseconds.c_str()},
+                                                                        {"target_session_attrs", "primary"},
+                                                                        {"fallback_application_name", "postern"},
+                                                                        {"dbname", url_.c_str()},
+                                                                        {"client_encoding", "UTF8"},
+                                                                        {nullptr, nullptr}}};
+  std::array<const char*, parameters.size()> names, values;
+  for (std::size_t i = 0; i < parameters.size(); ++i) std::tie(names[i], values[i]) = parameters[i];
+  raw_ = PQconnectdbParams(names.data(), values.data(), 1);
+  if (!raw_) throw transaction_error(trouble::broken, "out of memory");
+  if (PQstatus(raw_) != CONNECTION_OK) lost(one_line(PQerrorMessage(raw_)));
+  PQsetNoticeProcessor(
+      raw_, [](void*, const char*) {}, nullptr);
+  if (PQsetnonblocking(raw_, 1) != 0) lost(one_line(PQerrorMessage(raw_)));
+  ++connection_;
+  // The server gives up a little earlier than we do, so that it says why; and it lets go of the rows that a frozen node
+  // of ours was holding. What was answered is to be durable, whatever is usual there.
+  const auto set_up = "SET search_path = postern; SET default_transaction_isolation = 'read committed'; "
+                      "SET statement_timeout = " +
+                      std::to_string(usual_patience_.count() * 7 / 8) +
+                      "; SET lock_timeout = " + std::to_string(longest_lock.count()) +
+                      "; SET idle_in_transaction_session_timeout = " + std::to_string(2 * usual_patience_.count()) +
+                      "; SELECT set_config('synchronous_commit', 'on', false) "
+                      "WHERE current_setting('synchronous_commit') = 'off'";
+  command(set_up.c_str());
+}
+
+void database::lost(const std::string& why) {
+  disconnect();
+  throw transaction_error(trouble::away, why);
+}
+
+// Has the server closed it while nothing was asked? Costs no round trip.
+bool database::has_ended() {
+  if (!raw_) return true;
+  for (pollfd p{PQsocket(raw_), POLLIN, 0}; PQstatus(raw_) == CONNECTION_OK && ::poll(&p, 1, 0) > 0;)
+    if (!PQconsumeInput(raw_)) return true;
+  return PQstatus(raw_) != CONNECTION_OK;
+}
+
+// Until the server has answered. libpq's own waits have no end.
+void database::wait() {
+  const auto until = std::chrono::steady_clock::now() + patience_;
+  for (;;) {
+    const int unsent = PQflush(raw_);
+    if (unsent < 0) lost(one_line(PQerrorMessage(raw_)));
+    if (unsent == 0 && !PQisBusy(raw_)) return;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left <= 0ms) lost("the server says nothing");
+    pollfd p{PQsocket(raw_), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
+    if (::poll(&p, 1, static_cast<int>(left.count())) < 0 && errno != EINTR) lost("poll: " + std::to_string(errno));
+    if ((p.revents & ~POLLOUT) && !PQconsumeInput(raw_)) lost(one_line(PQerrorMessage(raw_)));
+  }
+}
+
+// The last result of what was sent; the others are empty, or it is the failure.
+result_ptr database::answer(bool sent) {
+  if (!raw_) throw transaction_error(trouble::away, "there is no connection");
+  if (!sent) lost(one_line(PQerrorMessage(raw_)));
+  result_ptr last, failed;
+  for (;;) {
+    wait();
+    result_ptr next(PQgetResult(raw_));
+    if (!next) break;
+    const auto status = PQresultStatus(next.get());
+    const bool good = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    (good ? last : failed) = std::move(next);
+    if (PQstatus(raw_) != CONNECTION_OK) break;
+  }
+  if (failed) {
+    const char* state = PQresultErrorField(failed.get(), PG_DIAG_SQLSTATE);
+    const auto kind = state ? kind_of(state) : trouble::away;
+    auto why = one_line(PQresultErrorField(failed.get(), PG_DIAG_MESSAGE_PRIMARY));
+    if (why.empty()) why = one_line(PQresultErrorMessage(failed.get())); // libpq's own
+    // A statement that was too slow is no reason to leave; all else that makes it count as away is.
+    if (PQstatus(raw_) != CONNECTION_OK || (kind == trouble::away && std::string_view(state ? state : "") != "57014"))
+      lost(why);
+    throw transaction_error(kind, why);
+  }
+  if (!last) lost("the connection ended");
+  return last;
+}
+
+result_ptr database::command(const char* text) { return answer(PQsendQuery(raw_, text)); }
+
+const sql::dialect& database::speaks() const { return ledger_schema::postgres; }
+
+void database::execute(const char* text) { command(text); }
+
+std::unique_ptr<sql::statement> database::prepare(std::string text) {
+  return std::make_unique<statement>(*this, std::move(text), "s" + std::to_string(++statements_));
+}
+
+// --- transactions -----------------------------------------------------------------------------------
+
+// Statements that only read need none: each sees what is committed. One that writes says so, since a server that
+// stands by would otherwise find out later.
+void database::begin(bool writes) {
+  if (has_ended()) connect();
+  if (!writes) return;
+  const auto since = std::chrono::steady_clock::now();
+  for (bool last = false;; last = true) {
+    try {
+      command("BEGIN READ WRITE");
+      writing_ = true;
+      return;
+    } catch (const transaction_error& e) {
+      // Nothing was done yet: an old connection that turns out to be dead, or to a server that was the primary, is no
+      // reason to give up.
+      if (last || std::chrono::steady_clock::now() - since > 1s) lost(e.what());
+    }
+    connect();
+  }
+}
+
+void database::commit() {
+  patience_ = usual_patience_;
+  if (!std::exchange(writing_, false)) return;
+  const auto done = command("COMMIT");
+  if (std::string_view(PQcmdStatus(done.get())) != "COMMIT")
+    throw transaction_error(trouble::conflict, "the transaction was rolled back");
+}
+
+void database::roll_back() noexcept {
+  patience_ = usual_patience_;
+  if (!std::exchange(writing_, false) || !raw_) return;
+  try {
+    command("ROLLBACK");
+  } catch (const transaction_error&) {
+    disconnect();
+  }
+}
+
+// --- the schema's version ---------------------------------------------------------------------------
+
+std::int64_t database::schema_version() {
+  if (has_ended()) connect();
+  const auto number = [&](const char* text) {
+    auto& s = prepared(text);
+    const auto n = s.bind().step() ? s.integer().value_or(0) : 0;
+    s.rewind();
+    return n;
+  };
+  if (number("SELECT COUNT(*) WHERE to_regclass('postern.schema_version') IS NOT NULL") == 0) return 0;
+  return number("SELECT version FROM postern.schema_version");
+}
+
+void database::begin_alone() {
+  begin(true);
+  patience_ = 10min; // another may be at it, with a large table
+  command("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0");
+  command(lock_for_migrating);
+  // Asking for what is there already would need rights that nothing else needs.
+  command("DO $$ BEGIN IF to_regnamespace('postern') IS NULL THEN CREATE SCHEMA postern; END IF; "
+          "IF to_regclass('postern.schema_version') IS NULL THEN "
+          "CREATE TABLE postern.schema_version (version BIGINT NOT NULL, one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK "
+          "(one)); "
+          "END IF; END $$");
+}
+
+void database::set_schema_version(std::int64_t v) {
+  const auto text = "INSERT INTO postern.schema_version (version) VALUES (" + std::to_string(v) +
+                    ") ON CONFLICT (one) DO UPDATE SET version = excluded.version";
+  command(text.c_str());
+}
+
+} // namespace postern::postgres

@@ -1,0 +1,62 @@
+#include <postern/io/ledger/schema.hpp>
+
+#include <array>
+
+namespace postern::ledger_schema {
+namespace {
+
+// Times are milliseconds since 1970. ask_at: when the store is to be asked next, NULL when there is nothing to ask.
+// due_at: NULL for a dead letter.
+constexpr std::array<const char*, 2> sqlite_steps{
+    R"(CREATE TABLE uploads (
+         id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
+         metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+         size INTEGER, etag TEXT NOT NULL DEFAULT '', crc32c INTEGER, completed_at INTEGER, completed_by TEXT NOT NULL DEFAULT '',
+         overwritten_at INTEGER, failed_because TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID;
+       CREATE INDEX uploads_by_state ON uploads (state, id);
+       CREATE INDEX uploads_open ON uploads (expires_at) WHERE state IN ('issued', 'receiving');)",
+
+    R"(ALTER TABLE uploads ADD COLUMN ask_at INTEGER;
+       ALTER TABLE uploads ADD COLUMN received INTEGER;
+       ALTER TABLE uploads ADD COLUMN overwritten_etag TEXT NOT NULL DEFAULT '';
+       UPDATE uploads SET ask_at = expires_at + 600000 WHERE state IN ('issued', 'receiving', 'failed');
+       DROP INDEX uploads_open;
+       CREATE INDEX uploads_to_ask ON uploads (ask_at, id) WHERE ask_at IS NOT NULL;
+       CREATE INDEX uploads_by_age ON uploads (created_at, id);
+       CREATE TABLE webhooks (
+         id TEXT PRIMARY KEY, upload_id TEXT NOT NULL, url TEXT NOT NULL, type TEXT NOT NULL, payload TEXT NOT NULL,
+         tries INTEGER NOT NULL, created_at INTEGER NOT NULL, due_at INTEGER, last_error TEXT NOT NULL) STRICT;
+       CREATE INDEX webhooks_due ON webhooks (due_at, id) WHERE due_at IS NOT NULL;
+       CREATE INDEX webhooks_dead ON webhooks (id) WHERE due_at IS NULL;
+       CREATE INDEX webhooks_of ON webhooks (upload_id, id);
+       CREATE TABLE stopped_endpoints (url TEXT PRIMARY KEY, why TEXT NOT NULL) STRICT, WITHOUT ROWID;)",
+};
+
+// Ids compare byte by byte, whatever the database's language. Numbered as SQLite's are.
+constexpr std::array<const char*, 2> postgres_steps{
+    "SELECT 1",
+
+    R"(CREATE TABLE uploads (
+         id TEXT COLLATE "C" PRIMARY KEY, state TEXT COLLATE "C" NOT NULL, profile TEXT NOT NULL, "user" TEXT NOT NULL, bucket TEXT NOT NULL,
+         key TEXT NOT NULL, metadata TEXT NOT NULL, min_size BIGINT NOT NULL, max_size BIGINT NOT NULL, created_at BIGINT NOT NULL,
+         expires_at BIGINT NOT NULL, size BIGINT, etag TEXT NOT NULL DEFAULT '', crc32c BIGINT, completed_at BIGINT,
+         completed_by TEXT NOT NULL DEFAULT '', overwritten_at BIGINT, failed_because TEXT NOT NULL DEFAULT '',
+         ask_at BIGINT, received BIGINT, overwritten_etag TEXT NOT NULL DEFAULT '');
+       CREATE INDEX uploads_by_state ON uploads (state, id);
+       CREATE INDEX uploads_to_ask ON uploads (ask_at, id) WHERE ask_at IS NOT NULL;
+       CREATE INDEX uploads_by_age ON uploads (created_at, id);
+       CREATE TABLE webhooks (
+         id TEXT COLLATE "C" PRIMARY KEY, upload_id TEXT COLLATE "C" NOT NULL, url TEXT COLLATE "C" NOT NULL, type TEXT NOT NULL, payload TEXT NOT NULL,
+         tries BIGINT NOT NULL, created_at BIGINT NOT NULL, due_at BIGINT, last_error TEXT NOT NULL);
+       CREATE INDEX webhooks_due ON webhooks (due_at, id) WHERE due_at IS NOT NULL;
+       CREATE INDEX webhooks_dead ON webhooks (id) WHERE due_at IS NULL;
+       CREATE INDEX webhooks_of ON webhooks (upload_id, id);
+       CREATE TABLE stopped_endpoints (url TEXT COLLATE "C" PRIMARY KEY, why TEXT NOT NULL);)",
+};
+
+} // namespace
+
+const sql::dialect sqlite{sqlite_steps, ""};
+const sql::dialect postgres{postgres_steps, " FOR UPDATE SKIP LOCKED"};
+
+} // namespace postern::ledger_schema

@@ -1,0 +1,128 @@
+#include <postern/io/ledger/schema.hpp>
+#include <postern/io/ledger/sqlite.hpp>
+
+#include <sqlite3.h>
+
+#include <utility>
+
+namespace postern::sqlite {
+namespace {
+
+trouble kind_of(int code) {
+  switch (code & 0xff) {
+  case SQLITE_BUSY:
+  case SQLITE_LOCKED: return trouble::away;
+  case SQLITE_FULL:
+  case SQLITE_IOERR:
+  case SQLITE_READONLY:
+  case SQLITE_CANTOPEN:
+  case SQLITE_CORRUPT:
+  case SQLITE_NOTADB:
+  case SQLITE_NOMEM:
+  case SQLITE_PERM: return trouble::broken;
+  default: return trouble::own;
+  }
+}
+
+[[noreturn]] void fail(sqlite3* db, const char* doing) {
+  if (!db) throw transaction_error(trouble::broken, std::string(doing) + ": out of memory");
+  throw transaction_error(kind_of(sqlite3_errcode(db)), std::string(doing) + ": " + sqlite3_errmsg(db));
+}
+
+class statement final : public sql::statement {
+public:
+  statement(sqlite3* db, const std::string& text) : db_(db) {
+    if (sqlite3_prepare_v3(db, text.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &raw_, nullptr) != SQLITE_OK)
+      fail(db, "preparing");
+  }
+  ~statement() override { sqlite3_finalize(raw_); }
+  statement(const statement&) = delete;
+  statement& operator=(const statement&) = delete;
+
+  void rewind() override {
+    sqlite3_reset(raw_);
+    next_in_ = 1;
+  }
+  bool step() override {
+    next_out_ = 0;
+    const int code = sqlite3_step(raw_);
+    if (code == SQLITE_ROW) return true;
+    if (code == SQLITE_DONE) return false;
+    const transaction_error why(kind_of(code), std::string("stepping: ") + sqlite3_errmsg(db_));
+    sqlite3_reset(raw_); // else it would stand in the way of the rollback
+    throw why;
+  }
+  std::string text() override {
+    const int column = next_out_++;
+    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(raw_, column));
+    return bytes ? std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(raw_, column))) : std::string{};
+  }
+  std::optional<std::int64_t> integer() override {
+    const int column = next_out_++;
+    if (sqlite3_column_type(raw_, column) == SQLITE_NULL) return std::nullopt;
+    return sqlite3_column_int64(raw_, column);
+  }
+
+protected:
+  void put(std::string_view v) override {
+    if (sqlite3_bind_text64(raw_, next_in_++, v.data() ? v.data() : "", v.size(), SQLITE_STATIC, SQLITE_UTF8) !=
+        SQLITE_OK)
+      fail(db_, "binding");
+  }
+  void put(std::optional<std::int64_t> v) override {
+    const int at = next_in_++;
+    if ((v ? sqlite3_bind_int64(raw_, at, *v) : sqlite3_bind_null(raw_, at)) != SQLITE_OK) fail(db_, "binding");
+  }
+
+private:
+  sqlite3* db_;
+  sqlite3_stmt* raw_ = nullptr;
+  int next_in_ = 1, next_out_ = 0;
+};
+
+} // namespace
+
+database::database(const std::string& path, std::chrono::milliseconds patience) {
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  if (sqlite3_open_v2(path.c_str(), &raw_, flags, nullptr) == SQLITE_OK) {
+    sqlite3_busy_timeout(raw_, static_cast<int>(patience.count()));
+    return;
+  }
+  const std::string why = raw_ ? sqlite3_errmsg(raw_) : "out of memory";
+  sqlite3_close(raw_);
+  throw transaction_error(trouble::broken, "opening: " + why);
+}
+
+database::~database() {
+  forget_prepared();
+  sqlite3_close(raw_);
+}
+
+bool database::read_only() const { return sqlite3_db_readonly(raw_, "main") == 1; }
+
+const sql::dialect& database::speaks() const { return ledger_schema::sqlite; }
+
+void database::execute(const char* text) {
+  if (sqlite3_exec(raw_, text, nullptr, nullptr, nullptr) != SQLITE_OK) fail(raw_, "executing");
+}
+
+std::unique_ptr<sql::statement> database::prepare(std::string text) { return std::make_unique<statement>(raw_, text); }
+
+// Reading alone takes no lock, so that another process can look on while this one writes.
+void database::begin(bool writes) { prepared(writes ? "BEGIN IMMEDIATE" : "BEGIN").run(); }
+void database::commit() { prepared("COMMIT").run(); }
+void database::roll_back() noexcept {
+  // Some failures have rolled back by themselves already.
+  if (!sqlite3_get_autocommit(raw_)) sqlite3_exec(raw_, "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+std::int64_t database::schema_version() {
+  auto& s = prepared("PRAGMA user_version");
+  const auto version = s.bind().step() ? s.integer().value_or(0) : 0;
+  s.rewind();
+  return version;
+}
+void database::begin_alone() { begin(true); }
+void database::set_schema_version(std::int64_t v) { execute(("PRAGMA user_version = " + std::to_string(v)).c_str()); }
+
+} // namespace postern::sqlite

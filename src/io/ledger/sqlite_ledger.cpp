@@ -1,0 +1,33 @@
+#include <postern/io/ledger/sql_ledger.hpp>
+#include <postern/io/ledger/sqlite.hpp>
+#include <postern/io/ledger/sqlite_ledger.hpp>
+
+#include <filesystem>
+#include <stdexcept>
+#include <utility>
+
+namespace postern {
+
+std::unique_ptr<ledger> make_sqlite_ledger(const sqlite_ledger_options& file, const ledger_options& options) {
+  const std::filesystem::path path(file.path);
+  const auto cannot = [&](const std::string& why) {
+    return std::runtime_error("ledger.url: the database \"" + file.path + "\" cannot be used: " + why);
+  };
+  const std::string remedy = ". Name a file in a folder that this user may write to.";
+  std::error_code ec;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ec);
+  if (ec) throw cannot(ec.message() + remedy);
+  try {
+    auto db = std::make_unique<sqlite::database>(file.path, file.patience);
+    if (db->read_only()) throw transaction_error(trouble::broken, "it may only be read");
+    db->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;");
+    db->migrate();
+    return make_sql_ledger(std::move(db), options, file.commits);
+  } catch (const sql::schema_too_new& e) {
+    throw cannot(std::string(e.what()) + ". Use that one, or name another file.");
+  } catch (const transaction_error& e) {
+    throw cannot(e.what() + remedy);
+  }
+}
+
+} // namespace postern

@@ -1,0 +1,253 @@
+#include <postern/base/json.hpp>
+#include <postern/io/ledger/upload_rows.hpp>
+
+#include <algorithm>
+
+namespace postern {
+namespace {
+
+// --- the statements -------------------------------------------------------------------------------
+
+const std::string columns = "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
+                            "expires_at, size, etag, crc32c, completed_at, completed_by, overwritten_at, "
+                            "overwritten_etag, failed_because, received";
+const std::string returning = " RETURNING " + columns;
+const std::string select = "SELECT " + columns + " FROM uploads WHERE ";
+
+// The states from which that one may be reached, as SQL.
+std::string states_before(upload_state to) {
+  using enum upload_state;
+  std::string list;
+  for (const auto from : {issued, receiving, completed, failed, expired})
+    if (may_follow(from, to)) list.append(list.empty() ? "('" : ", '").append(name_of(from)).append("'");
+  return list + ")";
+}
+
+// Makes a row of $1 to $11 and what more there is; where there is one already, does what is said instead.
+std::string insert(std::string_view more, std::string_view values, std::string_view instead) {
+  return std::string("INSERT INTO uploads (id, profile, \"user\", bucket, key, metadata, min_size, max_size, "
+                     "created_at, expires_at, ask_at, state")
+      .append(more)
+      .append(") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ")
+      .append(values)
+      .append(") ON CONFLICT (id) DO ")
+      .append(instead);
+}
+
+const std::string issue_sql = insert("", "'issued'", "NOTHING");
+const std::string receiving_sql = insert("", "'receiving'",
+                                         "UPDATE SET state = 'receiving', failed_because = '', received = NULL, "
+                                         "ask_at = COALESCE(uploads.ask_at, excluded.ask_at) WHERE uploads.state IN " +
+                                             states_before(upload_state::receiving));
+const std::string fail_sql =
+    insert(", failed_because", "'failed', $12",
+           "UPDATE SET state = 'failed', failed_because = excluded.failed_because WHERE uploads.state IN " +
+               states_before(upload_state::failed) + returning);
+const std::string confirm_sql =
+    insert(", size, etag, crc32c, completed_at, completed_by", "'completed', $12, $13, $14, $15, $16",
+           "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
+           "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
+           "completed_by = excluded.completed_by, ask_at = NULL WHERE uploads.state IN " +
+               states_before(upload_state::completed) + returning);
+const std::string ask_again_sql =
+    insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning);
+
+const std::string progress_sql = "UPDATE uploads SET received = $1, ask_at = CASE WHEN ask_at < $2 THEN $2 ELSE ask_at "
+                                 "END WHERE id = $3 AND state = 'receiving'";
+const std::string overwrite_sql = "UPDATE uploads SET overwritten_at = $1, overwritten_etag = $2 "
+                                  "WHERE id = $3 AND state = 'completed' AND etag <> $2 AND overwritten_etag <> $2" +
+                                  returning;
+const std::string expire_sql =
+    "UPDATE uploads SET state = 'expired', ask_at = NULL WHERE id = $1 AND state IN ('issued', 'receiving')" +
+    returning;
+const std::string no_question_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning;
+const std::string hold_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
+const std::string find_sql = select + "id = $1";
+const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
+
+// --- a row and its value ---------------------------------------------------------------------------
+
+std::string metadata_text(const upload& u) {
+  if (u.metadata.empty()) return "{}";
+  json_writer w;
+  w.begin_object();
+  for (const auto& [name, value] : u.metadata) w.member(name, value);
+  w.end_object();
+  return w.take();
+}
+
+std::vector<std::pair<std::string, std::string>> read_metadata(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (text == "{}") return out;
+  if (auto v = read_json(text))
+    if (const auto* members = v->if_object())
+      for (const auto& [name, value] : *members)
+        if (const auto* s = value.if_string()) out.emplace_back(name, *s);
+  return out;
+}
+
+upload read_row(sql::statement& s) {
+  const auto unsigned_of = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+  upload u;
+  u.id = s.text();
+  u.state = upload_state_of(s.text()).value_or(upload_state::failed);
+  u.profile = s.text();
+  u.user = s.text();
+  u.bucket = s.text();
+  u.key = s.text();
+  u.metadata = read_metadata(s.text());
+  u.min_size = unsigned_of(s.integer().value_or(0));
+  u.max_size = unsigned_of(s.integer().value_or(0));
+  u.created_at = as_time(s.integer().value_or(0));
+  u.expires_at = as_time(s.integer().value_or(0));
+  if (const auto n = s.integer()) u.size = unsigned_of(*n);
+  u.etag = s.text();
+  if (const auto n = s.integer()) u.crc32c = static_cast<std::uint32_t>(*n);
+  if (const auto n = s.integer()) u.completed_at = as_time(*n);
+  u.completed_by = evidence_of(s.text());
+  if (const auto n = s.integer()) u.overwritten_at = as_time(*n);
+  u.overwritten_etag = s.text();
+  u.failed_because = s.text();
+  if (const auto n = s.integer(); n && u.state == upload_state::receiving) u.received = unsigned_of(*n);
+  return u;
+}
+
+std::optional<upload> one(sql::statement& s) {
+  auto found = s.step() ? std::optional(read_row(s)) : std::nullopt;
+  s.rewind();
+  return found;
+}
+
+std::vector<upload> all(sql::statement& s) {
+  std::vector<upload> found;
+  while (s.step()) found.push_back(read_row(s));
+  s.rewind();
+  return found;
+}
+
+// The first eleven parameters of `insert`, which must live until the step, and what follows them.
+template <class... More>
+sql::statement& filled(sql::statement& s, const upload& u, const std::string& metadata, millis_clock created_at,
+                       std::optional<std::int64_t> ask_at, const More&... more) {
+  return s.bind(u.id, u.profile, u.user, u.bucket, u.key, metadata, static_cast<std::int64_t>(u.min_size),
+                static_cast<std::int64_t>(u.max_size), as_integer(created_at), as_integer(u.expires_at), ask_at,
+                more...);
+}
+
+} // namespace
+
+upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace)
+    : db_(db), outbox_(outbox), grace_(grace),
+      due_sql_(select + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.speaks().for_update_skip_locked),
+      forget_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
+                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
+                              "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
+                  db.speaks().for_update_skip_locked) {}
+
+// --- what happens to an upload ---------------------------------------------------------------------
+
+void upload_rows::issue(const upload& u) {
+  const auto metadata = metadata_text(u);
+  filled(db_.prepared(issue_sql), u, metadata, u.created_at, first_asked(u)).run();
+}
+
+void upload_rows::receiving(const upload& u) {
+  const auto metadata = metadata_text(u);
+  filled(db_.prepared(receiving_sql), u, metadata, u.created_at, first_asked(u)).run();
+}
+
+void upload_rows::progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
+                           millis_clock not_before) {
+  auto& s = db_.prepared(progress_sql);
+  for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), as_integer(not_before), id).run();
+}
+
+upload upload_rows::confirm(const completion& c) {
+  const auto metadata = metadata_text(c.of);
+  const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
+  // Where nothing was known of it before, it begins now.
+  const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
+  auto& s = filled(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
+                   static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
+  if (auto completed = one(s)) {
+    outbox_.announce(webhook_type::completed, *completed, c.at);
+    return std::move(*completed);
+  }
+  auto as_known = known(c.of.id);
+  if (as_known.key != c.of.key) return as_known; // another object, which replaced nothing
+  if (as_known.etag == c.etag || as_known.overwritten_etag == c.etag) return as_known;
+  auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
+  if (!overwritten) return known(c.of.id); // another node was faster
+  outbox_.announce(webhook_type::overwritten, *overwritten, c.at);
+  return std::move(*overwritten);
+}
+
+upload upload_rows::fail(const upload& u, const std::string& code, millis_clock at) {
+  const auto metadata = metadata_text(u);
+  auto failed = one(filled(db_.prepared(fail_sql), u, metadata, u.created_at, first_asked(u), code));
+  if (!failed) return known(u.id);
+  outbox_.announce(webhook_type::failed, *failed, at);
+  return std::move(*failed);
+}
+
+// --- what is to be asked of the store --------------------------------------------------------------
+
+upload upload_rows::ask_again(const upload& u, millis_clock at) {
+  const auto metadata = metadata_text(u);
+  const auto created_at = u.created_at == millis_clock{} ? at : u.created_at;
+  auto asked = one(filled(db_.prepared(ask_again_sql), u, metadata, created_at, as_integer(at)));
+  return asked ? std::move(*asked) : known(u.id);
+}
+
+std::vector<upload> upload_rows::due_questions(millis_clock now, millis_clock held_until, std::size_t most) {
+  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(most)));
+  auto& hold = db_.prepared(hold_sql);
+  for (const auto& u : found) hold.bind(as_integer(held_until), u.id).run();
+  return found;
+}
+
+std::optional<upload> upload_rows::expire(const std::string& id, millis_clock at) {
+  if (auto expired = one(db_.prepared(expire_sql).bind(id))) {
+    outbox_.announce(webhook_type::expired, *expired, at);
+    return expired;
+  }
+  return one(db_.prepared(no_question_sql).bind(id));
+}
+
+// --- looking ----------------------------------------------------------------------------------------
+
+std::optional<upload> upload_rows::find(const std::string& id) { return one(db_.prepared(find_sql).bind(id)); }
+
+// One that must be there: it was, a statement ago.
+upload upload_rows::known(const std::string& id) {
+  auto found = find(id);
+  if (!found) throw transaction_error(trouble::conflict, "the upload was forgotten meanwhile");
+  return std::move(*found);
+}
+
+std::vector<upload> upload_rows::list(const upload_filter& f) {
+  std::string sql = select + "id > $1";
+  // The index by age says where to begin; the primary key would be read from its very beginning. (That it is no plain
+  // MIN(id) keeps PostgreSQL from doing just that.)
+  if (f.since) sql += " AND id >= (SELECT MIN(id || '') FROM uploads WHERE created_at >= $2) AND created_at >= $2";
+  if (f.state) sql.append(" AND state = '").append(name_of(*f.state)).append("'");
+  sql.append(" ORDER BY id LIMIT ").append(f.since ? "$3" : "$2");
+  auto& s = db_.prepared(sql);
+  return all(f.since ? s.bind(f.after_id, as_integer(*f.since), as_limit(f.limit))
+                     : s.bind(f.after_id, as_limit(f.limit)));
+}
+
+std::size_t upload_rows::forget(millis_clock created_before, std::size_t most) {
+  std::vector<std::string> ids;
+  auto& s = db_.prepared(forget_sql_).bind(as_integer(created_before), as_limit(most));
+  while (s.step()) ids.push_back(s.text());
+  s.rewind();
+  auto& remove = db_.prepared(delete_sql);
+  for (const auto& id : ids) {
+    outbox_.forget(id);
+    remove.bind(id).run();
+  }
+  return ids.size();
+}
+
+} // namespace postern

@@ -1,0 +1,168 @@
+#include <postern/io/ledger/webhook_rows.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace postern {
+namespace {
+
+const std::string columns = "id, upload_id, url, type, payload, tries, created_at, due_at, last_error";
+// Until a message for which no node has an endpoint is given up.
+constexpr auto longest_unowned = std::chrono::hours(24);
+
+const std::string select = "SELECT " + columns + " FROM webhooks WHERE ";
+
+// For an endpoint that wants no more it is a dead letter from the beginning: kept and listed, so that it can be sent
+// when the endpoint is brought back.
+constexpr std::string_view announce_sql =
+    "INSERT INTO webhooks (id, upload_id, url, type, payload, tries, created_at, due_at, last_error) "
+    "SELECT $1, $2, $3, $4, $5, 0, $6, CASE WHEN EXISTS (SELECT 1 FROM stopped_endpoints WHERE url = $3) "
+    "THEN CAST(NULL AS BIGINT) ELSE $6 END, COALESCE((SELECT why FROM stopped_endpoints WHERE url = $3), '')";
+constexpr std::string_view hold_sql = "UPDATE webhooks SET due_at = $1 WHERE id = $2";
+constexpr std::string_view delivered_sql = "DELETE FROM webhooks WHERE id = $1";
+// A dead letter is not brought back by a try that was under way when it died.
+constexpr std::string_view undelivered_sql =
+    "UPDATE webhooks SET tries = tries + 1, last_error = $1, due_at = $2 WHERE id = $3 AND due_at IS NOT NULL";
+constexpr std::string_view stop_sql =
+    "INSERT INTO stopped_endpoints (url, why) VALUES ($1, $2) ON CONFLICT (url) DO NOTHING";
+constexpr std::string_view bury_sql =
+    "UPDATE webhooks SET due_at = NULL, last_error = $1 WHERE url = $2 AND due_at IS NOT NULL";
+constexpr std::string_view retry_one_sql =
+    "UPDATE webhooks SET due_at = $1, tries = 0 WHERE id = $2 AND due_at IS NULL RETURNING url";
+constexpr std::string_view retry_all_sql =
+    "UPDATE webhooks SET due_at = $1, tries = 0 WHERE due_at IS NULL RETURNING url";
+constexpr std::string_view resume_one_sql = "DELETE FROM stopped_endpoints WHERE url = $1";
+constexpr std::string_view resume_all_sql = "DELETE FROM stopped_endpoints";
+constexpr std::string_view purge_one_sql = "DELETE FROM webhooks WHERE id = $1 AND due_at IS NULL RETURNING id";
+constexpr std::string_view purge_all_sql = "DELETE FROM webhooks WHERE due_at IS NULL RETURNING id";
+constexpr std::string_view forget_sql = "DELETE FROM webhooks WHERE upload_id = $1";
+
+webhook read_row(sql::statement& s) {
+  webhook w;
+  w.id = s.text();
+  w.upload_id = s.text();
+  w.url = s.text();
+  w.type = s.text();
+  w.payload = s.text();
+  w.tries = static_cast<unsigned>(s.integer().value_or(0));
+  w.created_at = as_time(s.integer().value_or(0));
+  const auto due = s.integer();
+  w.dead = !due;
+  w.due_at = as_time(due.value_or(0));
+  w.last_error = s.text();
+  return w;
+}
+
+std::vector<webhook> all(sql::statement& s) {
+  std::vector<webhook> found;
+  while (s.step()) found.push_back(read_row(s));
+  s.rewind();
+  return found;
+}
+
+// As SQL, for IN. There is always one, since a list must not be empty; no URL is empty.
+std::string urls_of(const std::vector<webhook_endpoint>& endpoints) {
+  std::string list = "''";
+  for (const auto& e : endpoints) {
+    list += ", '";
+    for (const char c : e.url) list.append(c == '\'' ? "''" : std::string(1, c));
+    list += "'";
+  }
+  return list;
+}
+
+std::size_t count(sql::statement& s) {
+  std::size_t n = 0;
+  while (s.step()) ++n;
+  s.rewind();
+  return n;
+}
+
+} // namespace
+
+webhook_rows::webhook_rows(sql::database& db, std::vector<webhook_endpoint> endpoints)
+    : db_(db), endpoints_(std::move(endpoints)),
+      due_sql_(select + "due_at <= $1 AND url IN (" + urls_of(endpoints_) + ") ORDER BY due_at, id LIMIT $2" +
+               db.speaks().for_update_skip_locked),
+      long_due_sql_(select + "due_at <= $1 ORDER BY due_at, id LIMIT $2" + db.speaks().for_update_skip_locked) {}
+
+// Those of one millisecond are in the order in which they were made: a counter stands where a UUID has its first 12
+// bits of chance (RFC 9562 §6.2, method 1).
+std::string webhook_rows::next_id(millis_clock at) {
+  in_last_ = at == last_ ? in_last_ + 1 : 0;
+  last_ = at;
+  std::array<unsigned char, 10> bytes;
+  random_bytes(bytes);
+  bytes[0] = static_cast<unsigned char>(in_last_ >> 8);
+  bytes[1] = static_cast<unsigned char>(in_last_);
+  return "msg_" + uuid_v7(at, bytes);
+}
+
+void webhook_rows::announce(webhook_type type, const upload& u, millis_clock at) {
+  std::string payload;
+  for (const auto& e : endpoints_) {
+    if (!e.wants(type)) continue;
+    if (payload.empty()) payload = webhook_payload(type, u, at);
+    const auto id = next_id(at);
+    db_.prepared(announce_sql).bind(id, u.id, e.url, name_of(type), payload, as_integer(at)).run();
+  }
+}
+
+// Only what this node has an endpoint for: configurations do not change everywhere at once, and what is for another
+// node's endpoint is that node's.
+std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock held_until, std::size_t most) {
+  for (const auto& w : all(db_.prepared(long_due_sql_).bind(as_integer(now - longest_unowned), as_limit(most))))
+    if (std::none_of(endpoints_.begin(), endpoints_.end(), [&](const auto& e) { return e.url == w.url; }))
+      undelivered(w.id, "no endpoint with this URL is configured", std::nullopt);
+  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(most)));
+  auto& hold = db_.prepared(hold_sql);
+  for (const auto& w : found) hold.bind(as_integer(held_until), w.id).run();
+  return found;
+}
+
+void webhook_rows::delivered(const std::string& id) { db_.prepared(delivered_sql).bind(id).run(); }
+
+void webhook_rows::undelivered(const std::string& id, const std::string& why, std::optional<millis_clock> again) {
+  const auto due = again ? std::optional(as_integer(*again)) : std::nullopt;
+  db_.prepared(undelivered_sql).bind(why, due, id).run();
+}
+
+void webhook_rows::stop(const std::string& url, const std::string& why) {
+  db_.prepared(stop_sql).bind(url, why).run();
+  db_.prepared(bury_sql).bind(why, url).run();
+}
+
+std::vector<webhook> webhook_rows::list(const webhook_filter& f) {
+  std::string sql = select + "(url = $1 OR $1 = '')";
+  if (f.dead) sql += *f.dead ? " AND due_at IS NULL" : " AND due_at IS NOT NULL";
+  if (f.upload_id.empty()) return all(db_.prepared(sql + " ORDER BY id LIMIT $2").bind(f.url, as_limit(f.limit)));
+  sql += " AND upload_id = $2 ORDER BY id LIMIT $3";
+  return all(db_.prepared(sql).bind(f.url, f.upload_id, as_limit(f.limit)));
+}
+
+std::size_t webhook_rows::retry(const std::vector<std::string>& ids, millis_clock now) {
+  if (ids.empty()) {
+    const auto n = count(db_.prepared(retry_all_sql).bind(as_integer(now)));
+    db_.prepared(resume_all_sql).bind().run();
+    return n;
+  }
+  std::vector<std::string> urls;
+  for (const auto& id : ids) {
+    auto& s = db_.prepared(retry_one_sql).bind(as_integer(now), id);
+    while (s.step()) urls.push_back(s.text());
+    s.rewind();
+  }
+  for (const auto& url : urls) db_.prepared(resume_one_sql).bind(url).run();
+  return urls.size();
+}
+
+std::size_t webhook_rows::purge(const std::vector<std::string>& ids) {
+  if (ids.empty()) return count(db_.prepared(purge_all_sql).bind());
+  std::size_t n = 0;
+  for (const auto& id : ids) n += count(db_.prepared(purge_one_sql).bind(id));
+  return n;
+}
+
+void webhook_rows::forget(const std::string& upload_id) { db_.prepared(forget_sql).bind(upload_id).run(); }
+
+} // namespace postern

@@ -1,0 +1,239 @@
+#include "support/fakes.hpp"
+#include "support/run_task.hpp"
+#include "support/signing_certificates.hpp"
+#include <postern/base/digest.hpp>
+#include <postern/flow/receive_events.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace postern;
+
+namespace {
+
+const signer own({secret("a secret for the tests only")});
+const millis_clock now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+const std::string token = "a token for the tests only", topic = "arn:aws:sns:eu-west-1:123456789012:uploads",
+                  id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4", key = "uploads/" + id + "/a b";
+const test::made_certificate signing = test::make_certificate({}), another = test::make_certificate({});
+
+struct fake_sns final : sns {
+  std::vector<std::string> fetched, confirmed;
+  std::optional<failure> broken;
+  task<result<certificate>> signing_certificate(sns_url at, seconds_clock) override {
+    fetched.push_back(at.url);
+    if (broken) co_return *broken;
+    co_return certificate::read_pem(signing.pem()).value().front();
+  }
+  task<result<void>> confirm(sns_url at) override {
+    confirmed.push_back(at.url);
+    if (broken) co_return *broken;
+    co_return result<void>{};
+  }
+};
+
+std::string event(const std::string& of = "uploads/" + id + "/a+b", const std::string& name = "ObjectCreated:Post") {
+  return R"({"Records":[{"eventVersion":"2.5","eventSource":"aws:s3","eventName":")" + name +
+         R"(","s3":{"bucket":{"name":"media"},"object":{"key":")" + of + R"(","size":50,"eTag":"abc"}}}]})";
+}
+
+struct fixture {
+  test::fake_store store;
+  test::fake_ledger ledger;
+  fake_sns amazon;
+  completing completes{own, store, ledger};
+  hear_options options{secret(token), {topic}};
+  std::optional<hearing> hears;
+
+  fixture() {
+    stored_object o;
+    o.size = 50;
+    o.etag = "abc";
+    o.meta.user.emplace_back("postern-id", id);
+    store.objects["media/" + key] = o;
+    upload u;
+    u.id = id, u.bucket = "media", u.key = key, u.max_size = 100;
+    ledger.issue(u);
+  }
+  result<heard_counts> hear(const std::string& body, const std::string& authorization,
+                            const std::string& signature = "") {
+    if (!hears) hears.emplace(options, completes, amazon);
+    return test::run_task(hears->hear({authorization, signature, body}, now));
+  }
+  errc refused(const std::string& body, const std::string& authorization = "", const std::string& signature = "") {
+    const auto came = hear(body, authorization, signature);
+    BOOST_TEST(ledger.confirmed == 0);
+    return came ? errc::internal : came.error().code;
+  }
+  bool completed() const { return ledger.rows.at(id).state == upload_state::completed; }
+};
+
+struct envelope {
+  std::string type = "Notification", id = "22b80b92", of = topic, message = event();
+  std::string at = iso8601_millis(now), version = "2", host = "https://sns.eu-west-1.amazonaws.com";
+  std::string url = host + "/?Action=ConfirmSubscription&TopicArn=" + topic + "&Token=t";
+
+  std::string print(const test::made_certificate& by = signing) const {
+    sns_message m;
+    m.what = type == "Notification"               ? sns_message::kind::notification
+             : type == "SubscriptionConfirmation" ? sns_message::kind::subscription_confirmation
+                                                  : sns_message::kind::unsubscribe_confirmation;
+    m.id = id, m.topic = of, m.message = message, m.timestamp = at, m.token = "t", m.subscribe_url = url;
+    json_writer w;
+    w.begin_object();
+    w.member("Type", type);
+    w.member("MessageId", id);
+    w.member("TopicArn", of);
+    w.member("Message", message);
+    w.member("Timestamp", at);
+    w.member("SignatureVersion", version);
+    w.member("Signature", to_base64(by.sign(version == "1" ? EVP_sha1() : EVP_sha256(), signed_text(m))));
+    w.member("SigningCertURL", host + "/SimpleNotificationService-1.pem");
+    w.member("Token", "t");
+    w.member("SubscribeURL", url);
+    w.end_object();
+    return w.take();
+  }
+};
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const auto at = text.find(from);
+  BOOST_TEST_REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+std::string mac(const std::string& body) { return "sha256=" + to_hex(hmac_sha256(token, body)); }
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(the_token_comes_in_four_dresses, fixture) {
+  const auto body = event();
+  for (const auto& [authorization, signature] : {std::pair{"Bearer " + token, std::string()},
+                                                 {"bearer " + token, ""},
+                                                 {"Basic " + to_base64("anyone:" + token), ""},
+                                                 {"", mac(body)},
+                                                 {"", "sha256=" + to_hex(hmac_sha256(token, body))}}) {
+    const auto counts = hear(body, authorization, signature).value();
+    BOOST_TEST(counts.recorded == 1u, authorization << signature);
+    BOOST_TEST(counts.ignored == 0u);
+  }
+  BOOST_TEST(completed());
+  BOOST_TEST(ledger.confirmed == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(without_it_nothing_is_believed, fixture) {
+  const auto body = event();
+  for (const auto& [authorization, signature] : {std::pair{std::string(), std::string()},
+                                                 {"Bearer " + token + "x", ""},
+                                                 {"Bearer ", ""},
+                                                 {"Bearer", ""},
+                                                 {token, ""},
+                                                 {"Basic " + to_base64(token), ""},
+                                                 {"Basic " + to_base64(token + ":x"), ""},
+                                                 {"Basic " + token, ""},
+                                                 {"Digest " + token, ""},
+                                                 {"", mac(body + " ")},
+                                                 {"", mac(body).substr(7)},
+                                                 {"", "sha256="},
+                                                 {"", "sha1=" + mac(body).substr(7)},
+                                                 {"Bearer wrong", mac(body)}})
+    BOOST_TEST((refused(body, authorization, signature) == errc::unauthorized), authorization << signature);
+  BOOST_TEST((refused("not even JSON") == errc::unauthorized));
+  BOOST_TEST(store.heads == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(closed_when_nothing_is_configured, fixture) {
+  options = {};
+  BOOST_TEST((refused(event(), "Bearer ") == errc::unauthorized));
+  BOOST_TEST((refused(event(), "Basic " + to_base64(":")) == errc::unauthorized));
+  BOOST_TEST((refused(event(), "", "sha256=" + to_hex(hmac_sha256("", event()))) == errc::unauthorized));
+  BOOST_TEST((refused(envelope{}.print()) == errc::unauthorized));
+  BOOST_TEST(!hears->is_open());
+  BOOST_TEST(amazon.fetched.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(what_cannot_be_read_is_said_to_those_who_may_know, fixture) {
+  BOOST_TEST((refused("{", "Bearer " + token) == errc::bad_request));
+  BOOST_TEST((refused("{}", "Bearer " + token) == errc::bad_request));
+  BOOST_TEST(hear(R"({"Event":"s3:TestEvent"})", "Bearer " + token)->recorded == 0u);
+  BOOST_TEST(hear(event(key, "ObjectRemoved:Delete"), "Bearer " + token)->ignored == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(sns_is_believed_for_its_signature, fixture) {
+  for (const char* version : {"1", "2"}) {
+    envelope e;
+    e.version = version, e.id = version;
+    const auto counts = hear(e.print(), "").value();
+    BOOST_TEST(counts.recorded == 1u, version);
+  }
+  BOOST_TEST(completed());
+  BOOST_TEST(amazon.fetched.front() == "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem");
+}
+
+BOOST_FIXTURE_TEST_CASE(sns_with_anything_wrong_is_not, fixture) {
+  const auto good = envelope{}.print();
+  BOOST_TEST((refused(envelope{}.print(another)) == errc::forbidden));
+  BOOST_TEST((refused(replaced(good, "ObjectCreated:Post", "ObjectCreated:Copy")) == errc::forbidden));
+  BOOST_TEST((refused(replaced(good, "22b80b92", "22b80b93")) == errc::forbidden));
+  BOOST_TEST((refused(replaced(good, "\"SignatureVersion\":\"2\"", "\"SignatureVersion\":\"1\"")) == errc::forbidden));
+  amazon.fetched.clear();
+  // None of these is worth a certificate.
+  envelope e;
+  e.of = topic + "x";
+  BOOST_TEST((refused(e.print()) == errc::forbidden));
+  e = {}, e.at = iso8601_millis(now - std::chrono::seconds(3602));
+  BOOST_TEST((refused(e.print()) == errc::forbidden));
+  e = {}, e.at = iso8601_millis(now + std::chrono::seconds(302));
+  BOOST_TEST((refused(e.print()) == errc::forbidden));
+  e = {}, e.host = "https://sns.eu-west-1.amazonaws.com.evil.com";
+  BOOST_TEST((refused(e.print()) == errc::forbidden));
+  BOOST_TEST((refused(replaced(good, "\"Timestamp\"", "\"T\"")) == errc::bad_request));
+  BOOST_TEST(amazon.fetched.empty());
+  // The token does not stand in for it.
+  BOOST_TEST((refused(envelope{}.print(another), "Bearer " + token) == errc::forbidden));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_envelope_needs_a_topic_even_with_the_token, fixture) {
+  options.sns_topics.clear();
+  BOOST_TEST((refused(envelope{}.print(), "Bearer " + token) == errc::forbidden));
+  BOOST_TEST((refused(envelope{}.print()) == errc::unauthorized));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_message_that_comes_twice_is_taken_once, fixture) {
+  const auto body = envelope{}.print();
+  BOOST_TEST(hear(body, "")->recorded == 1u);
+  ledger.rows.at(id).state = upload_state::issued; // so that it would show
+  BOOST_TEST(hear(body, "")->ignored == 1u);
+  BOOST_TEST(ledger.confirmed == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_message_that_failed_may_come_again, fixture) {
+  ledger.broken = failure(errc::ledger_failed, "disk full");
+  BOOST_TEST((refused(envelope{}.print()) == errc::ledger_failed));
+  ledger.broken.reset();
+  amazon.broken = failure(errc::unavailable, "no route");
+  BOOST_TEST((refused(envelope{}.print()) == errc::unavailable));
+  amazon.broken.reset();
+  BOOST_TEST(hear(envelope{}.print(), "")->recorded == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_subscription_is_confirmed_once, fixture) {
+  envelope e;
+  e.type = "SubscriptionConfirmation";
+  BOOST_TEST(hear(e.print(), "").has_value());
+  BOOST_TEST(hear(e.print(), "").has_value());
+  BOOST_TEST_REQUIRE(amazon.confirmed.size() == 1u);
+  BOOST_TEST(amazon.confirmed.front() == e.url);
+  e.id = "another", e.url = "https://evil.com/?Action=ConfirmSubscription&TopicArn=" + topic;
+  BOOST_TEST((refused(e.print()) == errc::forbidden));
+  e = {}, e.type = "UnsubscribeConfirmation", e.id = "end";
+  BOOST_TEST(hear(e.print(), "").has_value());
+  BOOST_TEST(amazon.confirmed.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_sns_carries_must_be_an_event, fixture) {
+  envelope e;
+  e.message = "Hello world!";
+  BOOST_TEST((refused(e.print()) == errc::bad_request));
+  e.message = R"({"Event":"s3:TestEvent"})";
+  BOOST_TEST(hear(e.print(), "")->recorded == 0u);
+}

@@ -1,0 +1,377 @@
+#include "support/store_contract.hpp"
+#include "support/temporary_folder.hpp"
+#include <postern/base/encoding.hpp>
+#include <postern/io/files/file_store.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <atomic>
+#include <fstream>
+#include <iterator>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace postern;
+using namespace postern::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct fixture {
+  temporary_folder folder;
+  fs::path root = folder.path() / "objects";
+  std::optional<asio::thread_pool> pool; // begun late: some cases fork before
+  asio::thread_pool& disk() { return pool ? *pool : pool.emplace(2); }
+  std::unique_ptr<store> made() { return make_file_store({root}, disk()); }
+  ~fixture() {
+    if (pool) pool->join();
+  }
+};
+
+std::string read_file(const fs::path& p) {
+  std::ifstream in(p, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Regular files below a folder.
+std::size_t files_below(const fs::path& p) {
+  std::size_t n = 0;
+  if (fs::exists(p))
+    for (const auto& e : fs::recursive_directory_iterator(p)) n += e.is_regular_file();
+  return n;
+}
+
+std::size_t entries_in(const fs::path& p) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(p), fs::directory_iterator()));
+}
+
+// What `f` does in a process that then dies without cleaning up.
+template <class F> void in_a_process_that_dies(F f) {
+  const pid_t child = ::fork();
+  BOOST_TEST_REQUIRE(child >= 0);
+  if (child == 0) {
+    f();
+    ::_exit(0);
+  }
+  int status = 0;
+  BOOST_TEST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST_REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
+
+errc code_of_open(store& s, const object_name& name) {
+  const auto opened = run_task(s.open(name, {}, {}));
+  BOOST_TEST_REQUIRE(!opened.has_value());
+  return opened.error().code;
+}
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(file_store_, fixture)
+
+BOOST_AUTO_TEST_CASE(keeps_the_contract) {
+  check_store({[&] { return made(); }, "media"});
+}
+
+BOOST_AUTO_TEST_CASE(bytes_are_under_their_key_and_nothing_else_is_left) {
+  const auto bytes = some_bytes((20 << 20) + 3);
+  {
+    const auto s = made();
+    put(*s, {"media", "a/b/c d.bin"}, bytes, 100'000);
+    BOOST_TEST((read_file(root / "media/a/b/c d.bin") == bytes));
+    auto dropped = open_sink(*s, {"media", "dropped"});
+    write_in_pieces(*dropped, bytes, 1 << 20);
+    BOOST_TEST(files_below(root / ".postern/tmp") == 1u);
+    dropped.reset();
+    BOOST_TEST(files_below(root / ".postern/tmp") == 0u);
+  }
+  BOOST_TEST(files_below(root / "media") == 1u);
+  BOOST_TEST(files_below(root / ".postern/meta") == 1u);
+  BOOST_TEST(entries_in(root / ".postern/tmp") == 0u);
+  BOOST_TEST(files_below(root / ".postern/paused") == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_left_of_what_was_paused) {
+  const auto s = made();
+  for (const bool finished : {true, false}) {
+    auto to = open_sink(*s, {"media", "x"});
+    write_in_pieces(*to, "12345", 5);
+    const auto bookmark = run_task(to->pause()).value();
+    BOOST_TEST(files_below(root / ".postern/paused") == 2u);
+    to = run_task(s->reopen(bookmark)).value();
+    if (finished)
+      BOOST_TEST(run_task(to->finish()).has_value());
+    else
+      to.reset();
+    BOOST_TEST(files_below(root / ".postern/paused") == 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_at_a_time_goes_on_with_a_paused_upload) {
+  const auto s = made();
+  auto to = open_sink(*s, {"media", "x"});
+  write_in_pieces(*to, "12345", 5);
+  const auto bookmark = run_task(to->pause()).value();
+  auto first = run_task(s->reopen(bookmark)).value();
+  const auto second = run_task(made()->reopen(bookmark));
+  BOOST_TEST_REQUIRE(!second.has_value());
+  BOOST_TEST((second.error().code == errc::conflict));
+  BOOST_TEST(run_task(first->finish()).has_value());
+  BOOST_TEST(read_file(root / "media/x") == "12345");
+}
+
+BOOST_AUTO_TEST_CASE(what_was_written_after_the_last_pause_by_a_process_that_died_is_forgotten) {
+  std::string bookmark;
+  int ends[2];
+  BOOST_TEST_REQUIRE(::pipe(ends) == 0);
+  in_a_process_that_dies([&] {
+    asio::thread_pool disk(1);
+    auto* s = make_file_store({root}, disk).release();
+    auto to = open_sink(*s, {"media", "x"});
+    write_in_pieces(*to, "kept", 4);
+    const auto kept = run_task(to->pause()).value();
+    auto* again = run_task(s->reopen(kept)).value().release();
+    write_in_pieces(*again, " and lost", 9);
+    if (::write(ends[1], kept.data(), kept.size()) != static_cast<ssize_t>(kept.size())) ::_exit(1);
+  });
+  bookmark.resize(32);
+  BOOST_TEST_REQUIRE(::read(ends[0], bookmark.data(), 32) == 32);
+  ::close(ends[0]), ::close(ends[1]);
+  const auto s = made();
+  auto to = run_task(s->reopen(bookmark)).value();
+  write_in_pieces(*to, " and new", 8);
+  const auto stored = run_task(to->finish()).value();
+  BOOST_TEST(read_file(root / "media/x") == "kept and new");
+  BOOST_TEST((stored.crc32c == crc32c(0, std::string_view("kept and new"))));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_dead_process_was_writing_is_removed_at_the_next_start_and_what_a_living_one_writes_is_not) {
+  in_a_process_that_dies([&] {
+    asio::thread_pool disk(1);
+    auto* s = make_file_store({root}, disk).release();
+    write_in_pieces(*open_sink(*s, {"media", "broken"}).release(), some_bytes(100'000), 100'000);
+  });
+  BOOST_TEST(files_below(root / ".postern/tmp") == 1u);
+
+  const auto living = made();
+  BOOST_TEST(files_below(root / ".postern/tmp") == 0u);
+  BOOST_TEST(entries_in(root / ".postern/tmp") == 1u); // its own
+  auto to = open_sink(*living, {"media", "slow"});
+  write_in_pieces(*to, "slow", 4);
+  const auto newcomer = made();
+  BOOST_TEST(files_below(root / ".postern/tmp") == 1u);
+  BOOST_TEST(run_task(to->finish()).has_value());
+  BOOST_TEST(is_absent(*newcomer, {"media", "broken"}));
+  BOOST_TEST(!is_absent(*newcomer, {"media", "slow"}));
+}
+
+BOOST_AUTO_TEST_CASE(the_sidecar_of_an_object_that_was_never_named_is_removed_at_the_next_start) {
+  // As if killed between the two: the sidecar is written, the file is still the dead process's.
+  const object_name name{"media", "never"};
+  {
+    const auto s = made();
+    put(*s, name, "x");
+  }
+  const auto hash = sha256_hex("media/never");
+  const auto sidecar = root / ".postern/meta" / hash.substr(0, 2) / (hash + ".json");
+  BOOST_TEST_REQUIRE(fs::exists(sidecar));
+  const auto dead = root / ".postern/tmp/dead";
+  fs::create_directories(dead);
+  fs::rename(root / "media/never", dead / (hash + "." + std::string(32, 'a')));
+  const auto s = made();
+  BOOST_TEST(!fs::exists(sidecar));
+  BOOST_TEST(!fs::exists(dead));
+
+  // One whose object is there stays.
+  put(*s, name, "y");
+  fs::create_directories(dead);
+  std::ofstream(dead / (hash + "." + std::string(32, 'a'))) << "z";
+  const auto next = made();
+  BOOST_TEST(!fs::exists(dead));
+  BOOST_TEST(run_task(next->head(name)).value().meta.user.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_process_killed_at_any_moment_leaves_whole_objects_or_none) {
+  const auto bytes = some_bytes(300'000);
+  for (int round = 0; round < 20; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      asio::thread_pool disk(1);
+      auto* s = make_file_store({root}, disk).release();
+      for (int n = 0;; ++n) put(*s, {"media", std::to_string(round) + "/" + std::to_string(n)}, bytes, 50'000);
+    }
+    ::usleep(static_cast<useconds_t>(20'000 + (round * 7919) % 60'000));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  const auto s = made();
+  BOOST_TEST(files_below(root / ".postern/tmp") == 0u);
+  std::size_t objects = 0;
+  for (const auto& e : fs::recursive_directory_iterator(root / "media")) {
+    if (!e.is_regular_file()) continue;
+    ++objects;
+    BOOST_TEST((read_file(e.path()) == bytes), e.path());
+    const auto key = fs::relative(e.path(), root / "media").string();
+    BOOST_TEST(run_task(s->head({"media", key})).value().meta.user.size() == 2u, key);
+  }
+  BOOST_TEST(objects > 0u);
+  BOOST_TEST(files_below(root / ".postern/meta") == objects);
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_a_folder_cannot_hold_are_refused) {
+  struct row {
+    std::string bucket, key;
+    errc code;
+  };
+  const std::string long_part(256, 'n');
+  std::string long_key = std::string(200, 'a');
+  for (int n = 0; n < 5; ++n) long_key += "/" + std::string(200, 'a');
+  const std::vector<row> rows{
+      {"media", "", errc::invalid_argument},
+      {"media", "/", errc::invalid_argument},
+      {"media", "/a", errc::invalid_argument},
+      {"media", "a/", errc::invalid_argument},
+      {"media", "a//b", errc::invalid_argument},
+      {"media", ".", errc::invalid_argument},
+      {"media", "..", errc::invalid_argument},
+      {"media", "../media/x", errc::invalid_argument},
+      {"media", "a/../../../etc/passwd", errc::invalid_argument},
+      {"media", "a/./b", errc::invalid_argument},
+      {"media", std::string("a\0b", 3), errc::invalid_argument},
+      {"media", "latin \xe9", errc::invalid_argument},
+      {"media", "overlong \xc0\xaf", errc::invalid_argument},
+      {"media", long_part, errc::key_too_long},
+      {"media", "a/" + long_part + "/b", errc::key_too_long},
+      {"media", long_key, errc::key_too_long},
+      {"", "a", errc::no_such_bucket},
+      {".", "a", errc::no_such_bucket},
+      {"..", "a", errc::no_such_bucket},
+      {".postern", "tmp", errc::no_such_bucket},
+      {"me/dia", "a", errc::no_such_bucket},
+      {"me dia", "a", errc::no_such_bucket},
+      {std::string("m\0", 2), "a", errc::no_such_bucket},
+      {std::string(64, 'b'), "a", errc::no_such_bucket},
+  };
+  const auto s = made();
+  for (const auto& r : rows) {
+    BOOST_TEST_CONTEXT(r.bucket << " / " << r.key) {
+      BOOST_TEST((code_of_open(*s, {r.bucket, r.key}) == r.code));
+      const auto found = run_task(s->head({r.bucket, r.key}));
+      BOOST_TEST((!found && found.error().code == r.code));
+      const auto removed = run_task(s->remove({r.bucket, r.key}));
+      BOOST_TEST((!removed && removed.error().code == r.code));
+    }
+  }
+  BOOST_TEST(files_below(root) == 0u);
+  put(*s, {"My_Bucket.1", "control \x01\n\x7f characters"}, "x"); // S3 has them too
+  BOOST_TEST(!is_absent(*s, {"My_Bucket.1", "control \x01\n\x7f characters"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_key_that_begins_with_another_is_refused_and_says_why) {
+  const auto s = made();
+  put(*s, {"media", "a"}, "x");
+  put(*s, {"media", "folder/b"}, "x");
+  for (const auto* key : {"a/b", "a/b/c", "folder"}) {
+    BOOST_TEST_CONTEXT(key) {
+      auto to = open_sink(*s, {"media", key});
+      write_in_pieces(*to, "y", 1);
+      const auto stored = run_task(to->finish());
+      BOOST_TEST_REQUIRE(!stored.has_value());
+      BOOST_TEST((stored.error().code == errc::invalid_argument));
+      BOOST_TEST(stored.error().on.find("another object") != std::string::npos);
+      run_task(to->abandon());
+      BOOST_TEST(is_absent(*s, {"media", key}));
+      BOOST_TEST(run_task(s->remove({"media", key})).has_value());
+    }
+  }
+  BOOST_TEST(files_below(root / ".postern/tmp") == 0u);
+  BOOST_TEST(files_below(root / ".postern/meta") == 2u);
+  BOOST_TEST(read_file(root / "media/a") == "x");
+}
+
+BOOST_AUTO_TEST_CASE(symbolic_links_are_not_followed) {
+  const auto outside = folder.path() / "outside";
+  fs::create_directories(outside);
+  std::ofstream(outside / "secret") << "secret";
+  const auto s = made();
+  put(*s, {"media", "plain"}, "x");
+  fs::create_directory_symlink(outside, root / "media/link");
+  fs::create_symlink(outside / "secret", root / "media/file");
+  fs::create_directory_symlink(outside, root / "linked");
+
+  for (const object_name& name : {object_name{"media", "link/secret"}, {"media", "file"}, {"linked", "secret"}})
+    BOOST_TEST(is_absent(*s, name), name.bucket << "/" << name.key);
+  for (const object_name& name : {object_name{"media", "link/new"}, {"linked", "new"}}) {
+    auto to = open_sink(*s, name);
+    BOOST_TEST(!run_task(to->finish()).has_value(), name.bucket << "/" << name.key);
+  }
+  BOOST_TEST(run_task(s->remove({"media", "link/secret"})).has_value());
+  put(*s, {"media", "file"}, "instead of the link");
+  BOOST_TEST(read_file(outside / "secret") == "secret");
+  BOOST_TEST(entries_in(outside) == 1u);
+  BOOST_TEST(!fs::is_symlink(root / "media/file"));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_other_hands_put_there_is_an_object_without_metadata) {
+  const auto s = made();
+  put(*s, {"media", "mine"}, "12345");
+  std::ofstream(root / "media/theirs") << "hello";
+  const auto theirs = run_task(s->head({"media", "theirs"})).value();
+  BOOST_TEST(theirs.size == 5u);
+  BOOST_TEST(!theirs.etag.empty());
+  BOOST_TEST(theirs.meta.user.empty());
+  BOOST_TEST(!theirs.crc32c.has_value());
+
+  const auto before = run_task(s->head({"media", "mine"})).value();
+  std::ofstream(root / "media/mine") << "54321"; // the same size
+  const auto after = run_task(s->head({"media", "mine"})).value();
+  BOOST_TEST(after.etag != before.etag);
+  BOOST_TEST(after.meta.user.empty());
+
+  // Nor does a broken sidecar harm.
+  put(*s, {"media", "mine"}, "12345");
+  const auto hash = sha256_hex("media/mine");
+  std::ofstream(root / ".postern/meta" / hash.substr(0, 2) / (hash + ".json")) << "{\"size\":";
+  BOOST_TEST(run_task(s->head({"media", "mine"})).value().size == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(writers_of_one_key_at_once_leave_one_object_with_its_own_sidecar) {
+  const auto a = made(), b = made(); // as two processes
+  std::atomic<int> failed{0};
+  for (int round = 0; round < 20; ++round) {
+    const auto bytes = some_bytes(static_cast<std::size_t>(1000 + round));
+    const auto write = [&](store& to) -> task<> {
+      object_name name{"media", "same"};
+      auto meta = some_meta();
+      auto into = co_await to.open(std::move(name), std::move(meta), std::nullopt);
+      const std::span<const char> piece(bytes);
+      const bool written = into && (co_await (*into)->write(piece)) && (co_await (*into)->finish());
+      if (!written) ++failed;
+    };
+    std::vector<std::thread> threads;
+    for (auto* s : {a.get(), b.get()}) threads.emplace_back([&, s] { run_task(write(*s)); });
+    for (auto& t : threads) t.join();
+    BOOST_TEST(run_task(a->head({"media", "same"})).value().meta.user.size() == 2u, "round " << round);
+  }
+  BOOST_TEST(failed == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_root_that_cannot_be_used_is_named_with_the_remedy) {
+  const auto file = folder.path() / "file";
+  std::ofstream(file) << "x";
+  for (const auto& bad : {file, file / "below", fs::path("/proc/postern")}) {
+    BOOST_TEST_CONTEXT(bad) {
+      try {
+        make_file_store({bad}, disk());
+        BOOST_ERROR("made");
+      } catch (const std::runtime_error& e) {
+        const std::string what = e.what();
+        BOOST_TEST(what.find(bad.string()) != what.npos, what);
+        BOOST_TEST(what.find("store.path") != what.npos, what);
+        BOOST_TEST(what.find("Name a folder") != what.npos, what);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,290 @@
+#include "support/postgres_fixture.hpp"
+#include <postern/io/ledger/upload_rows.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <mutex>
+#include <set>
+
+using namespace postern;
+using namespace postern::test;
+using namespace std::chrono_literals;
+
+BOOST_GLOBAL_FIXTURE(skipped_where_there_is_none);
+BOOST_FIXTURE_TEST_SUITE(postgres_ledger_, postgres_fixture)
+
+BOOST_AUTO_TEST_CASE(keeps_the_contract) {
+  const auto make = [](ledger_options o) {
+    o.url = server().url(new_database());
+    return make_ledger(o);
+  };
+  check_ledger(make);
+  check_ledger_work(make);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_called_is_written_before_it_is_gone) {
+  {
+    const auto l = open();
+    for (unsigned n = 0; n < 5'000; ++n) l->issue(some_upload(n));
+  }
+  upload_filter f;
+  f.limit = 20'000;
+  BOOST_TEST(run_task(open()->list(f)).value().size() == 5'000u);
+}
+
+// --- several nodes ------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_make_one_completion_and_one_message_of_each) {
+  constexpr unsigned uploads = 1000;
+  const std::array nodes{open(), open()};
+  std::atomic<unsigned> wrong{0};
+  const auto work = [&](ledger& l, unsigned from) -> task<> {
+    postern::group running(co_await asio::this_coro::executor);
+    const auto confirm = [&](unsigned n) -> task<> {
+      auto c = some_completion(some_upload(n));
+      c.at = at_second(from * 10'000 + n); // so that a second completion would be seen
+      const auto recorded = co_await l.confirm(std::move(c));
+      if (!recorded || recorded->state != upload_state::completed) ++wrong;
+    };
+    for (unsigned n = 0; n < uploads; ++n)
+      running.start(confirm((n * 7 + from * 331) % uploads)); // each in its own order
+    co_await running.wait(60s);
+  };
+  std::vector<std::thread> threads;
+  for (unsigned n = 0; n < 4; ++n) threads.emplace_back([&, n] { run_task(work(*nodes[n % 2], n)); });
+  for (auto& t : threads) t.join();
+  BOOST_TEST(wrong == 0u);
+  webhook_filter f;
+  f.limit = 10'000;
+  std::set<std::string> told;
+  const auto all = messages(*nodes[0], f);
+  for (const auto& m : all) told.insert(m.upload_id);
+  BOOST_TEST(all.size() == uploads);
+  BOOST_TEST(told.size() == uploads);
+  upload_filter everything;
+  everything.limit = 10'000;
+  const auto first = run_task(nodes[0]->list(everything)).value(),
+             second = run_task(nodes[1]->list(everything)).value();
+  BOOST_TEST_REQUIRE((first.size() == uploads && second.size() == uploads));
+  for (unsigned n = 0; n < uploads; ++n)
+    BOOST_TEST((first[n].completed_at == second[n].completed_at && !first[n].overwritten_at));
+}
+
+BOOST_AUTO_TEST_CASE(what_one_node_holds_no_other_is_answered) {
+  constexpr unsigned uploads = 200;
+  const std::array nodes{open(), open()};
+  for (unsigned n = 0; n < uploads; ++n) {
+    BOOST_TEST(run_task(nodes[0]->confirm(some_completion(some_upload(n)))).has_value());
+    nodes[1]->issue(some_upload(1000 + n));
+  }
+  BOOST_TEST(run_task(nodes[1]->probe()).has_value());
+  std::mutex mutex;
+  names told, asked;
+  const auto work = [&](ledger& l) -> task<> {
+    for (;;) {
+      const auto messages = co_await l.due_webhooks(at_second(9000), at_second(9999), 7);
+      const auto questions = co_await l.due_questions(at_second(9000), at_second(9999), 7);
+      std::lock_guard lock(mutex);
+      if (!messages || !questions || (messages->empty() && questions->empty())) co_return;
+      for (const auto& m : *messages) told.push_back(m.upload_id);
+      for (const auto& u : *questions) asked.push_back(u.id);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned n = 0; n < 4; ++n) threads.emplace_back([&, n] { run_task(work(*nodes[n % 2])); });
+  for (auto& t : threads) t.join();
+  for (auto* list : {&told, &asked}) {
+    BOOST_TEST(list->size() == uploads);
+    BOOST_TEST(std::set<std::string>(list->begin(), list->end()).size() == uploads);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nodes_that_start_together_make_one_schema) {
+  std::vector<std::thread> threads;
+  std::atomic<unsigned> good{0};
+  for (unsigned n = 0; n < 8; ++n)
+    threads.emplace_back([&, n] {
+      try {
+        const auto l = open();
+        if (run_task(l->confirm(some_completion(some_upload(n))))) ++good;
+      } catch (const std::exception& e) {
+        std::puts(e.what());
+      }
+    });
+  for (auto& t : threads) t.join();
+  BOOST_TEST(good == 8u);
+  BOOST_TEST(messages(*open()).size() == 8u);
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused) {
+  open().reset();
+  postgres::database(url, 8s).execute("UPDATE schema_version SET version = 1000");
+  const auto why = thrown_by(url);
+  BOOST_TEST(has(why, "newer version"), why);
+  BOOST_TEST(has(why, name), why);
+  BOOST_TEST(has(why, "ledger.url"), why);
+}
+
+// The ledger's transaction holds the first row and wants the second; another session has it the other way round.
+BOOST_AUTO_TEST_CASE(a_deadlock_is_tried_again) {
+  const auto l = open_with({.url = url, .commits = {.linger = 200ms}});
+  const auto a = some_upload(1), b = some_upload(2);
+  l->issue(a), l->issue(b);
+  BOOST_TEST(run_task(l->probe()).has_value());
+  const auto repeated = metric("postern_ledger_repeated_total");
+  postgres::database other(url, 20s);
+  other.execute("SET deadlock_timeout = '10s'"); // the ledger looks first, after a second, and is the one to yield
+  other.begin(true);
+  other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(b.id).run();
+  l->receiving(a), l->receiving(b);
+  std::this_thread::sleep_for(600ms); // it waits for b
+  other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(a.id).run();
+  other.commit();
+  for (const auto& u : {a, b}) {
+    const auto found = run_task(l->find(u.id)).value();
+    BOOST_TEST((found.state == upload_state::receiving && found.profile == "x"));
+  }
+  BOOST_TEST(metric("postern_ledger_repeated_total") > repeated);
+}
+
+// --- a call's own fault ---------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
+  const auto l = open_with({.url = url, .commits = {.linger = 300ms}});
+  const auto dropped = metric("postern_ledger_dropped_total");
+  for (unsigned n = 0; n < 60; ++n) {
+    auto u = some_upload(n);
+    if (n == 17) u.profile = std::string("with\0in it", 10);
+    l->issue(u);
+  }
+  auto c = some_completion(some_upload(200));
+  c.of.key = "\xff is no UTF-8";
+  auto large = some_upload(201);
+  large.id.clear(); // too large for an index, and not to be compressed
+  for (unsigned n = 0, chance = 1; n < 20'000; ++n)
+    large.id += static_cast<char>('0' + (chance = chance * 48271 % 0x7fffffff) % 75);
+  l->issue(large);
+  const auto refused = run_task(l->confirm(c));
+  BOOST_TEST((!refused && refused.error().code == errc::ledger_failed));
+  BOOST_TEST(has(refused.error().on, "UTF8"), refused.error().on);
+  BOOST_TEST(run_task(l->list({})).value().size() == 59u);
+  BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 2);
+  BOOST_TEST(metric("postern_ledger_up") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_table_that_is_missing_fails_calls_and_the_ledger_lives) {
+  const auto l = open();
+  postgres::database other(url, 8s);
+  other.execute("ALTER TABLE uploads RENAME TO elsewhere");
+  l->issue(some_upload(2));
+  const auto failed = run_task(l->find("x"));
+  BOOST_TEST((!failed && failed.error().code == errc::ledger_failed));
+  other.execute("ALTER TABLE elsewhere RENAME TO uploads");
+  wait_until_up(*l);
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  BOOST_TEST(run_task(l->find(some_upload(2).id)).has_value());
+}
+
+// --- at the start -----------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy_and_never_with_the_password) {
+  postgres::database(url, 8s).execute(
+      "DO $$ BEGIN CREATE ROLE weak LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+  struct row {
+    std::string url, says, remedy;
+  };
+  const auto at = [&](const std::string& user) { return "postgresql://" + user + "@127.0.0.1:" + server().port(); };
+  const std::vector<row> rows{
+      {"postgresql://u:geheim@127.0.0.1:1/d", "onnection refused", "psql \"postgresql://u@127.0.0.1:1/d\""},
+      {"postgres://u:geheim@no.such.host.invalid/d", "translate host name", "See that the server runs"},
+      {at("nobody:geheim") + "/" + name, "role \"nobody\" does not exist", "the user and the password are right"},
+      {at("postgres:geheim") + "/nowhere", "database \"nowhere\" does not exist", "the database"},
+      {at("weak:geheim") + "/" + name, "permission denied", "GRANT CREATE ON DATABASE"},
+      {at("postgres:geheim") + "/" + name + "?sslmode=require", "SSL", "See that the server runs"},
+      {"postgresql://u:ge/geheim@host/d", "cannot be read", "%2F"},
+      {"postgresql://u:ge@geheim@host/d", "cannot be read", "%40"},
+      {"postgresql://u:ge%zzgeheim@host/d", "cannot be read", "%25"},
+      {"postgresql://u:geheim@[::1/d", "cannot be read", "It must be like"},
+      {"postgresql://u@host/d?nonsense=geheim", "cannot be read", "It must be like"},
+  };
+  for (const auto& r : rows) {
+    BOOST_TEST_CONTEXT(r.url) {
+      const auto why = thrown_by(r.url);
+      BOOST_TEST(has(why, "ledger.url"), why);
+      BOOST_TEST(has(why, r.says), why);
+      BOOST_TEST(has(why, r.remedy), why);
+      BOOST_TEST(!has(why, "geheim"), why);
+      BOOST_TEST(!has(ledger_shown(r.url), "geheim"));
+    }
+  }
+  BOOST_TEST(ledger_shown("postgres://u:p@h:1,i:2/d?password=q") == "postgresql://u@h,i:1,2/d");
+  BOOST_TEST(ledger_shown("sqlite:a.db") == "sqlite:a.db");
+}
+
+// Who may not make tables may still use them.
+BOOST_AUTO_TEST_CASE(a_role_with_no_more_than_it_needs_will_do) {
+  open().reset();
+  postgres::database(url, 8s).execute(
+      "DO $$ BEGIN CREATE ROLE node LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; "
+      "GRANT USAGE ON SCHEMA postern TO node; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA postern TO "
+      "node");
+  const auto l = open_with({.url = "postgresql://node@127.0.0.1:" + server().port() + "/" + name});
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+}
+
+// --- large tables -----------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(no_statement_reads_a_large_table_from_end_to_end) {
+  postgres::database db(url, 60s);
+  db.migrate();
+  db.execute(
+      "INSERT INTO uploads (id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
+      "expires_at, ask_at) SELECT md5(n::text), CASE n % 10 WHEN 0 THEN 'issued' WHEN 1 THEN 'failed' ELSE "
+      "'completed' END, 'p', 'u', 'b', 'k', '{}', 0, 9, n, n, CASE WHEN n % 10 < 2 THEN n END "
+      "FROM generate_series(1, 50000) n; "
+      "INSERT INTO webhooks SELECT 'msg_' || md5(n::text), md5(n::text), 'https://a', 't', 'p', 0, n, "
+      "CASE WHEN n % 50 > 0 THEN n END, '' FROM generate_series(1, 50000) n; ANALYZE");
+  webhook_rows webhooks(db, {{"https://a", {"*"}}});
+  upload_rows uploads(db, webhooks, 1s);
+  const millis_clock first{1ms}, early{10ms}, late{49'990ms};
+  db.begin(true);
+  uploads.issue(some_upload(1));
+  uploads.receiving(some_upload(1));
+  uploads.fail(some_upload(1), "x", first);
+  uploads.confirm(some_completion(some_upload(1)));
+  uploads.due_questions(early, late, 5);
+  uploads.list({.limit = 10});
+  uploads.list({.state = upload_state::failed, .limit = 10});
+  uploads.list({.since = late, .limit = 10});
+  uploads.list({.state = upload_state::failed, .since = late, .limit = 10});
+  webhooks.due(early, late, 5);
+  webhooks.list({.dead = true, .limit = 10});
+  webhooks.list({.upload_id = "a", .limit = 10});
+  webhooks.undelivered("x", "y", first);
+  webhooks.delivered("x");
+  webhooks.retry({"x"}, first);
+  webhooks.purge({"x"});
+  uploads.expire("x", first);
+  uploads.forget(early, 5);
+  db.roll_back();
+  std::size_t explained = 0;
+  for (const auto& text : db.prepared_texts()) {
+    if (!has(text, "uploads") && !has(text, "webhooks")) continue;
+    const auto name_of_it = "p" + std::to_string(explained++);
+    db.execute(("PREPARE " + name_of_it + " AS " + text).c_str());
+    std::string arguments = "NULL";
+    for (int n = 2; has(text, "$" + std::to_string(n)); ++n) arguments += ", NULL";
+    // Which plan is good for these depends on the time that is said; the server looks at it as long as that pays.
+    const bool since = has(text, "created_at >= $2");
+    if (since) arguments = "'', 49990, 10";
+    db.execute(since ? "SET plan_cache_mode = force_custom_plan" : "SET plan_cache_mode = force_generic_plan");
+    const auto plan = db.prepare("EXPLAIN EXECUTE " + name_of_it + "(" + arguments + ")");
+    std::string whole;
+    while (plan->step()) whole += plan->text() + "\n";
+    BOOST_TEST(!has(whole, "Seq Scan on uploads"), text << "\n" << whole);
+    BOOST_TEST(!has(whole, "Seq Scan on webhooks"), text << "\n" << whole);
+  }
+  BOOST_TEST(explained > 15u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

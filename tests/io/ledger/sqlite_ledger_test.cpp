@@ -1,0 +1,357 @@
+#include "support/ledger_work_contract.hpp"
+#include "support/temporary_folder.hpp"
+#include <postern/base/metrics.hpp>
+#include <postern/io/ledger/sqlite.hpp>
+#include <postern/io/ledger/sqlite_ledger.hpp>
+#include <postern/io/ledger/upload_rows.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace postern;
+using namespace postern::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct fixture {
+  temporary_folder folder;
+  std::string path = (folder.path() / "var" / "postern.db").string();
+  std::unique_ptr<ledger> open(ledger_options o = {}) {
+    o.url = "sqlite:" + path;
+    return make_ledger(o);
+  }
+  std::unique_ptr<ledger> open_with(std::chrono::milliseconds patience, group_commit_options commits = {}) {
+    return make_sqlite_ledger({path, patience, commits}, {});
+  }
+};
+
+double metric(const std::string& name) {
+  const auto all = "\n" + metrics::print_all();
+  const auto at = all.find("\n" + name + " ");
+  BOOST_TEST_REQUIRE(at != all.npos, name);
+  return std::stod(all.substr(at + name.size() + 2));
+}
+
+std::string thrown_by(const std::string& url) {
+  try {
+    make_ledger({.url = url});
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+bool has(const std::string& text, std::string_view piece) { return text.find(piece) != text.npos; }
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(sqlite_ledger_, fixture)
+
+BOOST_AUTO_TEST_CASE(keeps_the_contract_in_a_file) {
+  int n = 0;
+  const auto make = [&](ledger_options o) {
+    o.url = "sqlite:" + path + std::to_string(n++);
+    return make_ledger(o);
+  };
+  check_ledger(make);
+  check_ledger_work(make);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_the_contract_in_memory) {
+  const auto make = [](ledger_options o) {
+    o.url = "sqlite::memory:";
+    return make_ledger(o);
+  };
+  check_ledger(make);
+  check_ledger_work(make);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_called_is_written_before_it_is_gone) {
+  {
+    const auto l = open();
+    for (unsigned n = 0; n < 10'000; ++n) l->issue(some_upload(n));
+  }
+  upload_filter f;
+  f.limit = 20'000;
+  BOOST_TEST(run_task(open()->list(f)).value().size() == 10'000u);
+}
+
+BOOST_AUTO_TEST_CASE(every_answered_completion_outlives_a_kill) {
+  std::size_t answered_in_all = 0;
+  for (int round = 0; round < 20; ++round) {
+    int ends[2];
+    BOOST_TEST_REQUIRE(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(ends[0]);
+      const auto l = open();
+      for (unsigned n = 0;; ++n) {
+        const auto u = some_upload(static_cast<unsigned>(round) * 3000 + n);
+        l->issue(u);
+        if (!run_task(l->confirm(some_completion(u)))) ::_exit(1);
+        if (::write(ends[1], u.id.data(), u.id.size()) < 0) ::_exit(1);
+      }
+    }
+    ::close(ends[1]);
+    std::string answered(36, '\0'); // until the first is there, so that every round has one
+    BOOST_TEST_REQUIRE(::read(ends[0], answered.data(), 36) == 36);
+    ::usleep(static_cast<useconds_t>((round * 7919) % 30'000));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    std::array<char, 4096> piece;
+    for (ssize_t n; (n = ::read(ends[0], piece.data(), piece.size())) > 0;)
+      answered.append(piece.data(), static_cast<std::size_t>(n));
+    ::close(ends[0]);
+    BOOST_TEST_REQUIRE(answered.size() % 36 == 0u);
+    answered_in_all += answered.size() / 36;
+
+    const auto l = open();
+    for (std::size_t at = 0; at < answered.size(); at += 36) {
+      const auto found = run_task(l->find(answered.substr(at, 36)));
+      BOOST_TEST((found && found->state == upload_state::completed), "round " << round << ", call " << at / 36);
+    }
+  }
+  BOOST_TEST(answered_in_all > 20u);
+}
+
+BOOST_AUTO_TEST_CASE(another_process_may_look_on) {
+  const auto serving = open();
+  const auto u = some_upload(1);
+  serving->issue(u);
+  BOOST_TEST(run_task(serving->probe()).has_value());
+  sqlite::database writer(path, 0ms);
+  writer.execute("BEGIN IMMEDIATE"); // even while a transaction runs
+  const auto looking = open();
+  BOOST_TEST(run_task(looking->find(u.id)).has_value());
+  BOOST_TEST(run_task(looking->list({})).value().size() == 1u);
+  writer.execute("ROLLBACK");
+  serving->issue(some_upload(2));
+  BOOST_TEST(run_task(serving->find(some_upload(2).id)).has_value());
+  BOOST_TEST(run_task(looking->list({})).value().size() == 2u);
+}
+
+// Another process holds the file for longer than a transaction waits.
+BOOST_AUTO_TEST_CASE(while_it_is_locked_calls_are_refused_at_once_and_what_is_written_behind_is_kept) {
+  const auto l = open_with(500ms);
+  const auto dropped = metric("postern_ledger_dropped_total");
+  sqlite::database other(path, 0ms);
+  other.execute("BEGIN IMMEDIATE");
+  l->issue(some_upload(2));
+  const auto failed = run_task(l->confirm(some_completion(some_upload(1))));
+  BOOST_TEST_REQUIRE(!failed.has_value());
+  BOOST_TEST((failed.error().code == errc::unavailable));
+  BOOST_TEST(has(failed.error().on, "locked"), failed.error().on);
+  BOOST_TEST(metric("postern_ledger_up") == 0);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto probed = run_task(l->probe());
+  BOOST_TEST((!probed && probed.error().code == errc::unavailable));
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 100ms)); // that it is locked is known already
+  l->issue(some_upload(3));
+  std::this_thread::sleep_for(1s); // some more tries fail
+  other.execute("ROLLBACK");
+  while (metric("postern_ledger_up") == 0) std::this_thread::sleep_for(5ms);
+  BOOST_TEST(run_task(l->find(some_upload(2).id)).has_value());
+  BOOST_TEST(run_task(l->find(some_upload(3).id)).has_value());
+  BOOST_TEST(!run_task(l->find(some_upload(1).id)).has_value()); // nothing of it was written
+  BOOST_TEST(metric("postern_ledger_dropped_total") == dropped);
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_written_at_the_end_is_lost_and_counted) {
+  auto l = open_with(50ms);
+  const auto dropped = metric("postern_ledger_dropped_total");
+  sqlite::database other(path, 0ms);
+  other.execute("BEGIN IMMEDIATE");
+  for (unsigned n = 0; n < 7; ++n) l->issue(some_upload(n));
+  l.reset();
+  BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 7);
+  BOOST_TEST(metric("postern_ledger_queue") == 0);
+}
+
+// A transaction of many calls of which two cannot be written, for a reason of their own.
+BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
+  const auto l = open_with(5s, {.linger = 300ms});
+  const auto dropped = metric("postern_ledger_dropped_total");
+  sqlite::database(path, 0ms).execute("CREATE TRIGGER t BEFORE INSERT ON uploads WHEN NEW.profile = 'poison' "
+                                      "BEGIN SELECT RAISE(ABORT, 'not that one'); END");
+  for (unsigned n = 0; n < 100; ++n) {
+    auto u = some_upload(n);
+    if (n == 17) u.profile = "poison";
+    l->issue(u);
+  }
+  auto c = some_completion(some_upload(200));
+  c.of.profile = "poison";
+  const auto refused = run_task(l->confirm(c));
+  BOOST_TEST((!refused && refused.error().code == errc::ledger_failed));
+  BOOST_TEST(has(refused.error().on, "not that one"));
+  const auto all = run_task(l->list({})).value();
+  BOOST_TEST(all.size() == 99u);
+  BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_broken_statement_fails_its_call_and_the_ledger_lives) {
+  const auto l = open();
+  sqlite::database other(path, 1000ms);
+  other.execute("ALTER TABLE uploads RENAME TO elsewhere");
+  const auto failed = run_task(l->find("x"));
+  BOOST_TEST_REQUIRE(!failed.has_value());
+  BOOST_TEST((failed.error().code == errc::ledger_failed));
+  other.execute("ALTER TABLE elsewhere RENAME TO uploads");
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_full_queue_drops_what_is_written_behind_and_refuses_the_rest) {
+  const auto l = open_with(2s, {.queue = 10});
+  const auto dropped = metric("postern_ledger_dropped_total");
+  sqlite::database other(path, 0ms);
+  other.execute("BEGIN IMMEDIATE");
+  l->issue(some_upload(0));
+  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(1ms); // the writer waits with it now
+  for (unsigned n = 1; n < 100; ++n) l->issue(some_upload(n));
+  BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 89);
+  BOOST_TEST(metric("postern_ledger_queue") == 10);
+  const auto refused = run_task(l->confirm(some_completion(some_upload(200))));
+  BOOST_TEST((!refused && refused.error().code == errc::unavailable));
+  other.execute("ROLLBACK");
+  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(5ms);
+  BOOST_TEST(run_task(l->list({})).value().size() == 11u);
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused) {
+  open().reset();
+  sqlite::database(path, 0ms).execute("PRAGMA user_version = 1000");
+  const auto why = thrown_by("sqlite:" + path);
+  BOOST_TEST(has(why, "newer version"), why);
+  BOOST_TEST(has(why, path), why);
+  BOOST_TEST(has(why, "ledger.url"), why);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy) {
+  const auto text = (folder.path() / "text").string();
+  std::ofstream(text) << std::string(10'000, 'x');
+  struct row {
+    std::string url, says;
+  };
+  const std::vector<row> rows{
+      {"sqlite:" + text, "not a database"},
+      {"sqlite:" + text + "/below.db", "Not a directory"},
+      {"sqlite:" + folder.path().string(), "unable to open"},
+      {"sqlite:/proc/postern.db", "unable to open"},
+      {"sqlite:", "sqlite:var/postern.db"},
+      {"", "sqlite:var/postern.db"},
+      {"mysql://x", "sqlite:var/postern.db"},
+  };
+  for (const auto& r : rows) {
+    BOOST_TEST_CONTEXT(r.url) {
+      const auto why = thrown_by(r.url);
+      BOOST_TEST(has(why, r.says), why);
+      BOOST_TEST(has(why, "ledger.url"), why);
+      if (r.url.size() > 12) BOOST_TEST((has(why, "Name a file in a folder") || r.url.starts_with("mysql")), why);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_carries_its_version) {
+  const auto l = open();
+  sqlite::database other(path, 0ms);
+  const auto mode = other.prepare("PRAGMA journal_mode");
+  BOOST_TEST_REQUIRE(mode->step());
+  BOOST_TEST(mode->text() == "wal");
+  const auto version = other.prepare("PRAGMA user_version");
+  BOOST_TEST_REQUIRE(version->step());
+  BOOST_TEST(*version->integer() == 2);
+}
+
+// As the first version made it.
+BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
+  {
+    std::filesystem::create_directories(folder.path() / "var");
+    sqlite::database old(path, 0ms);
+    old.execute(R"(
+      CREATE TABLE uploads (
+         id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
+         metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+         size INTEGER, etag TEXT NOT NULL DEFAULT '', crc32c INTEGER, completed_at INTEGER, completed_by TEXT NOT NULL DEFAULT '',
+         overwritten_at INTEGER, failed_because TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID;
+      CREATE INDEX uploads_by_state ON uploads (state, id);
+      CREATE INDEX uploads_open ON uploads (expires_at) WHERE state IN ('issued', 'receiving');
+      INSERT INTO uploads VALUES ('a', 'issued', 'p', 'u', 'b', 'k', '{"x":"y"}', 1, 9, 1000, 2000, NULL, '', NULL, NULL, '', NULL, '');
+      INSERT INTO uploads VALUES ('b', 'completed', 'p', 'u', 'b', 'k', '{}', 1, 9, 1000, 2000, 5, 'e', 7, 1500, 'redirect', 1600, '');
+      INSERT INTO uploads VALUES ('c', 'failed', 'p', 'u', 'b', 'k', '{}', 1, 9, 1000, 2001, NULL, '', NULL, NULL, '', NULL, 'timed_out');
+      PRAGMA user_version = 1)");
+  }
+  const auto l = open();
+  const auto a = run_task(l->find("a")).value();
+  BOOST_TEST_REQUIRE(a.metadata.size() == 1u);
+  BOOST_TEST((a.metadata[0] == std::pair<std::string, std::string>("x", "y")));
+  const auto b = run_task(l->find("b")).value();
+  BOOST_TEST((b.state == upload_state::completed && b.size == 5u && b.crc32c == 7u && b.etag == "e"));
+  BOOST_TEST((b.overwritten_at == millis_clock{1600ms} && b.overwritten_etag.empty()));
+  // They are asked of ten minutes after their policies' ends.
+  const auto due = [&](std::int64_t now) {
+    return ids_of(run_task(l->due_questions(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
+  };
+  BOOST_TEST(due(601'999).empty());
+  BOOST_TEST(due(602'001) == (names{"a", "c"}));
+}
+
+// Whatever is asked in a ledger of millions, no table is read from end to end and nothing is sorted.
+BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
+  sqlite::database db(":memory:", 0ms);
+  db.migrate();
+  webhook_rows webhooks(db, {{"https://a", {"*"}}});
+  upload_rows uploads(db, webhooks, 1s);
+  const auto u = some_upload(1);
+  uploads.issue(u);
+  uploads.receiving(u);
+  uploads.progress({{u.id, 1}}, {});
+  uploads.fail(u, "x", at_second(1));
+  uploads.ask_again(u, at_second(1));
+  uploads.due_questions(at_second(2), at_second(3), 10);
+  uploads.expire(u.id, at_second(4));
+  for (const char* etag : {"e1", "e2"}) uploads.confirm(some_completion(u, etag));
+  for (const bool with_state : {false, true})
+    for (const bool with_since : {false, true}) {
+      upload_filter f;
+      if (with_state) f.state = upload_state::issued;
+      if (with_since) f.since = at_second(0);
+      uploads.list(f);
+    }
+  for (const auto& m : webhooks.due(at_second(9000), at_second(9001), 10)) {
+    webhooks.undelivered(m.id, "x", std::nullopt);
+    webhooks.retry({m.id}, at_second(1));
+    webhooks.purge({m.id});
+    webhooks.delivered(m.id);
+  }
+  for (const auto& of : {std::string(), u.id})
+    for (const auto& dead : {std::optional<bool>(), std::optional(true), std::optional(false)})
+      webhooks.list({.dead = dead, .upload_id = of});
+  webhooks.retry({}, at_second(1));
+  webhooks.purge({});
+  uploads.forget(at_second(9000), 10);
+
+  std::size_t explained = 0;
+  for (const auto& text : db.prepared_texts()) {
+    if (text.starts_with("PRAGMA") || text.starts_with("BEGIN") || text == "COMMIT") continue;
+    if (text == "DELETE FROM stopped_endpoints") continue;
+    const auto plan = db.prepare("EXPLAIN QUERY PLAN " + text);
+    while (plan->step()) {
+      plan->integer(), plan->integer(), plan->integer();
+      const auto step = plan->text();
+      const bool in_order = has(step, "USING INDEX webhooks_dead") || // only dead letters are in it
+                            has(step, "sqlite_autoindex_webhooks_1") || step == "SCAN CONSTANT ROW";
+      BOOST_TEST((!has(step, "SCAN") || in_order), text << ": " << step);
+      BOOST_TEST(!has(step, "TEMP B-TREE"), text << ": " << step);
+      ++explained;
+    }
+  }
+  BOOST_TEST(explained > 25u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
