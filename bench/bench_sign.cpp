@@ -6,13 +6,11 @@
 
 using namespace postern;
 
-namespace {
-
-} // namespace
+namespace {} // namespace
 
 int main() {
   const signer own({secret("a secret for measuring only")});
-  signing_options options;
+  form_signer_options options;
   options.profiles["default"].name = "default";
   options.profiles["default"].bucket = "media";
   options.public_url = "https://uploads.example.com";
@@ -21,16 +19,16 @@ int main() {
   const auto keys = std::make_shared<const held_credentials>(held_credentials{
       {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
   options.credentials = [keys] { return keys; };
-  const signing signs(options, own, [](const upload&) {});
+  const form_signer forms(options, own, [](const upload&) {});
   sign_request ask;
   ask.filename = "cat.jpg";
   ask.content_type = "image/jpeg";
   const millis_clock now{std::chrono::milliseconds(1'800'000'000'000)};
 
   constexpr int count = 20'000;
-  const auto sample = signs.sign(ask, {}, now).value();
+  const auto sample = forms.sign(ask, {}, now).value();
   const double signing_time = bench::best_of(5, [&] {
-    for (int i = 0; i < count; ++i) bench::use(to_json(*signs.sign(ask, {}, now)));
+    for (int i = 0; i < count; ++i) bench::use(to_json(*forms.sign(ask, {}, now)));
   });
   // The three texts that must be authenticated, with keys that are ready.
   const auto* policy = find_field(sample.fields, "policy");

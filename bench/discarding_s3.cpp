@@ -127,8 +127,8 @@ public:
 private:
   // Bytes of a body are dropped where they are, uncopied.
   ssize_t discard() {
-    const auto most = std::min<std::uint64_t>(left_ - head_.size(), 16 << 20);
-    const auto n = ::recv(fd_, nullptr, most, MSG_TRUNC);
+    const auto max = std::min<std::uint64_t>(left_ - head_.size(), 16 << 20);
+    const auto n = ::recv(fd_, nullptr, max, MSG_TRUNC);
     if (n > 0) left_ -= static_cast<std::uint64_t>(n);
     return n;
   }

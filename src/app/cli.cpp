@@ -38,7 +38,7 @@ config load(const options& o, const char* const* environment) {
 int sign(const options& o, const char* const* environment) {
   const auto c = load(o, environment);
   signing_parts parts(c);
-  if (auto first = parts.keeps.first_credentials(); !first) {
+  if (auto first = parts.backend.first_credentials(); !first) {
     std::fprintf(stderr, "postern: %s\n", describe(first.error()).c_str());
     return 1;
   }
@@ -48,7 +48,7 @@ int sign(const options& o, const char* const* environment) {
   ask.profile = o.profile;
   if (!o.content_type.empty()) ask.content_type = o.content_type;
   if (o.size) ask.size = o.size;
-  auto form = o.filename.empty() ? parts.signs.sign_blank(o.profile, "", {}, now) : parts.signs.sign(ask, {}, now);
+  auto form = o.filename.empty() ? parts.forms.sign_blank(o.profile, "", {}, now) : parts.forms.sign(ask, {}, now);
   if (!form) {
     std::fprintf(stderr, "postern: %s\n", describe(form.error()).c_str());
     return 1;
@@ -107,11 +107,11 @@ int uploads(const options& o, const char* const* environment) {
     if (!filter.state) throw config_error("--state must be issued, receiving, completed, failed or expired");
   }
   asio::io_context loop{1}; // outlives the ledger, whose thread posts to it
-  const auto remembers = make_ledger(ledger_options_of(c));
+  const auto records = make_ledger(ledger_options_of(c));
   if (!o.json) std::printf("%-20s  %-36s  %-9s  %13s  %-8s  %s\n", "WHEN", "ID", "STATE", "SIZE", "BY", "OBJECT");
   int code = 0;
   group running(loop.get_executor());
-  running.start(show_uploads(*remembers, o, filter, code));
+  running.start(show_uploads(*records, o, filter, code));
   loop.run();
   return code;
 }

@@ -29,12 +29,12 @@ namespace {
 
 metrics::gauge build_info("postern_build_info", "The version that runs", "version=\"" POSTERN_VERSION "\"");
 
-signing_options signing_options_of(const config& c, const storage& keeps) {
+form_signer_options form_signer_options_of(const config& c, const storage& backend) {
   return {c.profiles,
           c.server.public_url,
           direct_urls(c),
           c.store.region,
-          [&keeps] { return keeps.credentials.current(); },
+          [&backend] { return backend.credentials.current(); },
           c.sweep.claim_lifetime,
           c.limits.form_fields,
           c.store.type == "file" ? 255u : 0u};
@@ -56,8 +56,8 @@ front::routes_options routes_options_of(const config& c) {
   return r;
 }
 
-ingest_options ingest_options_of(const config& c, const signing_options& s) {
-  ingest_options o;
+form_ingest_options form_ingest_options_of(const config& c, const form_signer_options& s) {
+  form_ingest_options o;
   o.buckets = c.store.other_buckets;
   o.buckets.push_back(c.store.bucket);
   o.region = s.region;
@@ -67,8 +67,8 @@ ingest_options ingest_options_of(const config& c, const signing_options& s) {
   return o;
 }
 
-sweep_options sweep_options_of(const config& c) {
-  sweep_options o;
+sweeper_options sweeper_options_of(const config& c) {
+  sweeper_options o;
   o.keep = c.retention;
   o.clock = now_millis;
   return o;
@@ -139,10 +139,10 @@ struct worker {
   }
 
   // On this worker's thread. `done` is called there when nothing runs any more.
-  task<> drain(std::chrono::milliseconds most, std::function<void()> done) {
+  task<> drain(std::chrono::milliseconds max, std::function<void()> done) {
     const std::function<void()> on_cut = [this] { stop_asking(); };
     for (auto& s : servers) s->stop_accepting();
-    const auto end = std::chrono::steady_clock::now() + most;
+    const auto end = std::chrono::steady_clock::now() + max;
     for (auto& s : servers) co_await s->drain(end, on_cut);
     done();
   }
@@ -172,10 +172,10 @@ void listen(workers& all, const std::vector<std::string>& addresses, std::string
   }
 }
 
-task<> drain_webhooks(notifying& tells, asio::io_context& loop, std::chrono::milliseconds most,
+task<> drain_webhooks(notifier& deliveries, asio::io_context& loop, std::chrono::milliseconds max,
                       std::function<void()> done) {
   const std::function<void()> cut = [&loop] { http_client::stop(loop); };
-  co_await tells.drain(most, cut);
+  co_await deliveries.drain(max, cut);
   done();
 }
 
@@ -183,7 +183,7 @@ using signal_set = asio::basic_signal_set<io_executor>;
 
 // The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
 task<> obey_signals(signal_set& signals, workers& all, front::http_server* admin, front::routes& routes,
-                    notifying& tells, std::chrono::milliseconds most, std::function<void()> end_rounds) {
+                    notifier& deliveries, std::chrono::milliseconds max, std::function<void()> end_rounds) {
   auto& home = all.front()->loop;
   boost::system::error_code ec;
   std::size_t left = all.size() + 1; // and the webhooks, which live at home; counted there only
@@ -197,9 +197,9 @@ task<> obey_signals(signal_set& signals, workers& all, front::http_server* admin
   routes.draining();
   for (auto& w : all) {
     auto* one = w.get();
-    asio::post(one->loop, [one, most, one_less] { one->running.start(one->drain(most, one_less)); });
+    asio::post(one->loop, [one, max, one_less] { one->running.start(one->drain(max, one_less)); });
   }
-  all.front()->running.start(drain_webhooks(tells, home, most, one_less));
+  all.front()->running.start(drain_webhooks(deliveries, home, max, one_less));
   while (left > 0) {
     number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
     if (left == 0) break;
@@ -231,9 +231,9 @@ void say_what_runs(const config& c, std::size_t threads) {
 } // namespace
 
 signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), keeps(c, own), remembers(make_ledger(ledger_options_of(c))),
-      options(signing_options_of(c, keeps)), signs(options, own, [this](upload u) { remembers->issue(std::move(u)); }) {
-}
+    : own(c.server.secrets), backend(c, own), records(make_ledger(ledger_options_of(c))),
+      options(form_signer_options_of(c, backend)),
+      forms(options, own, [this](upload u) { records->issue(std::move(u)); }) {}
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -243,18 +243,18 @@ int serve(const config& c) {
 
   // In the order of dependence; what is below is destroyed last.
   signing_parts parts(c);
-  auto& keeps = parts.keeps;
-  if (auto first = keeps.first_credentials(); !first)
+  auto& backend = parts.backend;
+  if (auto first = backend.first_credentials(); !first)
     log::error("no form can be signed until there are credentials",
                {{"why", describe(first.error())}, {"see", "postern doctor"}});
-  const auto objects = keeps.open(c);
+  const auto objects = backend.open(c);
   byte_budget buffers(c.limits.buffers);
-  ingesting takes(ingest_options_of(c, parts.options), parts.own, *objects, *parts.remembers, buffers);
-  completing completes(parts.own, *objects, *parts.remembers, c.retention);
+  form_ingest ingest(form_ingest_options_of(c, parts.options), parts.own, *objects, *parts.records, buffers);
+  completer completions(parts.own, *objects, *parts.records, c.retention);
   http_client sns_http(sns_client_options_of(c.events));
   const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
-  hearing hears({c.events.token, c.events.sns_topics}, completes, *amazon);
-  front::routes routes(routes_options_of(c), parts.signs, takes, completes, hears, *parts.remembers);
+  event_receiver events({c.events.token, c.events.sns_topics}, completions, *amazon);
+  front::routes routes(routes_options_of(c), parts.forms, ingest, completions, events, *parts.records);
   const webhook_clients hooks(c);
   const auto tls = tls_of(c);
   front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
@@ -280,32 +280,32 @@ int serve(const config& c) {
   }
 
   auto& first_loop = all.front()->loop;
-  sweeping sweeps(sweep_options_of(c), completes, *parts.remembers);
-  repeating sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweeps.round(); });
+  sweeper sweep_work(sweeper_options_of(c), completions, *parts.records);
+  periodic_task sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweep_work.round(); });
   const auto clock = now_millis;
   // Whoever asks another node is told of progress that is a second old, or two.
   const auto tell_progress = [&]() -> task<> {
-    if (auto now = takes.running().all(); !now.empty()) parts.remembers->progress(std::move(now), clock() + 1min);
+    if (auto now = ingest.running().all(); !now.empty()) parts.records->progress(std::move(now), clock() + 1min);
     co_return;
   };
-  repeating progress(first_loop.get_executor(), 1s, tell_progress);
-  notifying tells(hooks.options(), *parts.remembers, first_loop.get_executor());
-  all.front()->running.start(tells.run());
+  periodic_task progress(first_loop.get_executor(), 1s, tell_progress);
+  notifier deliveries(hooks.options(), *parts.records, first_loop.get_executor());
+  all.front()->running.start(deliveries.run());
   const auto end_rounds = [&] {
     sweep.stop();
     progress.stop();
-    keeps.credentials.stop();
+    backend.credentials.stop();
   };
-  all.front()->running.start(obey_signals(signals, all, admin.get(), routes, tells, c.server.drain, end_rounds));
-  all.front()->running.start(keeps.credentials.keep_fresh());
+  all.front()->running.start(obey_signals(signals, all, admin.get(), routes, deliveries, c.server.drain, end_rounds));
+  all.front()->running.start(backend.credentials.keep_fresh());
   all.front()->running.start(sweep.run());
   all.front()->running.start(progress.run());
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();
   // The disk's and the ledger's threads post to the loops: they end before the loops do.
-  keeps.disk.join();
-  parts.remembers.reset();
+  backend.disk.join();
+  parts.records.reset();
   log::info("stopped");
   return 0;
 }

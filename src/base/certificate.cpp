@@ -13,7 +13,7 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t most_certificates = 8;
+constexpr std::size_t max_certificates = 8;
 
 struct free_bio {
   void operator()(BIO* b) const { BIO_free(b); }
@@ -46,7 +46,7 @@ result<std::vector<certificate>> certificate::read_pem(std::string_view text) {
   const auto from = reading(text);
   while (auto* x = PEM_read_bio_X509(from.get(), nullptr, nullptr, nullptr)) {
     out.push_back(certificate(x));
-    if (out.size() > most_certificates) return failure{errc::bad_request, "too many certificates"};
+    if (out.size() > max_certificates) return failure{errc::bad_request, "too many certificates"};
   }
   ERR_clear_error(); // the end is an error too
   if (out.empty()) return failure{errc::bad_request, "not a certificate in PEM"};

@@ -97,11 +97,11 @@ void throw_exception_from_error(const failure& f, const boost::source_location&)
   throw std::runtime_error(describe(f));
 }
 
-std::string quote(std::string_view text, std::size_t most) {
+std::string quote(std::string_view text, std::size_t max) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string out = "\"";
   while (!text.empty()) {
-    if (out.size() > most) return out + "…\"";
+    if (out.size() > max) return out + "…\"";
     const auto n = utf8_sequence(text);
     const auto c = static_cast<unsigned char>(text.front());
     if (n == 0 || c < 0x20 || c == 0x7f) {

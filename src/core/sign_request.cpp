@@ -7,14 +7,14 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t most_metadata = 2048; // S3's own limit for user metadata, names and values together
+constexpr std::size_t max_metadata = 2048; // S3's own limit for user metadata, names and values together
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 
-result<std::string> text_member(const json_value& v, std::string_view name, std::size_t most) {
+result<std::string> text_member(const json_value& v, std::string_view name, std::size_t max) {
   const auto* text = v.if_string();
   if (!text) return bad(std::string(name) + " must be a string");
-  if (text->size() > most) return bad(std::string(name) + " is longer than " + std::to_string(most) + " bytes");
+  if (text->size() > max) return bad(std::string(name) + " is longer than " + std::to_string(max) + " bytes");
   return *text;
 }
 
@@ -39,7 +39,7 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
     if (std::any_of(out.begin(), out.end(), [&](const auto& m) { return m.first == lowered; }))
       return bad("metadata " + quote(name) + " is there twice");
     total += lowered.size() + text->size();
-    if (total > most_metadata) return bad("metadata is larger than 2048 bytes");
+    if (total > max_metadata) return bad("metadata is larger than 2048 bytes");
     out.emplace_back(std::move(lowered), *text);
   }
   return out;

@@ -8,7 +8,7 @@ namespace postern {
 namespace {
 
 constexpr std::array<std::string_view, 5> state_names{"issued", "receiving", "completed", "failed", "expired"};
-constexpr std::array<std::string_view, 4> evidence_names{"proxy", "redirect", "event", "sweep"};
+constexpr std::array<std::string_view, 4> source_names{"fallback", "redirect", "event", "sweep"};
 
 template <class E, std::size_t N>
 std::optional<E> find_name(const std::array<std::string_view, N>& names, std::string_view name) {
@@ -23,8 +23,10 @@ std::string_view name_of(upload_state s) { return state_names[static_cast<std::s
 std::optional<upload_state> upload_state_of(std::string_view name) {
   return find_name<upload_state>(state_names, name);
 }
-std::string_view name_of(evidence e) { return evidence_names[static_cast<std::size_t>(e)]; }
-std::optional<evidence> evidence_of(std::string_view name) { return find_name<evidence>(evidence_names, name); }
+std::string_view name_of(completion_source e) { return source_names[static_cast<std::size_t>(e)]; }
+std::optional<completion_source> completion_source_of(std::string_view name) {
+  return find_name<completion_source>(source_names, name);
+}
 
 bool may_follow(upload_state from, upload_state to) {
   using enum upload_state;
@@ -73,7 +75,7 @@ std::string to_json(const upload& u, bool whole) {
 }
 
 std::string safe_filename(std::string_view name) {
-  constexpr std::size_t most = 255;
+  constexpr std::size_t max = 255;
   if (const auto slash = name.find_last_of("/\\"); slash != name.npos) name.remove_prefix(slash + 1);
   std::string out;
   while (!name.empty()) {
@@ -82,7 +84,7 @@ std::string safe_filename(std::string_view name) {
     // C1 controls are two bytes in UTF-8: C2 80 to C2 9F.
     const bool control = c < 0x20 || c == 0x7f || (n == 2 && c == 0xc2 && static_cast<unsigned char>(name[1]) < 0xa0);
     const auto piece = n == 0 ? std::string_view("\xef\xbf\xbd") : name.substr(0, n);
-    if (!control && out.size() + piece.size() > most) break;
+    if (!control && out.size() + piece.size() > max) break;
     if (!control) out += piece;
     name.remove_prefix(n == 0 ? 1 : n);
   }

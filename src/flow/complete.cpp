@@ -12,10 +12,10 @@ constexpr std::string_view filename_variable = "${filename}";
 constexpr std::chrono::seconds pause_after_silence{10}; // until a store that did not answer is asked again
 
 std::array<metrics::counter, 4> completions{{
-    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"proxy\""},
-    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"redirect\""},
-    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"event\""},
-    {"postern_completions_total", "Uploads completed, by what made it known", "evidence=\"sweep\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"fallback\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"redirect\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"event\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"sweep\""},
 }};
 metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
@@ -39,17 +39,17 @@ bool store_answered(const failure& f) { return f.code == errc::object_absent || 
 
 } // namespace
 
-task<result<upload>> confirm_once(ledger& remembers, completion fact) {
+task<result<upload>> confirm_once(ledger& records, completion fact) {
   const auto key = fact.of.key;
   const auto at = fact.at;
   const auto by = fact.by;
-  auto recorded = co_await remembers.confirm(std::move(fact));
+  auto recorded = co_await records.confirm(std::move(fact));
   if (!recorded) co_return recorded;
   if (recorded->key != key) co_return failure{errc::conflict, "the form was used before, for another file"};
   if (recorded->completed_at == at && recorded->completed_by == by) {
     completions[static_cast<std::size_t>(by)].add();
     lag.observe(std::chrono::duration<double>(at - recorded->created_at).count());
-    log::info("upload completed", {{"upload", recorded->id}, {"size", *recorded->size}, {"known_by", name_of(by)}});
+    log::info("upload completed", {{"upload", recorded->id}, {"size", *recorded->size}, {"source", name_of(by)}});
   }
   co_return recorded;
 }
@@ -79,7 +79,7 @@ upload upload_of(const claim& c, std::string key) {
   return u;
 }
 
-task<result<completed>> completing::by_redirect(std::string token, redirect_parameters said, millis_clock now) {
+task<result<redirect_outcome>> completer::by_redirect(std::string token, redirect_parameters said, millis_clock now) {
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
   if (said.bucket && *said.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
@@ -92,7 +92,7 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
       co_return failure{errc::conflict, "the form was used before, for another file"};
     // Recorded already: a reload, or the fallback recorded it before it redirected. Only another ETag is news.
     if (!said.etag || bare_etag(*said.etag) == known->etag)
-      co_return completed{std::move(*c), std::move(*known), false};
+      co_return redirect_outcome{std::move(*c), std::move(*known), false};
   }
   std::string key = said.key ? *said.key : known ? known->key : c->key;
   if (!said.key && key.ends_with(filename_variable))
@@ -104,15 +104,15 @@ task<result<completed>> completing::by_redirect(std::string token, redirect_para
     log::warning("store cannot be asked", {{"upload", c->id}, {"why", describe(found.error())}});
     auto kept = co_await ledger_.ask_again(std::move(expected), now);
     if (!kept) co_return kept.error();
-    co_return completed{std::move(*c), std::move(*kept), true};
+    co_return redirect_outcome{std::move(*c), std::move(*kept), true};
   }
-  auto recorded = co_await record(std::move(expected), std::move(*found), evidence::redirect, now);
+  auto recorded = co_await record(std::move(expected), std::move(*found), completion_source::redirect, now);
   if (!recorded) co_return recorded.error();
-  co_return completed{std::move(*c), std::move(*recorded), false};
+  co_return redirect_outcome{std::move(*c), std::move(*recorded), false};
 }
 
 // The upload that this object belongs to, as far as its name goes. errc::not_found: there is none.
-task<result<upload>> completing::find_named(object_event said) {
+task<result<upload>> completer::find_named(object_event said) {
   for (auto& id : ids_in_key(said.key)) {
     auto known = co_await ledger_.find(std::move(id));
     if (!known && known.error().code != errc::not_found) co_return known.error();
@@ -121,12 +121,12 @@ task<result<upload>> completing::find_named(object_event said) {
   co_return failure{errc::not_found, "no upload with that bucket and key is known"};
 }
 
-task<result<heard>> completing::by_event(object_event said, millis_clock now, bool& silent) {
-  if (!said.created || ids_in_key(said.key).empty()) co_return heard::ignored;
+task<result<event_outcome>> completer::by_event(object_event said, millis_clock now, bool& silent) {
+  if (!said.created || ids_in_key(said.key).empty()) co_return event_outcome::ignored;
   const auto refused = [&said](std::string_view upload, const failure& why) {
     log::info("event refused",
               {{"upload", upload}, {"bucket", said.bucket}, {"key", said.key}, {"why", describe(why)}});
-    return heard::ignored;
+    return event_outcome::ignored;
   };
   auto known = co_await find_named(said);
   if (!known && known.error().code != errc::not_found) co_return known.error();
@@ -138,7 +138,7 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now, bo
 
   auto expected = std::move(*known);
   const bool is_completed = expected.state == upload_state::completed;
-  if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return heard::recorded;
+  if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return event_outcome::recorded;
   expected.key = said.key;
   result<stored_object> found = failure{errc::unavailable, "the store has just given no answer"};
   // What replaced a completed object may be anything.
@@ -155,16 +155,16 @@ task<result<heard>> completing::by_event(object_event said, millis_clock now, bo
               {{"upload", expected.id}, {"why", found ? "the object has another ETag" : describe(found.error())}});
     auto asked = co_await ledger_.ask_again(std::move(expected), now);
     if (!asked) co_return asked.error();
-    co_return heard::pending;
+    co_return event_outcome::pending;
   }
-  auto recorded = co_await record(std::move(expected), std::move(*found), evidence::event, now);
+  auto recorded = co_await record(std::move(expected), std::move(*found), completion_source::event, now);
   if (!recorded) co_return recorded.error();
-  co_return heard::recorded;
+  co_return event_outcome::recorded;
 }
 
 // An upload of which the ledger knows nothing, as far as its object knows. errc::object_absent, errc::conflict: it is
 // none of ours. What the ledger has forgotten must not begin anew.
-task<result<upload>> completing::tell_unknown(object_event said, millis_clock now) {
+task<result<upload>> completer::tell_unknown(object_event said, millis_clock now) {
   upload u;
   u.bucket = said.bucket;
   u.key = said.key;
@@ -188,11 +188,11 @@ task<result<upload>> completing::tell_unknown(object_event said, millis_clock no
   co_return u;
 }
 
-task<result<upload>> completing::by_sweep(upload u, millis_clock now) {
+task<result<upload>> completer::by_sweep(upload u, millis_clock now) {
   const auto id = u.id;
   result<stored_object> found = failure{errc::object_absent, "the file's name was never known here"};
   if (!u.key.ends_with(filename_variable)) found = co_await examine(u, std::nullopt);
-  if (found) co_return co_await record(std::move(u), std::move(*found), evidence::sweep, now);
+  if (found) co_return co_await record(std::move(u), std::move(*found), completion_source::sweep, now);
   const auto why = found.error();
   if (!store_answered(why)) {
     (void)co_await ledger_.ask_again(std::move(u), now + pause_after_silence); // and not held any longer
@@ -205,20 +205,20 @@ task<result<upload>> completing::by_sweep(upload u, millis_clock now) {
   co_return ended;
 }
 
-task<result<stored_object>> completing::head_of(upload u) {
+task<result<stored_object>> completer::head_of(upload u) {
   object_name name{std::move(u.bucket), std::move(u.key)};
   co_return co_await store_.head(std::move(name));
 }
 
 // errc::object_absent and errc::conflict are the store's answer; anything else means that it gave none.
-task<result<stored_object>> completing::examine(upload u, std::optional<std::string> etag) {
+task<result<stored_object>> completer::examine(upload u, std::optional<std::string> etag) {
   auto found = co_await head_of(u);
   if (!found) co_return found.error();
   if (auto right = judge(u, *found, etag); !right) co_return right.error();
   co_return found;
 }
 
-task<result<upload>> completing::record(upload u, stored_object found, evidence by, millis_clock now) {
+task<result<upload>> completer::record(upload u, stored_object found, completion_source by, millis_clock now) {
   completion fact;
   fact.of = std::move(u);
   fact.size = found.size;

@@ -16,8 +16,8 @@ constexpr std::size_t smallest_buffer = 16 << 10, usual_buffer = 256 << 10, room
 constexpr std::uint64_t large_file = 16 << 20;
 constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the parser, both connections' own bytes
 constexpr std::chrono::milliseconds longest_wait = std::chrono::minutes(5); // for a share of the budget
-constexpr std::uint64_t most_behind_file =
-    64 << 10; // a submit button or two; more is not a form that S3 would like either
+constexpr std::uint64_t max_behind_file = 64
+                                          << 10; // a submit button or two; more is not a form that S3 would like either
 
 metrics::counter bytes_in("postern_received_bytes_total", "Bytes of files received through the fallback", "");
 metrics::gauge in_flight("postern_transfers", "Uploads being received through the fallback", "");
@@ -54,7 +54,7 @@ task<result<void>> write_all(sink& into, const runs& what) {
 
 } // namespace
 
-void throw_exception_from_error(const rejected& r, const boost::source_location& where) {
+void throw_exception_from_error(const rejected_form& r, const boost::source_location& where) {
   throw_exception_from_error(r.why, where);
 }
 
@@ -75,9 +75,9 @@ transfers::entry::~entry() {
 std::optional<std::uint64_t> transfers::received(const std::string& id) const {
   std::lock_guard lock(mutex_);
   const auto [first, last] = all_.equal_range(id);
-  std::optional<std::uint64_t> most;
-  for (auto i = first; i != last; ++i) most = std::max(most.value_or(0), i->second->load(std::memory_order_relaxed));
-  return most;
+  std::optional<std::uint64_t> max;
+  for (auto i = first; i != last; ++i) max = std::max(max.value_or(0), i->second->load(std::memory_order_relaxed));
+  return max;
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> transfers::all() const {
@@ -95,7 +95,7 @@ std::vector<std::pair<std::string, std::uint64_t>> transfers::all() const {
 
 // --- one upload -------------------------------------------------------------------------------------
 
-struct ingesting::transfer {
+struct form_ingest::transfer {
   transfer(form_request a, byte_source& b, std::string_view boundary, const form_limits& limits)
       : ask(std::move(a)), body(b), parser(boundary, limits) {
     filling.resize(smallest_buffer); // enough for a form's fields; the file gets more once it is admitted
@@ -117,9 +117,9 @@ struct ingesting::transfer {
   stored_object object;
 };
 
-task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
+task<form_ingest_result> form_ingest::take(form_request ask, byte_source& body) {
   auto boundary = form_boundary(ask.content_type);
-  if (!boundary) co_return rejected{boundary.error(), "", ""};
+  if (!boundary) co_return rejected_form{boundary.error(), "", ""};
   const counted now_running;
   transfer t(std::move(ask), body, *boundary, options_.limits);
   auto done = co_await run(t);
@@ -127,16 +127,16 @@ task<ingest_answer> ingesting::take(form_request ask, byte_source& body) {
     rejected_count.add();
     co_await give_up(t, done.error());
     auto where = t.facts.its ? failed_return(*t.facts.its, done.error()) : std::string{};
-    co_return rejected{done.error(), std::move(where), t.facts.row.id};
+    co_return rejected_form{done.error(), std::move(where), t.facts.row.id};
   }
   stored_count.add();
   auto& row = t.facts.row;
   auto redirect =
       t.facts.redirect.empty() ? std::string{} : with_result(t.facts.redirect, row.bucket, row.key, t.object.etag);
-  co_return ingested{row.id, row.bucket, row.key, std::move(t.object), std::move(redirect), t.facts.status};
+  co_return accepted_form{row.id, row.bucket, row.key, std::move(t.object), std::move(redirect), t.facts.status};
 }
 
-task<result<void>> ingesting::run(transfer& t) {
+task<result<void>> form_ingest::run(transfer& t) {
   auto step = co_await read_fields(t);
   if (step) step = admit(t);
   if (step) step = co_await require_unused(t);
@@ -150,7 +150,7 @@ task<result<void>> ingesting::run(transfer& t) {
 }
 
 // Up to the file's first byte.
-task<result<void>> ingesting::read_fields(transfer& t) {
+task<result<void>> form_ingest::read_fields(transfer& t) {
   for (;;) {
     auto event = t.parser.next(t.piece);
     if (!event) co_return event.error();
@@ -166,7 +166,7 @@ task<result<void>> ingesting::read_fields(transfer& t) {
   }
 }
 
-result<void> ingesting::authenticate(const std::vector<form_field>& fields) const {
+result<void> form_ingest::authenticate(const std::vector<form_field>& fields) const {
   const auto* text = find_field(fields, "policy");
   if (!text) return failure{errc::forbidden, "the form has no policy"};
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
@@ -177,7 +177,7 @@ result<void> ingesting::authenticate(const std::vector<form_field>& fields) cons
 }
 
 // May this form be? Everything that S3 would judge before the first byte of the file.
-result<void> ingesting::admit(transfer& t) const {
+result<void> form_ingest::admit(transfer& t) const {
   auto& fields = t.parser.fields();
   if (!find_field(fields, "key")) return failure{errc::missing_key, "the form"};
   if (auto authentic = authenticate(fields); !authentic) return authentic;
@@ -205,7 +205,7 @@ result<void> ingesting::admit(transfer& t) const {
 }
 
 // A form that was made before the file's name was known fits every name, but is one upload.
-task<result<void>> ingesting::require_unused(transfer& t) {
+task<result<void>> form_ingest::require_unused(transfer& t) {
   if (!t.facts.its || !t.facts.its->key.ends_with("${filename}")) co_return result<void>{};
   auto known = co_await ledger_.find(t.facts.row.id);
   if (known && known->state == upload_state::completed && known->key != t.facts.row.key)
@@ -215,7 +215,7 @@ task<result<void>> ingesting::require_unused(transfer& t) {
 
 // All of it before the file's first byte, and nothing more later: else those who have begun could wait for each other
 // for ever. Only for a form that is admitted, so that strangers cannot use the budget up.
-task<result<void>> ingesting::reserve(transfer& t) {
+task<result<void>> form_ingest::reserve(transfer& t) {
   const auto announced = t.body.announced();
   const auto needed = [&](std::size_t size) { return 2 * size + beside_buffers + store_.memory_for(announced); };
   t.buffer_size = std::clamp<std::uint64_t>(announced.value_or(usual_buffer), smallest_buffer, usual_buffer);
@@ -229,12 +229,12 @@ task<result<void>> ingesting::reserve(transfer& t) {
 
 // The file's size is predicted from what was announced, and believed only where it rules the upload out: fields behind
 // the file make it smaller than predicted.
-task<result<void>> ingesting::open_sink(transfer& t) {
+task<result<void>> form_ingest::open_sink(transfer& t) {
   std::optional<std::uint64_t> predicted;
   if (const auto announced = t.body.announced()) {
     const auto rest = *announced - std::min(*announced, t.parser.consumed());
     predicted = rest - std::min<std::uint64_t>(rest, t.parser.shortest_ending());
-    if (*predicted - std::min(*predicted, most_behind_file) > t.facts.length.max)
+    if (*predicted - std::min(*predicted, max_behind_file) > t.facts.length.max)
       co_return failure{errc::entity_too_large, "at most " + std::to_string(t.facts.length.max) + " bytes"};
     if (rest < t.facts.length.min)
       co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};
@@ -249,7 +249,7 @@ task<result<void>> ingesting::open_sink(transfer& t) {
 }
 
 // Reads and writes at the same time: while the runs of one buffer go to the store, the next buffer fills.
-task<result<void>> ingesting::stream(transfer& t) {
+task<result<void>> form_ingest::stream(transfer& t) {
   using namespace boost::asio::experimental::awaitable_operators;
   runs found;
   for (bool ended = false;;) {
@@ -282,7 +282,7 @@ task<result<void>> ingesting::stream(transfer& t) {
 }
 
 // What follows the file is ignored, but must be there: a body that stops is not a form.
-task<result<void>> ingesting::read_ending(transfer& t) {
+task<result<void>> form_ingest::read_ending(transfer& t) {
   const auto begin = t.parser.consumed();
   for (;;) {
     while (!t.piece.empty()) {
@@ -290,7 +290,7 @@ task<result<void>> ingesting::read_ending(transfer& t) {
       if (!event) co_return event.error();
       if (*event == form_parser::event::need_more) break;
     }
-    if (t.parser.consumed() - begin > most_behind_file)
+    if (t.parser.consumed() - begin > max_behind_file)
       co_return failure{errc::malformed_form, "more than 64 KiB of fields behind the file"};
     auto n = co_await t.body.read_some(t.filling.all());
     if (!n) co_return n.error();
@@ -299,7 +299,7 @@ task<result<void>> ingesting::read_ending(transfer& t) {
   }
 }
 
-task<result<void>> ingesting::finish(transfer& t) {
+task<result<void>> form_ingest::finish(transfer& t) {
   if (t.size < t.facts.length.min)
     co_return failure{errc::entity_too_small, "at least " + std::to_string(t.facts.length.min) + " bytes"};
   if (auto right = t.expected.check(); !right) co_return right.error();
@@ -314,14 +314,14 @@ task<result<void>> ingesting::finish(transfer& t) {
   co_return result<void>{};
 }
 
-task<result<void>> ingesting::record(transfer& t) {
+task<result<void>> form_ingest::record(transfer& t) {
   completion fact;
   fact.of = t.facts.row;
   fact.size = t.object.size;
   fact.etag = t.object.etag;
   fact.crc32c = t.object.crc32c;
   fact.at = options_.clock();
-  fact.by = evidence::proxy;
+  fact.by = completion_source::fallback;
   auto recorded = co_await confirm_once(ledger_, std::move(fact));
   if (recorded) co_return result<void>{};
   log::error("completion not recorded", {{"upload", t.facts.row.id}, {"why", describe(recorded.error())}});
@@ -331,7 +331,7 @@ task<result<void>> ingesting::record(transfer& t) {
   co_return recorded.error();
 }
 
-task<> ingesting::give_up(transfer& t, const failure& why) {
+task<> form_ingest::give_up(transfer& t, const failure& why) {
   const bool began = t.into != nullptr;
   if (t.into) co_await t.into->abandon();
   t.into.reset();

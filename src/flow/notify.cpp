@@ -35,8 +35,8 @@ struct tried {
 };
 
 // Text from outside, short, without the quotes where they are in the way.
-std::string bare(std::string_view text, std::size_t most) {
-  const auto quoted = quote(text, most);
+std::string bare(std::string_view text, std::size_t max) {
+  const auto quoted = quote(text, max);
   return quoted.substr(1, quoted.size() - 2);
 }
 
@@ -79,7 +79,7 @@ tried judge(const failure& f) {
 // webhook-id: msg_…
 // webhook-timestamp: 1795457700
 // webhook-signature: v1,K5oZfz…= v1,…
-http_request request_of(const notify_endpoint& to, const std::string& user_agent, std::string_view id,
+http_request request_of(const webhook_target& to, const std::string& user_agent, std::string_view id,
                         std::string_view payload, millis_clock now, milliseconds patience) {
   const auto at = std::chrono::floor<std::chrono::seconds>(now);
   std::string signatures;
@@ -100,7 +100,7 @@ http_request request_of(const notify_endpoint& to, const std::string& user_agent
   return r;
 }
 
-task<result<http_response>> send_once(const notify_endpoint& to, const std::string& user_agent, std::string_view id,
+task<result<http_response>> send_once(const webhook_target& to, const std::string& user_agent, std::string_view id,
                                       std::string_view payload, millis_clock now, milliseconds patience) {
   const auto request = request_of(to, user_agent, id, payload, now, patience);
   auto sending = to.send(request, payload);
@@ -110,26 +110,26 @@ task<result<http_response>> send_once(const notify_endpoint& to, const std::stri
 
 } // namespace
 
-notifying::notifying(notify_options options, ledger& from, io_executor on)
+notifier::notifier(notifier_options options, ledger& from, io_executor on)
     : options_(std::move(options)), ledger_(from), running_(on), wakes_(on) {
   for (const auto& e : options_.endpoints) lines_[e.url].to = &e;
 }
 
-void notifying::stop() {
+void notifier::stop() {
   stopped_ = true;
   wakes_.cancel();
 }
 
-task<> notifying::drain(milliseconds most, std::function<void()> cut) {
+task<> notifier::drain(milliseconds max, std::function<void()> cut) {
   stop();
-  const bool finished = co_await running_.wait(most);
+  const bool finished = co_await running_.wait(max);
   if (finished) co_return;
   log::warning("drain timed out, cutting webhooks", {{"endpoints", running_.size()}});
   cut();
   (void)co_await running_.wait(10s);
 }
 
-task<> notifying::run() {
+task<> notifier::run() {
   boost::system::error_code ec;
   while (!stopped_) {
     const bool at_once = co_await take();
@@ -139,25 +139,25 @@ task<> notifying::run() {
   }
 }
 
-bool notifying::has_room() const {
+bool notifier::has_room() const {
   return lines_.empty() || std::any_of(lines_.begin(), lines_.end(), [&](const auto& l) {
-           return l.second.waiting.size() + options_.most <= options_.in_line;
+           return l.second.waiting.size() + options_.max <= options_.in_line;
          });
 }
 
 // Answers whether there is more to be had at once. What is for a full line is left to the ledger, held, so that the
 // next look sees beyond it.
-task<bool> notifying::take() {
+task<bool> notifier::take() {
   if (!has_room()) co_return false;
   const auto now = options_.clock();
   const auto until = now + options_.hold;
-  auto due = co_await ledger_.due_webhooks(now, until, options_.most);
+  auto due = co_await ledger_.due_webhooks(now, until, options_.max);
   if (!due) {
     log::warning("webhooks cannot be looked for", {{"why", describe(due.error())}});
     co_return false;
   }
   if (stopped_) co_return false;
-  more_ = due->size() >= options_.most;
+  more_ = due->size() >= options_.max;
   for (auto& w : *due) {
     auto& l = lines_.at(w.url); // the ledger knows the same endpoints
     if (l.waiting.size() >= options_.in_line) continue;
@@ -171,14 +171,14 @@ task<bool> notifying::take() {
   co_return more_&& has_room();
 }
 
-void notifying::measure_age(millis_clock now) {
+void notifier::measure_age(millis_clock now) {
   auto oldest = now;
   for (const auto& [id, since] : due_) oldest = std::min(oldest, since);
   oldest_due.set(std::chrono::duration_cast<std::chrono::seconds>(now - oldest).count());
 }
 
 // Takes from the line as long as there is something in it.
-task<> notifying::serve(line& l) {
+task<> notifier::serve(line& l) {
   while (!stopped_ && !l.waiting.empty()) {
     auto next = std::move(l.waiting.front());
     l.waiting.pop_front();
@@ -191,7 +191,7 @@ task<> notifying::serve(line& l) {
   --l.running;
 }
 
-task<> notifying::deliver(line& l, webhook w) {
+task<> notifier::deliver(line& l, webhook w) {
   const auto& to = *l.to;
   const auto answer = co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.patience);
   const auto came = answer ? judge(*answer) : judge(answer.error());
@@ -214,7 +214,7 @@ task<> notifying::deliver(line& l, webhook w) {
   }
 }
 
-task<> notifying::record_failure(line& l, webhook w, std::string why, milliseconds at_least) {
+task<> notifier::record_failure(line& l, webhook w, std::string why, milliseconds at_least) {
   const auto pause = webhook_pause(w.tries + 1, options_.chance());
   std::optional<millis_clock> again;
   if (pause) again = options_.clock() + std::max(*pause, at_least);
@@ -242,7 +242,7 @@ task<> notifying::record_failure(line& l, webhook w, std::string why, millisecon
 
 // --- a test -----------------------------------------------------------------------------------------
 
-task<result<http_response>> send_test_webhook(const notify_endpoint& to, std::string user_agent, millis_clock now) {
+task<result<http_response>> send_test_webhook(const webhook_target& to, std::string user_agent, millis_clock now) {
   std::array<unsigned char, 10> random;
   random_bytes(random);
   const auto id = "msg_test_" + uuid_v7(now, random);
@@ -255,7 +255,7 @@ task<result<http_response>> send_test_webhook(const notify_endpoint& to, std::st
   w.end_object();
   w.end_object();
   const auto payload = w.take();
-  const auto patience = notify_options().patience;
+  const auto patience = notifier_options().patience;
   co_return co_await send_once(to, user_agent, id, payload, now, patience);
 }
 

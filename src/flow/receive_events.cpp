@@ -28,10 +28,10 @@ bool same(std::string_view said, const secret& token) {
 
 } // namespace
 
-hearing::hearing(hear_options options, completing& completes, sns& asks)
-    : options_(std::move(options)), completes_(completes), sns_(asks) {}
+event_receiver::event_receiver(event_receiver_options options, completer& completions, sns& asks)
+    : options_(std::move(options)), completer_(completions), sns_(asks) {}
 
-bool hearing::knows_token(const event_request& r) const {
+bool event_receiver::knows_token(const event_request& r) const {
   if (options_.token.empty()) return false;
   if (const auto bearer = behind(r.authorization, "Bearer ")) return same(*bearer, options_.token);
   if (const auto basic = behind(r.authorization, "Basic ")) {
@@ -46,21 +46,21 @@ bool hearing::knows_token(const event_request& r) const {
   return equal_constant_time(lower(r.signature.substr(prefix.size())), to_hex(mac));
 }
 
-task<result<heard_counts>> hearing::hear(event_request r, millis_clock now) {
+task<result<event_counts>> event_receiver::receive(event_request r, millis_clock now) {
   const failure unknown{errc::unauthorized, "events need the token of the configuration, or SNS's signature"};
   const bool known = knows_token(r);
   auto document = read_json(r.body);
   if (document && is_sns(*document) && !options_.sns_topics.empty())
-    co_return co_await hear_sns(std::move(*document), now);
+    co_return co_await receive_sns(std::move(*document), now);
   if (!known) co_return unknown;
   if (!document) co_return document.error();
   if (is_sns(*document)) co_return failure{errc::forbidden, "an SNS message, but events.sns_topics names no topic"};
   auto events = read_events(*document);
   if (!events) co_return events.error();
-  co_return co_await hear_all(std::move(*events), now);
+  co_return co_await receive_all(std::move(*events), now);
 }
 
-task<result<heard_counts>> hearing::hear_sns(json_value envelope, millis_clock now) {
+task<result<event_counts>> event_receiver::receive_sns(json_value envelope, millis_clock now) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
   auto m = read_sns(envelope);
   if (!m) co_return m.error();
@@ -73,15 +73,15 @@ task<result<heard_counts>> hearing::hear_sns(json_value envelope, millis_clock n
   const auto how = m->sha256 ? certificate::digest::sha256 : certificate::digest::sha1;
   if (!signer->verifies(how, signed_text(*m), m->signature))
     co_return failure{errc::forbidden, "the SNS message's signature is not right"};
-  if (recent_.has(m->id, seconds)) co_return heard_counts{0, 0, 1};
+  if (recent_.has(m->id, seconds)) co_return event_counts{0, 0, 1};
 
-  heard_counts counts;
+  event_counts counts;
   if (m->what == sns_message::kind::notification) {
     auto document = read_json(m->message);
     if (!document) co_return document.error();
     auto events = read_events(*document);
     if (!events) co_return events.error();
-    auto all = co_await hear_all(std::move(*events), now);
+    auto all = co_await receive_all(std::move(*events), now);
     if (!all) co_return all.error();
     counts = *all;
   } else if (m->what == sns_message::kind::subscription_confirmation) {
@@ -99,16 +99,16 @@ task<result<heard_counts>> hearing::hear_sns(json_value envelope, millis_clock n
   co_return counts;
 }
 
-task<result<heard_counts>> hearing::hear_all(std::vector<object_event> events, millis_clock now) {
-  heard_counts counts;
+task<result<event_counts>> event_receiver::receive_all(std::vector<object_event> events, millis_clock now) {
+  event_counts counts;
   bool silent = false;
   for (auto& e : events) {
-    auto came = co_await completes_.by_event(std::move(e), now, silent);
+    auto came = co_await completer_.by_event(std::move(e), now, silent);
     if (!came) co_return came.error();
     switch (*came) {
-    case heard::recorded: ++counts.recorded; break;
-    case heard::pending: ++counts.pending; break;
-    case heard::ignored: ++counts.ignored; break;
+    case event_outcome::recorded: ++counts.recorded; break;
+    case event_outcome::pending: ++counts.pending; break;
+    case event_outcome::ignored: ++counts.ignored; break;
     }
   }
   recorded_count.add(counts.recorded);

@@ -37,12 +37,12 @@ bool is_listed(const std::vector<std::string>& listed, std::string_view url) {
   });
 }
 
-const profile* signing::find_profile(std::string_view name) const {
+const profile* form_signer::find_profile(std::string_view name) const {
   const auto found = options_.profiles.find(std::string(name));
   return found == options_.profiles.end() ? nullptr : &found->second;
 }
 
-result<length_range> signing::range_for(const profile& rules, const sign_request& ask) const {
+result<length_range> form_signer::range_for(const profile& rules, const sign_request& ask) const {
   if (!ask.size) return length_range{rules.min_size, rules.max_size};
   if (*ask.size > rules.max_size)
     return failure{errc::payload_too_large, "at most " + std::to_string(rules.max_size) + " bytes in this profile"};
@@ -111,10 +111,10 @@ std::size_t size_of_form(const std::vector<form_field>& fields, std::string_view
   return size;
 }
 
-bool has_longer_part(std::string_view key, std::size_t most) {
+bool has_longer_part(std::string_view key, std::size_t max) {
   for (std::size_t at = 0; at <= key.size();) {
     const auto end = std::min(key.find('/', at), key.size());
-    if (end - at > most) return true;
+    if (end - at > max) return true;
     at = end + 1;
   }
   return false;
@@ -135,14 +135,14 @@ std::string date_path(seconds_clock t) {
 
 // --- signing ----------------------------------------------------------------------------------------
 
-result<signed_form> signing::sign(const sign_request& ask, const caller& who, millis_clock now) const {
+result<signed_form> form_signer::sign(const sign_request& ask, const caller& who, millis_clock now) const {
   const auto* rules = find_profile(ask.profile);
   if (!rules) return bad("there is no profile " + quote(ask.profile));
   return sign_for(*rules, ask, safe_filename(ask.filename), who, now);
 }
 
-result<signed_form> signing::sign_blank(std::string_view name, std::string return_to, const caller& who,
-                                        millis_clock now) const {
+result<signed_form> form_signer::sign_blank(std::string_view name, std::string return_to, const caller& who,
+                                            millis_clock now) const {
   const auto* rules = find_profile(name);
   if (!rules) return bad("there is no profile " + quote(name));
   if (!rules->key.ends_with(filename_variable))
@@ -153,7 +153,8 @@ result<signed_form> signing::sign_blank(std::string_view name, std::string retur
 }
 
 // Deriving the key costs as much as signing with it, and it is good for a day.
-std::shared_ptr<const signing::day_key> signing::key_of(const sigv4::credentials& c, const sigv4::scope& s) const {
+std::shared_ptr<const form_signer::day_key> form_signer::key_of(const sigv4::credentials& c,
+                                                                const sigv4::scope& s) const {
   auto known = day_key_.load(std::memory_order_acquire);
   if (known && known->day == s.day() && known->access_key == c.access_key) return known;
   const auto bytes = sigv4::signing_key(c.secret_key, s.day(), s.region, s.service);
@@ -163,8 +164,8 @@ std::shared_ptr<const signing::day_key> signing::key_of(const sigv4::credentials
   return made;
 }
 
-result<signed_form> signing::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
-                                      const caller& who, millis_clock now) const {
+result<signed_form> form_signer::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
+                                          const caller& who, millis_clock now) const {
   auto length = range_for(rules, ask);
   if (!length) return length.error();
   auto type = type_for(rules, ask.content_type);
@@ -179,8 +180,8 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second)});
   if (!key) return key.error();
   form.key = std::move(*key);
-  if (options_.most_key_part && has_longer_part(form.key, options_.most_key_part))
-    return failure{errc::key_too_long, "at most " + std::to_string(options_.most_key_part) + " bytes between slashes"};
+  if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
+    return failure{errc::key_too_long, "at most " + std::to_string(options_.max_key_part) + " bytes between slashes"};
   // A policy must not outlive the keys that sign it: S3 would refuse the form with a reason that names neither.
   const auto held = options_.credentials();
   if (!held) return failure{errc::unavailable, "there are no credentials for the store at the moment"};
@@ -222,9 +223,9 @@ result<signed_form> signing::sign_for(const profile& rules, const sign_request& 
   fields.push_back({"policy", std::move(text)});
   fields.push_back({"x-amz-signature", std::move(signature)});
   fields.push_back({"x-ignore-postern", std::move(own)});
-  if (const auto size = size_of_form(fields, ask.filename); options_.most_form && size > options_.most_form)
+  if (const auto size = size_of_form(fields, ask.filename); options_.max_form && size > options_.max_form)
     return bad("the form would have " + std::to_string(size) + " bytes ahead of the file, and " +
-               std::to_string(options_.most_form) + " are taken; metadata, return_to or content_type are too long");
+               std::to_string(options_.max_form) + " are taken; metadata, return_to or content_type are too long");
 
   upload row;
   row.id = form.id;

@@ -10,12 +10,12 @@ metrics::counter forgotten("postern_forgotten_total", "Uploads that were old eno
 
 } // namespace
 
-task<> sweeping::round() {
+task<> sweeper::round() {
   for (bool more = true; more;) more = co_await settle();
   for (bool more = options_.keep.count() > 0; more;) more = co_await forget();
 }
 
-task<bool> sweeping::settle() {
+task<bool> sweeper::settle() {
   const auto now = options_.clock();
   auto due = co_await ledger_.due_questions(now, now + options_.hold, options_.at_once);
   if (!due) {
@@ -29,16 +29,16 @@ task<bool> sweeping::settle() {
   co_return !due->empty() && !in_trouble;
 }
 
-task<> sweeping::ask(upload u, bool& in_trouble) {
+task<> sweeper::ask(upload u, bool& in_trouble) {
   asked.add();
   const auto id = u.id;
-  auto settled = co_await completes_.by_sweep(std::move(u), options_.clock());
+  auto settled = co_await completer_.by_sweep(std::move(u), options_.clock());
   if (settled) co_return;
   log::warning("sweep: an upload could not be settled", {{"upload", id}, {"why", describe(settled.error())}});
   if (retryable(settled.error().code)) in_trouble = true; // others would fare no better just now
 }
 
-task<bool> sweeping::forget() {
+task<bool> sweeper::forget() {
   auto gone = co_await ledger_.forget(options_.clock() - options_.keep, options_.batch);
   if (!gone) {
     log::warning("sweep: the ledger cannot be asked", {{"why", describe(gone.error())}});

@@ -7,7 +7,7 @@
 namespace postern::front {
 namespace {
 
-constexpr std::size_t most_buckets = 100'000; // forgotten beyond that, oldest rule: all full ones first
+constexpr std::size_t max_buckets = 100'000; // forgotten beyond that, oldest rule: all full ones first
 
 std::string origin_of(const std::string& url) {
   const auto scheme = url.find("://");
@@ -56,14 +56,14 @@ bool admission::is_same_host(std::string_view origin, std::string_view host, boo
 result<void> admission::count(const std::string& user, std::chrono::steady_clock::time_point now) {
   if (options_.sign_rate == 0) return {};
   const auto rate = static_cast<double>(options_.sign_rate),
-             most = static_cast<double>(std::max(options_.sign_burst, options_.sign_rate));
+             max = static_cast<double>(std::max(options_.sign_burst, options_.sign_rate));
   const auto filled = [&](const bucket& b) {
-    return std::min(most, b.tokens + rate * std::chrono::duration<double>(now - b.at).count());
+    return std::min(max, b.tokens + rate * std::chrono::duration<double>(now - b.at).count());
   };
   std::lock_guard lock(mutex_);
-  if (buckets_.size() >= most_buckets) std::erase_if(buckets_, [&](const auto& b) { return filled(b.second) >= most; });
-  if (buckets_.size() >= most_buckets) buckets_.clear();
-  auto& mine = buckets_.try_emplace(user, bucket{most, now}).first->second;
+  if (buckets_.size() >= max_buckets) std::erase_if(buckets_, [&](const auto& b) { return filled(b.second) >= max; });
+  if (buckets_.size() >= max_buckets) buckets_.clear();
+  auto& mine = buckets_.try_emplace(user, bucket{max, now}).first->second;
   mine = {filled(mine), now};
   if (mine.tokens < 1)
     return failure{errc::too_many_requests, "at most " + std::to_string(options_.sign_rate) + " a second"};

@@ -105,7 +105,7 @@ using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT
 std::optional<connection_count::place> connection_count::enter(const asio::ip::address& who, bool counted) {
   std::lock_guard lock(mutex_);
   auto& here = by_address_[who];
-  if ((most_ && all_ >= most_) || (counted && most_per_address_ && here >= most_per_address_)) {
+  if ((max_ && all_ >= max_) || (counted && max_per_address_ && here >= max_per_address_)) {
     if (here == 0) by_address_.erase(who);
     return std::nullopt;
   }
@@ -229,7 +229,7 @@ task<> http_server::session(tcp_socket socket, connection_count::place place) {
 // The next header block, a view into what the connection holds. errc::disconnected when the peer left between requests.
 task<result<std::string_view>> http_server::read_header(connection& c) {
   const auto& limits = options_.limits;
-  const std::size_t most = limits.request_header ? limits.request_header : 1 << 20;
+  const std::size_t max = limits.request_header ? limits.request_header : 1 << 20;
   c.idle(c.ahead().empty());
   c.expires_after(c.ahead().empty() ? limits.idle_timeout : limits.header_timeout);
   bool begun = !c.ahead().empty(), skipped = false;
@@ -242,12 +242,12 @@ task<result<std::string_view>> http_server::read_header(connection& c) {
       ahead = c.ahead();
     }
     const auto end = ahead.find("\r\n\r\n", searched);
-    if (end != ahead.npos && end + 4 <= most) co_return ahead.substr(0, end + 4);
-    if (ahead.size() >= most) co_return failure{errc::header_too_large, "at most " + std::to_string(most) + " bytes"};
+    if (end != ahead.npos && end + 4 <= max) co_return ahead.substr(0, end + 4);
+    if (ahead.size() >= max) co_return failure{errc::header_too_large, "at most " + std::to_string(max) + " bytes"};
     // A header with other line ends would never end by the rule above: refuse it now, not at the timeout.
     if (has_bare_line_end(ahead, searched)) co_return failure{errc::bad_request, "a line that does not end in CRLF"};
     searched = ahead.size() < 3 ? 0 : ahead.size() - 3;
-    auto n = co_await c.read_ahead(most);
+    auto n = co_await c.read_ahead(max);
     if (!n) co_return !begun && n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"} : n.error();
     if (*n == 0)
       co_return begun ? failure{errc::bad_request, "the header ended too soon"} : failure{errc::disconnected, "done"};

@@ -28,16 +28,16 @@ struct answered {
 };
 
 // The whole body as text, at most `most` bytes.
-task<result<std::string>> read_text(byte_source& body, std::size_t most) {
-  const auto too_large = failure{errc::payload_too_large, "at most " + std::to_string(most) + " bytes of JSON"};
-  if (body.announced().value_or(0) > most) co_return too_large;
+task<result<std::string>> read_text(byte_source& body, std::size_t max) {
+  const auto too_large = failure{errc::payload_too_large, "at most " + std::to_string(max) + " bytes of JSON"};
+  if (body.announced().value_or(0) > max) co_return too_large;
   std::string text;
   std::array<char, 4096> piece;
   for (;;) {
     auto n = co_await body.read_some(piece);
     if (!n) co_return n.error();
     if (*n == 0) co_return text;
-    if (text.size() + *n > most) co_return too_large;
+    if (text.size() + *n > max) co_return too_large;
     text.append(piece.data(), *n);
   }
 }
@@ -82,10 +82,10 @@ const routes::route routes::admin_routes[] = {
     {"/v1/uploads", http::verb::get, &routes::list},
 };
 
-routes::routes(routes_options options, signing& signs, ingesting& takes, completing& completes, hearing& hears,
-               ledger& remembers)
-    : options_(std::move(options)), admission_(options_.admit), signs_(signs), takes_(takes), completes_(completes),
-      hears_(hears), ledger_(remembers) {}
+routes::routes(routes_options options, form_signer& forms, form_ingest& ingest, completer& completions,
+               event_receiver& events, ledger& records)
+    : options_(std::move(options)), admission_(options_.admit), form_signer_(forms), ingest_(ingest),
+      completer_(completions), event_receiver_(events), ledger_(records) {}
 
 task<response> routes::answer_public(request& r) {
   return dispatch(std::begin(public_routes), std::end(public_routes), r);
@@ -190,7 +190,7 @@ task<response> routes::sign(request& r, std::string) {
     if (!ask) co_return ask.error();
     if (!who->may_use(ask->profile)) co_return failure{errc::forbidden, "this key may not use that profile"};
     const caller asks{who->key ? who->key->name : std::string{}, std::string(r.field(http::field::origin))};
-    co_return signs_.sign(*ask, asks, now_millis());
+    co_return form_signer_.sign(*ask, asks, now_millis());
   };
   auto form = co_await run();
   auto answer = form ? text_answer(201, "application/json", to_json(*form)) : problem(form.error(), r.id);
@@ -214,13 +214,13 @@ task<response> routes::status(request& r, std::string id) {
   if (!found) {
     answer = problem(found.error(), r.id);
   } else if (!accepts(r, "text/event-stream")) {
-    if (const auto here = takes_.running().received(id)) found->received = here;
+    if (const auto here = ingest_.running().received(id)) found->received = here;
     answer = text_answer(200, "application/json", to_json(*found, whole));
   } else if (heard_the_end(r.fields["Last-Event-ID"])) {
     answer.status = 204;
   } else {
     answer = text_answer(200, "text/event-stream", "retry: 2000\n\n");
-    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, takes_.running());
+    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, ingest_.running());
     answer.more = [watch] { return watch->next(); };
     answer.with("X-Accel-Buffering", "no"); // nginx would collect events
   }
@@ -231,7 +231,7 @@ task<response> routes::status(request& r, std::string id) {
 
 task<response> routes::fallback(request& r, std::string bucket) {
   form_request ask{bucket, std::string(r.field(http::field::content_type)), options_.public_url};
-  auto done = co_await takes_.take(std::move(ask), r.body);
+  auto done = co_await ingest_.take(std::move(ask), r.body);
   response answer;
   if (!done) {
     const auto& no = done.error();
@@ -271,7 +271,7 @@ task<response> routes::complete(request& r, std::string token) {
     return value ? std::optional<std::string>(std::move(*value)) : std::nullopt;
   };
   redirect_parameters said{parameter("bucket"), parameter("key"), parameter("etag")};
-  auto done = co_await completes_.by_redirect(std::move(token), std::move(said), now_millis());
+  auto done = co_await completer_.by_redirect(std::move(token), std::move(said), now_millis());
   response answer;
   if (!done) {
     log::info("completion refused", {{"request", r.id}, {"why", describe(done.error())}});
@@ -310,14 +310,14 @@ task<response> routes::complete(request& r, std::string token) {
 
 // For stores, not for pages: no CORS. SNS sends a body of up to 256 KiB as text/plain, so the type says nothing.
 task<response> routes::events(request& r, std::string) {
-  const auto run = [&]() -> task<result<heard_counts>> {
-    if (!hears_.is_open()) co_return failure{errc::unauthorized, "no sender of events is configured"};
+  const auto run = [&]() -> task<result<event_counts>> {
+    if (!event_receiver_.is_open()) co_return failure{errc::unauthorized, "no sender of events is configured"};
     auto text = co_await read_text(r.body, options_.json_body ? options_.json_body * 4 : 16 << 20);
     if (!text) co_return text.error();
     const auto signature = r.fields.find("X-Postern-Signature");
     const auto mac = signature == r.fields.end() ? std::string_view{} : std::string_view(signature->value());
     const event_request said{r.field(http::field::authorization), mac, *text};
-    co_return co_await hears_.hear(said, now_millis());
+    co_return co_await event_receiver_.receive(said, now_millis());
   };
   auto counts = co_await run();
   if (!counts) {
@@ -374,7 +374,7 @@ task<response> routes::list(request& r, std::string) {
   if (!found) co_return problem(found.error(), r.id);
   std::string lines;
   for (auto& u : *found) {
-    if (const auto here = takes_.running().received(u.id)) u.received = here;
+    if (const auto here = ingest_.running().received(u.id)) u.received = here;
     lines.append(to_json(u, true)).append("\n");
   }
   co_return text_answer(200, "application/x-ndjson", std::move(lines));

@@ -24,9 +24,9 @@ void group::start(task<> t) {
   });
 }
 
-task<bool> group::wait(std::chrono::steady_clock::duration most) {
+task<bool> group::wait(std::chrono::steady_clock::duration max) {
   boost::system::error_code ec;
-  const auto end = std::chrono::steady_clock::now() + most;
+  const auto end = std::chrono::steady_clock::now() + max;
   while (running_ > 0 && std::chrono::steady_clock::now() < end) {
     emptied_.expires_at(end);
     co_await emptied_.async_wait(asio::redirect_error(use_task, ec));
@@ -34,10 +34,10 @@ task<bool> group::wait(std::chrono::steady_clock::duration most) {
   co_return running_ == 0;
 }
 
-repeating::repeating(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work)
+periodic_task::periodic_task(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work)
     : sleep_(executor), pause_(pause), work_(std::move(work)) {}
 
-task<> repeating::run() {
+task<> periodic_task::run() {
   thread_local std::minstd_rand chance{std::random_device{}()};
   boost::system::error_code ec;
   while (!stopped_) {
@@ -53,12 +53,12 @@ task<> repeating::run() {
   }
 }
 
-void repeating::hurry() {
+void periodic_task::hurry() {
   hurried_ = true;
   sleep_.cancel();
 }
 
-void repeating::stop() {
+void periodic_task::stop() {
   stopped_ = true;
   sleep_.cancel();
 }
@@ -85,7 +85,7 @@ group& afterwork(const io_executor& executor) {
   return asio::use_service<afterwork_service>(executor.context()).members;
 }
 
-task<result<byte_budget::ticket>> byte_budget::take(std::uint64_t bytes, std::chrono::milliseconds most) {
+task<result<byte_budget::ticket>> byte_budget::take(std::uint64_t bytes, std::chrono::milliseconds max) {
   {
     std::lock_guard lock(mutex_);
     // Who came later must not overtake, else a large request might wait for ever.
@@ -94,7 +94,7 @@ task<result<byte_budget::ticket>> byte_budget::take(std::uint64_t bytes, std::ch
       co_return ticket(*this, bytes);
     }
   }
-  timer limit(co_await asio::this_coro::executor, most);
+  timer limit(co_await asio::this_coro::executor, max);
   limit.async_wait([this, who = &limit](const boost::system::error_code& ec) {
     if (!ec) give_up(who);
   });

@@ -83,7 +83,7 @@ describe('with a real S3', { skip }, () => {
     const item = await choose(page, file);
     assert.equal(item.state, 'completed');
     assert.equal(await item.fact('Door'), 'through this server: ' + WHY_NO_CORS);
-    assert.equal(await item.fact('Known by'), 'proxy');
+    assert.equal(await item.fact('Known by'), 'fallback');
     await shot(page, 's3-no-cors');
     const form = await signed;
     await checkStored(form, file);
@@ -205,7 +205,7 @@ describe('with a real S3', { skip }, () => {
         assert.ok(form.key.endsWith('/' + name), form.key);
         assert.equal(done.key, form.key);
         const told = await server.status(form.id);
-        assert.equal(told.completed_by, door === 'direct' ? 'redirect' : 'proxy');
+        assert.equal(told.completed_by, door === 'direct' ? 'redirect' : 'fallback');
         assert.equal(await s3.hashOf(form.key), hashOfUploaded(10_000), name);
       }
       await close();

@@ -14,7 +14,7 @@ const millis_clock now{std::chrono::milliseconds(1'795'457'700'123)};
 struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
-  completing completes{own, store, ledger};
+  completer completions{own, store, ledger};
   claim c{"01a20a86-41d4-7ac8-8ecb-3931cee2cfd4",
           "default",
           "",
@@ -33,10 +33,10 @@ struct fixture {
     store.objects["media/uploads/a b"] = o;
   }
   stored_object& object() { return store.objects.at("media/uploads/a b"); }
-  result<completed> complete(redirect_parameters said) {
-    return test::run_task(completes.by_redirect(own.sign_claim(c), std::move(said), now));
+  result<redirect_outcome> complete(redirect_parameters said) {
+    return test::run_task(completions.by_redirect(own.sign_claim(c), std::move(said), now));
   }
-  result<completed> complete() { return complete({"media", "uploads/a b", "\"abc\""}); }
+  result<redirect_outcome> complete() { return complete({"media", "uploads/a b", "\"abc\""}); }
   errc refused(redirect_parameters said) {
     auto done = complete(std::move(said));
     return done ? errc::internal : done.error().code;
@@ -59,10 +59,10 @@ struct event_fixture : fixture {
   }
   stored_object& mine() { return store.objects.at(c.bucket + "/" + c.key); }
   bool silent = false;
-  result<heard> hear() { return test::run_task(completes.by_event(said, now, silent)); }
+  result<event_outcome> receive() { return test::run_task(completions.by_event(said, now, silent)); }
   bool ignored() {
-    const auto came = hear();
-    return came && *came == heard::ignored && ledger.confirmed == 0;
+    const auto came = receive();
+    return came && *came == event_outcome::ignored && ledger.confirmed == 0;
   }
   const upload& row() { return ledger.rows.at(c.id); }
 };
@@ -74,7 +74,7 @@ BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_becomes_completed, fixture) {
   BOOST_TEST((done.as.state == upload_state::completed));
   BOOST_TEST(*done.as.size == 50u);
   BOOST_TEST(done.as.etag == "abc");
-  BOOST_TEST((done.as.completed_by == evidence::redirect));
+  BOOST_TEST((done.as.completed_by == completion_source::redirect));
   BOOST_TEST(!done.pending);
 }
 
@@ -91,7 +91,7 @@ BOOST_FIXTURE_TEST_CASE(the_claim_alone_is_enough, fixture) { BOOST_TEST(complet
 BOOST_FIXTURE_TEST_CASE(what_the_claim_does_not_say_is_refused, fixture) {
   BOOST_TEST((refused({"other", "uploads/a b", std::nullopt}) == errc::forbidden));
   BOOST_TEST((refused({"media", "uploads/other", std::nullopt}) == errc::forbidden));
-  BOOST_TEST((test::run_task(completes.by_redirect("forged.token", {}, now)).error().code == errc::forbidden));
+  BOOST_TEST((test::run_task(completions.by_redirect("forged.token", {}, now)).error().code == errc::forbidden));
   c.expires = std::chrono::floor<std::chrono::seconds>(now);
   BOOST_TEST((refused() == errc::forbidden));
   BOOST_TEST(ledger.rows.empty());
@@ -145,25 +145,25 @@ BOOST_AUTO_TEST_CASE(an_etag_in_every_dress) {
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_completes_its_upload, event_fixture) {
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST((row().state == upload_state::completed));
-  BOOST_TEST((row().completed_by == evidence::event));
+  BOOST_TEST((row().completed_by == completion_source::event));
   BOOST_TEST(*row().size == 50u);
   BOOST_TEST(row().etag == "abc");
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_again_asks_nobody, event_fixture) {
-  for (int i = 0; i < 3; ++i) BOOST_TEST((hear().value() == heard::recorded));
+  for (int i = 0; i < 3; ++i) BOOST_TEST((receive().value() == event_outcome::recorded));
   said.etag.clear();
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(store.heads == 1);
   BOOST_TEST(ledger.confirmed == 1);
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_behind_a_redirect_changes_nothing, event_fixture) {
   BOOST_TEST(complete({"media", c.key, "\"abc\""}).has_value());
-  BOOST_TEST((hear().value() == heard::recorded));
-  BOOST_TEST((row().completed_by == evidence::redirect));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
+  BOOST_TEST((row().completed_by == completion_source::redirect));
   BOOST_TEST(store.heads == 1);
 }
 
@@ -188,9 +188,9 @@ BOOST_FIXTURE_TEST_CASE(an_upload_that_the_ledger_never_heard_of_is_taken_from_i
   ledger.rows.clear();
   mine().meta.user.emplace_back("album", "7");
   store.broken = failure(errc::unavailable, "no answer");
-  BOOST_TEST((hear().error().code == errc::unavailable)); // nobody else would ask again
+  BOOST_TEST((receive().error().code == errc::unavailable)); // nobody else would ask again
   store.broken.reset();
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST((row().state == upload_state::completed));
   BOOST_TEST(row().key == c.key);
   BOOST_TEST((row().created_at == time_of_uuid_v7(c.id)));
@@ -199,19 +199,19 @@ BOOST_FIXTURE_TEST_CASE(an_upload_that_the_ledger_never_heard_of_is_taken_from_i
   ledger.rows.clear();
   ledger.confirmed = 0;
   const auto age = now - time_of_uuid_v7(c.id);
-  completing forgetful{own, store, ledger, age - std::chrono::minutes(1)};
-  BOOST_TEST((test::run_task(forgetful.by_event(said, now, silent)).value() == heard::ignored));
+  completer forgetful{own, store, ledger, age - std::chrono::minutes(1)};
+  BOOST_TEST((test::run_task(forgetful.by_event(said, now, silent)).value() == event_outcome::ignored));
   mine().meta.user.clear();
   BOOST_TEST(ignored());
   BOOST_TEST(ledger.rows.empty());
 }
 
 BOOST_FIXTURE_TEST_CASE(whatever_replaces_a_completed_object_is_news, event_fixture) {
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   mine().meta.user.clear();
   mine().size = 101;
   mine().etag = said.etag = "new";
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(ledger.confirmed == 2);
   BOOST_TEST(ledger.last.etag == "new");
 }
@@ -240,60 +240,60 @@ BOOST_FIXTURE_TEST_CASE(the_upload_is_found_among_other_ids_in_the_key, event_fi
   ledger.issue(of_user);
   store.objects[c.bucket + "/" + c.key] = object();
   said.key = c.key;
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST((row().state == upload_state::completed));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_form_with_an_open_name_is_completed_under_the_name_that_was_used, event_fixture) {
   ledger.rows.at(c.id).key = "uploads/" + c.id + "/${filename}";
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(row().key == c.key);
 }
 
 BOOST_FIXTURE_TEST_CASE(another_etag_of_a_completed_upload_is_asked_for, event_fixture) {
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   mine().etag = "new";
   said.etag = "new";
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(store.heads == 2);
   BOOST_TEST(ledger.confirmed == 2);
   BOOST_TEST(ledger.last.etag == "new");
-  BOOST_TEST((ledger.last.by == evidence::event));
+  BOOST_TEST((ledger.last.by == completion_source::event));
   // An event from before it comes late: the store says what is there.
   said.etag = "older";
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(ledger.last.etag == "new");
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_whose_ledger_is_broken_must_come_again, event_fixture) {
   ledger.broken = failure(errc::ledger_failed, "disk full");
-  BOOST_TEST((hear().error().code == errc::ledger_failed));
+  BOOST_TEST((receive().error().code == errc::ledger_failed));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_later, event_fixture) {
   store.broken = failure(errc::unavailable, "no answer");
-  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST((receive().value() == event_outcome::pending));
   BOOST_TEST((ledger.questions.at(c.id) == now));
   BOOST_TEST(ledger.confirmed == 0);
   // The next event of the same message does not wait for it.
   BOOST_TEST(silent);
-  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST((receive().value() == event_outcome::pending));
   BOOST_TEST(store.heads == 1);
   store.broken.reset();
   silent = false;
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
   // Of a completed upload nobody would ask again.
   store.broken = failure(errc::unavailable, "no answer");
   said.etag = "new";
-  BOOST_TEST((hear().error().code == errc::unavailable));
+  BOOST_TEST((receive().error().code == errc::unavailable));
   BOOST_TEST(silent);
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_of_an_object_that_was_replaced_is_no_evidence, event_fixture) {
   mine().etag = "new";
-  BOOST_TEST((hear().value() == heard::pending));
+  BOOST_TEST((receive().value() == event_outcome::pending));
   BOOST_TEST(ledger.questions.contains(c.id));
   BOOST_TEST(ledger.confirmed == 0);
   said.etag = "new";
-  BOOST_TEST((hear().value() == heard::recorded));
+  BOOST_TEST((receive().value() == event_outcome::recorded));
 }

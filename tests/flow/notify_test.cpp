@@ -18,7 +18,7 @@ const std::string here = "https://app.example.com/hooks?a=b";
 BOOST_FIXTURE_TEST_CASE(one_message_as_it_goes_over_the_wire, house) {
   auto& app = endpoint(here, {key, older});
   ledger.put("msg_1", here, now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.done.size() == 1; };
     co_await reached();
   };
@@ -44,7 +44,7 @@ BOOST_FIXTURE_TEST_CASE(every_success_is_2xx, house) {
   const std::vector<int> statuses{200, 201, 202, 204, 299};
   app.says = [&](const auto& a) { return receiver::answer(std::stoi(a.field("webhook-id"))); };
   for (const auto s : statuses) ledger.put(std::to_string(s), here, now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.done.size() == 5; };
     co_await reached();
   };
@@ -57,7 +57,7 @@ BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
   app.says = [](const auto&) { return receiver::answer(500, "no\r\n<b>"); };
   ledger.put("msg_1", here, now);
   std::size_t tries = 0;
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     for (;;) {
       ++tries;
       goal = [&] { return ledger.rows.at("msg_1").tries == tries; };
@@ -90,7 +90,7 @@ BOOST_FIXTURE_TEST_CASE(chance_moves_the_next_try, house) {
   app.says = [](const auto&) { return receiver::answer(500); };
   options.chance = [] { return 0.5; };
   ledger.put("msg_1", here, now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
     co_await reached();
   };
@@ -108,7 +108,7 @@ BOOST_FIXTURE_TEST_CASE(a_receiver_may_ask_for_more_time, house) {
   const auto tried = [&] {
     return std::all_of(ledger.rows.begin(), ledger.rows.end(), [](const auto& r) { return r.second.tries == 1; });
   };
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = tried;
     co_await reached();
   };
@@ -132,7 +132,7 @@ BOOST_FIXTURE_TEST_CASE(what_went_wrong_is_kept_short, house) {
   const auto tried = [&] {
     return std::all_of(ledger.rows.begin(), ledger.rows.end(), [](const auto& r) { return r.second.tries == 1; });
   };
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = tried;
     co_await reached();
   };
@@ -151,7 +151,7 @@ BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
   app.says = [](const auto&) { return receiver::answer(410); };
   for (int i = 0; i < 50; ++i) ledger.put("msg_" + std::to_string(100 + i), here, now);
   ledger.put("msg_other", "https://other.example.com/", now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return !ledger.stopped.empty() && ledger.done.size() == 1; };
     co_await reached();
     goal = [&] { return app.now == 0; };
@@ -173,14 +173,14 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {
   // The longest waiting are all the slow one's, and far more than a look takes or a line holds.
   for (int i = 0; i < 1000; ++i) ledger.put("slow_" + std::to_string(1000 + i), here, now - 1h);
   for (int i = 0; i < 20; ++i) ledger.put("quick_" + std::to_string(100 + i), "https://quick.example.com/", now - 1min);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.done.size() == 20; };
     co_await reached();
   };
   run(script);
   BOOST_TEST(quick.arrivals.size() == 20u);
-  BOOST_TEST(slow.most_at_once <= options.at_once);
-  BOOST_TEST(quick.most_at_once <= options.at_once);
+  BOOST_TEST(slow.max_at_once <= options.at_once);
+  BOOST_TEST(quick.max_at_once <= options.at_once);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
@@ -188,7 +188,7 @@ BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
   app.hangs = true;
   options.patience = 20ms;
   ledger.put("msg_1", here, now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
     co_await reached();
   };
@@ -200,7 +200,7 @@ BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
 BOOST_FIXTURE_TEST_CASE(many_are_delivered_each_once, house) {
   auto& app = endpoint(here);
   for (int i = 0; i < 1000; ++i) ledger.put("msg_" + std::to_string(1000 + i), here, now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.done.size() == 1000; };
     co_await reached();
   };
@@ -226,7 +226,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
     auto sent = plain(q, body);
     co_return co_await std::move(sent);
   };
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     co_await look_twice();
     now += options.hold - options.patience; // b and c stand in line
     let_go = true;
@@ -249,7 +249,7 @@ BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
     ledger.broken = failure(errc::unavailable, "gone"); // delivered, and it cannot be noted
     return receiver::answer(200);
   };
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.unnoted == 1; };
     co_await reached();
     ledger.broken.reset();
@@ -270,7 +270,7 @@ BOOST_FIXTURE_TEST_CASE(a_stop_begins_nothing_more_and_counts_what_was_cut_as_no
   app.hangs = true;
   options.patience = 300ms;
   for (int i = 0; i < 10; ++i) ledger.put("msg_" + std::to_string(i), here, now);
-  const auto script = [&](notifying&) -> task<> {
+  const auto script = [&](notifier&) -> task<> {
     goal = [&] { return app.now == options.at_once; };
     co_await reached();
   };
@@ -292,16 +292,16 @@ BOOST_FIXTURE_TEST_CASE(a_drain_lets_what_runs_be_finished, house) {
   ledger.put("msg_1", here, now);
   const auto both = [&]() -> task<> {
     auto home = co_await asio::this_coro::executor;
-    notifying tells(options, ledger, home);
+    notifier deliveries(options, ledger, home);
     group running(home);
-    running.start(tells.run());
+    running.start(deliveries.run());
     goal = [&] { return app.arrivals.size() == 1; };
     co_await reached();
-    tells.stop();
+    deliveries.stop();
     ledger.put("msg_2", here, now);
     finish = true;
     const std::function<void()> cut = [this] { ++cuts; };
-    co_await tells.drain(5s, cut);
+    co_await deliveries.drain(5s, cut);
     const bool ended = co_await running.wait(5s);
     BOOST_TEST(ended);
   };

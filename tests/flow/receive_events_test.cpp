@@ -40,9 +40,9 @@ struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
   fake_sns amazon;
-  completing completes{own, store, ledger};
-  hear_options options{secret(token), {topic}};
-  std::optional<hearing> hears;
+  completer completions{own, store, ledger};
+  event_receiver_options options{secret(token), {topic}};
+  std::optional<event_receiver> receiver;
 
   fixture() {
     stored_object o;
@@ -54,13 +54,13 @@ struct fixture {
     u.id = id, u.bucket = "media", u.key = key, u.max_size = 100;
     ledger.issue(u);
   }
-  result<heard_counts> hear(const std::string& body, const std::string& authorization,
-                            const std::string& signature = "") {
-    if (!hears) hears.emplace(options, completes, amazon);
-    return test::run_task(hears->hear({authorization, signature, body}, now));
+  result<event_counts> receive(const std::string& body, const std::string& authorization,
+                               const std::string& signature = "") {
+    if (!receiver) receiver.emplace(options, completions, amazon);
+    return test::run_task(receiver->receive({authorization, signature, body}, now));
   }
   errc refused(const std::string& body, const std::string& authorization = "", const std::string& signature = "") {
-    const auto came = hear(body, authorization, signature);
+    const auto came = receive(body, authorization, signature);
     BOOST_TEST(ledger.confirmed == 0);
     return came ? errc::internal : came.error().code;
   }
@@ -112,7 +112,7 @@ BOOST_FIXTURE_TEST_CASE(the_token_comes_in_four_dresses, fixture) {
                                                  {"Basic " + to_base64("anyone:" + token), ""},
                                                  {"", mac(body)},
                                                  {"", "sha256=" + to_hex(hmac_sha256(token, body))}}) {
-    const auto counts = hear(body, authorization, signature).value();
+    const auto counts = receive(body, authorization, signature).value();
     BOOST_TEST(counts.recorded == 1u, authorization << signature);
     BOOST_TEST(counts.ignored == 0u);
   }
@@ -147,22 +147,22 @@ BOOST_FIXTURE_TEST_CASE(closed_when_nothing_is_configured, fixture) {
   BOOST_TEST((refused(event(), "Basic " + to_base64(":")) == errc::unauthorized));
   BOOST_TEST((refused(event(), "", "sha256=" + to_hex(hmac_sha256("", event()))) == errc::unauthorized));
   BOOST_TEST((refused(envelope{}.print()) == errc::unauthorized));
-  BOOST_TEST(!hears->is_open());
+  BOOST_TEST(!receiver->is_open());
   BOOST_TEST(amazon.fetched.empty());
 }
 
 BOOST_FIXTURE_TEST_CASE(what_cannot_be_read_is_said_to_those_who_may_know, fixture) {
   BOOST_TEST((refused("{", "Bearer " + token) == errc::bad_request));
   BOOST_TEST((refused("{}", "Bearer " + token) == errc::bad_request));
-  BOOST_TEST(hear(R"({"Event":"s3:TestEvent"})", "Bearer " + token)->recorded == 0u);
-  BOOST_TEST(hear(event(key, "ObjectRemoved:Delete"), "Bearer " + token)->ignored == 1u);
+  BOOST_TEST(receive(R"({"Event":"s3:TestEvent"})", "Bearer " + token)->recorded == 0u);
+  BOOST_TEST(receive(event(key, "ObjectRemoved:Delete"), "Bearer " + token)->ignored == 1u);
 }
 
 BOOST_FIXTURE_TEST_CASE(sns_is_believed_for_its_signature, fixture) {
   for (const char* version : {"1", "2"}) {
     envelope e;
     e.version = version, e.id = version;
-    const auto counts = hear(e.print(), "").value();
+    const auto counts = receive(e.print(), "").value();
     BOOST_TEST(counts.recorded == 1u, version);
   }
   BOOST_TEST(completed());
@@ -200,9 +200,9 @@ BOOST_FIXTURE_TEST_CASE(an_envelope_needs_a_topic_even_with_the_token, fixture) 
 
 BOOST_FIXTURE_TEST_CASE(a_message_that_comes_twice_is_taken_once, fixture) {
   const auto body = envelope{}.print();
-  BOOST_TEST(hear(body, "")->recorded == 1u);
+  BOOST_TEST(receive(body, "")->recorded == 1u);
   ledger.rows.at(id).state = upload_state::issued; // so that it would show
-  BOOST_TEST(hear(body, "")->ignored == 1u);
+  BOOST_TEST(receive(body, "")->ignored == 1u);
   BOOST_TEST(ledger.confirmed == 1);
 }
 
@@ -213,20 +213,20 @@ BOOST_FIXTURE_TEST_CASE(a_message_that_failed_may_come_again, fixture) {
   amazon.broken = failure(errc::unavailable, "no route");
   BOOST_TEST((refused(envelope{}.print()) == errc::unavailable));
   amazon.broken.reset();
-  BOOST_TEST(hear(envelope{}.print(), "")->recorded == 1u);
+  BOOST_TEST(receive(envelope{}.print(), "")->recorded == 1u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_subscription_is_confirmed_once, fixture) {
   envelope e;
   e.type = "SubscriptionConfirmation";
-  BOOST_TEST(hear(e.print(), "").has_value());
-  BOOST_TEST(hear(e.print(), "").has_value());
+  BOOST_TEST(receive(e.print(), "").has_value());
+  BOOST_TEST(receive(e.print(), "").has_value());
   BOOST_TEST_REQUIRE(amazon.confirmed.size() == 1u);
   BOOST_TEST(amazon.confirmed.front() == e.url);
   e.id = "another", e.url = "https://evil.com/?Action=ConfirmSubscription&TopicArn=" + topic;
   BOOST_TEST((refused(e.print()) == errc::forbidden));
   e = {}, e.type = "UnsubscribeConfirmation", e.id = "end";
-  BOOST_TEST(hear(e.print(), "").has_value());
+  BOOST_TEST(receive(e.print(), "").has_value());
   BOOST_TEST(amazon.confirmed.size() == 1u);
 }
 
@@ -235,5 +235,5 @@ BOOST_FIXTURE_TEST_CASE(what_sns_carries_must_be_an_event, fixture) {
   e.message = "Hello world!";
   BOOST_TEST((refused(e.print()) == errc::bad_request));
   e.message = R"({"Event":"s3:TestEvent"})";
-  BOOST_TEST(hear(e.print(), "")->recorded == 0u);
+  BOOST_TEST(receive(e.print(), "")->recorded == 0u);
 }

@@ -15,7 +15,7 @@ struct fixture {
   test::fake_ledger ledger;
   profile rules;
   held_credentials held;
-  signing_options options;
+  form_signer_options options;
   sign_request ask;
   caller who{"app/42", "https://app.example.com"};
 
@@ -32,8 +32,8 @@ struct fixture {
   }
   result<signed_form> sign() {
     options.profiles["default"] = rules;
-    const signing signs(options, own, [&](upload u) { ledger.issue(std::move(u)); });
-    return signs.sign(ask, who, now);
+    const form_signer forms(options, own, [&](upload u) { ledger.issue(std::move(u)); });
+    return forms.sign(ask, who, now);
   }
   errc refused() {
     auto f = sign();

@@ -126,7 +126,7 @@ inline void event(std::string_view input) {
   }
   auto events = read_events(*document);
   if (!events) return;
-  promise(events->size() <= most_events);
+  promise(events->size() <= max_events);
   for (const auto& e : *events) {
     promise(!e.created || (!e.bucket.empty() && !e.key.empty() && e.key.size() <= 1024));
     for (const auto& id : ids_in_key(e.key)) promise(is_uuid(id));

@@ -306,14 +306,14 @@ BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one_that_waits) {
 
 BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
   byte_budget b(1000);
-  std::atomic<std::uint64_t> most{0}, held{0}, strayed{0};
+  std::atomic<std::uint64_t> max{0}, held{0}, strayed{0};
   const auto taker = [&](unsigned seed) -> task<> {
     const auto home = std::this_thread::get_id();
     for (unsigned n = 0; n < 500; ++n) {
       const auto bytes = 1 + (seed * 7919 + n * 104729) % 600;
       const auto t = (co_await b.take(bytes, patience)).value();
       const auto now = held += bytes;
-      for (auto m = most.load(); now > m && !most.compare_exchange_weak(m, now);) {
+      for (auto m = max.load(); now > m && !max.compare_exchange_weak(m, now);) {
       }
       if (std::this_thread::get_id() != home) ++strayed;
       if (n % 50 == 0) co_await pause(1ms);
@@ -330,8 +330,8 @@ BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
       loop.run();
     });
   for (auto& t : threads) t.join();
-  BOOST_TEST(most <= 1000u);
-  BOOST_TEST(most > 500u); // they were held at the same time
+  BOOST_TEST(max <= 1000u);
+  BOOST_TEST(max > 500u); // they were held at the same time
   BOOST_TEST(strayed == 0u);
   BOOST_TEST(b.taken() == 0u);
 }
@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(a_wait_has_an_end_and_those_behind_it_go_on) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   std::vector<std::string> seen;
-  auto most_of_it = run_task(b.take(60, patience)).value();
+  auto max_quoted = run_task(b.take(60, patience)).value();
   const auto large = [&]() -> task<> {
     auto t = co_await b.take(50, std::chrono::milliseconds(20));
     seen.push_back(t ? "large" : std::string(text_of(t.error().code).name));
@@ -355,7 +355,7 @@ BOOST_AUTO_TEST_CASE(a_wait_has_an_end_and_those_behind_it_go_on) {
   loop.run();
   BOOST_TEST(seen == (std::vector<std::string>{"unavailable", "fitting"}));
   BOOST_TEST(b.taken() == 60u);
-  most_of_it = byte_budget::ticket{};
+  max_quoted = byte_budget::ticket{};
   BOOST_TEST(b.taken() == 0u);
 }
 
@@ -367,13 +367,13 @@ BOOST_AUTO_TEST_CASE(goes_on_until_it_is_stopped) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   int rounds = 0;
-  repeating* self = nullptr;
+  periodic_task* self = nullptr;
   const auto work = [&]() -> task<> {
     if (++rounds == 2) throw std::runtime_error("a bug in one round");
     if (rounds == 5) self->stop();
     co_return;
   };
-  repeating r(loop.get_executor(), std::chrono::milliseconds(1), work);
+  periodic_task r(loop.get_executor(), std::chrono::milliseconds(1), work);
   self = &r;
   g.start(r.run());
   loop.run();
@@ -384,7 +384,7 @@ BOOST_AUTO_TEST_CASE(hurries) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   int rounds = 0;
-  repeating* self = nullptr;
+  periodic_task* self = nullptr;
   const auto work = [&]() -> task<> {
     if (++rounds == 3)
       self->stop();
@@ -392,7 +392,7 @@ BOOST_AUTO_TEST_CASE(hurries) {
       self->hurry();
     co_return;
   };
-  repeating r(loop.get_executor(), std::chrono::hours(1), work); // longer than any test may last
+  periodic_task r(loop.get_executor(), std::chrono::hours(1), work); // longer than any test may last
   self = &r;
   g.start(r.run());
   loop.run();

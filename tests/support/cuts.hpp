@@ -7,10 +7,10 @@
 
 namespace postern::test {
 
-// Calls run(pieces) for each way. Long inputs are cut in two at `most_cuts` places evenly spread.
-template <class Run> void for_every_cut(std::string_view input, Run run, std::size_t most_cuts = 4000) {
+// Calls run(pieces) for each way. Long inputs are cut in two at `max_cuts` places evenly spread.
+template <class Run> void for_every_cut(std::string_view input, Run run, std::size_t max_cuts = 4000) {
   run(std::vector<std::string_view>{input});
-  const auto step = input.size() / most_cuts + 1;
+  const auto step = input.size() / max_cuts + 1;
   for (std::size_t at = 1; at < input.size(); at += step)
     run(std::vector<std::string_view>{input.substr(0, at), input.substr(at)});
   if (input.size() > 20'000) return;

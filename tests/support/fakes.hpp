@@ -94,12 +94,11 @@ struct fake_ledger final : ledger {
     if (row.state != upload_state::completed) questions[u.id] = at;
     co_return row;
   }
-  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until,
-                                                  std::size_t most) override {
+  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until, std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<upload> due;
     for (auto& [id, at] : questions)
-      if (at <= now && due.size() < most) due.push_back(rows.at(id)), at = held_until;
+      if (at <= now && due.size() < max) due.push_back(rows.at(id)), at = held_until;
     co_return due;
   }
   task<result<upload>> expire(std::string id, millis_clock) override {
@@ -112,12 +111,11 @@ struct fake_ledger final : ledger {
   }
   std::map<std::string, webhook> messages; // by id
   std::vector<std::string> stopped;
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until,
-                                                  std::size_t most) override {
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until, std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<webhook> due;
     for (auto& [id, m] : messages)
-      if (!m.dead && m.due_at <= now && due.size() < most) due.push_back(m), m.due_at = held_until;
+      if (!m.dead && m.due_at <= now && due.size() < max) due.push_back(m), m.due_at = held_until;
     co_return due;
   }
   task<result<void>> delivered(std::string id) override {

@@ -47,7 +47,7 @@ inline completion some_completion(const upload& u, std::string etag = "e1") {
   c.etag = std::move(etag);
   c.crc32c = 0xfffffffe;
   c.at = at_second(5000);
-  c.by = evidence::proxy;
+  c.by = completion_source::fallback;
   return c;
 }
 
@@ -104,7 +104,7 @@ inline void check_confirm(const make_ledger_fn& make) {
 
   auto later = c; // the same object, known in another way
   later.at = at_second(6000);
-  later.by = evidence::event;
+  later.by = completion_source::event;
   check_as_completed(run_task(l->confirm(later)).value(), c);
   BOOST_TEST(!run_task(l->find(u.id)).value().overwritten_at.has_value());
 

@@ -32,8 +32,8 @@ using names = std::vector<std::string>;
 
 // --- questions ---------------------------------------------------------------------------------------
 
-inline names due_questions(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t most = 100) {
-  return ids_of(run_task(l.due_questions(at_second(now), at_second(held_until), most)).value());
+inline names due_questions(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t max = 100) {
+  return ids_of(run_task(l.due_questions(at_second(now), at_second(held_until), max)).value());
 }
 
 inline void check_questions(const make_ledger_fn& make) {
@@ -171,8 +171,8 @@ inline void check_announcements(const make_ledger_fn& make) {
   BOOST_TEST(*data.find("metadata")->find("order")->if_string() == "42");
 }
 
-inline names due_webhooks(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t most = 100) {
-  return ids_of(run_task(l.due_webhooks(at_second(now), at_second(held_until), most)).value());
+inline names due_webhooks(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t max = 100) {
+  return ids_of(run_task(l.due_webhooks(at_second(now), at_second(held_until), max)).value());
 }
 
 inline void confirm_some(ledger& l, unsigned from, unsigned to) {
@@ -269,8 +269,8 @@ inline void check_forget(const make_ledger_fn& make) {
   l->issue(some_upload(3));
   BOOST_TEST(run_task(l->expire(some_upload(3).id, at_second(3))).has_value());
   confirm_some(*l, 4, 10);
-  const auto forget = [&](std::int64_t before, std::size_t most = 100) {
-    return run_task(l->forget(at_second(before), most)).value();
+  const auto forget = [&](std::int64_t before, std::size_t max = 100) {
+    return run_task(l->forget(at_second(before), max)).value();
   };
   const auto known = [&](unsigned n) { return run_task(l->find(some_upload(n).id)).has_value(); };
   BOOST_TEST(forget(100) == 0u); // something is to be told of each

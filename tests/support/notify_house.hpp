@@ -39,7 +39,7 @@ struct receiver {
   std::vector<arrival> arrivals;
   std::function<result<http_response>(const arrival&)> says = [](const arrival&) { return answer(200); };
   bool hangs = false;
-  std::size_t now = 0, most_at_once = 0;
+  std::size_t now = 0, max_at_once = 0;
 
   static http_response answer(int status, std::string body = "", std::string name = "", std::string value = "") {
     http_response r;
@@ -55,7 +55,7 @@ struct house {
   outbox ledger;
   std::map<std::string, receiver> receivers;
   millis_clock now = noon;
-  notify_options options;
+  notifier_options options;
 
   house() {
     options.clock = [this] { return now; };
@@ -66,7 +66,7 @@ struct house {
 
   receiver& endpoint(const std::string& url, std::vector<secret> keys = {key}) {
     auto& r = receivers[url];
-    notify_endpoint e;
+    webhook_target e;
     e.url = url;
     e.at = parse_http_url(url).value();
     e.keys = std::move(keys);
@@ -79,7 +79,7 @@ struct house {
     r.arrivals.push_back({now, q, std::string(body)});
     const auto came = r.arrivals.back();
     ++r.now;
-    r.most_at_once = std::max(r.most_at_once, r.now);
+    r.max_at_once = std::max(r.max_at_once, r.now);
     struct leaves {
       receiver& of;
       ~leaves() { --of.now; }
@@ -93,12 +93,12 @@ struct house {
   template <class Script> void run(Script script) {
     const auto both = [this, &script]() -> task<bool> {
       auto home = co_await asio::this_coro::executor;
-      notifying tells(options, ledger, home);
+      notifier deliveries(options, ledger, home);
       group running(home);
-      running.start(tells.run());
-      co_await script(tells);
+      running.start(deliveries.run());
+      co_await script(deliveries);
       const std::function<void()> cut = [this] { ++cuts; };
-      co_await tells.drain(0ms, cut);
+      co_await deliveries.drain(0ms, cut);
       co_return co_await running.wait(10s);
     };
     BOOST_TEST(run_task(both()));

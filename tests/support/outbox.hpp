@@ -26,13 +26,13 @@ struct outbox final : ledger {
     rows[id] = w;
   }
 
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock until, std::size_t most) override {
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock until, std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<webhook*> due;
     for (auto& [id, w] : rows)
       if (!w.dead && w.due_at <= now) due.push_back(&w);
     std::stable_sort(due.begin(), due.end(), [](auto* a, auto* b) { return a->due_at < b->due_at; });
-    if (due.size() > most) due.resize(most);
+    if (due.size() > max) due.resize(max);
     std::vector<webhook> out;
     for (auto* w : due) {
       out.push_back(*w);

@@ -70,12 +70,12 @@ inline step error(int status, const std::string& code, const std::string& more =
              std::move(fields));
 }
 
-template <class T> s3_error error_of(const s3_result<T>& r) {
+template <class T> aws_error error_of(const aws_result<T>& r) {
   BOOST_TEST_REQUIRE(!r.has_value());
   return r.error();
 }
 
-template <class T> T value_of(s3_result<T> r) {
+template <class T> T value_of(aws_result<T> r) {
   BOOST_TEST_REQUIRE(r.has_value(), (r ? "" : describe(to_failure(r.error()))));
   if constexpr (!std::is_void_v<T>) return std::move(*r);
 }

@@ -60,8 +60,8 @@ public:
 
   step& wants(std::string beginning) { return line = std::move(beginning), *this; } // of the request line
   step& after(std::chrono::milliseconds d) { return delay = d, *this; }
-  step& welcomes() { return says_continue = true, *this; }           // 100 Continue, where it is asked for
-  step& reads(std::size_t most) { return body_bytes = most, *this; } // and answers before the rest has come
+  step& welcomes() { return says_continue = true, *this; }         // 100 Continue, where it is asked for
+  step& reads(std::size_t max) { return body_bytes = max, *this; } // and answers before the rest has come
   step& closes(std::chrono::milliseconds later = {}) { return ends = later, *this; } // without having said so
   step& says_nothing() { return silent = true, *this; }
   // The answer byte by byte, with so long between them.
@@ -130,8 +130,8 @@ private:
     explicit wire(tcp_socket s, asio::ssl::context* context) : socket(std::move(s)) {
       if (context) tls.emplace(socket, *context);
     }
-    task<std::size_t> read(char* into, std::size_t most) {
-      const auto buffer = asio::mutable_buffer(into, most);
+    task<std::size_t> read(char* into, std::size_t max) {
+      const auto buffer = asio::mutable_buffer(into, max);
       if (tls) co_return co_await tls->async_read_some(buffer, asio::redirect_error(use_task, ec));
       co_return co_await socket.async_read_some(buffer, asio::redirect_error(use_task, ec));
     }

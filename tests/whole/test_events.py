@@ -85,7 +85,7 @@ class Events(unittest.TestCase):
         self.assertEqual(send_large(self.server, form, Pattern(7 * MIB))[0], 303)
         told = self.server.status(form["id"])
         self.assertEqual((told["state"], told["size"]), ("completed", 7 * MIB))
-        self.assertIn(told["completed_by"], ("event", "proxy"))
+        self.assertIn(told["completed_by"], ("event", "fallback"))
         self.assertNotIn("overwritten_at", told)
 
     def test_what_is_removed_stays_completed(self):

@@ -138,7 +138,7 @@ class Status(unittest.TestCase):
         self.server.post_form(sdk_form(key="foo-recorded"), b"bar")
         lines = [json.loads(l) for l in self.server.admin("/v1/uploads?state=completed&limit=9999")[2].splitlines()]
         found = [u for u in lines if u["key"] == "foo-recorded"]
-        self.assertEqual([(u["size"], u["state"], u["completed_by"]) for u in found], [(3, "completed", "proxy")])
+        self.assertEqual([(u["size"], u["state"], u["completed_by"]) for u in found], [(3, "completed", "fallback")])
 
 
 main()

@@ -21,7 +21,7 @@ class Fallback(unittest.TestCase):
 
     def check(self, form, data):
         told = self.server.status(form["id"])
-        self.assertEqual((told["state"], told["size"], told["completed_by"]), ("completed", data.size, "proxy"))
+        self.assertEqual((told["state"], told["size"], told["completed_by"]), ("completed", data.size, "fallback"))
         self.assertEqual(self.s3.hash_of(form["key"]), data.sha256())
         self.assertEqual(told["checksum_crc32c"], crc32c.of(data))
         self.assertEqual('"' + told["etag"] + '"', self.s3.head(form["key"])["etag"])

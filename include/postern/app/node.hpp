@@ -16,10 +16,10 @@ namespace postern::app {
 struct signing_parts {
   explicit signing_parts(const config& c);
   signer own;
-  storage keeps;
-  std::unique_ptr<ledger> remembers;
-  signing_options options;
-  signing signs;
+  storage backend;
+  std::unique_ptr<ledger> records;
+  form_signer_options options;
+  form_signer forms;
 };
 
 // Serves until SIGTERM or SIGINT, then drains. Answers the program's exit code. Throws std::runtime_error for what

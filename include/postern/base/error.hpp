@@ -91,6 +91,6 @@ template <class T> using result = boost::system::result<T, failure>;
 
 // Text from outside, as it may be put in a log line or an answer: control characters and everything that is
 // not UTF-8 escaped, cut at `most` bytes with "…".
-std::string quote(std::string_view text, std::size_t most = 80);
+std::string quote(std::string_view text, std::size_t max = 80);
 
 } // namespace postern

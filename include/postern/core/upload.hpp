@@ -23,9 +23,9 @@ std::optional<upload_state> upload_state_of(std::string_view name);
 bool may_follow(upload_state from, upload_state to);
 
 // How a completion came to be known.
-enum class evidence { proxy, redirect, event, sweep };
-std::string_view name_of(evidence e);
-std::optional<evidence> evidence_of(std::string_view name);
+enum class completion_source { fallback, redirect, event, sweep };
+std::string_view name_of(completion_source e);
+std::optional<completion_source> completion_source_of(std::string_view name);
 
 struct upload {
   std::string id; // UUIDv7
@@ -39,7 +39,7 @@ struct upload {
   std::string etag; // without quotes
   std::optional<std::uint32_t> crc32c;
   std::optional<millis_clock> completed_at;
-  std::optional<evidence> completed_by;
+  std::optional<completion_source> completed_by;
   std::optional<millis_clock> overwritten_at;
   std::string overwritten_etag;          // of what overwrote it last
   std::string failed_because;            // errc_text::name of the failure, when failed

@@ -6,6 +6,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
+#include <postern/core/s3/checksums.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/s3/sigv4.hpp>
@@ -53,7 +54,7 @@ private:
   std::multimap<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> all_;
 };
 
-struct ingest_options {
+struct form_ingest_options {
   std::vector<std::string> buckets; // that may be named; "*" among them: any
   std::string region;
   std::function<credentials_ptr()> credentials; // forms signed with these are authentic, whoever made them
@@ -70,29 +71,29 @@ struct form_request {
 
 // How it went. On success: what was stored and how the form wants to be answered. On failure: why, and where an
 // authentic form wants its user to be sent.
-struct ingested {
+struct accepted_form {
   std::string id, bucket, key;
   stored_object object;
   std::string redirect; // success_action_redirect with bucket, key, etag appended; empty: answer `status`
   int status = 204;     // 200, 201 or 204
 };
-struct rejected {
+struct rejected_form {
   failure why;
   std::string return_to; // empty: nowhere
   std::string id;
 };
-using ingest_answer = boost::system::result<ingested, rejected>;
-[[noreturn]] void throw_exception_from_error(const rejected& r, const boost::source_location& where);
+using form_ingest_result = boost::system::result<accepted_form, rejected_form>;
+[[noreturn]] void throw_exception_from_error(const rejected_form& r, const boost::source_location& where);
 
-class ingesting {
+class form_ingest {
 public:
   // What is passed must outlive this.
-  ingesting(ingest_options options, const signer& own, store& keeps, ledger& remembers, byte_budget& budget)
-      : options_(std::move(options)), own_(own), store_(keeps), ledger_(remembers), budget_(budget) {}
+  form_ingest(form_ingest_options options, const signer& own, store& objects, ledger& records, byte_budget& budget)
+      : options_(std::move(options)), own_(own), store_(objects), ledger_(records), budget_(budget) {}
 
   // Reads the body to its end on success; on failure it stops where it is. Every failure leaves nothing under the key.
   // Never throws for what comes from outside.
-  task<ingest_answer> take(form_request ask, byte_source& body);
+  task<form_ingest_result> take(form_request ask, byte_source& body);
 
   const transfers& running() const { return running_; }
 
@@ -111,7 +112,7 @@ private:
   task<result<void>> record(transfer& t);
   task<> give_up(transfer& t, const failure& why);
 
-  const ingest_options options_;
+  const form_ingest_options options_;
   const signer& own_;
   store& store_;
   ledger& ledger_;

@@ -56,22 +56,4 @@ std::string failed_return(const claim& c, const failure& why);
 // `url` with one more parameter, percent-encoded.
 std::string with_parameter(std::string url, std::string_view name, std::string_view value);
 
-// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256;
-// computed only where announced.
-class checksums {
-public:
-  // errc::invalid_argument: not base64 of the right length, or an algorithm that is not known here.
-  static result<checksums> read(const std::vector<form_field>& fields);
-
-  void add(std::span<const char> piece);
-  result<void> check(); // errc::bad_digest; once, after the last piece
-
-private:
-  struct one {
-    std::string name, expected;
-    running_digest digest;
-  };
-  std::vector<one> running_;
-};
-
 } // namespace postern

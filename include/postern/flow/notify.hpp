@@ -19,7 +19,7 @@
 
 namespace postern {
 
-struct notify_endpoint {
+struct webhook_target {
   std::string url; // as it stands in the ledger
   http_url at;
   std::vector<secret> keys; // of webhook_key. Each signs, so that receivers may know either while one replaces another.
@@ -27,8 +27,8 @@ struct notify_endpoint {
   std::function<task<result<http_response>>(const http_request&, std::string_view)> send;
 };
 
-struct notify_options {
-  std::vector<notify_endpoint> endpoints;
+struct notifier_options {
+  std::vector<webhook_target> endpoints;
   std::function<millis_clock()> clock;
   std::function<double()> chance; // 0 to 1, new each time
   std::string user_agent = "Postern";
@@ -36,19 +36,19 @@ struct notify_options {
   std::chrono::milliseconds hold{60'000};     // of what was taken from the ledger
   std::chrono::milliseconds poll{1'000};
   std::size_t at_once = 4;   // to one endpoint
-  std::size_t most = 64;     // taken from the ledger in one go
+  std::size_t max = 64;      // taken from the ledger in one go
   std::size_t in_line = 128; // for one endpoint; what comes above that waits in the ledger
 };
 
-class notifying {
+class notifier {
 public:
-  notifying(notify_options options, ledger& from, io_executor on);
+  notifier(notifier_options options, ledger& from, io_executor on);
 
   task<> run(); // takes and delivers, until stop
   void stop();  // takes no more and begins no more
   // Stops, and lets what runs be finished, for at most so long; then `cut` is called to end it. From the stop on, what
   // got no answer counts as never tried.
-  task<> drain(std::chrono::milliseconds most, std::function<void()> cut);
+  task<> drain(std::chrono::milliseconds max, std::function<void()> cut);
 
 private:
   struct held {
@@ -56,7 +56,7 @@ private:
     millis_clock until;
   };
   struct line {
-    const notify_endpoint* to = nullptr;
+    const webhook_target* to = nullptr;
     std::deque<held> waiting;
     std::size_t running = 0;
   };
@@ -68,7 +68,7 @@ private:
   void measure_age(millis_clock now);
   bool has_room() const;
 
-  const notify_options options_;
+  const notifier_options options_;
   ledger& ledger_;
   std::map<std::string, line, std::less<>> lines_; // by URL
   std::map<std::string, millis_clock> due_;        // of those in lines or under way: since when, by id
@@ -79,6 +79,6 @@ private:
 };
 
 // Sends a signed {"type":"postern.test",…} and answers what comes back, or http_client's failure: for postern doctor.
-task<result<http_response>> send_test_webhook(const notify_endpoint& to, std::string user_agent, millis_clock now);
+task<result<http_response>> send_test_webhook(const webhook_target& to, std::string user_agent, millis_clock now);
 
 } // namespace postern

@@ -15,7 +15,7 @@
 
 namespace postern {
 
-struct hear_options {
+struct event_receiver_options {
   secret token;                        // empty: only SNS is heard
   std::vector<std::string> sns_topics; // ARNs; empty: SNS is not heard
 };
@@ -28,14 +28,14 @@ struct event_request {
 };
 
 // How many events of a message came to what.
-struct heard_counts {
+struct event_counts {
   std::size_t recorded = 0, pending = 0, ignored = 0;
 };
 
-class hearing {
+class event_receiver {
 public:
   // What is passed must outlive this.
-  hearing(hear_options options, completing& completes, sns& asks);
+  event_receiver(event_receiver_options options, completer& completions, sns& asks);
 
   // Is there anybody who could be believed?
   bool is_open() const { return !options_.token.empty() || !options_.sns_topics.empty(); }
@@ -45,15 +45,15 @@ public:
   // of an HMAC over the body. A message that SNS sends twice is taken once. errc::unauthorized, errc::forbidden (SNS,
   // but not right), errc::bad_request, errc::payload_too_large; errc::unavailable and errc::ledger_failed: it must be
   // sent again.
-  task<result<heard_counts>> hear(event_request r, millis_clock now);
+  task<result<event_counts>> receive(event_request r, millis_clock now);
 
 private:
   bool knows_token(const event_request& r) const;
-  task<result<heard_counts>> hear_sns(json_value envelope, millis_clock now);
-  task<result<heard_counts>> hear_all(std::vector<object_event> events, millis_clock now);
+  task<result<event_counts>> receive_sns(json_value envelope, millis_clock now);
+  task<result<event_counts>> receive_all(std::vector<object_event> events, millis_clock now);
 
-  const hear_options options_;
-  completing& completes_;
+  const event_receiver_options options_;
+  completer& completer_;
   sns& sns_;
   recent_messages recent_;
 };

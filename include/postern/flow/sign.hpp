@@ -45,7 +45,7 @@ std::string to_json(const signed_form& f);
 // What is valid now, without waiting; nullptr: nothing. Any thread.
 using current_credentials = std::function<credentials_ptr()>;
 
-struct signing_options {
+struct form_signer_options {
   std::map<std::string, profile> profiles;
   std::string public_url; // without a slash at the end
   std::map<std::string, std::string>
@@ -53,17 +53,17 @@ struct signing_options {
   std::string region;
   current_credentials credentials;
   std::chrono::seconds claim_lifetime{24 * 3600};
-  std::size_t most_form = 20'000; // bytes ahead of the file that S3 and the fallback take; 0: no limit
-  std::size_t most_key_part = 0;  // bytes between two slashes of a key that the store can hold; 0: no limit
+  std::size_t max_form = 20'000; // bytes ahead of the file that S3 and the fallback take; 0: no limit
+  std::size_t max_key_part = 0;  // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
 // Takes note of what was signed, without waiting: ledger::issue.
 using remember_issued = std::function<void(upload)>;
 
-class signing {
+class form_signer {
 public:
   // What is passed must outlive this.
-  signing(signing_options options, const signer& own, remember_issued remember)
+  form_signer(form_signer_options options, const signer& own, remember_issued remember)
       : options_(std::move(options)), own_(own), remember_(std::move(remember)) {}
 
   // errc::bad_request (unknown profile, return_to not listed, a form that would be too large), errc::payload_too_large,
@@ -89,7 +89,7 @@ private:
                                const caller& who, millis_clock now) const;
   result<length_range> range_for(const profile& rules, const sign_request& ask) const;
 
-  const signing_options options_;
+  const form_signer_options options_;
   const signer& own_;
   const remember_issued remember_;
   mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // the last one used

@@ -12,19 +12,19 @@
 
 namespace postern {
 
-struct sweep_options {
+struct sweeper_options {
   std::chrono::milliseconds keep{0};       // how long uploads are remembered; 0: for ever
-  std::chrono::milliseconds hold{120'000}; // how long a question is this node's own: longer than any one takes
+  std::chrono::milliseconds hold{120'000}; // how long a question is this node's own: longer than any one ingest
   std::size_t at_once = 32;                // questions asked of the store at the same time
   std::size_t batch = 1'000;               // uploads forgotten in one transaction
   std::function<millis_clock()> clock;     // what time it is; the tests have their own
 };
 
-class sweeping {
+class sweeper {
 public:
   // What is passed must outlive this.
-  sweeping(sweep_options options, completing& completes, ledger& remembers)
-      : options_(std::move(options)), completes_(completes), ledger_(remembers) {}
+  sweeper(sweeper_options options, completer& completions, ledger& records)
+      : options_(std::move(options)), completer_(completions), ledger_(records) {}
 
   // Asks all that is due, then forgets what is old. A store or ledger that cannot be asked ends the round: what was not
   // settled comes again.
@@ -35,8 +35,8 @@ private:
   task<> ask(upload u, bool& in_trouble);
   task<bool> forget();
 
-  const sweep_options options_;
-  completing& completes_;
+  const sweeper_options options_;
+  completer& completer_;
   ledger& ledger_;
 };
 

@@ -32,8 +32,7 @@ struct server_limits { // 0 switches one off
 // Counts connections in all and by address, for all threads and listeners of the process.
 class connection_count {
 public:
-  connection_count(std::uint64_t most, std::uint64_t most_per_address)
-      : most_(most), most_per_address_(most_per_address) {}
+  connection_count(std::uint64_t max, std::uint64_t max_per_address) : max_(max), max_per_address_(max_per_address) {}
 
   class place {
   public:
@@ -54,7 +53,7 @@ public:
 
 private:
   void leave(const asio::ip::address& who);
-  const std::uint64_t most_, most_per_address_;
+  const std::uint64_t max_, max_per_address_;
   std::mutex mutex_;
   std::uint64_t all_ = 0;
   std::map<asio::ip::address, std::uint64_t> by_address_;

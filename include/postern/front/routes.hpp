@@ -27,8 +27,8 @@ struct routes_options {
 class routes {
 public:
   // What is passed must outlive this.
-  routes(routes_options options, signing& signs, ingesting& takes, completing& completes, hearing& hears,
-         ledger& remembers);
+  routes(routes_options options, form_signer& forms, form_ingest& ingest, completer& completions,
+         event_receiver& events, ledger& records);
 
   task<response> answer_public(request& r);
   task<response> answer_admin(request& r);
@@ -61,10 +61,10 @@ private:
 
   const routes_options options_;
   admission admission_;
-  signing& signs_;
-  ingesting& takes_;
-  completing& completes_;
-  hearing& hears_;
+  form_signer& form_signer_;
+  form_ingest& ingest_;
+  completer& completer_;
+  event_receiver& event_receiver_;
   ledger& ledger_;
   std::atomic<bool> draining_{false};
 };

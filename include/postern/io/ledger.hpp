@@ -32,7 +32,7 @@ struct completion {
   std::string etag;
   std::optional<std::uint32_t> crc32c;
   millis_clock at{};
-  evidence by = evidence::redirect;
+  completion_source by = completion_source::redirect;
 };
 
 struct upload_filter {
@@ -100,7 +100,7 @@ public:
   // those that are not completed when their policy has expired and the grace has passed. They are held until then: no
   // other call, on any node, answers them before `held_until`; what becomes of them ends that (confirm, expire).
   virtual task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until,
-                                                          std::size_t most) = 0;
+                                                          std::size_t max) = 0;
 
   // Neither an object nor a policy under which one could still come. issued and receiving become expired; failed stays
   // failed; nothing is asked of the store again. A completed upload stays completed. errc::not_found.
@@ -111,7 +111,7 @@ public:
   // Messages that are due, at most so many, the longest waiting first, held until then as questions are. Only those to
   // ledger_options::endpoints; others are other nodes', and dead letters when no node has taken them for a day.
   virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until,
-                                                          std::size_t most) = 0;
+                                                          std::size_t max) = 0;
   // The endpoint took it. One that is not there any more is no failure.
   virtual task<result<void>> delivered(std::string webhook_id) = 0;
   // It did not. `again`: when the next try is due; nothing: it is a dead letter.
@@ -137,7 +137,7 @@ public:
 
   // Forgets uploads that are completed, failed or expired and were created before then, at most so many, and never one
   // of which a message is still due. Their dead letters go with them. Answers how many.
-  virtual task<result<std::size_t>> forget(millis_clock created_before, std::size_t most) = 0;
+  virtual task<result<std::size_t>> forget(millis_clock created_before, std::size_t max) = 0;
 
   // Can it write now? When it can, what was written behind before this call is durable.
   virtual task<result<void>> probe() = 0;

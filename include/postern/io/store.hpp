@@ -2,6 +2,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/core/object.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <cstdint>
@@ -13,26 +14,6 @@
 #include <vector>
 
 namespace postern {
-
-// Names one object.
-struct object_name {
-  std::string bucket;
-  std::string key;
-};
-
-// What is kept beside an object's bytes: header names lower case ("content-type", "cache-control", …) and user metadata
-// without its prefix ("postern-id").
-struct object_meta {
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::vector<std::pair<std::string, std::string>> user;
-};
-
-struct stored_object {
-  std::uint64_t size = 0;
-  std::string etag;                    // without quotes
-  std::optional<std::uint32_t> crc32c; // of the whole object, where known
-  object_meta meta;
-};
 
 // Where one object's bytes go. Ends in exactly one of finish, pause or abandon; destroyed without one of them, it
 // cleans up as abandon would, without waiting.

@@ -89,9 +89,9 @@ template <class T, class Start> task<T> reply_from(Start start) {
 
 // What `t` answers, or errc::timed_out saying `what` when `most` has passed; then t is cancelled, and has ended when
 // this returns.
-template <class T> task<result<T>> within(std::chrono::milliseconds most, task<result<T>> t, std::string what) {
+template <class T> task<result<T>> within(std::chrono::milliseconds max, task<result<T>> t, std::string what) {
   using namespace asio::experimental::awaitable_operators;
-  timer limit(co_await asio::this_coro::executor, most);
+  timer limit(co_await asio::this_coro::executor, max);
   auto either = std::move(t) || limit.async_wait(use_task);
   auto first = co_await std::move(either);
   if (first.index() == 0) co_return std::get<0>(std::move(first));
@@ -109,7 +109,7 @@ public:
   void start(task<> t);
   std::size_t size() const { return running_; }
   // Returns when no member is left, or when `most` has passed. Answers whether it is empty.
-  task<bool> wait(std::chrono::steady_clock::duration most);
+  task<bool> wait(std::chrono::steady_clock::duration max);
 
 private:
   io_executor executor_;
@@ -119,11 +119,11 @@ private:
 
 // Work that is done again and again with a pause between, until stop: the rounds of a sweep, of a report. Used on the
 // thread of its executor alone.
-class repeating {
+class periodic_task {
 public:
   // `work` is awaited round after round; what it throws is a bug: logged, and the next round comes all the same. A
   // pause is up to a tenth longer by chance, so that nodes which were started together do not go in step.
-  repeating(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work);
+  periodic_task(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work);
 
   task<> run();
   void hurry(); // the next round begins at once, or as soon as this one has ended
@@ -168,7 +168,7 @@ public:
     std::uint64_t bytes_ = 0;
   };
 
-  task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds most);
+  task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds max);
   std::uint64_t taken() const;
   // Would less than a quarter be in use with so much more?
   bool is_roomy(std::uint64_t bytes) const;

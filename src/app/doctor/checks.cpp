@@ -39,7 +39,8 @@ http_request request_to(const http_url& url, const char* method) {
 } // namespace
 
 patient::patient(config of, report& to, std::string with)
-    : c(hurried(std::move(of))), out(to), with_config(std::move(with)), own(c.server.secrets), keeps(c, own), hooks(c) {
+    : c(hurried(std::move(of))), out(to), with_config(std::move(with)), own(c.server.secrets), backend(c, own),
+      hooks(c) {
   for (const auto& s : c.server.secrets) out.hide(s.reveal());
   out.hide(c.store.secret_key.reveal());
   out.hide(c.store.session_token.reveal());
@@ -54,7 +55,7 @@ bool is_s3(const patient& p) { return p.c.store.type == "s3"; }
 task<finding> check_store(patient& p) {
   if (!is_s3(p)) {
     try {
-      (void)p.keeps.open(p.c);
+      (void)p.backend.open(p.c);
     } catch (const std::exception& e) {
       co_return finding::wrong(e.what(), "The user that runs Postern must be able to write there.");
     }
@@ -65,7 +66,7 @@ task<finding> check_store(patient& p) {
   // Unsigned: whatever it answers, it has answered, and said what time it is.
   const auto ask = request_to({place->at, place->path}, "HEAD");
   auto before = std::chrono::system_clock::now();
-  auto answer = co_await p.keeps.http.send(ask);
+  auto answer = co_await p.backend.http.send(ask);
   const auto middle = before + (std::chrono::system_clock::now() - before) / 2;
   const auto url = place->at.url();
   if (!answer) co_return not_reached(is_aws(p.c) ? "store.region" : "store.endpoint", url, answer.error());
@@ -86,7 +87,7 @@ finding check_clock(const patient& p) {
 // --- keys -------------------------------------------------------------------------------------------
 
 task<finding> check_credentials(patient& p) {
-  const auto from = own_source_of(p.c, p.own, p.keeps.http);
+  const auto from = own_source_of(p.c, p.own, p.backend.http);
   auto got = co_await from->fetch();
   if (!got) co_return no_credentials(p.c, got.error());
   p.base = *got;
@@ -104,7 +105,7 @@ task<finding> check_role(patient& p) {
   const auto sts = sts_of(p.c);
   const auto role = role_of(p.c);
   const auto now = system_clock_in_seconds()();
-  auto got = co_await assume_role(p.keeps.http, sts, role, *p.base, now);
+  auto got = co_await assume_role(p.backend.http, sts, role, *p.base, now);
   if (got) {
     p.out.hide(got->keys.secret_key.reveal());
     p.out.hide(got->keys.session_token);
@@ -112,7 +113,7 @@ task<finding> check_role(patient& p) {
   }
   auto caller = caller_in(got.error().message);
   if (caller.empty() && got.error().status == 403) {
-    auto told = co_await caller_identity(p.keeps.http, sts, *p.base, now);
+    auto told = co_await caller_identity(p.backend.http, sts, *p.base, now);
     if (told) caller = *told;
   }
   const auto url = parse_http_url(sts.endpoint);
@@ -123,21 +124,21 @@ task<finding> check_role(patient& p) {
 
 task<finding> check_bucket(patient& p, std::string bucket) {
   if (!is_s3(p)) co_return finding::untried("a directory has one for every name");
-  auto keys = co_await p.keeps.credentials.get();
+  auto keys = co_await p.backend.credentials.get();
   if (!keys) co_return finding::wrong(describe(keys.error()), "See above: the keys were there a moment ago.");
   p.keys = *keys;
   p.out.hide(p.keys->keys.secret_key.reveal());
   p.out.hide(p.keys->keys.session_token);
   const auto place = place_in(p, bucket);
   const attempt tried{bucket, "s3:ListBucket", place ? place->at.authority() : "", p.keys->keys};
-  auto head = co_await p.keeps.s3->head_bucket(bucket);
-  auto region = p.keeps.s3->region_of(bucket);
+  auto head = co_await p.backend.s3->head_bucket(bucket);
+  auto region = p.backend.s3->region_of(bucket);
   if (head && !head->field("x-amz-bucket-region").empty()) region = head->field("x-amz-bucket-region");
   if (region != p.c.store.region) co_return other_region(p.c, bucket, region);
   if (head) co_return finding::right(quote(bucket) + " is there, in " + region);
   if (head.error().status != 403) co_return store_refused(p.c, head.error(), tried);
   // The answer to HEAD has no body that could say why; that to a GET has.
-  auto why = co_await p.keeps.s3->get_bucket_location(bucket);
+  auto why = co_await p.backend.s3->get_bucket_location(bucket);
   if (!why && why.error().code != "AccessDenied") co_return store_refused(p.c, why.error(), tried);
   const auto refused = store_refused(p.c, why ? head.error() : why.error(), tried);
   // Uploads do not need it, so the next check says whether the bucket can be used.
@@ -175,7 +176,7 @@ task<finding> check_origin(patient& p, std::string bucket, std::string origin) {
   const auto url = parse_http_url(urls.at(bucket));
   auto ask = request_to(*url, "OPTIONS");
   ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}};
-  auto answer = co_await p.keeps.http.send(ask);
+  auto answer = co_await p.backend.http.send(ask);
   if (!answer)
     co_return not_reached(p.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint", url->at.url(),
                           answer.error());
@@ -197,7 +198,7 @@ task<finding> check_origin(patient& p, std::string bucket, std::string origin) {
   // Some stores say it with the answer itself only: to no form at all, there is one too.
   ask.method = "POST";
   ask.fields = {{"Origin", origin}, {"Content-Type", "multipart/form-data; boundary=x"}};
-  auto refused = co_await p.keeps.http.send(ask, "--x--\r\n");
+  auto refused = co_await p.backend.http.send(ask, "--x--\r\n");
   if (refused && exposes(*refused)) co_return finding::right("pages of " + origin + " may post to " + quote(bucket));
   co_return finding{verdict::warning,
                     "pages of " + origin + " may post, but not read ETag and Location, as some clients (Uppy) must",
@@ -207,15 +208,15 @@ task<finding> check_origin(patient& p, std::string bucket, std::string origin) {
 // --- at home ----------------------------------------------------------------------------------------
 
 task<finding> check_ledger(patient& p) {
-  std::unique_ptr<ledger> remembers; // gone before the loop is, as reply_from wants it
+  std::unique_ptr<ledger> records; // gone before the loop is, as reply_from wants it
   std::string why;
   try {
-    remembers = make_ledger(ledger_options_of(p.c));
+    records = make_ledger(ledger_options_of(p.c));
   } catch (const std::exception& e) {
     why = e.what();
   }
-  if (remembers) {
-    auto writable = co_await remembers->probe();
+  if (records) {
+    auto writable = co_await records->probe();
     if (writable) co_return finding::right(without_password(p.c.ledger_url) + " can be written");
     why = "ledger.url: " + without_password(p.c.ledger_url) + " cannot be written: " + writable.error().on;
   }

@@ -111,7 +111,7 @@ int examine(const std::function<config()>& load, const std::string& with_config)
     bool ended = false;
     running.start(check_all(p, ended));
     loop.run();
-    p.keeps.disk.join();
+    p.backend.disk.join();
     if (!ended) out.add("doctor", finding::wrong("ended by a fault of its own, see the log line", ""));
   } catch (const std::exception& e) {
     out.add("configuration", finding::wrong(e.what(), "Every setting is described in README.md."));

@@ -39,7 +39,7 @@ finding no_credentials(const config& c, const failure& why) {
                        "user add."));
 }
 
-signature_fault blame(const s3_error& e, const sigv4::credentials& keys) {
+signature_fault blame(const aws_error& e, const sigv4::credentials& keys) {
   // AWS4-HMAC-SHA256 / 20261123T181500Z / 20261123/eu-west-1/s3/aws4_request / hash
   const auto second = e.string_to_sign.find('\n');
   const auto third = second == std::string::npos ? second : e.string_to_sign.find('\n', second + 1);
@@ -63,7 +63,7 @@ std::string_view seen(std::string_view canonical_request, std::string_view heade
   return value.substr(0, value.find('\n'));
 }
 
-std::string what_changed(const s3_error& e, const std::string& host) {
+std::string what_changed(const aws_error& e, const std::string& host) {
   const auto saw = seen(e.canonical_request, "host");
   if (!saw.empty() && saw != host)
     return "The header Host was changed on the way, from " + quote(host) + " to " + quote(saw) +
@@ -82,7 +82,8 @@ std::string new_secret(const config& c, const sigv4::credentials& keys) {
                           : "  radosgw-admin key create --uid NAME --key-type s3   # Ceph; or mc admin user add");
 }
 
-finding signature_refused(const config& c, const s3_error& e, const sigv4::credentials& keys, const std::string& host) {
+finding signature_refused(const config& c, const aws_error& e, const sigv4::credentials& keys,
+                          const std::string& host) {
   const std::string cause = "the store says SignatureDoesNotMatch: ";
   if (has(e.message, "expired") || has(e.message, "not yet current"))
     return finding::wrong(cause + "its clock and this machine's differ (" + quote(e.message, 200) + ")",
@@ -105,14 +106,14 @@ finding signature_refused(const config& c, const s3_error& e, const sigv4::crede
                             ") or the path.\n" + new_secret(c, keys));
 }
 
-finding key_unknown(const config& c, const s3_error& e, const sigv4::credentials& keys) {
+finding key_unknown(const config& c, const aws_error& e, const sigv4::credentials& keys) {
   return finding::wrong("the store does not know the access key " + quote(keys.access_key) + " (" + said(e) + ")",
                         "It was mistyped, deleted or switched off, or is one of another store or partition. " +
                             std::string(is_aws(c) ? "Those that there are:\n  aws iam list-access-keys --user-name NAME"
                                                   : "store.endpoint is " + quote(c.store.endpoint) + "."));
 }
 
-finding token_ended(const s3_error& e, const sigv4::credentials& keys) {
+finding token_ended(const aws_error& e, const sigv4::credentials& keys) {
   return finding::wrong(
       "the keys are no longer good (" + said(e) + ")",
       keys.session_token.empty()
@@ -124,7 +125,7 @@ finding token_ended(const s3_error& e, const sigv4::credentials& keys) {
 
 } // namespace
 
-std::optional<finding> keys_refused(const config& c, const s3_error& e, const sigv4::credentials& keys,
+std::optional<finding> keys_refused(const config& c, const aws_error& e, const sigv4::credentials& keys,
                                     const std::string& host) {
   if (e.code == "SignatureDoesNotMatch") return signature_refused(c, e, keys, host);
   if (e.code == "InvalidAccessKeyId" || e.code == "InvalidClientTokenId") return key_unknown(c, e, keys);
@@ -174,7 +175,7 @@ std::string external_id(const config& c) {
 
 // AWS, "Troubleshoot access denied error messages": the kind of policy stands behind "because no" or "with an explicit
 // deny in". STS itself mostly leaves it out.
-finding not_authorized(const config& c, const s3_error& e, const std::string& caller) {
+finding not_authorized(const config& c, const aws_error& e, const std::string& caller) {
   const std::string_view m = e.message;
   const auto who = caller.empty() ? std::string("the caller") : principal_of(caller);
   const auto cause = who + " is not authorized to perform: sts:AssumeRole on " + c.store.role_arn;
@@ -207,7 +208,7 @@ finding not_authorized(const config& c, const s3_error& e, const std::string& ca
 
 } // namespace
 
-finding role_refused(const config& c, const s3_error& e, const std::string& caller, const sigv4::credentials& keys,
+finding role_refused(const config& c, const aws_error& e, const std::string& caller, const sigv4::credentials& keys,
                      const std::string& sts) {
   if (e.status == 0) return not_reached("store.credentials.sts_endpoint", sts, {e.sorted, e.message});
   if (auto by_keys = keys_refused(c, e, keys, sts)) return *by_keys;

@@ -48,7 +48,7 @@ finding not_removed(const object_name& name, const std::string& why) {
 }
 
 task<finding> probe_s3(patient& p, object_name name) {
-  auto& s3 = *p.keeps.s3;
+  auto& s3 = *p.backend.s3;
   const auto place = place_of(s3.options(), p.c.store.region, name.bucket);
   attempt tried{name.bucket, "s3:DeleteObject", place ? place->at.authority() : "", p.keys->keys};
   // First that it can be removed: S3 says yes of what is not there, and no to whoever may not.
@@ -95,7 +95,7 @@ task<std::optional<finding>> put_file(const patient& p, store& objects, object_n
 }
 
 task<finding> probe_files(patient& p, object_name name) {
-  const auto objects = p.keeps.open(p.c);
+  const auto objects = p.backend.open(p.c);
   const unbroken until_removed;
   auto bad = co_await put_file(p, *objects, name);
   if (bad) co_return *bad;
@@ -121,15 +121,15 @@ task<finding> check_probe(patient& p, const profile& rules) {
 namespace {
 
 result<signed_form> sign_probe(patient& p, const profile& rules) {
-  signing_options options{p.c.profiles,     p.c.server.public_url,  direct_urls(p.c),
-                          p.c.store.region, [&] { return p.keys; }, p.c.sweep.claim_lifetime};
-  const signing signs(std::move(options), p.own, [](const upload&) {}); // the doctor's forms are nobody's uploads
+  form_signer_options options{p.c.profiles,     p.c.server.public_url,  direct_urls(p.c),
+                              p.c.store.region, [&] { return p.keys; }, p.c.sweep.claim_lifetime};
+  const form_signer forms(std::move(options), p.own, [](const upload&) {}); // the doctor's forms are nobody's uploads
   sign_request ask;
   ask.profile = rules.name;
   ask.filename = probe_name();
   const auto& type = rules.content_types.front();
   if (type != "*/*") ask.content_type = type.ends_with("/*") ? type.substr(0, type.size() - 1) + "x-probe" : type;
-  return signs.sign(ask, {"doctor", p.c.server.public_url}, now_millis());
+  return forms.sign(ask, {"doctor", p.c.server.public_url}, now_millis());
 }
 
 // As browsers send it (RFC 7578).
@@ -169,7 +169,7 @@ std::string fault_of(const http_response& answer, const signed_form& form) {
 // has not signed 403. Nothing is recorded, and nothing was posted yet that could not be found again.
 task<std::optional<finding>> server_is_ours(patient& p, const signed_form& form) {
   const object_name name{form.bucket, form.key};
-  const auto objects = p.keeps.open(p.c);
+  const auto objects = p.backend.open(p.c);
   const unbroken until_removed;
   auto bad = co_await put_file(p, *objects, name);
   if (bad) co_return bad;
@@ -193,11 +193,11 @@ task<std::optional<finding>> server_is_ours(patient& p, const signed_form& form)
 
 task<result<void>> remove_object(patient& p, object_name name) {
   if (!is_s3(p)) {
-    const auto objects = p.keeps.open(p.c);
+    const auto objects = p.backend.open(p.c);
     auto removed = co_await objects->remove(std::move(name));
     co_return removed;
   }
-  auto removed = co_await p.keeps.s3->delete_object(std::move(name));
+  auto removed = co_await p.backend.s3->delete_object(std::move(name));
   if (!removed) co_return to_failure(removed.error());
   co_return result<void>{};
 }
@@ -213,7 +213,7 @@ finding form_finding(const patient& p, const result<http_response>& answer, cons
     const auto policy =
         std::find_if(form.fields.begin(), form.fields.end(), [](auto& f) { return f.name == "policy"; });
     const posted_form posted{url, form.bucket, policy->value};
-    const auto e = read_s3_error(*answer, "PostObject");
+    const auto e = read_aws_error(*answer, "PostObject");
     if (is_s3(p)) return form_refused(p.c, e, posted);
     return finding::wrong("the running server refuses the form (" + said(e) + ")",
                           "Was it started with this very configuration, and the same server.secrets?");
@@ -254,7 +254,7 @@ task<finding> check_form(patient& p, const profile& rules) {
   ask.silence = 10s;
   ask.fields = {{"Content-Type", "multipart/form-data; boundary=" + boundary}, {"Accept", "*/*"}};
   const unbroken until_removed;
-  auto answer = co_await (is_s3(p) ? p.keeps.http : p.web).send(ask, body);
+  auto answer = co_await (is_s3(p) ? p.backend.http : p.web).send(ask, body);
   auto found = form_finding(p, answer, *form, url->at.url() + url->target);
   found.cause.insert(0, named);
   object_name name{form->bucket, form->key};

@@ -40,7 +40,7 @@ std::string where_to_add(const config& c) {
 
 bool is_aws(const config& c) { return c.store.endpoint.empty(); }
 
-std::string said(const s3_error& e) {
+std::string said(const aws_error& e) {
   auto out = e.code.empty() ? "status " + std::to_string(e.status) : quote(e.code);
   if (!e.message.empty()) out += ", " + quote(e.message, 400);
   return out;
@@ -129,7 +129,7 @@ finding other_region(const config& c, const std::string& bucket, const std::stri
           "\"");
 }
 
-finding store_refused(const config& c, const s3_error& e, const attempt& a) {
+finding store_refused(const config& c, const aws_error& e, const attempt& a) {
   if (e.status == 0) return not_reached("store.endpoint", a.host, {e.sorted, e.message});
   if (auto by_keys = keys_refused(c, e, a.keys, a.host)) return *by_keys;
   if (!e.region.empty() && e.region != c.store.region) return other_region(c, a.bucket, e.region);
@@ -173,7 +173,7 @@ std::string field_in(std::string_view message) {
 
 } // namespace
 
-finding form_refused(const config& c, const s3_error& e, const posted_form& p) {
+finding form_refused(const config& c, const aws_error& e, const posted_form& p) {
   if (e.status == 405 || e.status == 501)
     return finding::wrong("the store takes no forms (" + said(e) + ")",
                           "It has no POST Object. Browsers can only upload by the fallback, through Postern.");

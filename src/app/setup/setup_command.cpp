@@ -45,14 +45,14 @@ int print_iam(const config& c) {
 // The caller, where STS can be asked who that is.
 std::string caller_of(const config& c) {
   const signer own(c.server.secrets);
-  storage keeps(c, own);
+  storage backend(c, own);
   const auto ask = [&]() -> task<std::string> {
-    const auto from = own_source_of(c, own, keeps.http);
+    const auto from = own_source_of(c, own, backend.http);
     auto keys = co_await from->fetch();
     if (!keys) co_return std::string{};
     const auto sts = sts_of(c);
     const auto now = system_clock_in_seconds()();
-    auto arn = co_await caller_identity(keeps.http, sts, *keys, now);
+    auto arn = co_await caller_identity(backend.http, sts, *keys, now);
     co_return arn ? *arn : std::string{};
   };
   return run_alone(ask());
@@ -89,15 +89,15 @@ std::string listed(const std::vector<std::string>& texts) {
 }
 
 // A bucket without rules answers 404 NoSuchCORSConfiguration.
-task<s3_result<std::string>> rules_of(s3_client& s3, std::string bucket) {
+task<aws_result<std::string>> rules_of(s3_client& s3, std::string bucket) {
   auto now = co_await s3.get_bucket_cors(std::move(bucket));
   if (!now && now.error().code == "NoSuchCORSConfiguration") co_return std::string{};
   co_return now;
 }
 
-task<int> apply_to(const config& c, storage& keeps, std::string bucket) {
-  const auto complain = [&](const s3_error& e, const char* action) {
-    const auto current = keeps.credentials.current();
+task<int> apply_to(const config& c, storage& backend, std::string bucket) {
+  const auto complain = [&](const aws_error& e, const char* action) {
+    const auto current = backend.credentials.current();
     const sigv4::credentials none;
     const attempt tried{bucket, action, c.store.endpoint, current ? current->keys : none};
     auto found = e.code == "AccessDenied"
@@ -111,7 +111,7 @@ task<int> apply_to(const config& c, storage& keeps, std::string bucket) {
     std::fputs(to_text("CORS", found).c_str(), stderr);
     return 1;
   };
-  auto existing = co_await rules_of(*keeps.s3, bucket);
+  auto existing = co_await rules_of(*backend.s3, bucket);
   if (!existing) co_return complain(existing.error(), "s3:GetBucketCORS");
   const auto merged = merge_cors(c, *existing);
   if (!merged) {
@@ -123,7 +123,7 @@ task<int> apply_to(const config& c, storage& keeps, std::string bucket) {
     std::printf("%s: has the rule \"postern\" already, nothing changed%s.\n", bucket.c_str(), others.c_str());
     co_return 0;
   }
-  auto put = co_await keeps.s3->put_bucket_cors(bucket, merged->document);
+  auto put = co_await backend.s3->put_bucket_cors(bucket, merged->document);
   if (!put) co_return complain(put.error(), "s3:PutBucketCORS");
   std::printf("%s: %s the rule \"postern\": pages of %s may POST and PUT, and read ETag and Location%s.\n",
               bucket.c_str(), merged->replaced ? "replaced" : "put", listed(origins_of(c)).c_str(), others.c_str());
@@ -133,9 +133,9 @@ task<int> apply_to(const config& c, storage& keeps, std::string bucket) {
 int apply_cors(const config& c) {
   const auto quick = hurried(c);
   const signer own(quick.server.secrets);
-  storage keeps(quick, own);
+  storage backend(quick, own);
   const auto all = [&]() -> task<int> {
-    auto keys = co_await keeps.credentials.get();
+    auto keys = co_await backend.credentials.get();
     if (!keys) {
       const auto found = finding::wrong(describe(keys.error()), "`postern doctor` says what is missing.");
       std::fputs(to_text("credentials", found).c_str(), stderr);
@@ -143,7 +143,7 @@ int apply_cors(const config& c) {
     }
     int code = 0;
     for (const auto& b : buckets_of(quick)) {
-      const int one = co_await apply_to(quick, keeps, b);
+      const int one = co_await apply_to(quick, backend, b);
       code = std::max(code, one);
     }
     co_return code;

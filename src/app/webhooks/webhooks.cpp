@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // Of an answer only its status counts, and a few words for the operator.
-constexpr std::size_t most_of_answer = 5 << 10;
+constexpr std::size_t max_answer = 5 << 10;
 
 } // namespace
 
@@ -30,19 +30,19 @@ webhook_clients::webhook_clients(const config& c) {
     } catch (const std::runtime_error& e) {
       throw config_error(setting_of_webhook(n + 1, std::string("ca_file: ") + e.what()));
     }
-    notify_endpoint e;
+    webhook_target e;
     e.url = w.url;
     e.at = parse_http_url(w.url).value();
     for (const auto& s : w.secrets) e.keys.push_back(webhook_key(s).value());
     e.send = [client = &clients_.back()](const http_request& r, std::string_view body) {
-      return client->send(r, body, most_of_answer);
+      return client->send(r, body, max_answer);
     };
     endpoints_.push_back(std::move(e));
   }
 }
 
-notify_options webhook_clients::options() const {
-  notify_options o;
+notifier_options webhook_clients::options() const {
+  notifier_options o;
   o.endpoints = endpoints_;
   o.clock = now_millis;
   o.chance = [] {

@@ -12,8 +12,8 @@ namespace {
 using namespace std::chrono_literals;
 
 // Control characters from outside must not reach a terminal.
-std::string printable(std::string_view text, std::size_t most) {
-  auto quoted = quote(text, most);
+std::string printable(std::string_view text, std::size_t max) {
+  auto quoted = quote(text, max);
   return quoted.substr(1, quoted.size() - 2);
 }
 

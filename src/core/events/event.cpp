@@ -89,8 +89,8 @@ result<std::vector<object_event>> read_events(const json_value& message) {
   if (const auto* records = message.find("Records")) {
     const auto* all = records->if_array();
     if (!all) return bad("Records must be a list");
-    if (all->size() > most_events)
-      return failure{errc::payload_too_large, "more than " + std::to_string(most_events) + " records"};
+    if (all->size() > max_events)
+      return failure{errc::payload_too_large, "more than " + std::to_string(max_events) + " records"};
     for (std::size_t i = 0; i < all->size(); ++i) {
       auto e = read_record((*all)[i], "record " + std::to_string(i + 1));
       if (!e) return e.error();

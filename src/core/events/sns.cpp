@@ -127,7 +127,7 @@ std::string signed_text(const sns_message& m) {
 result<void> check(const sns_message& m, const std::vector<std::string>& topics, seconds_clock now) {
   if (std::find(topics.begin(), topics.end(), m.topic) == topics.end())
     return no("the topic " + quote(m.topic, 300) + " is not among events.sns_topics");
-  if (m.at > now + most_clock_skew) return no("the SNS message is from the future");
+  if (m.at > now + max_clock_skew) return no("the SNS message is from the future");
   if (m.at < now - longest_sns_delay) return no("the SNS message is older than an hour");
   return {};
 }
@@ -178,7 +178,7 @@ bool is_amazon_issuer_url(std::string_view url) {
 void recent_messages::forget(seconds_clock now) {
   // A message is refused for its age when it is older than that.
   while (!by_age_.empty() &&
-         (by_age_.size() > most_ || by_age_.front().first + longest_sns_delay + most_clock_skew < now)) {
+         (by_age_.size() > max_ || by_age_.front().first + longest_sns_delay + max_clock_skew < now)) {
     ids_.erase(by_age_.front().second);
     by_age_.pop_front();
   }

@@ -17,7 +17,7 @@ struct classified {
   std::size_t bytes;
 };
 classified classify(std::string_view line, std::string_view delimiter) {
-  constexpr std::size_t most_padding = 32;
+  constexpr std::size_t max_padding = 32;
   const auto common = std::min(line.size(), delimiter.size());
   if (line.substr(0, common) != delimiter.substr(0, common)) return {verdict::data, 0};
   if (line.size() <= delimiter.size()) return {verdict::cut, 0};
@@ -26,7 +26,7 @@ classified classify(std::string_view line, std::string_view delimiter) {
     if (at + 1 == line.size()) return {verdict::cut, 0};
     return line[at + 1] == '-' ? classified{verdict::closing, at + 2} : classified{verdict::data, at + 1};
   }
-  while (at < line.size() && at < delimiter.size() + most_padding && (line[at] == ' ' || line[at] == '\t')) ++at;
+  while (at < line.size() && at < delimiter.size() + max_padding && (line[at] == ' ' || line[at] == '\t')) ++at;
   if (at == line.size()) return {verdict::cut, 0};
   if (line[at] != '\r') return {verdict::data, at};
   if (at + 1 == line.size()) return {verdict::cut, 0};

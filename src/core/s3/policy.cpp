@@ -7,7 +7,7 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t most_conditions = 100;
+constexpr std::size_t max_conditions = 100;
 
 failure bad(std::string what) { return failure{errc::invalid_policy, std::move(what)}; }
 
@@ -171,11 +171,11 @@ result<policy> read_policy(std::string_view base64) {
   auto expires = parse_iso8601(*expiration->if_string());
   if (!expires) return bad("the expiration must be like 2026-11-23T18:15:00Z");
   out.expires = *expires;
-  const failure too_many = bad("more than " + std::to_string(most_conditions) + " conditions");
-  if (conditions->if_array()->size() > most_conditions) return too_many;
+  const failure too_many = bad("more than " + std::to_string(max_conditions) + " conditions");
+  if (conditions->if_array()->size() > max_conditions) return too_many;
   for (const auto& c : *conditions->if_array()) {
     if (auto read = read_condition(c, out); !read) return read.error();
-    if (out.conditions.size() > most_conditions) return too_many; // an object may hold several
+    if (out.conditions.size() > max_conditions) return too_many; // an object may hold several
   }
   return out;
 }

@@ -99,7 +99,7 @@ task<response> routes::form_page(request& r, std::string) {
   if (auto counted = admission_.count(who->key ? who->key->name : r.client, std::chrono::steady_clock::now()); !counted)
     co_return problem(counted.error(), r.id);
   caller asks{who->key ? who->key->name : std::string{}, {}};
-  auto form = signs_.sign_blank(name, return_to ? *return_to : std::string{}, asks, now_millis());
+  auto form = form_signer_.sign_blank(name, return_to ? *return_to : std::string{}, asks, now_millis());
   co_return form ? form_page_of(*form) : problem(form.error(), r.id);
 }
 

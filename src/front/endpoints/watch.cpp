@@ -20,8 +20,8 @@ bool heard_the_end(std::string_view last_event_id) {
   return state && is_end(*state);
 }
 
-upload_watch::upload_watch(upload now, bool whole, ledger& remembers, const transfers& running)
-    : now_(std::move(now)), whole_(whole), ledger_(remembers), running_(running),
+upload_watch::upload_watch(upload now, bool whole, ledger& records, const transfers& running)
+    : now_(std::move(now)), whole_(whole), ledger_(records), running_(running),
       begun_(std::chrono::steady_clock::now()), said_at_(begun_) {}
 
 // What arrives here is known better here than in the ledger.

@@ -36,8 +36,8 @@ errc sort(int status, std::string_view code) {
 
 } // namespace
 
-s3_error read_s3_error(const http_response& answer, std::string during) {
-  s3_error e;
+aws_error read_aws_error(const http_response& answer, std::string during) {
+  aws_error e;
   e.status = answer.status;
   e.during = std::move(during);
   e.region = answer.field("x-amz-bucket-region");
@@ -56,14 +56,14 @@ s3_error read_s3_error(const http_response& answer, std::string during) {
   return e;
 }
 
-s3_error odd_answer(const http_response& answer, std::string during, std::string_view what) {
-  auto e = read_s3_error(answer, std::move(during));
+aws_error odd_answer(const http_response& answer, std::string during, std::string_view what) {
+  auto e = read_aws_error(answer, std::move(during));
   e.message = what;
   return e;
 }
 
-s3_error no_answer(const failure& why, std::string during) {
-  s3_error e;
+aws_error no_answer(const failure& why, std::string during) {
+  aws_error e;
   e.during = std::move(during);
   e.message = why.on;
   // Asking an unreachable store is asking it later; an answer that is not HTTP will not become one.
@@ -73,13 +73,13 @@ s3_error no_answer(const failure& why, std::string during) {
   return e;
 }
 
-bool is_passing(const s3_error& e) {
+bool is_passing(const aws_error& e) {
   return e.status >= 500 || e.status == 429 || (e.status == 0 && e.sorted == errc::unavailable) ||
          e.code == "SlowDown" || e.code == "RequestTimeout" || e.code == "InternalError" ||
          e.code == "OperationAborted";
 }
 
-failure to_failure(const s3_error& e) {
+failure to_failure(const aws_error& e) {
   std::string on = e.during + ": ";
   if (e.status)
     on += std::to_string(e.status) + (e.code.empty() ? "" : " " + quote(e.code)) +
@@ -89,7 +89,7 @@ failure to_failure(const s3_error& e) {
   return {e.sorted, std::move(on)};
 }
 
-void throw_exception_from_error(const s3_error& e, const boost::source_location&) {
+void throw_exception_from_error(const aws_error& e, const boost::source_location&) {
   throw std::runtime_error(describe(to_failure(e)));
 }
 

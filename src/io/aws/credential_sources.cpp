@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t most_answer = 64 << 10;
+constexpr std::size_t max_answer = 64 << 10;
 
 std::string get(const variables& v, const char* name) {
   const auto found = v.find(name);
@@ -165,7 +165,7 @@ public:
     if (token.find_first_of("\r\n") != token.npos)
       co_return failure{errc::invalid_argument, "the container's authorization token has a line end in it"};
     if (!token.empty()) ask.fields.emplace_back("Authorization", token);
-    auto answer = co_await http_.send(ask, {}, most_answer);
+    auto answer = co_await http_.send(ask, {}, max_answer);
     if (!answer) co_return failure{errc::unavailable, "container endpoint: " + answer.error().on};
     co_return read_keys(*answer, "container endpoint");
   }
@@ -203,7 +203,7 @@ public:
     auto ask = get_request(*url, 1s);
     ask.method = "PUT";
     ask.fields.emplace_back("X-aws-ec2-metadata-token-ttl-seconds", "300");
-    auto token = co_await http_.send(ask, {}, most_answer);
+    auto token = co_await http_.send(ask, {}, max_answer);
     if (!token) co_return failure{errc::not_found, "instance metadata: nobody answers"};
     if (token->status != 200 || token->body.empty() || token->body.find_first_of("\r\n") != token->body.npos)
       co_return failure{errc::unavailable,
@@ -212,14 +212,14 @@ public:
     ask = get_request(*url, 5s);
     ask.target = "/latest/meta-data/iam/security-credentials/";
     ask.fields.emplace_back("X-aws-ec2-metadata-token", token->body);
-    auto role = co_await http_.send(ask, {}, most_answer);
+    auto role = co_await http_.send(ask, {}, max_answer);
     if (!role) co_return failure{errc::unavailable, "instance metadata: " + role.error().on};
     if (role->status == 404) co_return failure{errc::not_found, "instance metadata: this instance has no role"};
     const std::string name(trimmed(std::string_view(role->body).substr(0, role->body.find('\n'))));
     if (role->status != 200 || name.empty())
       co_return failure{errc::unavailable, "instance metadata: the role was answered " + std::to_string(role->status)};
     ask.target += uri_encode(name);
-    auto keys = co_await http_.send(ask, {}, most_answer);
+    auto keys = co_await http_.send(ask, {}, max_answer);
     if (!keys) co_return failure{errc::unavailable, "instance metadata: " + keys.error().on};
     co_return read_keys(*keys, "instance role " + quote(name));
   }

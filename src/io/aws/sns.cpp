@@ -12,9 +12,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t most_kept = 16;              // regions times the certificates of a year
+constexpr std::size_t max_kept = 16;               // regions times the certificates of a year
 constexpr std::size_t largest_certificate = 32768; // bytes
-constexpr int most_at_once = 32; // anyone may send an envelope with a URL: they must not make us ask without end
+constexpr int max_at_once = 32; // anyone may send an envelope with a URL: they must not make us ask without end
 
 metrics::counter fetched("postern_sns_certificates_total", "Signing certificates fetched from SNS", "");
 
@@ -34,7 +34,7 @@ public:
   task<result<certificate>> signing_certificate(sns_url at, seconds_clock now) override {
     if (auto kept = find(at.url, now)) co_return std::move(*kept);
     const running mine(running_);
-    if (mine.before >= most_at_once) co_return failure{errc::unavailable, "too many certificates are being fetched"};
+    if (mine.before >= max_at_once) co_return failure{errc::unavailable, "too many certificates are being fetched"};
     auto text = co_await get(at.url, largest_certificate);
     if (!text) co_return text.error();
     auto all = certificate::read_pem(*text);
@@ -68,14 +68,14 @@ public:
   }
 
 private:
-  task<result<std::string>> get(std::string url, std::size_t most) {
+  task<result<std::string>> get(std::string url, std::size_t max) {
     const auto where = parse_http_url(url);
     if (!where) co_return failure{errc::forbidden, where.error().on};
     http_request r;
     r.to = where->at;
     r.target = where->target;
     r.silence = 10s;
-    auto answer = co_await http_.send(r, {}, most);
+    auto answer = co_await http_.send(r, {}, max);
     if (!answer) co_return failure{errc::unavailable, answer.error().on};
     if (answer->status >= 500 || answer->status == 429)
       co_return failure{errc::unavailable, r.to.url() + " answered " + std::to_string(answer->status)};
@@ -107,7 +107,7 @@ private:
     std::lock_guard lock(mutex_);
     std::erase_if(kept_, [&](const auto& k) { return k.first == url; });
     kept_.emplace_back(url, one);
-    if (kept_.size() > most_kept) kept_.pop_front();
+    if (kept_.size() > max_kept) kept_.pop_front();
   }
 
   http_client& http_;

@@ -23,9 +23,9 @@ std::string form_of(const std::vector<sigv4::name_value>& parameters) {
 }
 
 // <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>…, whatever namespace or order.
-s3_result<held_credentials> read_answer(const http_response& answer, const std::string& during,
-                                        const std::string& source) {
-  if (answer.status != 200) return read_s3_error(answer, during);
+aws_result<held_credentials> read_answer(const http_response& answer, const std::string& during,
+                                         const std::string& source) {
+  if (answer.status != 200) return read_aws_error(answer, during);
   pugi::xml_document document;
   auto unreadable = odd_answer(answer, during, "an answer without credentials");
   unreadable.sorted = errc::unavailable;
@@ -74,9 +74,9 @@ void sign(http_request& r, std::string_view body, const sts_options& sts, const 
 }
 
 // The action's parameters, signed with these keys.
-task<s3_result<http_response>> ask_sts(http_client& http, const sts_options& sts, const held_credentials& by,
-                                       seconds_clock now, std::vector<sigv4::name_value> parameters,
-                                       std::string during) {
+task<aws_result<http_response>> ask_sts(http_client& http, const sts_options& sts, const held_credentials& by,
+                                        seconds_clock now, std::vector<sigv4::name_value> parameters,
+                                        std::string during) {
   const auto body = form_of(parameters);
   auto request = request_to(sts);
   if (!request) {
@@ -163,8 +163,8 @@ private:
 
 } // namespace
 
-task<s3_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
-                                              const held_credentials& by, seconds_clock now) {
+task<aws_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
+                                               const held_credentials& by, seconds_clock now) {
   const auto duration = by.keys.session_token.empty() ? role.duration : std::min(role.duration, longest_chained);
   std::vector<sigv4::name_value> ask{{"Action", "AssumeRole"},
                                      {"Version", "2011-06-15"},
@@ -178,13 +178,13 @@ task<s3_result<held_credentials>> assume_role(http_client& http, const sts_optio
   co_return read_answer(*answer, during, "role " + role.arn + " by " + by.source);
 }
 
-task<s3_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
-                                             seconds_clock now) {
+task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
+                                              seconds_clock now) {
   std::vector<sigv4::name_value> ask{{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}};
   const std::string during = "GetCallerIdentity";
   auto answer = co_await ask_sts(http, sts, by, now, std::move(ask), during);
   if (!answer) co_return answer.error();
-  if (answer->status != 200) co_return read_s3_error(*answer, during);
+  if (answer->status != 200) co_return read_aws_error(*answer, during);
   pugi::xml_document document;
   (void)document.load_buffer(answer->body.data(), answer->body.size());
   const auto arn = document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Arn"; });

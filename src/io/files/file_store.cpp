@@ -65,7 +65,7 @@ result<void> lock(const place& p, int how) {
 result<sidecar> read_sidecar_at(int folder, const std::string& name) {
   const descriptor file(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) return errno == ENOENT ? failure{errc::object_absent, "its sidecar"} : disk_failure("opening a sidecar");
-  auto text = read_whole(file.get(), most_sidecar_bytes);
+  auto text = read_whole(file.get(), max_sidecar_bytes);
   if (!text) return text.error();
   return read_sidecar(*text);
 }

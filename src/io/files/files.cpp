@@ -48,7 +48,7 @@ result<void> write_all(int fd, std::span<const char> bytes) {
   return {};
 }
 
-result<std::string> read_whole(int fd, std::size_t most) {
+result<std::string> read_whole(int fd, std::size_t max) {
   std::string text;
   std::array<char, 8192> piece;
   for (;;) {
@@ -57,7 +57,7 @@ result<std::string> read_whole(int fd, std::size_t most) {
     if (n < 0) return disk_failure("reading");
     if (n == 0) return text;
     text.append(piece.data(), static_cast<std::size_t>(n));
-    if (text.size() > most) return failure{errc::store_failed, "a file is larger than it may be"};
+    if (text.size() > max) return failure{errc::store_failed, "a file is larger than it may be"};
   }
 }
 

@@ -16,7 +16,7 @@ metrics::counter dropped("postern_ledger_dropped_total", "Facts written behind t
 metrics::counter repeated("postern_ledger_repeated_total", "Transactions tried again for another writer's sake", "");
 metrics::gauge reachable("postern_ledger_up", "1 while the ledger can be written", "");
 
-constexpr int most_conflicts = 5; // of one transaction in a row, before it is cut in two; each half has half of that
+constexpr int max_conflicts = 5; // of one transaction in a row, before it is cut in two; each half has half of that
 
 // Writers that were in each other's way should not come back together. At most 10 ms the first time, 160 the last.
 void pause_by_chance(int tries) {
@@ -87,7 +87,7 @@ void group_commit::write() {
       from = std::find_if_not(to, order.end(), keyless);
     }
     kept.clear();
-    settle(order, kept, most_conflicts);
+    settle(order, kept, max_conflicts);
     put_back(kept);
     batch.clear();
     wait_until_back();

@@ -5,9 +5,13 @@
 namespace postern::ledger_schema {
 namespace {
 
+// The completion source "fallback" was called "proxy" before.
+constexpr const char* rename_proxy_to_fallback =
+    "UPDATE uploads SET completed_by = 'fallback' WHERE completed_by = 'proxy'";
+
 // Times are milliseconds since 1970. ask_at: when the store is to be asked next, NULL when there is nothing to ask.
 // due_at: NULL for a dead letter.
-constexpr std::array<const char*, 2> sqlite_steps{
+constexpr std::array<const char*, 3> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -30,10 +34,12 @@ constexpr std::array<const char*, 2> sqlite_steps{
        CREATE INDEX webhooks_dead ON webhooks (id) WHERE due_at IS NULL;
        CREATE INDEX webhooks_of ON webhooks (upload_id, id);
        CREATE TABLE stopped_endpoints (url TEXT PRIMARY KEY, why TEXT NOT NULL) STRICT, WITHOUT ROWID;)",
+
+    rename_proxy_to_fallback,
 };
 
 // Ids compare byte by byte, whatever the database's language. Numbered as SQLite's are.
-constexpr std::array<const char*, 2> postgres_steps{
+constexpr std::array<const char*, 3> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -52,6 +58,8 @@ constexpr std::array<const char*, 2> postgres_steps{
        CREATE INDEX webhooks_dead ON webhooks (id) WHERE due_at IS NULL;
        CREATE INDEX webhooks_of ON webhooks (upload_id, id);
        CREATE TABLE stopped_endpoints (url TEXT COLLATE "C" PRIMARY KEY, why TEXT NOT NULL);)",
+
+    rename_proxy_to_fallback,
 };
 
 } // namespace

@@ -50,9 +50,8 @@ public:
     auto id = u.id;
     return ask<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.ask_again(u, at); });
   }
-  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until,
-                                                  std::size_t most) override {
-    return ask<std::vector<upload>>("", [=, this] { return uploads_.due_questions(now, held_until, most); });
+  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until, std::size_t max) override {
+    return ask<std::vector<upload>>("", [=, this] { return uploads_.due_questions(now, held_until, max); });
   }
   task<result<upload>> expire(std::string id, millis_clock at) override {
     auto key = id;
@@ -62,9 +61,8 @@ public:
 
   // --- what the application is to be told ---
 
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until,
-                                                  std::size_t most) override {
-    return ask<std::vector<webhook>>("", [=, this] { return webhooks_.due(now, held_until, most); });
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until, std::size_t max) override {
+    return ask<std::vector<webhook>>("", [=, this] { return webhooks_.due(now, held_until, max); });
   }
   task<result<void>> delivered(std::string webhook_id) override {
     auto key = webhook_id;
@@ -100,8 +98,8 @@ public:
   task<result<std::vector<upload>>> list(upload_filter filter) override {
     return look<std::vector<upload>>("", [this, f = std::move(filter)] { return uploads_.list(f); });
   }
-  task<result<std::size_t>> forget(millis_clock created_before, std::size_t most) override {
-    return ask<std::size_t>("", [=, this] { return uploads_.forget(created_before, most); });
+  task<result<std::size_t>> forget(millis_clock created_before, std::size_t max) override {
+    return ask<std::size_t>("", [=, this] { return uploads_.forget(created_before, max); });
   }
   task<result<void>> probe() override {
     return ask<void>("", [] { return result<void>{}; });

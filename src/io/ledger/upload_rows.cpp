@@ -104,7 +104,7 @@ upload read_row(sql::statement& s) {
   u.etag = s.text();
   if (const auto n = s.integer()) u.crc32c = static_cast<std::uint32_t>(*n);
   if (const auto n = s.integer()) u.completed_at = as_time(*n);
-  u.completed_by = evidence_of(s.text());
+  u.completed_by = completion_source_of(s.text());
   if (const auto n = s.integer()) u.overwritten_at = as_time(*n);
   u.overwritten_etag = s.text();
   u.failed_because = s.text();
@@ -199,8 +199,8 @@ upload upload_rows::ask_again(const upload& u, millis_clock at) {
   return asked ? std::move(*asked) : known(u.id);
 }
 
-std::vector<upload> upload_rows::due_questions(millis_clock now, millis_clock held_until, std::size_t most) {
-  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(most)));
+std::vector<upload> upload_rows::due_questions(millis_clock now, millis_clock held_until, std::size_t max) {
+  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
   auto& hold = db_.prepared(hold_sql);
   for (const auto& u : found) hold.bind(as_integer(held_until), u.id).run();
   return found;
@@ -237,9 +237,9 @@ std::vector<upload> upload_rows::list(const upload_filter& f) {
                      : s.bind(f.after_id, as_limit(f.limit)));
 }
 
-std::size_t upload_rows::forget(millis_clock created_before, std::size_t most) {
+std::size_t upload_rows::forget(millis_clock created_before, std::size_t max) {
   std::vector<std::string> ids;
-  auto& s = db_.prepared(forget_sql_).bind(as_integer(created_before), as_limit(most));
+  auto& s = db_.prepared(forget_sql_).bind(as_integer(created_before), as_limit(max));
   while (s.step()) ids.push_back(s.text());
   s.rewind();
   auto& remove = db_.prepared(delete_sql);

@@ -110,11 +110,11 @@ void webhook_rows::announce(webhook_type type, const upload& u, millis_clock at)
 
 // Only what this node has an endpoint for: configurations do not change everywhere at once, and what is for another
 // node's endpoint is that node's.
-std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock held_until, std::size_t most) {
-  for (const auto& w : all(db_.prepared(long_due_sql_).bind(as_integer(now - longest_unowned), as_limit(most))))
+std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock held_until, std::size_t max) {
+  for (const auto& w : all(db_.prepared(long_due_sql_).bind(as_integer(now - longest_unowned), as_limit(max))))
     if (std::none_of(endpoints_.begin(), endpoints_.end(), [&](const auto& e) { return e.url == w.url; }))
       undelivered(w.id, "no endpoint with this URL is configured", std::nullopt);
-  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(most)));
+  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
   auto& hold = db_.prepared(hold_sql);
   for (const auto& w : found) hold.bind(as_integer(held_until), w.id).run();
   return found;

@@ -21,11 +21,11 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t most_idle = 64;          // an address and thread
+constexpr std::size_t max_idle = 64;           // an address and thread
 constexpr auto longest_idle = 15s;             // S3 closes after some 20 s
 constexpr auto patience_for_continue = 3000ms; // RFC 9110 §10.1.1 forbids to wait for ever
 constexpr std::size_t largest_header = 32 << 10;
-constexpr std::size_t most_together = 8 << 10; // a body that is copied behind its header: one packet instead of two
+constexpr std::size_t max_together = 8 << 10; // a body that is copied behind its header: one packet instead of two
 
 metrics::counter dialled("postern_client_connections_total", "Connections that were opened to stores and other servers",
                          "");
@@ -82,7 +82,7 @@ public:
   void keep(const key& of, std::unique_ptr<connection> c) {
     auto& kept = idle_[of];
     std::erase_if(kept, [](const auto& i) { return steady_clock::now() - i.since >= longest_idle; });
-    if (kept.size() >= most_idle) return;
+    if (kept.size() >= max_idle) return;
     c->expires_after(0ms);
     kept.push_back({std::move(c), steady_clock::now()});
   }
@@ -166,10 +166,10 @@ result<name_lookup::endpoints> allowed(const std::string& host, const name_looku
   return out;
 }
 
-task<result<tcp_socket>> dial(http_address to, name_lookup& known, std::chrono::milliseconds most, reach peers) {
+task<result<tcp_socket>> dial(http_address to, name_lookup& known, std::chrono::milliseconds max, reach peers) {
   auto host = to.host.starts_with('[') ? to.host.substr(1, to.host.size() - 2) : to.host;
   if (host.ends_with(".localhost")) host = "localhost"; // RFC 6761 §6.3; not every resolver knows
-  const auto found = co_await known.find(host, to.port, most);
+  const auto found = co_await known.find(host, to.port, max);
   if (!found) co_return found.error();
   const auto chosen = allowed(to.host, *found, peers);
   if (!chosen) co_return chosen.error();
@@ -204,7 +204,7 @@ http_response taken_from(http::message<false, http::string_body>&& m) {
 
 struct reading {
   std::string_view method;
-  std::size_t most = 1 << 20;
+  std::size_t max = 1 << 20;
   std::chrono::milliseconds silence{30'000};
   bool cut = false;      // of a larger body what came is enough
   bool any = false;      // has a byte come?
@@ -216,7 +216,7 @@ task<result<http_response>> read_message(connection& c, reading& how) {
   http::response_parser<http::string_body> parser;
   parser.eager(true);
   parser.header_limit(largest_header);
-  parser.body_limit(how.most);
+  parser.body_limit(how.max);
   parser.skip(how.method == "HEAD");
   boost::system::error_code ec;
   for (;;) {
@@ -225,7 +225,7 @@ task<result<http_response>> read_message(connection& c, reading& how) {
       c.use(parser.put(asio::const_buffer(ahead.data(), ahead.size()), ec));
       if (ec == http::error::body_limit && how.cut) co_return taken_from(parser.release()); // its header is whole
       if (ec == http::error::body_limit)
-        co_return failure{errc::payload_too_large, "the answer is larger than " + std::to_string(how.most) + " bytes"};
+        co_return failure{errc::payload_too_large, "the answer is larger than " + std::to_string(how.max) + " bytes"};
       if (ec && ec != http::error::need_more)
         co_return failure{errc::bad_request, "the answer is not HTTP: " + ec.message()};
       if (parser.is_done()) break;
@@ -317,9 +317,9 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
   co_return std::move(made);
 }
 
-task<result<http_response>> http_client::send(const http_request& r, std::string_view body, std::size_t most) {
+task<result<http_response>> http_client::send(const http_request& r, std::string_view body, std::size_t max) {
   auto head = head_of(r, body.size(), false);
-  const bool together = body.size() <= most_together;
+  const bool together = body.size() <= max_together;
   if (together) head += body;
   for (bool fresh = false;; fresh = true) {
     auto on = co_await connect(r, fresh);
@@ -331,7 +331,7 @@ task<result<http_response>> http_client::send(const http_request& r, std::string
       wire.expires_after(r.silence * 4); // a whole body in one wait
       written = co_await wire.write(body);
     }
-    reading how{r.method, most, r.silence, r.cuts_answer};
+    reading how{r.method, max, r.silence, r.cuts_answer};
     // Even when writing failed: a server that refuses early has said why.
     auto answer = co_await read_answer(wire, how);
     if (answer) {

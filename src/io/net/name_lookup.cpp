@@ -63,9 +63,9 @@ name_lookup::~name_lookup() {
 }
 
 task<result<name_lookup::endpoints>> name_lookup::find(std::string host, std::uint16_t port,
-                                                       std::chrono::milliseconds most) {
+                                                       std::chrono::milliseconds max) {
   const auto home = co_await asio::this_coro::executor;
-  timer patience(home, most);
+  timer patience(home, max);
   const auto asked = std::make_shared<question>();
   waiting here(asked, patience);
   asio::post(threads_, [this, asked, host, port, home] { asked->answered(ask_(host, port), home, asked); });

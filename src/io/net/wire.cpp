@@ -139,9 +139,9 @@ task<result<void>> connection::write(std::string_view bytes) {
   co_return result<void>{};
 }
 
-task<> connection::linger(std::uint64_t bytes, std::chrono::milliseconds most) {
+task<> connection::linger(std::uint64_t bytes, std::chrono::milliseconds max) {
   boost::system::error_code ec;
-  expires_after(most);
+  expires_after(max);
   if (tls_) co_await tls_->async_shutdown(asio::redirect_error(use_task, ec));
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
   std::array<char, 16384> thrown_away;
@@ -175,14 +175,14 @@ void connection::use(std::size_t n) {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-task<result<std::size_t>> connection::read_ahead(std::size_t most) {
+task<result<std::size_t>> connection::read_ahead(std::size_t max) {
   if (begin_ > 0 && end_ == ahead_.size()) {
     std::memmove(ahead_.data(), ahead_.data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
   }
   // Most requests fit in 4 KiB; only those that do not pay for more.
-  if (end_ == ahead_.size()) ahead_.resize(std::min(std::max<std::size_t>(4096, ahead_.size() * 2), most));
+  if (end_ == ahead_.size()) ahead_.resize(std::min(std::max<std::size_t>(4096, ahead_.size() * 2), max));
   auto n = co_await read_some(std::span(ahead_).subspan(end_));
   if (n) end_ += *n;
   co_return n;

@@ -11,7 +11,7 @@
 namespace postern {
 
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
-constexpr std::size_t most_answer = 4 << 20; // 10 000 parts are listed in some 3 MB
+constexpr std::size_t max_answer = 4 << 20; // 10 000 parts are listed in some 3 MB
 
 struct s3_client::call {
   call(const char* o, const char* m, std::string b, std::string k, std::vector<sigv4::name_value> q = {})
@@ -22,7 +22,7 @@ struct s3_client::call {
   std::vector<sigv4::name_value> query, headers;
   std::string_view body;
   std::string payload_hash{unsigned_payload};
-  std::size_t most = most_answer; // bytes of the answer
+  std::size_t max = max_answer; // bytes of the answer
 
   // A document, whose hash is signed.
   void carry(std::string_view document) {

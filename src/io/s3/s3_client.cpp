@@ -54,7 +54,7 @@ void s3_client::learn_region(const std::string& bucket, const std::string& regio
 // x-amz-date: …
 // x-amz-content-sha256: UNSIGNED-PAYLOAD
 // Authorization: AWS4-HMAC-SHA256 …
-task<s3_result<http_request>> s3_client::prepare(const call& c, trying& t) {
+task<aws_result<http_request>> s3_client::prepare(const call& c, trying& t) {
   auto keys = co_await credentials_.get();
   if (!keys) co_return no_answer(keys.error(), c.during());
   t.access_key = (*keys)->keys.access_key;
@@ -106,7 +106,7 @@ std::optional<std::chrono::seconds> clock_ahead(const http_response& answer, sec
 } // namespace
 
 // Is there something to be changed or waited for, so that the same call may succeed? If so it is done.
-task<bool> s3_client::mend(const s3_error& e, const http_response* answer, const call& c, trying& t) {
+task<bool> s3_client::mend(const aws_error& e, const http_response* answer, const call& c, trying& t) {
   if (answer && (e.status == 301 || e.status == 302 || e.status == 307 || e.status == 400 || e.status == 403)) {
     // AuthorizationHeaderMalformed and PermanentRedirect name the right region; a HEAD only has it as a header.
     if (!e.region.empty() && e.region != region_of(c.bucket) && !std::exchange(t.moved, true)) {
@@ -145,20 +145,20 @@ task<bool> s3_client::mend(const s3_error& e, const http_response* answer, const
   co_return true;
 }
 
-task<s3_result<http_response>> s3_client::perform(call c) {
+task<aws_result<http_response>> s3_client::perform(call c) {
   const auto since = std::chrono::steady_clock::now();
   for (trying t;;) {
     auto request = co_await prepare(c, t);
     if (!request) co_return request.error();
-    auto answer = co_await http_.send(*request, c.body, c.most);
-    std::optional<s3_error> e;
+    auto answer = co_await http_.send(*request, c.body, c.max);
+    std::optional<aws_error> e;
     if (!answer)
       e = no_answer(answer.error(), c.during());
     else if (answer->status >= 300)
-      e = read_s3_error(*answer, c.during());
+      e = read_aws_error(*answer, c.during());
     // S3 may begin with 200 and blanks while it still works, and then fail.
     else if (c.method == "POST" && answer->body.find("<Error>") != std::string::npos)
-      e = read_s3_error(*answer, c.during());
+      e = read_aws_error(*answer, c.during());
     if (!e) {
       requests.add();
       request_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
@@ -175,8 +175,8 @@ task<s3_result<http_response>> s3_client::perform(call c) {
 
 // --- a streamed part --------------------------------------------------------------------------------
 
-task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_multipart& to, int number,
-                                                                       std::uint64_t size) {
+task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_multipart& to, int number,
+                                                                        std::uint64_t size) {
   call c{"UploadPart",
          "PUT",
          to.name.bucket,
@@ -195,7 +195,7 @@ task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_
     if (!request) co_return request.error();
     auto begun = co_await http_.upload(*request, length);
     std::optional<http_response> answer;
-    std::optional<s3_error> e;
+    std::optional<aws_error> e;
     if (!begun) {
       e = no_answer(begun.error(), c.during());
     } else if ((*begun)->welcome()) {
@@ -204,7 +204,7 @@ task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_
     } else {
       auto said = co_await (*begun)->finish(false);
       if (said) answer = std::move(*said);
-      e = answer ? read_s3_error(*answer, c.during()) : no_answer(said.error(), c.during());
+      e = answer ? read_aws_error(*answer, c.during()) : no_answer(said.error(), c.during());
     }
     const bool again = co_await mend(*e, answer ? &*answer : nullptr, c, t);
     if (!again) co_return std::move(*e);
@@ -215,7 +215,7 @@ task<s3_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_
 
 // PUT /key?partNumber=1&uploadId=…&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
 // Host: bucket.s3.eu-west-1.amazonaws.com
-task<s3_result<presigned_url>> s3_client::presign(call c, std::chrono::seconds lasts) {
+task<aws_result<presigned_url>> s3_client::presign(call c, std::chrono::seconds lasts) {
   auto keys = co_await credentials_.get();
   if (!keys) co_return no_answer(keys.error(), c.during());
   auto seen = options_;
@@ -237,11 +237,12 @@ task<s3_result<presigned_url>> s3_client::presign(call c, std::chrono::seconds l
   co_return presigned_url{place->at.url() + uri_encode(s.path, true) + "?" + query, now + lasts};
 }
 
-task<s3_result<presigned_url>> s3_client::presign_put(object_name name, std::chrono::seconds lasts) {
+task<aws_result<presigned_url>> s3_client::presign_put(object_name name, std::chrono::seconds lasts) {
   return presign({"PutObject", "PUT", std::move(name.bucket), std::move(name.key)}, lasts);
 }
 
-task<s3_result<presigned_url>> s3_client::presign_part(const s3_multipart& to, int number, std::chrono::seconds lasts) {
+task<aws_result<presigned_url>> s3_client::presign_part(const s3_multipart& to, int number,
+                                                        std::chrono::seconds lasts) {
   return presign({"UploadPart",
                   "PUT",
                   to.name.bucket,

@@ -11,8 +11,8 @@ namespace postern {
 
 // --- objects ----------------------------------------------------------------------------------------
 
-task<s3_result<s3_finished>> s3_client::put_object(object_name name, object_meta meta, std::string_view bytes,
-                                                   std::uint32_t crc32c) {
+task<aws_result<s3_finished>> s3_client::put_object(object_name name, object_meta meta, std::string_view bytes,
+                                                    std::uint32_t crc32c) {
   call c{"PutObject", "PUT", std::move(name.bucket), std::move(name.key)};
   c.body = bytes;
   auto headers = object_headers(meta);
@@ -37,7 +37,7 @@ task<s3_result<s3_finished>> s3_client::put_object(object_name name, object_meta
   co_return s3_finished{etag, !said.empty()};
 }
 
-task<s3_result<stored_object>> s3_client::head_object(object_name name) {
+task<aws_result<stored_object>> s3_client::head_object(object_name name) {
   call c{"HeadObject", "HEAD", std::move(name.bucket), std::move(name.key)};
   c.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
   const auto during = c.during();
@@ -62,25 +62,25 @@ task<s3_result<stored_object>> s3_client::head_object(object_name name) {
   co_return out;
 }
 
-task<s3_result<std::string>> s3_client::get_object(object_name name, std::size_t most) {
+task<aws_result<std::string>> s3_client::get_object(object_name name, std::size_t max) {
   call c{"GetObject", "GET", std::move(name.bucket), std::move(name.key)};
-  c.headers.emplace_back("Range", "bytes=0-" + std::to_string(most)); // one byte more than is taken
-  c.most = std::max(most_answer, most + 1);
+  c.headers.emplace_back("Range", "bytes=0-" + std::to_string(max)); // one byte more than is taken
+  c.max = std::max(max_answer, max + 1);
   const auto during = c.during();
   auto answer = co_await perform(std::move(c));
   if (!answer && answer.error().code == "InvalidRange") co_return std::string{}; // an empty object has no first byte
   if (!answer) co_return answer.error();
-  if (answer->body.size() <= most) co_return std::move(answer->body);
-  auto e = odd_answer(*answer, during, "an object larger than " + std::to_string(most) + " bytes");
+  if (answer->body.size() <= max) co_return std::move(answer->body);
+  auto e = odd_answer(*answer, during, "an object larger than " + std::to_string(max) + " bytes");
   e.sorted = errc::payload_too_large;
   co_return e;
 }
 
-task<s3_result<void>> s3_client::delete_object(object_name name) {
+task<aws_result<void>> s3_client::delete_object(object_name name) {
   call c{"DeleteObject", "DELETE", std::move(name.bucket), std::move(name.key)};
   auto answer = co_await perform(std::move(c));
   if (!answer && answer.error().sorted != errc::object_absent) co_return answer.error();
-  co_return s3_result<void>{};
+  co_return aws_result<void>{};
 }
 
 // --- multipart uploads ------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ std::string part_list(const std::vector<s3_part>& parts) {
 
 } // namespace
 
-task<s3_result<s3_multipart>> s3_client::create_multipart(object_name name, object_meta meta) {
+task<aws_result<s3_multipart>> s3_client::create_multipart(object_name name, object_meta meta) {
   call c{"CreateMultipartUpload", "POST", name.bucket, name.key, {{"uploads", ""}}};
   auto headers = object_headers(meta);
   if (!headers) {
@@ -125,7 +125,7 @@ task<s3_result<s3_multipart>> s3_client::create_multipart(object_name name, obje
   co_return out;
 }
 
-task<s3_result<s3_part>> s3_client::upload_part(const s3_multipart& to, int number, std::string_view bytes) {
+task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart& to, int number, std::string_view bytes) {
   call c{"UploadPart",
          "PUT",
          to.name.bucket,
@@ -145,8 +145,8 @@ task<s3_result<s3_part>> s3_client::upload_part(const s3_multipart& to, int numb
   co_return part;
 }
 
-task<s3_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts,
-                                                           std::uint32_t crc32c) {
+task<aws_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts,
+                                                            std::uint32_t crc32c) {
   const auto document = part_list(parts);
   call c{"CompleteMultipartUpload", "POST", what.name.bucket, what.name.key, {{"uploadId", what.upload_id}}};
   c.carry(document);
@@ -173,14 +173,14 @@ task<s3_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& w
   co_return s3_finished{etag, what.checksums && !confirmed.empty()};
 }
 
-task<s3_result<void>> s3_client::abort_multipart(const s3_multipart& what) {
+task<aws_result<void>> s3_client::abort_multipart(const s3_multipart& what) {
   call c{"AbortMultipartUpload", "DELETE", what.name.bucket, what.name.key, {{"uploadId", what.upload_id}}};
   auto answer = co_await perform(std::move(c));
   if (!answer && answer.error().sorted != errc::object_absent) co_return answer.error();
-  co_return s3_result<void>{};
+  co_return aws_result<void>{};
 }
 
-task<s3_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart& what) {
+task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart& what) {
   std::vector<s3_part> parts;
   for (std::string marker = "0";;) {
     call c{"ListParts",
@@ -210,11 +210,11 @@ task<s3_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart& 
 
 // --- buckets ----------------------------------------------------------------------------------------
 
-task<s3_result<http_response>> s3_client::head_bucket(std::string bucket) {
+task<aws_result<http_response>> s3_client::head_bucket(std::string bucket) {
   return perform(call("HeadBucket", "HEAD", std::move(bucket), {}));
 }
 
-task<s3_result<std::string>> s3_client::get_bucket_location(std::string bucket) {
+task<aws_result<std::string>> s3_client::get_bucket_location(std::string bucket) {
   call c{"GetBucketLocation", "GET", std::move(bucket), {}, {{"location", ""}}};
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
@@ -226,21 +226,21 @@ task<s3_result<std::string>> s3_client::get_bucket_location(std::string bucket) 
                            : region; // the first region, and the second one's old name
 }
 
-task<s3_result<std::string>> s3_client::get_bucket_cors(std::string bucket) {
+task<aws_result<std::string>> s3_client::get_bucket_cors(std::string bucket) {
   call c{"GetBucketCors", "GET", std::move(bucket), {}, {{"cors", ""}}};
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
   co_return std::move(answer->body);
 }
 
-task<s3_result<void>> s3_client::put_bucket_cors(std::string bucket, std::string document) {
+task<aws_result<void>> s3_client::put_bucket_cors(std::string bucket, std::string document) {
   call c{"PutBucketCors", "PUT", std::move(bucket), {}, {{"cors", ""}}};
   c.carry(document);
   const auto sum = md5(document);
   c.headers.emplace_back("Content-MD5", to_base64({reinterpret_cast<const char*>(sum.data()), sum.size()}));
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  co_return s3_result<void>{};
+  co_return aws_result<void>{};
 }
 
 } // namespace postern

@@ -34,7 +34,7 @@ task<result<void>> s3_part_upload::write(std::span<const char> bytes) {
   co_return result<void>{};
 }
 
-task<s3_result<s3_part>> s3_part_upload::finish() {
+task<aws_result<s3_part>> s3_part_upload::finish() {
   bool whole = left() == 0;
   if (checksum_ && whole) {
     part_.crc32c = crc_;
@@ -45,7 +45,7 @@ task<s3_result<s3_part>> s3_part_upload::finish() {
   // Even where it is not whole: a store that refuses in the middle has said why.
   auto answer = co_await on_->finish(whole);
   if (!answer) co_return no_answer(answer.error(), during_);
-  if (answer->status != 200) co_return read_s3_error(*answer, during_);
+  if (answer->status != 200) co_return read_aws_error(*answer, during_);
   if (!whole) co_return odd_answer(*answer, during_, "a success ahead of the body's end");
   part_.etag = unquoted(answer->field("etag"));
   if (part_.etag.empty()) co_return odd_answer(*answer, during_, "an answer without an ETag");

@@ -20,7 +20,7 @@ failure not_yet() { return {errc::unavailable, "the S3 store cannot pause an upl
 // An answer to a part that is awaited while the next part is already being sent.
 struct awaited_part {
   explicit awaited_part(io_executor on) : arrives(on) {}
-  std::optional<s3_result<s3_part>> answer;
+  std::optional<aws_result<s3_part>> answer;
   timer arrives; // cancelled when it has
 };
 
@@ -108,7 +108,7 @@ private:
 
   // A store that answers with another checksum has kept something else than was sent: nobody must find it. One that
   // refuses for a checksum has kept nothing, and what is there is an earlier upload's.
-  task<> remove_damaged(const s3_error& e) {
+  task<> remove_damaged(const aws_error& e) {
     if (e.status == 200 && e.sorted == errc::bad_digest) (void)co_await s3_.delete_object(name_);
   }
 

@@ -183,8 +183,8 @@ BOOST_AUTO_TEST_CASE(what_is_not_an_event_is_refused_and_said) {
 
 BOOST_AUTO_TEST_CASE(not_more_than_so_many) {
   std::string some = record("aws:s3", "ObjectCreated:Put", "k");
-  for (std::size_t i = 1; i < most_events; ++i) some += "," + record("aws:s3", "ObjectCreated:Put", "k");
-  BOOST_TEST(read(records(some))->size() == most_events);
+  for (std::size_t i = 1; i < max_events; ++i) some += "," + record("aws:s3", "ObjectCreated:Put", "k");
+  BOOST_TEST(read(records(some))->size() == max_events);
   BOOST_TEST((refusal(records(some + "," + record("aws:s3", "ObjectCreated:Put", "k"))) == errc::payload_too_large));
 }
 

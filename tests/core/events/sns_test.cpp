@@ -201,8 +201,8 @@ BOOST_AUTO_TEST_CASE(messages_are_remembered_for_as_long_as_they_are_believed) {
   recent_messages recent(3);
   BOOST_TEST(!recent.has("a", made()));
   recent.add("a", made());
-  BOOST_TEST(recent.has("a", made() + longest_sns_delay + most_clock_skew));
-  BOOST_TEST(!recent.has("a", made() + longest_sns_delay + most_clock_skew + std::chrono::seconds(1)));
+  BOOST_TEST(recent.has("a", made() + longest_sns_delay + max_clock_skew));
+  BOOST_TEST(!recent.has("a", made() + longest_sns_delay + max_clock_skew + std::chrono::seconds(1)));
   for (const char* id : {"b", "b", "c", "d", "e"}) recent.add(id, made());
   BOOST_TEST(!recent.has("b", made())); // the oldest of more than three
   for (const char* id : {"c", "d", "e"}) BOOST_TEST(recent.has(id, made()), id);

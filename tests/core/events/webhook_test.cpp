@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(the_payload_is_the_whole_upload) {
   upload u;
   u.id = "0193", u.state = upload_state::completed, u.profile = "default", u.user = "42", u.bucket = "media";
   u.key = "a \"b\".jpg", u.metadata = {{"order", "7"}}, u.size = 5, u.etag = "e1";
-  u.completed_by = evidence::event;
+  u.completed_by = completion_source::event;
   const millis_clock at{1'795'457'700'123ms};
   const auto text = webhook_payload(webhook_type::completed, u, at);
   BOOST_TEST(text == R"({"type":"upload.completed","timestamp":")" + iso8601_millis(at) + R"(","data":)" +

@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_carries_its_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 2);
+  BOOST_TEST(*version->integer() == 3);
 }
 
 // As the first version made it.
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
       CREATE INDEX uploads_by_state ON uploads (state, id);
       CREATE INDEX uploads_open ON uploads (expires_at) WHERE state IN ('issued', 'receiving');
       INSERT INTO uploads VALUES ('a', 'issued', 'p', 'u', 'b', 'k', '{"x":"y"}', 1, 9, 1000, 2000, NULL, '', NULL, NULL, '', NULL, '');
-      INSERT INTO uploads VALUES ('b', 'completed', 'p', 'u', 'b', 'k', '{}', 1, 9, 1000, 2000, 5, 'e', 7, 1500, 'redirect', 1600, '');
+      INSERT INTO uploads VALUES ('b', 'completed', 'p', 'u', 'b', 'k', '{}', 1, 9, 1000, 2000, 5, 'e', 7, 1500, 'proxy', 1600, '');
       INSERT INTO uploads VALUES ('c', 'failed', 'p', 'u', 'b', 'k', '{}', 1, 9, 1000, 2001, NULL, '', NULL, NULL, '', NULL, 'timed_out');
       PRAGMA user_version = 1)");
   }
@@ -293,6 +293,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
   const auto b = run_task(l->find("b")).value();
   BOOST_TEST((b.state == upload_state::completed && b.size == 5u && b.crc32c == 7u && b.etag == "e"));
   BOOST_TEST((b.overwritten_at == millis_clock{1600ms} && b.overwritten_etag.empty()));
+  BOOST_TEST((b.completed_by == completion_source::fallback));
   // They are asked of ten minutes after their policies' ends.
   const auto due = [&](std::int64_t now) {
     return ids_of(run_task(l->due_questions(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());

@@ -59,9 +59,9 @@ http_request to(const std::string& host, std::uint16_t port) {
   return r;
 }
 
-result<http_response> ask(reach peers, const http_request& r, std::size_t most = 1 << 20) {
+result<http_response> ask(reach peers, const http_request& r, std::size_t max = 1 << 20) {
   http_client client({.ca_file = "", .connect_to = std::nullopt, .peers = peers});
-  return test::run_task(client.send(r, {}, most));
+  return test::run_task(client.send(r, {}, max));
 }
 
 } // namespace

@@ -31,8 +31,8 @@ struct fixture {
   http_client http;
   asio::io_context loop{1}; // connections are kept by loop
 
-  result<http_response> send(const http_request& r, std::string_view body = {}, std::size_t most = 1 << 20) {
-    return run_on(loop, http.send(r, body, most));
+  result<http_response> send(const http_request& r, std::string_view body = {}, std::size_t max = 1 << 20) {
+    return run_on(loop, http.send(r, body, max));
   }
   result<http_response> get(const scripted_peer& from) { return send(request_to(from.at())); }
 };

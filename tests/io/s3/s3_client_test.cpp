@@ -298,7 +298,7 @@ BOOST_AUTO_TEST_CASE(an_object_is_got_whole_or_not_at_all) {
   scripted_peer peer({answers(206, five), answers(206, five), answers(206, five), error(416, "InvalidRange"),
                       answers(200, std::string(2'000'000, 'x')), error(404, "NoSuchKey")});
   world w(by_path(peer));
-  const auto get = [&](std::size_t most) { return w.run(w.s3.get_object({"media", "k"}, most)); };
+  const auto get = [&](std::size_t max) { return w.run(w.s3.get_object({"media", "k"}, max)); };
   BOOST_TEST(value_of(get(5)) == five);
   BOOST_TEST((error_of(get(4)).sorted == errc::payload_too_large));
   BOOST_TEST((error_of(get(0)).sorted == errc::payload_too_large));
@@ -399,7 +399,7 @@ BOOST_AUTO_TEST_CASE(checksums_are_held_against_the_stores) {
 
 BOOST_AUTO_TEST_CASE(answers_that_s3_would_not_give) {
   const std::string bytes("hello");
-  const auto fails = [&](step s, const std::function<s3_error(world&)>& call, const char* words) {
+  const auto fails = [&](step s, const std::function<aws_error(world&)>& call, const char* words) {
     scripted_peer peer({std::move(s)});
     world w(by_path(peer));
     const auto e = call(w);

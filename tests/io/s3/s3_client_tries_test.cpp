@@ -17,7 +17,7 @@ const s3_multipart some_upload{{"media", "k"}, "u", false};
 const object_name name{"media", "k"};
 
 // Asks with one request that changes nothing.
-s3_result<std::string> ask(world& w) { return w.run(w.s3.get_bucket_cors("media")); }
+aws_result<std::string> ask(world& w) { return w.run(w.s3.get_bucket_cors("media")); }
 
 step good() { return answers(200, "good"); }
 
@@ -219,7 +219,7 @@ struct scripted_call {
   std::function<task<bool>(s3_client&)> call; // did it do what it should?
 };
 
-template <class T> task<bool> succeeds(task<s3_result<T>> call) {
+template <class T> task<bool> succeeds(task<aws_result<T>> call) {
   auto answer = co_await std::move(call);
   co_return answer.has_value();
 }

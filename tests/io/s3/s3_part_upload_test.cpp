@@ -13,7 +13,7 @@ namespace {
 const s3_multipart plain{{"media", "a b"}, "u", false}, checked{{"media", "a b"}, "u", true};
 
 // Streams `bytes` as one part; what a write fails with is not the end, because the answer may say more.
-task<s3_result<s3_part>> streamed(s3_client& s3, const s3_multipart& to, std::string_view bytes, std::size_t piece) {
+task<aws_result<s3_part>> streamed(s3_client& s3, const s3_multipart& to, std::string_view bytes, std::size_t piece) {
   auto begun = co_await s3.begin_part(to, 1, bytes.size());
   if (!begun) co_return begun.error();
   for (std::size_t at = 0; at < bytes.size(); at += piece) {

@@ -191,10 +191,10 @@ BOOST_AUTO_TEST_CASE(parts_of_every_size) {
       BOOST_TEST_REQUIRE(!parts.empty());
       BOOST_TEST(parts.size() + 1 <= 10'000u); // the tail is one too
       BOOST_TEST(std::accumulate(parts.begin(), parts.end(), std::uint64_t{0}) == size - 64 * KiB);
-      const auto [least, most] = std::minmax_element(parts.begin(), parts.end());
+      const auto [least, max] = std::minmax_element(parts.begin(), parts.end());
       BOOST_TEST(*least >= 5 * MiB);
-      BOOST_TEST(*most <= 5 * GiB);
-      BOOST_TEST(*most - *least < 10'000u); // as equal as they can be
+      BOOST_TEST(*max <= 5 * GiB);
+      BOOST_TEST(*max - *least < 10'000u); // as equal as they can be
     }
   }
   BOOST_TEST(streamed > 100u);

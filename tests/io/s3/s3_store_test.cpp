@@ -88,7 +88,7 @@ task<> pause(std::chrono::milliseconds d) {
 }
 
 void check_refused(const http_response& answer, const std::string& code) {
-  const auto e = read_s3_error(answer, "PUT");
+  const auto e = read_aws_error(answer, "PUT");
   BOOST_TEST(e.status == 403);
   BOOST_TEST(e.code == code, answer.body);
 }

@@ -28,7 +28,7 @@ struct patient {
   report& out; // for what must not be printed
   const std::string with_config;
   const signer own;
-  storage keeps;
+  storage backend;
   http_client web; // trusts whom browsers trust
   const webhook_clients hooks;
 

@@ -27,10 +27,10 @@ finding clock_finding(const config& c, std::chrono::seconds ahead);
 
 finding no_credentials(const config& c, const failure& why);
 // What the store or STS says against the keys themselves; nothing when it is something else. `host` was signed.
-std::optional<finding> keys_refused(const config& c, const s3_error& e, const sigv4::credentials& keys,
+std::optional<finding> keys_refused(const config& c, const aws_error& e, const sigv4::credentials& keys,
                                     const std::string& host);
 // STS does not give the role. `caller` is the ARN of who asked, empty where it is not known; `sts` where it was.
-finding role_refused(const config& c, const s3_error& e, const std::string& caller, const sigv4::credentials& keys,
+finding role_refused(const config& c, const aws_error& e, const std::string& caller, const sigv4::credentials& keys,
                      const std::string& sts);
 // The ARN in "User: arn:… is not authorized to perform: …"; empty where there is none.
 std::string caller_in(std::string_view message);
@@ -39,7 +39,7 @@ std::string caller_in(std::string_view message);
 
 enum class signature_fault { secret, changed, unknown };
 // Did the store sign the same text as we did (then the secrets differ), or another one? As far as it says.
-signature_fault blame(const s3_error& e, const sigv4::credentials& keys);
+signature_fault blame(const aws_error& e, const sigv4::credentials& keys);
 
 struct attempt {
   std::string bucket;
@@ -48,7 +48,7 @@ struct attempt {
   const sigv4::credentials& keys;
 };
 // The store refuses a request of ours.
-finding store_refused(const config& c, const s3_error& e, const attempt& a);
+finding store_refused(const config& c, const aws_error& e, const attempt& a);
 // The bucket is there, but elsewhere than the configuration says.
 finding other_region(const config& c, const std::string& bucket, const std::string& region);
 
@@ -57,7 +57,7 @@ struct posted_form {
   std::string url, bucket, policy;
 };
 // The store refuses a form that was signed with keys that it accepts in requests.
-finding form_refused(const config& c, const s3_error& e, const posted_form& p);
+finding form_refused(const config& c, const aws_error& e, const posted_form& p);
 
 // Pages of that origin may not post: "No 'Access-Control-Allow-Origin' header". With the document when it is asked for.
 finding origin_refused(const config& c, const std::string& origin, const std::string& said, bool with_document,
@@ -75,7 +75,7 @@ finding webhook_unanswered(std::size_t number, const std::string& url, const fai
 std::string verbatim(std::string_view text);
 std::string set_the_clock();
 // The code and message of a refusal, quoted.
-std::string said(const s3_error& e);
+std::string said(const aws_error& e);
 // Without an endpoint of one's own.
 bool is_aws(const config& c);
 

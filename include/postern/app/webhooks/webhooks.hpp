@@ -21,12 +21,12 @@ public:
   // Throws config_error when a CA file cannot be used.
   explicit webhook_clients(const config& c);
 
-  const std::vector<notify_endpoint>& endpoints() const { return endpoints_; }
-  notify_options options() const; // with the system's clock and chance
+  const std::vector<webhook_target>& endpoints() const { return endpoints_; }
+  notifier_options options() const; // with the system's clock and chance
 
 private:
   std::deque<http_client> clients_;
-  std::vector<notify_endpoint> endpoints_;
+  std::vector<webhook_target> endpoints_;
 };
 
 } // namespace postern::app

@@ -23,13 +23,13 @@ struct object_event {
   std::string kind;      // as the sender names it, without "s3:": "ObjectCreated:Post", "Object Created"
 };
 
-constexpr std::size_t most_events = 100; // in one message; S3 sends one, queues batch ten
+constexpr std::size_t max_events = 100; // in one message; S3 sends one, queues batch ten
 
 // Takes (a) S3's own JSON {"Records":[…]} of AWS (event version 2.x; "Event message structure" in the S3 user guide),
 // Ceph RGW and MinIO, whose keys are form-url-encoded but for Ceph's (told by eventSource); (b) EventBridge's
 // {"source":"aws.s3","detail-type":…}, whose key is plain; (c) {"Event":"s3:TestEvent"}, which is no event at all.
 // Records that are not S3's are left out. errc::bad_request says what is wrong where; errc::payload_too_large for more
-// than most_events.
+// than max_events.
 result<std::vector<object_event>> read_events(const json_value& message);
 
 } // namespace postern

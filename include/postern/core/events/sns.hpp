@@ -44,7 +44,7 @@ std::string signed_text(const sns_message& m);
 // errc::forbidden.
 result<void> check(const sns_message& m, const std::vector<std::string>& topics, seconds_clock now);
 constexpr std::chrono::seconds longest_sns_delay{3600}; // SNS retries for an hour at most
-constexpr std::chrono::seconds most_clock_skew{300};    // how far ahead its clock, or behind ours, may be
+constexpr std::chrono::seconds max_clock_skew{300};     // how far ahead its clock, or behind ours, may be
 
 // Where SNS may be asked.
 struct sns_url {
@@ -68,13 +68,13 @@ bool is_amazon_issuer_url(std::string_view url);
 // The ids of the messages that were taken during the last hour, so that one that is sent again is known. Any thread.
 class recent_messages {
 public:
-  explicit recent_messages(std::size_t most = 100'000) : most_(most) {}
+  explicit recent_messages(std::size_t max = 100'000) : max_(max) {}
   bool has(const std::string& id, seconds_clock now);
   void add(const std::string& id, seconds_clock now);
 
 private:
   void forget(seconds_clock now);
-  const std::size_t most_;
+  const std::size_t max_;
   std::mutex mutex_;
   std::unordered_set<std::string> ids_;
   std::deque<std::pair<seconds_clock, std::string>> by_age_;

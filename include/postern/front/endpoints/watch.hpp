@@ -14,7 +14,7 @@ namespace postern::front {
 class upload_watch {
 public:
   // `whole`: key and metadata too. What is passed must outlive this.
-  upload_watch(upload now, bool whole, ledger& remembers, const transfers& running);
+  upload_watch(upload now, bool whole, ledger& records, const transfers& running);
 
   // The next event, or an empty text where nothing has changed in half a second; each 15 seconds a comment, so that no
   // proxy hangs up. Nothing when all has been said, or after an hour: a browser then asks anew by itself.

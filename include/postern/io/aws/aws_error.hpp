@@ -11,7 +11,7 @@ namespace postern {
 
 // <Error><Code>…</Code><Message>…</Message>…</Error>, alone or inside STS's <ErrorResponse>. Text from outside: quote
 // it.
-struct s3_error {
+struct aws_error {
   int status = 0;   // 0: no answer came, and `message` says why
   std::string code; // "AccessDenied"; empty when there was no XML
   std::string message;
@@ -25,16 +25,16 @@ struct s3_error {
 
 // The error in an answer; in one of 200 too, where S3 begins to answer before it knows how it ends
 // (CompleteMultipartUpload, CopyObject).
-s3_error read_s3_error(const http_response& answer, std::string during);
+aws_error read_aws_error(const http_response& answer, std::string during);
 // An answer that S3 would not give: `what` says what is odd about it.
-s3_error odd_answer(const http_response& answer, std::string during, std::string_view what);
-s3_error no_answer(const failure& why, std::string during);
+aws_error odd_answer(const http_response& answer, std::string during, std::string_view what);
+aws_error no_answer(const failure& why, std::string during);
 
 // May it pass by itself: server errors, throttling, broken connections?
-bool is_passing(const s3_error& e);
+bool is_passing(const aws_error& e);
 
-failure to_failure(const s3_error& e);
-[[noreturn]] void throw_exception_from_error(const s3_error& e, const boost::source_location& where);
-template <class T> using s3_result = boost::system::result<T, s3_error>;
+failure to_failure(const aws_error& e);
+[[noreturn]] void throw_exception_from_error(const aws_error& e, const boost::source_location& where);
+template <class T> using aws_result = boost::system::result<T, aws_error>;
 
 } // namespace postern

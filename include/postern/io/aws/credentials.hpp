@@ -79,12 +79,12 @@ credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& h
                                         utc_clock clock);
 
 // One AssumeRole with the keys of `by`, and what STS says to it in its own words; for whoever explains them.
-task<s3_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
-                                              const held_credentials& by, seconds_clock now);
+task<aws_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
+                                               const held_credentials& by, seconds_clock now);
 
 // The ARN of whoever holds these keys. AWS tells it to everyone; Ceph RGW does not know the question.
-task<s3_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
-                                             seconds_clock now);
+task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
+                                              seconds_clock now);
 
 // The first that has any. When none has, errc::not_found lists the places.
 credential_source_ptr first_of(std::vector<credential_source_ptr> sources);

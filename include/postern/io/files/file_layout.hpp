@@ -30,7 +30,7 @@ struct sidecar {
 std::uint64_t mtime_ns(const struct stat& file);
 std::string to_json(const sidecar& s);
 result<sidecar> read_sidecar(std::string_view json);
-inline constexpr std::size_t most_sidecar_bytes = 1 << 20;
+inline constexpr std::size_t max_sidecar_bytes = 1 << 20;
 
 // What can be said of a file that has no sidecar of its own.
 stored_object plain_object(const struct stat& file);

@@ -37,7 +37,7 @@ failure disk_failure(std::string_view doing);
 result<descriptor> open_folder(int at, std::span<const std::string> parts, bool make);
 
 result<void> write_all(int fd, std::span<const char> bytes);
-result<std::string> read_whole(int fd, std::size_t most);
+result<std::string> read_whole(int fd, std::size_t max);
 
 // Puts `text` under `name` in the folder, whole or not at all, durable when it returns. It is written in the folder
 // `scratch` of the same file system first.

@@ -22,11 +22,11 @@ public:
   upload confirm(const completion& c);
   upload fail(const upload& u, const std::string& code, millis_clock at);
   upload ask_again(const upload& u, millis_clock at);
-  std::vector<upload> due_questions(millis_clock now, millis_clock held_until, std::size_t most);
+  std::vector<upload> due_questions(millis_clock now, millis_clock held_until, std::size_t max);
   std::optional<upload> expire(const std::string& id, millis_clock at);
   std::optional<upload> find(const std::string& id);
   std::vector<upload> list(const upload_filter& f);
-  std::size_t forget(millis_clock created_before, std::size_t most);
+  std::size_t forget(millis_clock created_before, std::size_t max);
 
 private:
   std::int64_t first_asked(const upload& u) const { return as_integer(u.expires_at + grace_); }

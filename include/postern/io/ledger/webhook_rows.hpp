@@ -27,7 +27,7 @@ public:
   // One message to each endpoint that wants that type and is not stopped.
   void announce(webhook_type type, const upload& u, millis_clock at);
 
-  std::vector<webhook> due(millis_clock now, millis_clock held_until, std::size_t most);
+  std::vector<webhook> due(millis_clock now, millis_clock held_until, std::size_t max);
   void delivered(const std::string& id);
   void undelivered(const std::string& id, const std::string& why, std::optional<millis_clock> again);
   void stop(const std::string& url, const std::string& why);

@@ -86,7 +86,7 @@ public:
   // it may be cut. When a kept connection proves to be dead before a byte of the answer, the request is sent once more
   // on a new one. errc::unavailable (not reached, TLS), errc::forbidden (the address), errc::timed_out,
   // errc::disconnected, errc::bad_request (not HTTP).
-  task<result<http_response>> send(const http_request& r, std::string_view body = {}, std::size_t most = 1 << 20);
+  task<result<http_response>> send(const http_request& r, std::string_view body = {}, std::size_t max = 1 << 20);
 
   // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110
   // §10.1.1): redirects and refusals come before any byte of the body has flowed. A server that says nothing for three

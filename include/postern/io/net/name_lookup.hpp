@@ -24,7 +24,7 @@ public:
   ~name_lookup(); // waits for what the resolver is in the middle of
 
   // At least one endpoint. errc::unavailable when the name is not known or the resolver fails, errc::timed_out.
-  task<result<endpoints>> find(std::string host, std::uint16_t port, std::chrono::milliseconds most);
+  task<result<endpoints>> find(std::string host, std::uint16_t port, std::chrono::milliseconds max);
 
 private:
   const resolver ask_;

@@ -74,7 +74,7 @@ public:
 
   // Ends our side, then reads what the peer still sends, at most `bytes` and for `most`, so that an answer given early
   // is not lost to a reset (RFC 9112 §9.6).
-  task<> linger(std::uint64_t bytes, std::chrono::milliseconds most);
+  task<> linger(std::uint64_t bytes, std::chrono::milliseconds max);
 
   // From then on a read or write that waits ends with errc::timed_out; zero: never.
   void expires_after(std::chrono::milliseconds d);
@@ -90,7 +90,7 @@ public:
   // read brings, up to `most` held bytes in all.
   std::string_view ahead() const { return {ahead_.data() + begin_, end_ - begin_}; }
   void use(std::size_t n);
-  task<result<std::size_t>> read_ahead(std::size_t most);
+  task<result<std::size_t>> read_ahead(std::size_t max);
   void put_back(std::string_view bytes); // in front of what is ahead
 
 private:

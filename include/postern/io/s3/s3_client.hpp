@@ -50,37 +50,37 @@ public:
   s3_client(s3_options options, http_client& http, credential_cache& credentials, utc_clock clock);
 
   // PUT /key, from memory. `bytes` must live until it returns. The store's answer is held against the checksum.
-  task<s3_result<s3_finished>> put_object(object_name name, object_meta meta, std::string_view bytes,
-                                          std::uint32_t crc32c);
+  task<aws_result<s3_finished>> put_object(object_name name, object_meta meta, std::string_view bytes,
+                                           std::uint32_t crc32c);
 
   // POST /key?uploads. Asks for CRC32C of the whole object; whether the store knows it, its answer says.
-  task<s3_result<s3_multipart>> create_multipart(object_name name, object_meta meta);
+  task<aws_result<s3_multipart>> create_multipart(object_name name, object_meta meta);
   // PUT /key?partNumber=N&uploadId=… from memory.
-  task<s3_result<s3_part>> upload_part(const s3_multipart& to, int number, std::string_view bytes);
+  task<aws_result<s3_part>> upload_part(const s3_multipart& to, int number, std::string_view bytes);
   // The same, streamed: `size` bytes will follow. The checksum goes in a trailer where the store takes checksums.
-  task<s3_result<std::unique_ptr<s3_part_upload>>> begin_part(const s3_multipart& to, int number, std::uint64_t size);
+  task<aws_result<std::unique_ptr<s3_part_upload>>> begin_part(const s3_multipart& to, int number, std::uint64_t size);
   // POST /key?uploadId=…
-  task<s3_result<s3_finished>> complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts,
-                                                  std::uint32_t crc32c);
+  task<aws_result<s3_finished>> complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts,
+                                                   std::uint32_t crc32c);
   // DELETE /key?uploadId=…; one that is gone already is no failure.
-  task<s3_result<void>> abort_multipart(const s3_multipart& what);
+  task<aws_result<void>> abort_multipart(const s3_multipart& what);
   // GET /key?uploadId=…, all pages.
-  task<s3_result<std::vector<s3_part>>> list_parts(const s3_multipart& what);
+  task<aws_result<std::vector<s3_part>>> list_parts(const s3_multipart& what);
 
-  task<s3_result<stored_object>> head_object(object_name name);
+  task<aws_result<stored_object>> head_object(object_name name);
   // All of an object that should be small: errc::payload_too_large when it has more than `most` bytes.
-  task<s3_result<std::string>> get_object(object_name name, std::size_t most);
-  task<s3_result<void>> delete_object(object_name name);
+  task<aws_result<std::string>> get_object(object_name name, std::size_t max);
+  task<aws_result<void>> delete_object(object_name name);
 
-  task<s3_result<http_response>> head_bucket(std::string bucket); // its headers tell date and region
-  task<s3_result<std::string>> get_bucket_location(std::string bucket);
-  task<s3_result<std::string>> get_bucket_cors(std::string bucket); // the XML document
-  task<s3_result<void>> put_bucket_cors(std::string bucket, std::string document);
+  task<aws_result<http_response>> head_bucket(std::string bucket); // its headers tell date and region
+  task<aws_result<std::string>> get_bucket_location(std::string bucket);
+  task<aws_result<std::string>> get_bucket_cors(std::string bucket); // the XML document
+  task<aws_result<void>> put_bucket_cors(std::string bucket, std::string document);
 
   // A URL with which a browser may PUT that object, or that part of a multipart upload, for as long as `lasts`, or as
   // its keys do where that is shorter. Follows AWS, "Authenticating requests: using query parameters".
-  task<s3_result<presigned_url>> presign_put(object_name name, std::chrono::seconds lasts);
-  task<s3_result<presigned_url>> presign_part(const s3_multipart& to, int number, std::chrono::seconds lasts);
+  task<aws_result<presigned_url>> presign_put(object_name name, std::chrono::seconds lasts);
+  task<aws_result<presigned_url>> presign_part(const s3_multipart& to, int number, std::chrono::seconds lasts);
 
   const s3_options& options() const { return options_; }
   // The region that S3 has named for this bucket, else the configured one.
@@ -89,11 +89,11 @@ public:
 private:
   struct call;
   struct trying;
-  task<s3_result<http_response>> perform(call c);
-  task<s3_result<http_request>> prepare(const call& c, trying& t);
-  task<s3_result<presigned_url>> presign(call c, std::chrono::seconds lasts);
+  task<aws_result<http_response>> perform(call c);
+  task<aws_result<http_request>> prepare(const call& c, trying& t);
+  task<aws_result<presigned_url>> presign(call c, std::chrono::seconds lasts);
   seconds_clock store_time() const { return clock_() + std::chrono::seconds(skew_.load(std::memory_order_relaxed)); }
-  task<bool> mend(const s3_error& e, const http_response* answer, const call& c, trying& t);
+  task<bool> mend(const aws_error& e, const http_response* answer, const call& c, trying& t);
   void learn_region(const std::string& bucket, const std::string& region);
 
   const s3_options options_;

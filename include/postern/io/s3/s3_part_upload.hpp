@@ -35,7 +35,7 @@ public:
   // The CRC-32C of what was written, where it is sent with the part.
   std::optional<std::uint32_t> sum() const { return checksum_ ? std::optional(crc_) : std::nullopt; }
   // The answer, also where not all bytes were sent: then it is why S3 wanted no more of them, if it said so.
-  task<s3_result<s3_part>> finish();
+  task<aws_result<s3_part>> finish();
 
 private:
   const std::unique_ptr<http_upload> on_;

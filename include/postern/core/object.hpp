@@ -1,0 +1,32 @@
+// An object of a store as values: its name, what is kept beside its bytes, and what a store says of it. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace postern {
+
+// Names one object.
+struct object_name {
+  std::string bucket;
+  std::string key;
+};
+
+// What is kept beside an object's bytes: header names lower case ("content-type", "cache-control", …) and user metadata
+// without its prefix ("postern-id").
+struct object_meta {
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> user;
+};
+
+struct stored_object {
+  std::uint64_t size = 0;
+  std::string etag;                    // without quotes
+  std::optional<std::uint32_t> crc32c; // of the whole object, where known
+  object_meta meta;
+};
+
+} // namespace postern

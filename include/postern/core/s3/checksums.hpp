@@ -1,0 +1,33 @@
+// The checksums that come with a file, computed while its bytes pass and compared after the last one. Owned by one
+// transfer. Pure.
+#pragma once
+
+#include <postern/base/digest.hpp>
+#include <postern/base/error.hpp>
+#include <postern/core/s3/policy.hpp>
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace postern {
+
+// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256;
+// computed only where announced.
+class checksums {
+public:
+  // errc::invalid_argument: not base64 of the right length, or an algorithm that is not known here.
+  static result<checksums> read(const std::vector<form_field>& fields);
+
+  void add(std::span<const char> piece);
+  result<void> check(); // errc::bad_digest; once, after the last piece
+
+private:
+  struct one {
+    std::string name, expected;
+    running_digest digest;
+  };
+  std::vector<one> running_;
+};
+
+} // namespace postern

@@ -1,0 +1,53 @@
+#include <postern/base/encoding.hpp>
+#include <postern/core/s3/checksums.hpp>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace postern {
+namespace {
+
+struct known_checksum {
+  std::string_view field;
+  running_digest::kind how;
+  std::size_t length; // in bytes
+};
+constexpr std::array<known_checksum, 5> known_checksums{{{"content-md5", running_digest::kind::md5, 16},
+                                                         {"x-amz-checksum-crc32", running_digest::kind::crc32, 4},
+                                                         {"x-amz-checksum-crc32c", running_digest::kind::crc32c, 4},
+                                                         {"x-amz-checksum-sha1", running_digest::kind::sha1, 20},
+                                                         {"x-amz-checksum-sha256", running_digest::kind::sha256, 32}}};
+
+} // namespace
+
+result<checksums> checksums::read(const std::vector<form_field>& fields) {
+  checksums out;
+  for (const auto& f : fields) {
+    const auto name = lower(f.name);
+    if (name != "content-md5" && !name.starts_with("x-amz-checksum-")) continue;
+    if (name == "x-amz-checksum-algorithm" || name == "x-amz-checksum-type") continue; // the field itself says it
+    const auto known = std::find_if(known_checksums.begin(), known_checksums.end(),
+                                    [&](const known_checksum& k) { return k.field == name; });
+    if (known == known_checksums.end())
+      return failure{errc::invalid_argument,
+                     "checksum " + quote(f.name) + " is not known here; crc32, crc32c, sha1 and sha256 are"};
+    auto bytes = from_base64(f.value);
+    if (!bytes || bytes->size() != known->length)
+      return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};
+    out.running_.push_back({f.name, std::move(*bytes), running_digest(known->how)});
+  }
+  return out;
+}
+
+void checksums::add(std::span<const char> piece) {
+  for (auto& r : running_) r.digest.add(piece);
+}
+
+result<void> checksums::check() {
+  for (auto& r : running_)
+    if (r.digest.finish() != r.expected) return failure{errc::bad_digest, "field " + quote(r.name)};
+  return {};
+}
+
+} // namespace postern
