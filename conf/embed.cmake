@@ -1,5 +1,5 @@
 # Writes a C++ file that holds each of FILES as bytes: cmake -DOUT=… "-DFILES=a;b" -P embed.cmake
-set(body "#include <postern/front/client_files.hpp>\n\n#include <array>\n\nnamespace postern::front {\nnamespace {\n")
+set(body "#include <postern/front/endpoints/client_files.hpp>\n\n#include <array>\n\nnamespace postern::front {\nnamespace {\n")
 set(table "")
 set(n 0)
 foreach(file ${FILES})

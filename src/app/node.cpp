@@ -69,7 +69,7 @@ form_ingest_options form_ingest_options_of(const config& c, const form_signer_op
 
 sweeper_options sweeper_options_of(const config& c) {
   sweeper_options o;
-  o.keep = c.retention;
+  o.retention = c.retention;
   o.clock = now_millis;
   return o;
 }
@@ -249,12 +249,13 @@ int serve(const config& c) {
                {{"why", describe(first.error())}, {"see", "postern doctor"}});
   const auto objects = backend.open(c);
   byte_budget buffers(c.limits.buffers);
-  form_ingest ingest(form_ingest_options_of(c, parts.options), parts.own, *objects, *parts.records, buffers);
+  transfers carriers(*objects, *parts.records, buffers, now_millis);
+  form_ingest ingest(form_ingest_options_of(c, parts.options), parts.own, *parts.records, carriers);
   completer completions(parts.own, *objects, *parts.records, c.retention);
   http_client sns_http(sns_client_options_of(c.events));
   const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
   event_receiver events({c.events.token, c.events.sns_topics}, completions, *amazon);
-  front::routes routes(routes_options_of(c), parts.forms, ingest, completions, events, *parts.records);
+  front::routes routes(routes_options_of(c), parts.forms, ingest, carriers, completions, events, *parts.records);
   const webhook_clients hooks(c);
   const auto tls = tls_of(c);
   front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
@@ -285,7 +286,7 @@ int serve(const config& c) {
   const auto clock = now_millis;
   // Whoever asks another node is told of progress that is a second old, or two.
   const auto tell_progress = [&]() -> task<> {
-    if (auto now = ingest.running().all(); !now.empty()) parts.records->progress(std::move(now), clock() + 1min);
+    if (auto now = carriers.all(); !now.empty()) parts.records->progress(std::move(now), clock() + 1min);
     co_return;
   };
   periodic_task progress(first_loop.get_executor(), 1s, tell_progress);

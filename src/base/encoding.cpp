@@ -271,6 +271,12 @@ std::string uuid_v7(millis_clock t, std::span<const unsigned char, 10> random) {
   return out;
 }
 
+std::string new_uuid_v7(millis_clock t) {
+  std::array<unsigned char, 10> random;
+  random_bytes(random);
+  return uuid_v7(t, random);
+}
+
 bool is_uuid(std::string_view text) {
   if (text.size() != 36) return false;
   for (std::size_t i = 0; i < 36; ++i) {

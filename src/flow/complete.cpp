@@ -9,7 +9,7 @@ namespace postern {
 namespace {
 
 constexpr std::string_view filename_variable = "${filename}";
-constexpr std::chrono::seconds pause_after_silence{10}; // until a store that did not answer is asked again
+constexpr std::chrono::seconds pause_after_silence{10}; // before a store that gave no answer is asked again
 
 std::array<metrics::counter, 4> completions{{
     {"postern_completions_total", "Uploads completed, by source", "source=\"fallback\""},
@@ -25,16 +25,18 @@ std::string id_in(const object_meta& meta) {
   return id == meta.user.end() ? std::string{} : id->second;
 }
 
-// Is this object the one that was promised?
+// Is this the object that was signed for?
 result<void> judge(const upload& u, const stored_object& found, const std::optional<std::string>& etag) {
-  if (id_in(found.meta) != u.id) return failure{errc::conflict, "the object was made by another upload"};
+  if (id_in(found.meta) != u.id)
+    return failure{errc::conflict, "the object belongs to another upload: its metadata postern-id differs"};
   if (found.size < u.min_size || found.size > u.max_size)
-    return failure{errc::conflict, "the object's size is not what the policy allowed"};
+    return failure{errc::conflict, "the object has " + std::to_string(found.size) + " bytes; the policy allowed " +
+                                       std::to_string(u.min_size) + " to " + std::to_string(u.max_size)};
   if (etag && bare_etag(*etag) != found.etag) return failure{errc::conflict, "the object has another ETag"};
   return {};
 }
 
-// Did the store answer, if only that this is not the object?
+// Did the store answer, even if its answer is no?
 bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
 } // namespace
@@ -60,9 +62,9 @@ std::string_view bare_etag(std::string_view etag) {
   return etag;
 }
 
-bool names(std::string_view claimed, std::string_view key) {
-  if (!claimed.ends_with(filename_variable)) return key == claimed;
-  const auto prefix = claimed.substr(0, claimed.size() - filename_variable.size());
+bool covers_key(std::string_view claimed_key, std::string_view key) {
+  if (!claimed_key.ends_with(filename_variable)) return key == claimed_key;
+  const auto prefix = claimed_key.substr(0, claimed_key.size() - filename_variable.size());
   return key.size() > prefix.size() && key.starts_with(prefix);
 }
 
@@ -79,29 +81,30 @@ upload upload_of(const claim& c, std::string key) {
   return u;
 }
 
-task<result<redirect_outcome>> completer::by_redirect(std::string token, redirect_parameters said, millis_clock now) {
+task<result<redirect_outcome>> completer::by_redirect(std::string token, redirect_parameters query, millis_clock now) {
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
-  if (said.bucket && *said.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
-  if (said.key && !names(c->key, *said.key)) co_return failure{errc::forbidden, "the claim names another key"};
+  if (query.bucket && *query.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
+  if (query.key && !covers_key(c->key, *query.key)) co_return failure{errc::forbidden, "the claim names another key"};
 
   auto known = co_await ledger_.find(c->id);
   if (!known && known.error().code != errc::not_found) co_return known.error();
   if (known && known->state == upload_state::completed) {
-    if (said.key && *said.key != known->key)
+    if (query.key && *query.key != known->key)
       co_return failure{errc::conflict, "the form was used before, for another file"};
-    // Recorded already: a reload, or the fallback recorded it before it redirected. Only another ETag is news.
-    if (!said.etag || bare_etag(*said.etag) == known->etag)
+    // A reload, or the fallback recorded the completion before it redirected. Only another ETag is news.
+    if (!query.etag || bare_etag(*query.etag) == known->etag)
       co_return redirect_outcome{std::move(*c), std::move(*known), false};
   }
-  std::string key = said.key ? *said.key : known ? known->key : c->key;
-  if (!said.key && key.ends_with(filename_variable))
+  std::string key = query.key ? *query.key : known ? known->key : c->key;
+  if (!query.key && key.ends_with(filename_variable))
     co_return failure{errc::bad_request, "key is missing from the query"};
   auto expected = upload_of(*c, std::move(key));
-  auto found = co_await examine(expected, std::move(said.etag));
+  auto found = co_await examine(expected, std::move(query.etag));
   if (!found) {
     if (store_answered(found.error())) co_return found.error();
-    log::warning("store cannot be asked", {{"upload", c->id}, {"why", describe(found.error())}});
+    log::warning("completion pending: the store gives no answer",
+                 {{"upload", c->id}, {"why", describe(found.error())}});
     auto kept = co_await ledger_.ask_again(std::move(expected), now);
     if (!kept) co_return kept.error();
     co_return redirect_outcome{std::move(*c), std::move(*kept), true};
@@ -111,47 +114,48 @@ task<result<redirect_outcome>> completer::by_redirect(std::string token, redirec
   co_return redirect_outcome{std::move(*c), std::move(*recorded), false};
 }
 
-// The upload that this object belongs to, as far as its name goes. errc::not_found: there is none.
-task<result<upload>> completer::find_named(object_event said) {
-  for (auto& id : ids_in_key(said.key)) {
+// The upload that was signed for this key. errc::not_found: there is none.
+task<result<upload>> completer::find_by_key(object_event event) {
+  for (auto& id : ids_in_key(event.key)) {
     auto known = co_await ledger_.find(std::move(id));
     if (!known && known.error().code != errc::not_found) co_return known.error();
-    if (known && known->bucket == said.bucket && names(known->key, said.key)) co_return known;
+    if (known && known->bucket == event.bucket && covers_key(known->key, event.key)) co_return known;
   }
-  co_return failure{errc::not_found, "no upload with that bucket and key is known"};
+  co_return failure{errc::not_found, "no upload was signed for that bucket and key"};
 }
 
-task<result<event_outcome>> completer::by_event(object_event said, millis_clock now, bool& silent) {
-  if (!said.created || ids_in_key(said.key).empty()) co_return event_outcome::ignored;
-  const auto refused = [&said](std::string_view upload, const failure& why) {
+task<result<event_outcome>> completer::by_event(object_event event, millis_clock now, bool& store_is_silent) {
+  if (!event.created || ids_in_key(event.key).empty()) co_return event_outcome::ignored;
+  const auto refused = [&event](std::string_view upload, const failure& why) {
     log::info("event refused",
-              {{"upload", upload}, {"bucket", said.bucket}, {"key", said.key}, {"why", describe(why)}});
+              {{"upload", upload}, {"bucket", event.bucket}, {"key", event.key}, {"why", describe(why)}});
     return event_outcome::ignored;
   };
-  auto known = co_await find_named(said);
+  auto known = co_await find_by_key(event);
   if (!known && known.error().code != errc::not_found) co_return known.error();
-  if (!known && silent) co_return failure{errc::unavailable, "the store cannot be asked"};
-  if (!known) known = co_await tell_unknown(said, now);
-  // A store that does not show us an object (403) will not show it later either.
+  if (!known && store_is_silent) co_return failure{errc::unavailable, "the store gives no answer"};
+  if (!known) known = co_await rebuild_from_object(event, now);
+  // A store that refuses to show an object (403) will refuse later too.
   if (!known && known.error().code != errc::store_failed && !store_answered(known.error())) co_return known.error();
   if (!known) co_return refused("", known.error());
 
   auto expected = std::move(*known);
   const bool is_completed = expected.state == upload_state::completed;
-  if (is_completed && (said.etag.empty() || said.etag == expected.etag)) co_return event_outcome::recorded;
-  expected.key = said.key;
-  result<stored_object> found = failure{errc::unavailable, "the store has just given no answer"};
-  // What replaced a completed object may be anything.
+  if (is_completed && (event.etag.empty() || event.etag == expected.etag)) co_return event_outcome::recorded;
+  expected.key = event.key;
+  result<stored_object> found =
+      failure{errc::unavailable, "the store gave no answer to an earlier event of this message"};
+  // An overwrite may be any object, so it is not judged.
   auto looking = is_completed ? head_of(expected) : examine(expected, std::nullopt);
-  if (!silent) found = co_await std::move(looking);
+  if (!store_is_silent) found = co_await std::move(looking);
   if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
-  silent = !found;
-  // Of a completed upload only the store can say what is new: nobody would ask it later, so the event must come again.
-  if (!found && is_completed) co_return failure{errc::unavailable, "the store cannot be asked"};
-  // The event is not of the object that is there now (any more): it proves nothing, but the store is worth a question.
-  const bool is_of_another = found && !is_completed && !said.etag.empty() && said.etag != found->etag;
+  store_is_silent = !found;
+  // The sweep skips completed uploads, so the event is rejected and the sender retries.
+  if (!found && is_completed) co_return failure{errc::unavailable, "the store gives no answer"};
+  // The event reports another object than the one that is there now. It proves nothing, but a check is worthwhile.
+  const bool is_of_another = found && !is_completed && !event.etag.empty() && event.etag != found->etag;
   if (!found || is_of_another) {
-    log::info("event left for the sweep",
+    log::info("event pending: the sweep checks the object",
               {{"upload", expected.id}, {"why", found ? "the object has another ETag" : describe(found.error())}});
     auto asked = co_await ledger_.ask_again(std::move(expected), now);
     if (!asked) co_return asked.error();
@@ -162,25 +166,27 @@ task<result<event_outcome>> completer::by_event(object_event said, millis_clock 
   co_return event_outcome::recorded;
 }
 
-// An upload of which the ledger knows nothing, as far as its object knows. errc::object_absent, errc::conflict: it is
-// none of ours. What the ledger has forgotten must not begin anew.
-task<result<upload>> completer::tell_unknown(object_event said, millis_clock now) {
+// An upload without a row, rebuilt from its object: the object's metadata holds the id that stands in the key.
+// errc::object_absent, errc::conflict: the object belongs to no upload. An upload that the ledger has deleted for its
+// age must not begin anew.
+task<result<upload>> completer::rebuild_from_object(object_event event, millis_clock now) {
   upload u;
-  u.bucket = said.bucket;
-  u.key = said.key;
+  u.bucket = event.bucket;
+  u.key = event.key;
   auto found = co_await head_of(u);
   if (!found) co_return found.error();
-  const auto ids = ids_in_key(said.key);
+  const auto ids = ids_in_key(event.key);
   const auto id = id_in(found->meta);
   if (std::find(ids.begin(), ids.end(), id) == ids.end())
-    co_return failure{errc::conflict, "no upload with that bucket and key is known, and the object names none"};
+    co_return failure{errc::conflict,
+                      "no upload was signed for that bucket and key, and the object's metadata names none"};
   auto known = co_await ledger_.find(id);
   if (known) co_return failure{errc::conflict, "the upload that the object names has another key"};
   if (known.error().code != errc::not_found) co_return known.error();
   u.id = id;
   u.created_at = time_of_uuid_v7(id);
-  if (memory_.count() && u.created_at + memory_ < now)
-    co_return failure{errc::conflict, "the upload has been forgotten"};
+  if (retention_.count() && u.created_at + retention_ < now)
+    co_return failure{errc::conflict, "the upload is older than ledger.retention"};
   for (const auto& [name, value] : found->meta.user)
     if (name != "postern-id") u.metadata.emplace_back(name, value);
   u.min_size = u.max_size = found->size;
@@ -190,12 +196,12 @@ task<result<upload>> completer::tell_unknown(object_event said, millis_clock now
 
 task<result<upload>> completer::by_sweep(upload u, millis_clock now) {
   const auto id = u.id;
-  result<stored_object> found = failure{errc::object_absent, "the file's name was never known here"};
+  result<stored_object> found = failure{errc::object_absent, "the file's name is unknown, so the key is too"};
   if (!u.key.ends_with(filename_variable)) found = co_await examine(u, std::nullopt);
   if (found) co_return co_await record(std::move(u), std::move(*found), completion_source::sweep, now);
   const auto why = found.error();
   if (!store_answered(why)) {
-    (void)co_await ledger_.ask_again(std::move(u), now + pause_after_silence); // and not held any longer
+    (void)co_await ledger_.ask_again(std::move(u), now + pause_after_silence); // ends the hold too
     co_return why;
   }
   if (now < u.expires_at) co_return u; // it may still come
@@ -210,7 +216,7 @@ task<result<stored_object>> completer::head_of(upload u) {
   co_return co_await store_.head(std::move(name));
 }
 
-// errc::object_absent and errc::conflict are the store's answer; anything else means that it gave none.
+// errc::object_absent and errc::conflict are the store's answer; any other failure means that it gave none.
 task<result<stored_object>> completer::examine(upload u, std::optional<std::string> etag) {
   auto found = co_await head_of(u);
   if (!found) co_return found.error();
@@ -218,14 +224,14 @@ task<result<stored_object>> completer::examine(upload u, std::optional<std::stri
   co_return found;
 }
 
-task<result<upload>> completer::record(upload u, stored_object found, completion_source by, millis_clock now) {
+task<result<upload>> completer::record(upload u, stored_object found, completion_source source, millis_clock now) {
   completion fact;
   fact.of = std::move(u);
   fact.size = found.size;
   fact.etag = std::move(found.etag);
   fact.crc32c = found.crc32c;
   fact.at = now;
-  fact.by = by;
+  fact.by = source;
   co_return co_await confirm_once(ledger_, std::move(fact));
 }
 

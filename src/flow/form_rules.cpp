@@ -49,37 +49,35 @@ std::string value_of(const std::vector<form_field>& fields, std::string_view nam
   return found ? *found : std::string{};
 }
 
-std::string fresh_id(millis_clock now) {
-  std::array<unsigned char, 10> random;
-  random_bytes(random);
-  return uuid_v7(now, random);
-}
-
 } // namespace
 
-form_facts facts_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
-                    millis_clock now) {
-  form_facts facts;
+form_details details_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
+                        millis_clock now) {
+  form_details d;
   auto redirect = value_of(fields, "success_action_redirect");
-  if (redirect.empty()) redirect = value_of(fields, "redirect"); // its old name
-  if (is_web_url(redirect)) facts.redirect = std::move(redirect);
+  if (redirect.empty()) redirect = value_of(fields, "redirect"); // its deprecated name
+  if (is_web_url(redirect)) d.redirect = std::move(redirect);
   const auto status = value_of(fields, "success_action_status");
-  facts.status = status == "200" ? 200 : status == "201" ? 201 : 204;
+  d.status = status == "200" ? 200 : status == "201" ? 201 : 204;
 
-  facts.its = claim_in(facts.redirect, own, std::chrono::floor<std::chrono::seconds>(now));
-  facts.row.bucket = bucket;
-  facts.row.key = value_of(fields, "key");
-  facts.row.created_at = now;
-  if (facts.its) {
-    facts.row.id = facts.its->id;
-    facts.row.profile = facts.its->profile;
-    facts.row.user = facts.its->user;
+  d.claimed = claim_in(d.redirect, own, std::chrono::floor<std::chrono::seconds>(now));
+  auto& row = d.plan.row;
+  row.bucket = bucket;
+  row.key = value_of(fields, "key");
+  row.created_at = now;
+  if (d.claimed) {
+    row.id = d.claimed->id;
+    row.profile = d.claimed->profile;
+    row.user = d.claimed->user;
   } else {
     const auto named = value_of(fields, "x-amz-meta-postern-id");
-    facts.row.id = is_uuid(named) ? named : fresh_id(now);
+    row.id = is_uuid(named) ? named : new_uuid_v7(now);
   }
-  facts.meta = meta_of(fields, facts.row.id);
-  return facts;
+  d.plan.meta = meta_of(fields, row.id);
+  d.plan.who.user = row.user;
+  d.plan.has_claim = d.claimed.has_value();
+  d.plan.is_confirmed_later = !d.redirect.empty();
+  return d;
 }
 
 result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy,
@@ -107,7 +105,7 @@ result<void> verify_aws_signature(const std::vector<form_field>& fields, std::st
   return {};
 }
 
-result<void> bounded(const std::vector<form_field>& fields) {
+result<void> check_field_sizes(const std::vector<form_field>& fields) {
   constexpr std::size_t max_metadata = 2048, max_value = 64 << 10;
   std::size_t metadata = 0;
   for (const auto& f : fields) {

@@ -21,21 +21,22 @@ metrics::counter tries_gone("postern_webhook_tries_total", "Tries to deliver a w
 metrics::counter tries_unreachable("postern_webhook_tries_total", "Tries to deliver a webhook",
                                    "outcome=\"unreachable\"");
 metrics::counter tries_timed_out("postern_webhook_tries_total", "Tries to deliver a webhook", "outcome=\"timed_out\"");
-metrics::counter dead_letters("postern_webhook_dead_letters_total", "Webhooks that were given up", "");
+metrics::counter dead_letters("postern_webhook_dead_letters_total", "Webhooks that became dead letters", "");
 metrics::gauge oldest_due("postern_webhook_oldest_due_seconds",
-                          "For how long the oldest webhook that this node works on has been due", "");
+                          "How long the oldest webhook in this node's memory has been due", "");
 
-constexpr auto spare = 5s; // between a try's end and the hold's
+constexpr auto lease_margin = 5s; // between the end of a try and the end of its lease
 
-// What one try came to.
-struct tried {
-  bool answered = false, delivered = false, gone = false;
-  std::string why;          // when not delivered
-  milliseconds at_least{0}; // the receiver wants to be left alone for so long
+// The result of one try.
+struct try_result {
+  bool is_answered = false, is_delivered = false;
+  bool is_gone = false;      // 410: the endpoint wants no further message
+  std::string why;           // when not delivered
+  milliseconds min_pause{0}; // that the receiver asks for with Retry-After
 };
 
-// Text from outside, short, without the quotes where they are in the way.
-std::string bare(std::string_view text, std::size_t max) {
+// Text from outside, escaped and cut, without quotes around it.
+std::string escaped(std::string_view text, std::size_t max) {
   const auto quoted = quote(text, max);
   return quoted.substr(1, quoted.size() - 2);
 }
@@ -49,27 +50,28 @@ milliseconds retry_after_of(const http_response& answer) {
   return std::min<milliseconds>(std::chrono::seconds(seconds), 24h);
 }
 
-tried judge(const http_response& answer) {
-  const auto said = "answered " + std::to_string(answer.status);
+try_result judge(const http_response& answer) {
+  const auto status = "answered " + std::to_string(answer.status);
   if (answer.status >= 200 && answer.status < 300) {
     tries_delivered.add();
     return {true, true, false, {}};
   }
   if (answer.status == 410) {
     tries_gone.add();
-    return {true, false, true, said};
+    return {true, false, true, status};
   }
   tries_refused.add();
   if (answer.status >= 300 && answer.status < 400)
-    return {true, false, false, said + " to " + quote(answer.field("location"), 120) + ": redirects are not followed"};
-  return {true, false, false, answer.body.empty() ? said : said + ": " + quote(answer.body, 120),
+    return {true, false, false,
+            status + " to " + quote(answer.field("location"), 120) + ": redirects are not followed"};
+  return {true, false, false, answer.body.empty() ? status : status + ": " + quote(answer.body, 120),
           retry_after_of(answer)};
 }
 
-tried judge(const failure& f) {
-  const bool late = f.code == errc::timed_out;
-  (late ? tries_timed_out : tries_unreachable).add();
-  return {false, false, false, bare(f.on, 240) + (late ? " (timed out)" : "")};
+try_result judge(const failure& f) {
+  const bool is_late = f.code == errc::timed_out;
+  (is_late ? tries_timed_out : tries_unreachable).add();
+  return {false, false, false, escaped(f.on, 240) + (is_late ? " (timed out)" : "")};
 }
 
 // POST /hooks HTTP/1.1
@@ -80,7 +82,7 @@ tried judge(const failure& f) {
 // webhook-timestamp: 1795457700
 // webhook-signature: v1,K5oZfz…= v1,…
 http_request request_of(const webhook_target& to, const std::string& user_agent, std::string_view id,
-                        std::string_view payload, millis_clock now, milliseconds patience) {
+                        std::string_view payload, millis_clock now, milliseconds timeout) {
   const auto at = std::chrono::floor<std::chrono::seconds>(now);
   std::string signatures;
   for (const auto& key : to.keys)
@@ -94,29 +96,29 @@ http_request request_of(const webhook_target& to, const std::string& user_agent,
               {"webhook-id", std::string(id)},
               {"webhook-timestamp", std::to_string(at.time_since_epoch().count())},
               {"webhook-signature", signatures}};
-  r.dial = std::min<milliseconds>(5s, patience);
-  r.silence = patience;
+  r.dial = std::min<milliseconds>(5s, timeout);
+  r.silence = timeout;
   r.cuts_answer = true;
   return r;
 }
 
 task<result<http_response>> send_once(const webhook_target& to, const std::string& user_agent, std::string_view id,
-                                      std::string_view payload, millis_clock now, milliseconds patience) {
-  const auto request = request_of(to, user_agent, id, payload, now, patience);
+                                      std::string_view payload, millis_clock now, milliseconds timeout) {
+  const auto request = request_of(to, user_agent, id, payload, now, timeout);
   auto sending = to.send(request, payload);
-  auto what = "no answer within " + std::to_string(patience.count() / 1000) + " s";
-  co_return co_await within(patience, std::move(sending), std::move(what));
+  auto what = "no answer within " + std::to_string(timeout.count() / 1000) + " s";
+  co_return co_await within(timeout, std::move(sending), std::move(what));
 }
 
 } // namespace
 
 notifier::notifier(notifier_options options, ledger& from, io_executor on)
     : options_(std::move(options)), ledger_(from), running_(on), wakes_(on) {
-  for (const auto& e : options_.endpoints) lines_[e.url].to = &e;
+  for (const auto& e : options_.endpoints) queues_[e.url].target = &e;
 }
 
 void notifier::stop() {
-  stopped_ = true;
+  is_stopped_ = true;
   wakes_.cancel();
 }
 
@@ -124,101 +126,105 @@ task<> notifier::drain(milliseconds max, std::function<void()> cut) {
   stop();
   const bool finished = co_await running_.wait(max);
   if (finished) co_return;
-  log::warning("drain timed out, cutting webhooks", {{"endpoints", running_.size()}});
+  log::warning("drain timed out: webhook tries are cut off", {{"endpoints", running_.size()}});
   cut();
   (void)co_await running_.wait(10s);
 }
 
 task<> notifier::run() {
   boost::system::error_code ec;
-  while (!stopped_) {
-    const bool at_once = co_await take();
-    if (at_once || stopped_) continue;
+  while (!is_stopped_) {
+    const bool is_more_due = co_await take();
+    if (is_more_due || is_stopped_) continue;
     wakes_.expires_after(options_.poll);
     co_await wakes_.async_wait(asio::redirect_error(use_task, ec));
   }
 }
 
 bool notifier::has_room() const {
-  return lines_.empty() || std::any_of(lines_.begin(), lines_.end(), [&](const auto& l) {
-           return l.second.waiting.size() + options_.max <= options_.in_line;
+  return queues_.empty() || std::any_of(queues_.begin(), queues_.end(), [&](const auto& q) {
+           return q.second.waiting.size() + options_.batch <= options_.max_queue;
          });
 }
 
-// Answers whether there is more to be had at once. What is for a full line is left to the ledger, held, so that the
-// next look sees beyond it.
+// Returns whether more messages are due and have room. A message whose queue is full stays leased in the ledger, so
+// that the next call sees the messages behind it.
 task<bool> notifier::take() {
   if (!has_room()) co_return false;
   const auto now = options_.clock();
-  const auto until = now + options_.hold;
-  auto due = co_await ledger_.due_webhooks(now, until, options_.max);
+  const auto until = now + options_.lease;
+  auto due = co_await ledger_.due_webhooks(now, until, options_.batch);
   if (!due) {
-    log::warning("webhooks cannot be looked for", {{"why", describe(due.error())}});
+    log::warning("due webhooks cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
   }
-  if (stopped_) co_return false;
-  more_ = due->size() >= options_.max;
+  if (is_stopped_) co_return false;
+  has_more_ = due->size() >= options_.batch;
   for (auto& w : *due) {
-    auto& l = lines_.at(w.url); // the ledger knows the same endpoints
-    if (l.waiting.size() >= options_.in_line) continue;
-    due_[w.id] = w.tries == 0 ? w.created_at : w.due_at; // a hold that ran out moved due_at
-    l.waiting.push_back({std::move(w), until});
-    if (l.running >= options_.at_once) continue;
-    ++l.running;
-    running_.start(serve(l));
+    auto& q = queues_.at(w.url); // the ledger has the same endpoints
+    if (q.waiting.size() >= options_.max_queue) continue;
+    due_since_[w.id] = w.tries == 0 ? w.created_at : w.due_at; // a lease that ended moved due_at
+    q.waiting.push_back({std::move(w), until});
+    if (q.in_flight >= options_.max_in_flight) continue;
+    ++q.in_flight;
+    running_.start(serve(q));
   }
   measure_age(now);
-  co_return more_&& has_room();
+  co_return has_more_&& has_room();
 }
 
 void notifier::measure_age(millis_clock now) {
   auto oldest = now;
-  for (const auto& [id, since] : due_) oldest = std::min(oldest, since);
+  for (const auto& [id, since] : due_since_) oldest = std::min(oldest, since);
   oldest_due.set(std::chrono::duration_cast<std::chrono::seconds>(now - oldest).count());
 }
 
-// Takes from the line as long as there is something in it.
-task<> notifier::serve(line& l) {
-  while (!stopped_ && !l.waiting.empty()) {
-    auto next = std::move(l.waiting.front());
-    l.waiting.pop_front();
-    const auto id = next.what.id;
-    // What has waited here for too long may be sent by another node while we still try.
-    if (options_.clock() + options_.patience + spare <= next.until) co_await deliver(l, std::move(next.what));
-    due_.erase(id);
-    if (more_ && has_room()) wakes_.cancel();
+// Delivers the messages of one queue until it is empty.
+task<> notifier::serve(queue& q) {
+  while (!is_stopped_ && !q.waiting.empty()) {
+    auto next = std::move(q.waiting.front());
+    q.waiting.pop_front();
+    const auto id = next.message.id;
+    // After the lease has ended another node may send the message, so a try must end before.
+    if (options_.clock() + options_.try_timeout + lease_margin <= next.until)
+      co_await deliver(q, std::move(next.message));
+    due_since_.erase(id);
+    if (has_more_ && has_room()) wakes_.cancel();
   }
-  --l.running;
+  --q.in_flight;
 }
 
-task<> notifier::deliver(line& l, webhook w) {
-  const auto& to = *l.to;
-  const auto answer = co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.patience);
-  const auto came = answer ? judge(*answer) : judge(answer.error());
-  if (came.delivered) {
+task<> notifier::deliver(queue& q, webhook w) {
+  const auto& to = *q.target;
+  const auto answer =
+      co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.try_timeout);
+  const auto outcome = answer ? judge(*answer) : judge(answer.error());
+  if (outcome.is_delivered) {
     auto noted = co_await ledger_.delivered(w.id);
-    if (!noted) // It is sent again: at least once.
-      log::warning("a delivered webhook cannot be noted", {{"id", w.id}, {"why", describe(noted.error())}});
+    if (!noted) // the message is sent again: delivery is at least once
+      log::warning("webhook delivered, but the ledger cannot record it",
+                   {{"id", w.id}, {"why", describe(noted.error())}});
     else
       log::debug("webhook delivered", {{"id", w.id}, {"upload", w.upload_id}, {"type", w.type}});
-  } else if (came.gone) {
-    for (const auto& h : l.waiting) due_.erase(h.what.id);
-    l.waiting.clear();
-    log::warning("a webhook's endpoint wants no more", {{"endpoint", to.at.at.url()}, {"id", w.id}});
+  } else if (outcome.is_gone) {
+    for (const auto& waiting : q.waiting) due_since_.erase(waiting.message.id);
+    q.waiting.clear();
+    log::warning("webhook endpoint answered 410 Gone: it is stopped", {{"endpoint", to.at.at.url()}, {"id", w.id}});
     dead_letters.add();
-    auto noted = co_await ledger_.stop_endpoint(w.url, came.why);
+    auto noted = co_await ledger_.stop_endpoint(w.url, outcome.why);
     if (!noted)
-      log::warning("a webhook's endpoint cannot be stopped", {{"id", w.id}, {"why", describe(noted.error())}});
-  } else if (came.answered || !stopped_) {
-    co_await record_failure(l, std::move(w), came.why, came.at_least);
+      log::warning("webhook endpoint answered 410 Gone, but the ledger cannot record it",
+                   {{"id", w.id}, {"why", describe(noted.error())}});
+  } else if (outcome.is_answered || !is_stopped_) {
+    co_await record_failure(q, std::move(w), outcome.why, outcome.min_pause);
   }
 }
 
-task<> notifier::record_failure(line& l, webhook w, std::string why, milliseconds at_least) {
-  const auto pause = webhook_pause(w.tries + 1, options_.chance());
+task<> notifier::record_failure(queue& q, webhook w, std::string why, milliseconds min_pause) {
+  const auto pause = webhook_pause(w.tries + 1, options_.random());
   std::optional<millis_clock> again;
-  if (pause) again = options_.clock() + std::max(*pause, at_least);
-  const auto endpoint = l.to->at.at.url();
+  if (pause) again = options_.clock() + std::max(*pause, min_pause);
+  const auto endpoint = q.target->at.at.url();
   if (again)
     log::warning("webhook not delivered", {{"id", w.id},
                                            {"upload", w.upload_id},
@@ -226,7 +232,7 @@ task<> notifier::record_failure(line& l, webhook w, std::string why, millisecond
                                            {"endpoint", endpoint},
                                            {"try", w.tries + 1},
                                            {"why", why},
-                                           {"again", iso8601_millis(*again)}});
+                                           {"next_try", iso8601_millis(*again)}});
   else {
     dead_letters.add();
     log::error("webhook given up", {{"id", w.id},
@@ -237,15 +243,15 @@ task<> notifier::record_failure(line& l, webhook w, std::string why, millisecond
                                     {"why", why}});
   }
   auto noted = co_await ledger_.undelivered(w.id, why, again);
-  if (!noted) log::warning("a webhook's failure cannot be noted", {{"id", w.id}, {"why", describe(noted.error())}});
+  if (!noted)
+    log::warning("webhook not delivered, and the ledger cannot record it",
+                 {{"id", w.id}, {"why", describe(noted.error())}});
 }
 
 // --- a test -----------------------------------------------------------------------------------------
 
 task<result<http_response>> send_test_webhook(const webhook_target& to, std::string user_agent, millis_clock now) {
-  std::array<unsigned char, 10> random;
-  random_bytes(random);
-  const auto id = "msg_test_" + uuid_v7(now, random);
+  const auto id = "msg_test_" + new_uuid_v7(now);
   json_writer w;
   w.begin_object();
   w.member("type", "postern.test");
@@ -255,8 +261,8 @@ task<result<http_response>> send_test_webhook(const webhook_target& to, std::str
   w.end_object();
   w.end_object();
   const auto payload = w.take();
-  const auto patience = notifier_options().patience;
-  co_return co_await send_once(to, user_agent, id, payload, now, patience);
+  const auto timeout = notifier_options().try_timeout;
+  co_return co_await send_once(to, user_agent, id, payload, now, timeout);
 }
 
 } // namespace postern

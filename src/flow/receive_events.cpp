@@ -14,31 +14,31 @@ metrics::counter pending_count("postern_events_total", "Event notifications, by 
 metrics::counter ignored_count("postern_events_total", "Event notifications, by what became of them",
                                "outcome=\"ignored\"");
 
-// What stands behind the scheme, when it is that one.
-std::optional<std::string_view> behind(std::string_view authorization, std::string_view scheme) {
+// The credentials behind this scheme; nothing when the scheme is another one.
+std::optional<std::string_view> credentials_of(std::string_view authorization, std::string_view scheme) {
   if (authorization.size() <= scheme.size() || !iequals(authorization.substr(0, scheme.size()), scheme))
     return std::nullopt;
   return authorization.substr(scheme.size());
 }
 
-// By digest, so that not even the length shows.
-bool same(std::string_view said, const secret& token) {
-  return equal_constant_time(sha256_hex(said), sha256_hex(token.reveal()));
+// Compares digests, so that the time does not even tell the length.
+bool is_same(std::string_view shown, const secret& token) {
+  return equal_constant_time(sha256_hex(shown), sha256_hex(token.reveal()));
 }
 
 } // namespace
 
-event_receiver::event_receiver(event_receiver_options options, completer& completions, sns& asks)
-    : options_(std::move(options)), completer_(completions), sns_(asks) {}
+event_receiver::event_receiver(event_receiver_options options, completer& completions, sns& topics)
+    : options_(std::move(options)), completer_(completions), sns_(topics) {}
 
-bool event_receiver::knows_token(const event_request& r) const {
+bool event_receiver::has_token(const event_request& r) const {
   if (options_.token.empty()) return false;
-  if (const auto bearer = behind(r.authorization, "Bearer ")) return same(*bearer, options_.token);
-  if (const auto basic = behind(r.authorization, "Basic ")) {
+  if (const auto bearer = credentials_of(r.authorization, "Bearer ")) return is_same(*bearer, options_.token);
+  if (const auto basic = credentials_of(r.authorization, "Basic ")) {
     // user:password, in which only the password may have a colon (RFC 7617 §2)
     const auto pair = from_base64(*basic);
     const auto colon = pair ? pair->find(':') : std::string::npos;
-    return colon != std::string::npos && same(std::string_view(*pair).substr(colon + 1), options_.token);
+    return colon != std::string::npos && is_same(std::string_view(*pair).substr(colon + 1), options_.token);
   }
   constexpr std::string_view prefix = "sha256=";
   if (!r.signature.starts_with(prefix)) return false;
@@ -47,14 +47,16 @@ bool event_receiver::knows_token(const event_request& r) const {
 }
 
 task<result<event_counts>> event_receiver::receive(event_request r, millis_clock now) {
-  const failure unknown{errc::unauthorized, "events need the token of the configuration, or SNS's signature"};
-  const bool known = knows_token(r);
+  const failure unknown{errc::unauthorized,
+                        "send events.token as the bearer token or password, or sign the message as Amazon SNS does"};
+  const bool is_authentic = has_token(r);
   auto document = read_json(r.body);
   if (document && is_sns(*document) && !options_.sns_topics.empty())
     co_return co_await receive_sns(std::move(*document), now);
-  if (!known) co_return unknown;
+  if (!is_authentic) co_return unknown;
   if (!document) co_return document.error();
-  if (is_sns(*document)) co_return failure{errc::forbidden, "an SNS message, but events.sns_topics names no topic"};
+  if (is_sns(*document))
+    co_return failure{errc::forbidden, "events.sns_topics names no topic, so no SNS message is received"};
   auto events = read_events(*document);
   if (!events) co_return events.error();
   co_return co_await receive_all(std::move(*events), now);
@@ -64,7 +66,7 @@ task<result<event_counts>> event_receiver::receive_sns(json_value envelope, mill
   const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
   auto m = read_sns(envelope);
   if (!m) co_return m.error();
-  // Everything that costs nothing comes before the certificate.
+  // The checks that need no network come before the certificate is fetched.
   if (auto right = check(*m, options_.sns_topics, seconds); !right) co_return right.error();
   auto at = certificate_url(m->certificate_url);
   if (!at) co_return at.error();
@@ -72,7 +74,7 @@ task<result<event_counts>> event_receiver::receive_sns(json_value envelope, mill
   if (!signer) co_return signer.error();
   const auto how = m->sha256 ? certificate::digest::sha256 : certificate::digest::sha1;
   if (!signer->verifies(how, signed_text(*m), m->signature))
-    co_return failure{errc::forbidden, "the SNS message's signature is not right"};
+    co_return failure{errc::forbidden, "the SNS message's signature does not match its certificate"};
   if (recent_.has(m->id, seconds)) co_return event_counts{0, 0, 1};
 
   event_counts counts;
@@ -91,21 +93,21 @@ task<result<event_counts>> event_receiver::receive_sns(json_value envelope, mill
     if (!confirmed) co_return confirmed.error();
     log::info("SNS subscription confirmed", {{"topic", m->topic}});
   } else {
-    // It could be undone by asking; whoever ended it will have meant it.
+    // Postern does not subscribe again: ending a subscription takes the topic owner's rights.
     log::warning("SNS subscription ended", {{"topic", m->topic}});
   }
-  // Only now: what failed is sent again under the same id.
+  // A message that failed above is sent again under the same id, so it is remembered only here.
   recent_.add(m->id, seconds);
   co_return counts;
 }
 
 task<result<event_counts>> event_receiver::receive_all(std::vector<object_event> events, millis_clock now) {
   event_counts counts;
-  bool silent = false;
+  bool store_is_silent = false;
   for (auto& e : events) {
-    auto came = co_await completer_.by_event(std::move(e), now, silent);
-    if (!came) co_return came.error();
-    switch (*came) {
+    auto outcome = co_await completer_.by_event(std::move(e), now, store_is_silent);
+    if (!outcome) co_return outcome.error();
+    switch (*outcome) {
     case event_outcome::recorded: ++counts.recorded; break;
     case event_outcome::pending: ++counts.pending; break;
     case event_outcome::ignored: ++counts.ignored; break;

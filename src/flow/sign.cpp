@@ -17,7 +17,7 @@ failure bad(std::string what) { return failure{errc::bad_request, std::move(what
 
 namespace {
 
-// A browser folds . and .. before it asks, percent-encoded or not, and so would leave the prefix.
+// A browser resolves . and .. before it sends the request, percent-encoded or not, so the URL could leave the prefix.
 bool has_dot_segment(std::string_view url) {
   const auto path = url.substr(0, url.find_first_of("?#"));
   for (std::size_t at = path.find('/', path.find("://") + 3); at != path.npos; at = path.find('/', at + 1)) {
@@ -42,18 +42,22 @@ const profile* form_signer::find_profile(std::string_view name) const {
   return found == options_.profiles.end() ? nullptr : &found->second;
 }
 
-result<length_range> form_signer::range_for(const profile& rules, const sign_request& ask) const {
-  if (!ask.size) return length_range{rules.min_size, rules.max_size};
-  if (*ask.size > rules.max_size)
-    return failure{errc::payload_too_large, "at most " + std::to_string(rules.max_size) + " bytes in this profile"};
+result<length_range> form_signer::range_for(const profile& rules, const sign_request& ask,
+                                            const caller_limits& limits) const {
+  const auto max = std::min(rules.max_size, limits.max_size.value_or(rules.max_size));
+  if (!ask.size) return length_range{std::min(rules.min_size, max), max};
+  if (*ask.size > max)
+    return failure{errc::payload_too_large,
+                   "at most " + std::to_string(max) + " bytes are allowed in profile " + quote(rules.name)};
   if (*ask.size < rules.min_size)
-    return failure{errc::entity_too_small, "at least " + std::to_string(rules.min_size) + " bytes in this profile"};
+    return failure{errc::entity_too_small,
+                   "at least " + std::to_string(rules.min_size) + " bytes are allowed in profile " + quote(rules.name)};
   return length_range{*ask.size, *ask.size};
 }
 
 namespace {
 
-// The type that the form is to carry: the declared one, or what the profile leaves no doubt about.
+// The content type for the form: the declared one, or the only one that the profile allows.
 result<std::string> type_for(const profile& rules, const std::optional<std::string>& declared) {
   const auto& allowed = rules.content_types;
   if (declared) {
@@ -63,7 +67,7 @@ result<std::string> type_for(const profile& rules, const std::optional<std::stri
   }
   if (std::find(allowed.begin(), allowed.end(), "*/*") != allowed.end()) return std::string("application/octet-stream");
   if (allowed.size() == 1 && !allowed.front().ends_with("/*")) return allowed.front();
-  return failure{errc::unsupported_type, "this profile needs content_type to be said"};
+  return failure{errc::unsupported_type, "content_type is required in this profile"};
 }
 
 std::string tag_document(const std::map<std::string, std::string>& tags) {
@@ -87,7 +91,7 @@ void add_profile_fields(const profile& rules, std::vector<form_field>& fields) {
   if (!rules.tags.empty()) fields.push_back({"tagging", tag_document(rules.tags)});
 }
 
-// Every field exactly as it stands in the form, but a key that ends in ${filename}, which S3 judges after replacing it.
+// Each field must equal what the form has. Only a key that ends in ${filename} is a prefix: S3 replaces it first.
 policy policy_for(const std::vector<form_field>& fields, const std::string& bucket, length_range length,
                   seconds_clock expires) {
   policy p{expires, {}, length};
@@ -103,7 +107,7 @@ policy policy_for(const std::vector<form_field>& fields, const std::string& buck
   return p;
 }
 
-// What browsers write of a form ahead of the file's first byte, at most: each part has a boundary and a header.
+// The most bytes that a browser sends ahead of the file's first byte: each part has a boundary and a header.
 std::size_t size_of_form(const std::vector<form_field>& fields, std::string_view filename) {
   constexpr std::size_t around = 70 + 60;
   std::size_t size = 2 * around + 3 * filename.size(); // the file's part; its name with escapes
@@ -120,12 +124,6 @@ bool has_longer_part(std::string_view key, std::size_t max) {
   return false;
 }
 
-std::string new_id(millis_clock now) {
-  std::array<unsigned char, 10> random;
-  random_bytes(random);
-  return uuid_v7(now, random);
-}
-
 std::string date_path(seconds_clock t) {
   const auto text = iso8601(t);
   return text.substr(0, 4) + '/' + text.substr(5, 2) + '/' + text.substr(8, 2);
@@ -137,7 +135,7 @@ std::string date_path(seconds_clock t) {
 
 result<signed_form> form_signer::sign(const sign_request& ask, const caller& who, millis_clock now) const {
   const auto* rules = find_profile(ask.profile);
-  if (!rules) return bad("there is no profile " + quote(ask.profile));
+  if (!rules) return bad("there is no profile " + quote(ask.profile) + "; the configuration names the profiles");
   return sign_for(*rules, ask, safe_filename(ask.filename), who, now);
 }
 
@@ -146,13 +144,14 @@ result<signed_form> form_signer::sign_blank(std::string_view name, std::string r
   const auto* rules = find_profile(name);
   if (!rules) return bad("there is no profile " + quote(name));
   if (!rules->key.ends_with(filename_variable))
-    return bad("this profile's key does not end in the file's name, which such a page cannot know");
+    return bad("profiles.NAME.key must end in ${filename} for this page, because the file's name is unknown until it "
+               "is posted");
   sign_request ask;
   ask.return_to = std::move(return_to);
   return sign_for(*rules, ask, filename_variable, who, now);
 }
 
-// Deriving the key costs as much as signing with it, and it is good for a day.
+// Deriving the key costs as much as signing with it, and the key is valid for a day.
 std::shared_ptr<const form_signer::day_key> form_signer::key_of(const sigv4::credentials& c,
                                                                 const sigv4::scope& s) const {
   auto known = day_key_.load(std::memory_order_acquire);
@@ -166,36 +165,37 @@ std::shared_ptr<const form_signer::day_key> form_signer::key_of(const sigv4::cre
 
 result<signed_form> form_signer::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
                                           const caller& who, millis_clock now) const {
-  auto length = range_for(rules, ask);
+  auto length = range_for(rules, ask, who.limits);
   if (!length) return length.error();
   auto type = type_for(rules, ask.content_type);
   if (!type) return type.error();
   if (!ask.return_to.empty() && !is_listed(rules.return_to, ask.return_to))
-    return bad("return_to is not among this profile's");
+    return bad("return_to " + quote(ask.return_to) + " is not listed in profiles." + rules.name + ".return_to");
 
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   signed_form form;
-  form.id = new_id(now);
+  form.id = new_uuid_v7(now);
   form.bucket = rules.bucket;
   auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second)});
   if (!key) return key.error();
   form.key = std::move(*key);
   if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
     return failure{errc::key_too_long, "at most " + std::to_string(options_.max_key_part) + " bytes between slashes"};
-  // A policy must not outlive the keys that sign it: S3 would refuse the form with a reason that names neither.
-  const auto held = options_.credentials();
-  if (!held) return failure{errc::unavailable, "there are no credentials for the store at the moment"};
+  // A policy must not outlive the keys that sign it. S3 would refuse the form, with an error that names neither.
+  const auto current = options_.credentials();
+  if (!current)
+    return failure{errc::unavailable, "no credentials for the store at the moment; the server's log has the reason"};
   form.expires_at = second + rules.expires;
-  if (held->expires && *held->expires < form.expires_at) form.expires_at = *held->expires;
+  if (current->expires && *current->expires < form.expires_at) form.expires_at = *current->expires;
   form.fallback_url = options_.public_url + "/upload/" + form.bucket;
-  // S3 takes no larger object from a form, but the fallback does.
+  // S3 takes no larger file from a form. The fallback does.
   const auto direct = options_.direct_urls.find(form.bucket);
   form.url = direct == options_.direct_urls.end() || length->min > largest_post ? form.fallback_url : direct->second;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
   const claim back{form.id,       rules.name, who.user,
                    form.bucket,   form.key,   *length,
-                   ask.return_to, who.origin, second + options_.claim_lifetime};
+                   ask.return_to, ask.origin, second + options_.claim_lifetime};
   form.complete_url = options_.public_url + "/v1/complete/" + own_.sign_claim(back);
 
   auto& fields = form.fields;
@@ -210,7 +210,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 
-  const auto& keys = held->keys;
+  const auto& keys = current->keys;
   const sigv4::scope scope{amz_date(second), options_.region, "s3"};
   fields.push_back({"x-amz-algorithm", "AWS4-HMAC-SHA256"});
   fields.push_back({"x-amz-credential", sigv4::credential(keys.access_key, scope)});
@@ -238,7 +238,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   row.max_size = length->max;
   row.created_at = now;
   row.expires_at = form.expires_at;
-  remember_(std::move(row));
+  record_(std::move(row));
   return form;
 }
 

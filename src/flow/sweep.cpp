@@ -5,48 +5,48 @@
 namespace postern {
 namespace {
 
-metrics::counter asked("postern_sweep_questions_total", "Uploads of which the sweep asked the store", "");
-metrics::counter forgotten("postern_forgotten_total", "Uploads that were old enough to be forgotten", "");
+metrics::counter checked("postern_sweep_checks_total", "Uploads that the sweep checked in the store", "");
+metrics::counter deleted("postern_deleted_uploads_total", "Uploads deleted from the ledger after ledger.retention", "");
 
 } // namespace
 
 task<> sweeper::round() {
-  for (bool more = true; more;) more = co_await settle();
-  for (bool more = options_.keep.count() > 0; more;) more = co_await forget();
+  for (bool more = true; more;) more = co_await settle_batch();
+  for (bool more = options_.retention.count() > 0; more;) more = co_await delete_batch();
 }
 
-task<bool> sweeper::settle() {
+task<bool> sweeper::settle_batch() {
   const auto now = options_.clock();
-  auto due = co_await ledger_.due_questions(now, now + options_.hold, options_.at_once);
+  auto due = co_await ledger_.due_questions(now, now + options_.lease, options_.max_in_flight);
   if (!due) {
-    log::warning("sweep: the ledger cannot be asked", {{"why", describe(due.error())}});
+    log::warning("sweep: the ledger gives no answer", {{"why", describe(due.error())}});
     co_return false;
   }
-  bool in_trouble = false;
-  group asking(co_await asio::this_coro::executor);
-  for (auto& u : *due) asking.start(ask(std::move(u), in_trouble));
-  for (bool all = false; !all;) all = co_await asking.wait(options_.hold); // each has an end of its own
-  co_return !due->empty() && !in_trouble;
+  bool store_is_silent = false;
+  group checks(co_await asio::this_coro::executor);
+  for (auto& u : *due) checks.start(settle(std::move(u), store_is_silent));
+  for (bool all = false; !all;) all = co_await checks.wait(options_.lease); // each has an end of its own
+  co_return !due->empty() && !store_is_silent;
 }
 
-task<> sweeper::ask(upload u, bool& in_trouble) {
-  asked.add();
+task<> sweeper::settle(upload u, bool& store_is_silent) {
+  checked.add();
   const auto id = u.id;
   auto settled = co_await completer_.by_sweep(std::move(u), options_.clock());
   if (settled) co_return;
   log::warning("sweep: an upload could not be settled", {{"upload", id}, {"why", describe(settled.error())}});
-  if (retryable(settled.error().code)) in_trouble = true; // others would fare no better just now
+  if (retryable(settled.error().code)) store_is_silent = true; // the other uploads would fail too
 }
 
-task<bool> sweeper::forget() {
-  auto gone = co_await ledger_.forget(options_.clock() - options_.keep, options_.batch);
-  if (!gone) {
-    log::warning("sweep: the ledger cannot be asked", {{"why", describe(gone.error())}});
+task<bool> sweeper::delete_batch() {
+  auto count = co_await ledger_.forget(options_.clock() - options_.retention, options_.batch);
+  if (!count) {
+    log::warning("sweep: the ledger gives no answer", {{"why", describe(count.error())}});
     co_return false;
   }
-  forgotten.add(*gone);
-  if (*gone) log::debug("uploads forgotten", {{"count", *gone}});
-  co_return *gone == options_.batch;
+  deleted.add(*count);
+  if (*count) log::debug("old uploads deleted from the ledger", {{"count", *count}});
+  co_return *count == options_.batch;
 }
 
 } // namespace postern

@@ -82,10 +82,10 @@ const routes::route routes::admin_routes[] = {
     {"/v1/uploads", http::verb::get, &routes::list},
 };
 
-routes::routes(routes_options options, form_signer& forms, form_ingest& ingest, completer& completions,
-               event_receiver& events, ledger& records)
+routes::routes(routes_options options, form_signer& forms, form_ingest& ingest, const transfers& carriers,
+               completer& completions, event_receiver& events, ledger& records)
     : options_(std::move(options)), admission_(options_.admit), form_signer_(forms), ingest_(ingest),
-      completer_(completions), event_receiver_(events), ledger_(records) {}
+      transfers_(carriers), completer_(completions), event_receiver_(events), ledger_(records) {}
 
 task<response> routes::answer_public(request& r) {
   return dispatch(std::begin(public_routes), std::end(public_routes), r);
@@ -189,8 +189,10 @@ task<response> routes::sign(request& r, std::string) {
     auto ask = parse_sign_request(*text);
     if (!ask) co_return ask.error();
     if (!who->may_use(ask->profile)) co_return failure{errc::forbidden, "this key may not use that profile"};
-    const caller asks{who->key ? who->key->name : std::string{}, std::string(r.field(http::field::origin))};
-    co_return form_signer_.sign(*ask, asks, now_millis());
+    ask->origin = std::string(r.field(http::field::origin));
+    caller who_asks;
+    if (who->key) who_asks.name = who_asks.user = who->key->name;
+    co_return form_signer_.sign(*ask, who_asks, now_millis());
   };
   auto form = co_await run();
   auto answer = form ? text_answer(201, "application/json", to_json(*form)) : problem(form.error(), r.id);
@@ -214,13 +216,13 @@ task<response> routes::status(request& r, std::string id) {
   if (!found) {
     answer = problem(found.error(), r.id);
   } else if (!accepts(r, "text/event-stream")) {
-    if (const auto here = ingest_.running().received(id)) found->received = here;
+    if (const auto here = transfers_.received(id)) found->received = here;
     answer = text_answer(200, "application/json", to_json(*found, whole));
   } else if (heard_the_end(r.fields["Last-Event-ID"])) {
     answer.status = 204;
   } else {
     answer = text_answer(200, "text/event-stream", "retry: 2000\n\n");
-    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, ingest_.running());
+    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, transfers_);
     answer.more = [watch] { return watch->next(); };
     answer.with("X-Accel-Buffering", "no"); // nginx would collect events
   }
@@ -230,7 +232,7 @@ task<response> routes::status(request& r, std::string id) {
 }
 
 task<response> routes::fallback(request& r, std::string bucket) {
-  form_request ask{bucket, std::string(r.field(http::field::content_type)), options_.public_url};
+  form_request ask{bucket, std::string(r.field(http::field::content_type))};
   auto done = co_await ingest_.take(std::move(ask), r.body);
   response answer;
   if (!done) {
@@ -282,25 +284,26 @@ task<response> routes::complete(request& r, std::string token) {
       answer.content_type = page.content_type;
     }
   } else {
-    const int status = done->pending ? 202 : 200;
-    const std::string_view state = done->pending ? "pending" : name_of(done->as.state);
+    const int status = done->is_pending ? 202 : 200;
+    const std::string_view state = done->is_pending ? "pending" : name_of(done->recorded.state);
     json_writer pending;
     pending.begin_object();
-    pending.member("id", done->as.id);
+    pending.member("id", done->recorded.id);
     pending.member("state", "pending");
     pending.end_object();
-    auto json = done->pending ? pending.take() : to_json(done->as, true);
+    auto json = done->is_pending ? pending.take() : to_json(done->recorded, true);
     if (wants_json(r)) {
       answer = text_answer(status, "application/json", std::move(json));
-    } else if (!done->by.return_to.empty() && !done->pending) {
-      answer = redirect_to(with_parameter(with_parameter(done->by.return_to, "id", done->as.id), "state", state));
+    } else if (!done->claimed.return_to.empty() && !done->is_pending) {
+      answer =
+          redirect_to(with_parameter(with_parameter(done->claimed.return_to, "id", done->recorded.id), "state", state));
     } else {
-      answer = done->pending
+      answer = done->is_pending
                    ? complete_page(status, "Upload received", "It is being confirmed. Reload this page in a moment.",
-                                   json, done->by.origin)
-                   : complete_page(status, "Upload complete", done->as.key, json, done->by.origin);
+                                   json, done->claimed.origin)
+                   : complete_page(status, "Upload complete", done->recorded.key, json, done->claimed.origin);
     }
-    if (done->pending) answer.with("Retry-After", "5");
+    if (done->is_pending) answer.with("Retry-After", "5");
   }
   if (answer.content_type != "text/html; charset=utf-8") answer.with("Cache-Control", "no-store");
   // The redirected request of another origin's page has Origin: null, and the claim is all the authority there is.
@@ -374,7 +377,7 @@ task<response> routes::list(request& r, std::string) {
   if (!found) co_return problem(found.error(), r.id);
   std::string lines;
   for (auto& u : *found) {
-    if (const auto here = ingest_.running().received(u.id)) u.received = here;
+    if (const auto here = transfers_.received(u.id)) u.received = here;
     lines.append(to_json(u, true)).append("\n");
   }
   co_return text_answer(200, "application/x-ndjson", std::move(lines));

@@ -33,12 +33,12 @@ struct fixture {
     store.objects["media/uploads/a b"] = o;
   }
   stored_object& object() { return store.objects.at("media/uploads/a b"); }
-  result<redirect_outcome> complete(redirect_parameters said) {
-    return test::run_task(completions.by_redirect(own.sign_claim(c), std::move(said), now));
+  result<redirect_outcome> complete(redirect_parameters query) {
+    return test::run_task(completions.by_redirect(own.sign_claim(c), std::move(query), now));
   }
   result<redirect_outcome> complete() { return complete({"media", "uploads/a b", "\"abc\""}); }
-  errc refused(redirect_parameters said) {
-    auto done = complete(std::move(said));
+  errc refused(redirect_parameters query) {
+    auto done = complete(std::move(query));
     return done ? errc::internal : done.error().code;
   }
   errc refused() { return refused({"media", "uploads/a b", "\"abc\""}); }
@@ -46,20 +46,20 @@ struct fixture {
 
 // The upload was signed, and the object is there.
 struct event_fixture : fixture {
-  object_event said;
+  object_event event;
   event_fixture() {
     c.key = "uploads/" + c.id + "/a b";
     store.objects[c.bucket + "/" + c.key] = object();
     ledger.issue(upload_of(c, c.key));
-    said.bucket = c.bucket;
-    said.key = c.key;
-    said.etag = "abc";
-    said.created = true;
-    said.kind = "ObjectCreated:Post";
+    event.bucket = c.bucket;
+    event.key = c.key;
+    event.etag = "abc";
+    event.created = true;
+    event.kind = "ObjectCreated:Post";
   }
   stored_object& mine() { return store.objects.at(c.bucket + "/" + c.key); }
   bool silent = false;
-  result<event_outcome> receive() { return test::run_task(completions.by_event(said, now, silent)); }
+  result<event_outcome> receive() { return test::run_task(completions.by_event(event, now, silent)); }
   bool ignored() {
     const auto came = receive();
     return came && *came == event_outcome::ignored && ledger.confirmed == 0;
@@ -71,17 +71,17 @@ struct event_fixture : fixture {
 
 BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_becomes_completed, fixture) {
   const auto done = complete().value();
-  BOOST_TEST((done.as.state == upload_state::completed));
-  BOOST_TEST(*done.as.size == 50u);
-  BOOST_TEST(done.as.etag == "abc");
-  BOOST_TEST((done.as.completed_by == completion_source::redirect));
-  BOOST_TEST(!done.pending);
+  BOOST_TEST((done.recorded.state == upload_state::completed));
+  BOOST_TEST(*done.recorded.size == 50u);
+  BOOST_TEST(done.recorded.etag == "abc");
+  BOOST_TEST((done.recorded.completed_by == completion_source::redirect));
+  BOOST_TEST(!done.is_pending);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_reload_asks_the_store_no_more, fixture) {
   (void)complete();
   const auto again = complete().value();
-  BOOST_TEST((again.as.state == upload_state::completed));
+  BOOST_TEST((again.recorded.state == upload_state::completed));
   BOOST_TEST(store.heads == 1);
   BOOST_TEST(ledger.confirmed == 1);
 }
@@ -120,7 +120,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_there_is_said_so, fixture) {
 BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_leaves_it_pending, fixture) {
   store.broken = failure(errc::unavailable, "no answer");
   const auto done = complete().value();
-  BOOST_TEST(done.pending);
+  BOOST_TEST(done.is_pending);
   BOOST_TEST(ledger.confirmed == 0);
 }
 
@@ -131,7 +131,7 @@ BOOST_FIXTURE_TEST_CASE(a_ledger_that_cannot_write_promises_nothing, fixture) {
 
 BOOST_FIXTURE_TEST_CASE(a_claim_with_an_open_name_takes_the_key_that_was_used, fixture) {
   c.key = "uploads/${filename}";
-  BOOST_TEST(complete({"media", "uploads/a b", std::nullopt})->as.key == "uploads/a b");
+  BOOST_TEST(complete({"media", "uploads/a b", std::nullopt})->recorded.key == "uploads/a b");
   BOOST_TEST((refused({"media", "elsewhere/a b", std::nullopt}) == errc::forbidden));
   c.id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd5";
   BOOST_TEST((refused({"media", std::nullopt, std::nullopt}) == errc::bad_request));
@@ -154,7 +154,7 @@ BOOST_FIXTURE_TEST_CASE(an_event_completes_its_upload, event_fixture) {
 
 BOOST_FIXTURE_TEST_CASE(an_event_again_asks_nobody, event_fixture) {
   for (int i = 0; i < 3; ++i) BOOST_TEST((receive().value() == event_outcome::recorded));
-  said.etag.clear();
+  event.etag.clear();
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(store.heads == 1);
   BOOST_TEST(ledger.confirmed == 1);
@@ -168,14 +168,14 @@ BOOST_FIXTURE_TEST_CASE(an_event_behind_a_redirect_changes_nothing, event_fixtur
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_that_names_nothing_of_ours_is_ignored, event_fixture) {
-  auto other = said;
-  said.created = false;
+  auto other = event;
+  event.created = false;
   BOOST_TEST(ignored());
-  said = other, said.key = "elsewhere/without an id";
+  event = other, event.key = "elsewhere/without an id";
   BOOST_TEST(ignored());
-  said = other, said.bucket = "other";
+  event = other, event.bucket = "other";
   BOOST_TEST(ignored());
-  said = other, said.key = "elsewhere/" + c.id;
+  event = other, event.key = "elsewhere/" + c.id;
   BOOST_TEST(ignored());
   BOOST_TEST(store.heads == 2); // of names that the ledger does not know
   // An object that carries the id of an upload which has another key.
@@ -200,7 +200,7 @@ BOOST_FIXTURE_TEST_CASE(an_upload_that_the_ledger_never_heard_of_is_taken_from_i
   ledger.confirmed = 0;
   const auto age = now - time_of_uuid_v7(c.id);
   completer forgetful{own, store, ledger, age - std::chrono::minutes(1)};
-  BOOST_TEST((test::run_task(forgetful.by_event(said, now, silent)).value() == event_outcome::ignored));
+  BOOST_TEST((test::run_task(forgetful.by_event(event, now, silent)).value() == event_outcome::ignored));
   mine().meta.user.clear();
   BOOST_TEST(ignored());
   BOOST_TEST(ledger.rows.empty());
@@ -210,7 +210,7 @@ BOOST_FIXTURE_TEST_CASE(whatever_replaces_a_completed_object_is_news, event_fixt
   BOOST_TEST((receive().value() == event_outcome::recorded));
   mine().meta.user.clear();
   mine().size = 101;
-  mine().etag = said.etag = "new";
+  mine().etag = event.etag = "new";
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(ledger.confirmed == 2);
   BOOST_TEST(ledger.last.etag == "new");
@@ -239,7 +239,7 @@ BOOST_FIXTURE_TEST_CASE(the_upload_is_found_among_other_ids_in_the_key, event_fi
   of_user.id = user;
   ledger.issue(of_user);
   store.objects[c.bucket + "/" + c.key] = object();
-  said.key = c.key;
+  event.key = c.key;
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST((row().state == upload_state::completed));
 }
@@ -253,14 +253,14 @@ BOOST_FIXTURE_TEST_CASE(a_form_with_an_open_name_is_completed_under_the_name_tha
 BOOST_FIXTURE_TEST_CASE(another_etag_of_a_completed_upload_is_asked_for, event_fixture) {
   BOOST_TEST((receive().value() == event_outcome::recorded));
   mine().etag = "new";
-  said.etag = "new";
+  event.etag = "new";
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(store.heads == 2);
   BOOST_TEST(ledger.confirmed == 2);
   BOOST_TEST(ledger.last.etag == "new");
   BOOST_TEST((ledger.last.by == completion_source::event));
   // An event from before it comes late: the store says what is there.
-  said.etag = "older";
+  event.etag = "older";
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(ledger.last.etag == "new");
 }
@@ -284,7 +284,7 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_lat
   BOOST_TEST((receive().value() == event_outcome::recorded));
   // Of a completed upload nobody would ask again.
   store.broken = failure(errc::unavailable, "no answer");
-  said.etag = "new";
+  event.etag = "new";
   BOOST_TEST((receive().error().code == errc::unavailable));
   BOOST_TEST(silent);
 }
@@ -294,6 +294,6 @@ BOOST_FIXTURE_TEST_CASE(an_event_of_an_object_that_was_replaced_is_no_evidence, 
   BOOST_TEST((receive().value() == event_outcome::pending));
   BOOST_TEST(ledger.questions.contains(c.id));
   BOOST_TEST(ledger.confirmed == 0);
-  said.etag = "new";
+  event.etag = "new";
   BOOST_TEST((receive().value() == event_outcome::recorded));
 }

@@ -88,7 +88,7 @@ BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
 BOOST_FIXTURE_TEST_CASE(chance_moves_the_next_try, house) {
   auto& app = endpoint(here);
   app.says = [](const auto&) { return receiver::answer(500); };
-  options.chance = [] { return 0.5; };
+  options.random = [] { return 0.5; };
   ledger.put("msg_1", here, now);
   const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
@@ -160,7 +160,7 @@ BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
   };
   run(script);
   BOOST_TEST(ledger.stopped.front() == here);
-  BOOST_TEST(app.arrivals.size() <= options.at_once); // those that were under way already
+  BOOST_TEST(app.arrivals.size() <= options.max_in_flight); // those that were under way already
   BOOST_TEST(other.arrivals.size() == 1u);
   for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.dead && w.last_error == "answered 410"));
 }
@@ -169,7 +169,7 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {
   auto& slow = endpoint(here);
   auto& quick = endpoint("https://quick.example.com/");
   slow.hangs = true;
-  options.patience = 200ms;
+  options.try_timeout = 200ms;
   // The longest waiting are all the slow one's, and far more than a look takes or a line holds.
   for (int i = 0; i < 1000; ++i) ledger.put("slow_" + std::to_string(1000 + i), here, now - 1h);
   for (int i = 0; i < 20; ++i) ledger.put("quick_" + std::to_string(100 + i), "https://quick.example.com/", now - 1min);
@@ -179,14 +179,14 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {
   };
   run(script);
   BOOST_TEST(quick.arrivals.size() == 20u);
-  BOOST_TEST(slow.max_at_once <= options.at_once);
-  BOOST_TEST(quick.max_at_once <= options.at_once);
+  BOOST_TEST(slow.max_at_once <= options.max_in_flight);
+  BOOST_TEST(quick.max_at_once <= options.max_in_flight);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
   auto& app = endpoint(here);
   app.hangs = true;
-  options.patience = 20ms;
+  options.try_timeout = 20ms;
   ledger.put("msg_1", here, now);
   const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
@@ -214,9 +214,9 @@ BOOST_FIXTURE_TEST_CASE(many_are_delivered_each_once, house) {
 // A message that stood in line until its hold was nearly over may be another node's before a try ends.
 BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
   auto& app = endpoint(here);
-  BOOST_TEST((options.hold > 2 * options.patience));
+  BOOST_TEST((options.lease > 2 * options.try_timeout));
   bool let_go = false;
-  options.at_once = 1;
+  options.max_in_flight = 1;
   app.says = [](const auto&) { return receiver::answer(200); };
   for (const char* id : {"a", "b", "c"}) ledger.put(id, here, now);
   auto plain = options.endpoints.front().send;
@@ -228,13 +228,13 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
   };
   const auto script = [&](notifier&) -> task<> {
     co_await look_twice();
-    now += options.hold - options.patience; // b and c stand in line
+    now += options.lease - options.try_timeout; // b and c stand in line
     let_go = true;
     goal = [&] { return ledger.done.size() == 1; };
     co_await reached();
     co_await look_twice();
     BOOST_TEST(app.arrivals.size() == 1u);
-    now += options.patience; // the hold is over
+    now += options.try_timeout; // the hold is over
     goal = [&] { return ledger.done.size() == 3; };
     co_await reached();
   };
@@ -256,7 +256,7 @@ BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
     app.says = [](const auto&) { return receiver::answer(200); };
     co_await look_twice();
     BOOST_TEST(app.arrivals.size() == 1u);
-    now += options.hold;
+    now += options.lease;
     goal = [&] { return ledger.done.size() == 1; };
     co_await reached();
   };
@@ -268,16 +268,16 @@ BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
 BOOST_FIXTURE_TEST_CASE(a_stop_begins_nothing_more_and_counts_what_was_cut_as_not_tried, house) {
   auto& app = endpoint(here);
   app.hangs = true;
-  options.patience = 300ms;
+  options.try_timeout = 300ms;
   for (int i = 0; i < 10; ++i) ledger.put("msg_" + std::to_string(i), here, now);
   const auto script = [&](notifier&) -> task<> {
-    goal = [&] { return app.now == options.at_once; };
+    goal = [&] { return app.now == options.max_in_flight; };
     co_await reached();
   };
   run(script); // which drains for no time at all
   BOOST_TEST(cuts == 1);
-  BOOST_TEST(app.arrivals.size() == options.at_once);
-  for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.tries == 0 && w.due_at == noon + options.hold));
+  BOOST_TEST(app.arrivals.size() == options.max_in_flight);
+  for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.tries == 0 && w.due_at == noon + options.lease));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_drain_lets_what_runs_be_finished, house) {

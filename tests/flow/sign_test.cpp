@@ -17,7 +17,7 @@ struct fixture {
   held_credentials held;
   form_signer_options options;
   sign_request ask;
-  caller who{"app/42", "https://app.example.com"};
+  caller who;
 
   fixture() {
     rules.name = "default";
@@ -29,6 +29,8 @@ struct fixture {
     options.credentials = [this] { return std::make_shared<const held_credentials>(held); };
     ask.filename = "cat.jpg";
     ask.content_type = "image/jpeg";
+    ask.origin = "https://app.example.com";
+    who.name = who.user = "app/42";
   }
   result<signed_form> sign() {
     options.profiles["default"] = rules;
@@ -178,6 +180,18 @@ BOOST_FIXTURE_TEST_CASE(the_issued_row_is_in_the_ledger, fixture) {
   BOOST_TEST(row.key == f.key);
   BOOST_TEST(row.user == "app/42");
   BOOST_TEST((row.created_at == now));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_callers_limit_narrows_the_profiles, fixture) {
+  who.limits.max_size = 1000;
+  BOOST_TEST(read_policy(*find_field(sign()->fields, "policy"))->length->max == 1000u);
+  ask.size = 1001;
+  BOOST_TEST((refused() == errc::payload_too_large));
+  ask.size = 1000;
+  BOOST_TEST(sign().has_value());
+  who.limits.max_size = 1ull << 50;
+  ask.size.reset();
+  BOOST_TEST(read_policy(*find_field(sign()->fields, "policy"))->length->max == rules.max_size);
 }
 
 BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign()->id != sign()->id); }

@@ -4,14 +4,19 @@
 #include <postern/io/ledger.hpp>
 #include <postern/io/store.hpp>
 
+#include <functional>
 #include <map>
 
 namespace postern::test {
 
 struct fake_store final : store {
   std::map<std::string, stored_object> objects; // by bucket/key
+  std::map<std::string, std::string> contents;  // what sinks wrote, by bucket/key
   std::optional<failure> broken;
-  int heads = 0, opened = 0, abandoned = 0;
+  int heads = 0, opened = 0, abandoned = 0, writes = 0;
+  int fails_at_write = -1; // counted from 0 over all sinks
+  bool fails_at_finish = false;
+  std::function<task<>()> before_write; // awaited ahead of each write
 
   struct fake_sink final : sink {
     fake_sink(fake_store& s, std::string at, object_meta m) : in(s), where(std::move(at)), meta(std::move(m)) {}
@@ -19,10 +24,14 @@ struct fake_store final : store {
     std::string where, bytes;
     object_meta meta;
     task<result<void>> write(std::span<const char> b) override {
+      if (in.before_write) co_await in.before_write();
+      if (in.writes++ == in.fails_at_write) co_return failure(errc::store_failed, "write");
       bytes.append(b.data(), b.size());
       co_return result<void>{};
     }
     task<result<stored_object>> finish() override {
+      if (in.fails_at_finish) co_return failure(errc::store_failed, "finish");
+      in.contents[where] = bytes;
       stored_object o;
       o.size = bytes.size();
       o.etag = "etag";
@@ -60,13 +69,15 @@ struct fake_store final : store {
 struct fake_ledger final : ledger {
   mutable std::map<std::string, upload> rows;
   std::optional<failure> broken;
-  int confirmed = 0;
+  int confirmed = 0, failed = 0, probes = 0;
+  bool refuses_confirm = false;
   completion last;
 
   void issue(upload u) override { rows.emplace(u.id, u); }
   void receiving(upload u) override { rows.emplace(u.id, u).first->second.state = upload_state::receiving; }
   task<result<upload>> confirm(completion c) override {
     if (broken) co_return *broken;
+    if (refuses_confirm) co_return failure(errc::unavailable, "confirm");
     ++confirmed;
     last = c;
     auto& row = rows.emplace(c.of.id, c.of).first->second;
@@ -78,6 +89,7 @@ struct fake_ledger final : ledger {
     co_return row;
   }
   task<result<upload>> fail(upload u, std::string code, millis_clock) override {
+    ++failed;
     auto& row = rows.emplace(u.id, u).first->second;
     row.state = upload_state::failed;
     row.failed_because = code;
@@ -155,7 +167,11 @@ struct fake_ledger final : ledger {
     co_return found->second;
   }
   task<result<std::vector<upload>>> list(upload_filter) override { co_return std::vector<upload>{}; }
-  task<result<void>> probe() override { co_return result<void>{}; }
+  task<result<void>> probe() override {
+    ++probes;
+    if (broken) co_return *broken;
+    co_return result<void>{};
+  }
 };
 
 } // namespace postern::test

@@ -59,7 +59,7 @@ struct house {
 
   house() {
     options.clock = [this] { return now; };
-    options.chance = [] { return 0.0; };
+    options.random = [] { return 0.0; };
     options.poll = 1ms;
     options.user_agent = "Postern/test";
   }

@@ -57,6 +57,8 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 
 // UUID version 7 (RFC 9562 §5.7) in its text form from the time and ten random bytes.
 std::string uuid_v7(millis_clock t, std::span<const unsigned char, 10> random);
+// The same with random bytes from the operating system's generator.
+std::string new_uuid_v7(millis_clock t);
 // Is this the text form of a UUID, lower case?
 bool is_uuid(std::string_view text);
 // The moment that a UUID of version 7 holds (RFC 9562 §5.7). `text` must be one that is_uuid says yes to.

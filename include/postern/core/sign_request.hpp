@@ -21,6 +21,7 @@ struct sign_request {
   std::vector<std::pair<std::string, std::string>> metadata;
   std::string return_to;
   std::optional<int> success_action_status;
+  std::string origin; // of the page that asks; from the request's header, not from its body; empty: none
 };
 
 // Reads the JSON body. errc::bad_request names the member and what it must be; unknown members are refused, so that a

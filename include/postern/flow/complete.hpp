@@ -1,5 +1,6 @@
-// Completion: somebody says that an object has arrived; believe nothing, ask the store, record it once. Owned by the
-// node, shared by all threads.
+// Completion: turns a claim that an object has arrived into a recorded fact. Claims come by redirect, by event or from
+// the sweep, and none of them proves anything: the completer asks the store, judges the object, and records the
+// completion once. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -15,72 +16,69 @@
 
 namespace postern {
 
-// What a success redirect brings (CONTRACT: GET /v1/complete/{claim}). The parameters may be absent: a form that asked
-// for a status instead of the redirect leaves it to the client to call complete_url, and the claim names the object
-// well enough.
+// The query parameters of a success redirect (GET /v1/complete/{claim}). Each may be absent: a client whose form asked
+// for a status instead of the redirect calls complete_url itself, and the claim names the object.
 struct redirect_parameters {
   std::optional<std::string> bucket, key, etag;
 };
 
 struct redirect_outcome {
-  claim by;
-  upload as; // state completed, or as it was when the store could not be asked
-  bool pending = false;
+  claim claimed;
+  upload recorded;         // completed; or as it was when the store could not be asked
+  bool is_pending = false; // the store could not be asked; the sweep asks it again
 };
 
-// What became of an event.
 enum class event_outcome {
   recorded, // the upload is completed, by this event or before it
-  pending,  // the store could not be asked, or has another object there by now: the sweep asks it again
-  ignored,  // nothing of ours, or not what was promised
+  pending,  // the store could not be asked, or now has another object under the key: the sweep checks again
+  ignored,  // the event concerns no upload, or the object is not the one that was signed
 };
 
 class completer {
 public:
-  // What is passed must outlive this. `memory`: after so long the ledger forgets (0: never).
-  completer(const signer& own, store& objects, ledger& records, std::chrono::milliseconds memory = {})
-      : own_(own), store_(objects), ledger_(records), memory_(memory) {}
+  // What is passed must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none.
+  completer(const signer& own, store& objects, ledger& records, std::chrono::milliseconds retention = {})
+      : own_(own), store_(objects), ledger_(records), retention_(retention) {}
 
-  // errc::forbidden: the claim is forged, altered or expired, or bucket or key are not the claim's.
-  // errc::object_absent. errc::conflict: the object is not what the claim describes (id, size, ETag).
-  // errc::ledger_failed, errc::unavailable: try again. A store that cannot be asked is no failure: pending.
-  task<result<redirect_outcome>> by_redirect(std::string token, redirect_parameters said, millis_clock now);
+  // Completes the upload that the claim names. When the store cannot be asked, the outcome is pending. errc::forbidden:
+  // the claim is forged, altered or expired, or bucket or key are not the claim's. errc::object_absent. errc::conflict:
+  // the object is not the one that the claim describes (id, size, ETag). errc::ledger_failed, errc::unavailable: retry.
+  task<result<redirect_outcome>> by_redirect(std::string token, redirect_parameters query, millis_clock now);
 
-  // An event of an authentic sender; any order, any number of times. The object is judged by what the ledger knows of
-  // its upload, as a redirect's is by its claim. Of one of which it knows nothing, since the process that signed it
-  // ended before that was written, the object itself tells: it carries in its metadata the id that stands in its key.
-  // Another is ignored, and that is logged. Of a completed upload any object with another ETag is news. `silent`: the
-  // store gave no answer to an earlier event of the same message and is not waited for again; set when it gives none
-  // now. errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must send it again.
-  task<result<event_outcome>> by_event(object_event said, millis_clock now, bool& silent);
+  // Completes the upload whose object an authentic sender reports. Idempotent; events may come in any order. The object
+  // is judged by the upload's row. If the ledger has no row, because the process that signed the form was killed before
+  // the row was written, the upload is rebuilt from the object's metadata. After completion, an object with another
+  // ETag is recorded as an overwrite. `store_is_silent` skips the store: it gave no answer to an earlier event of the
+  // same message; set when the store gives none now. errc::ledger_failed, errc::unavailable: nothing was recorded; the
+  // sender must retry.
+  task<result<event_outcome>> by_event(object_event event, millis_clock now, bool& store_is_silent);
 
-  // An upload of which it is time to ask the store (ledger::due_questions). The object is there: completed. It is not,
-  // or not what was promised: expired, once its policy is. Answers the upload as recorded now. Any other failure than
-  // the ledger's is the store's: it must be asked again.
+  // Settles an upload whose check is due. An object that fits completes it. Without one it expires, once its policy has
+  // expired. Returns the upload as recorded now. A failure that is not the ledger's is the store's: check again later.
   task<result<upload>> by_sweep(upload u, millis_clock now);
 
 private:
-  task<result<upload>> find_named(object_event said);
+  task<result<upload>> find_by_key(object_event event);
   task<result<stored_object>> head_of(upload u);
-  task<result<upload>> tell_unknown(object_event said, millis_clock now);
+  task<result<upload>> rebuild_from_object(object_event event, millis_clock now);
   task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
-  task<result<upload>> record(upload u, stored_object found, completion_source by, millis_clock now);
+  task<result<upload>> record(upload u, stored_object found, completion_source source, millis_clock now);
 
   const signer& own_;
   store& store_;
   ledger& ledger_;
-  const std::chrono::milliseconds memory_;
+  const std::chrono::milliseconds retention_;
 };
 
-// Records a completion, and counts and logs it when it is news. errc::conflict: the upload was completed before under
-// another key, so a form without a file's name was used twice.
+// Records a completion; counts and logs it when it is new. errc::conflict: the upload is completed under another key
+// already, because a form without a file name was used twice.
 task<result<upload>> confirm_once(ledger& records, completion fact);
 
-// Is `key` the claimed one? A claim made before the file's name was known ends in ${filename} and names every key that
-// begins with what stands before it.
-bool names(std::string_view claimed, std::string_view key);
+// Does a claim on `claimed_key` cover `key`? A claim that was made before the file's name was known ends in ${filename}
+// and covers every key with the prefix before it.
+bool covers_key(std::string_view claimed_key, std::string_view key);
 
-// What the ledger must remember of an upload that is known by its claim.
+// The row of an upload that is known by its claim only.
 upload upload_of(const claim& c, std::string key);
 
 // An ETag without its quotes and without W/.

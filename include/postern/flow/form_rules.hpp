@@ -1,36 +1,32 @@
-// What a submitted form says beyond its policy: who signed it, which upload it is, what is to be kept beside the
-// object, how it wants to be answered. Pure functions that flow/ingest is made of.
+// What a form asks for besides its policy: who signed it, which upload it belongs to, what the store is to keep beside
+// the object, how the form wants to be answered. Pure functions that flow/form_ingest is made of.
 #pragma once
 
-#include <postern/base/digest.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/s3/sigv4.hpp>
-#include <postern/core/upload.hpp>
-#include <postern/io/store.hpp>
+#include <postern/core/upload_plan.hpp>
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace postern {
 
-struct form_facts {
-  upload row;               // id, bucket, key, and what the claim knows
-  std::optional<claim> its; // where the form carries one of ours
-  object_meta meta;
-  length_range length;
-  std::string redirect; // a usable success_action_redirect, or empty
-  int status = 204;
+// What a form asks for.
+struct form_details {
+  upload_plan plan;             // without the policy's limits and the checksums
+  std::optional<claim> claimed; // the claim in the redirect of a form that Postern signed
+  std::string redirect;         // a usable success_action_redirect; empty: none
+  int status = 204;             // success_action_status: 200, 201 or 204
 };
 
-// Fields are expanded already. An upload without a claim or an id of ours gets an id now. Never fails: what cannot be
-// used is ignored, as S3 does.
-form_facts facts_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
-                    millis_clock now);
+// Reads the fields, in which ${filename} is replaced already. An upload that names neither a claim nor an id of
+// Postern's gets an id now. Ignores what cannot be used, as S3 does.
+form_details details_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
+                        millis_clock now);
 
 // Is the form's x-amz-signature that of its policy, by this key? errc::missing_signature, errc::invalid_argument
 // (algorithm, credential, date, region), errc::unknown_access_key, errc::signature_mismatch. Follows AWS, "Calculating
@@ -38,9 +34,9 @@ form_facts facts_of(const std::vector<form_field>& fields, const std::string& bu
 result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy,
                                   const sigv4::credentials& known, std::string_view region);
 
-// Is what ${filename} was replaced in still of a size that S3 takes? errc::fields_too_large, errc::invalid_argument
-// (user metadata over 2 KB).
-result<void> bounded(const std::vector<form_field>& fields);
+// Checks the fields' sizes after ${filename} was replaced in them, as S3 limits them. errc::fields_too_large,
+// errc::invalid_argument (user metadata over 2 KB).
+result<void> check_field_sizes(const std::vector<form_field>& fields);
 
 // Is this bucket among those served? "*" among them is any.
 bool is_served(const std::vector<std::string>& buckets, std::string_view bucket);

@@ -1,7 +1,7 @@
-// Delivers the webhooks that the ledger says are due (CONTRACT §2.5; Standard Webhooks 1.0). Several go out at once, a
-// few to each endpoint, and each endpoint has its own line: one that is slow holds up nobody else. A message is held in
-// the ledger for longer than a try can last, so that no other node sends it too; what this process cannot finish is due
-// again when that time is over. Lives on one thread.
+// The notifier delivers the webhooks that are due in the ledger (Standard Webhooks 1.0). It sends several at once, a
+// few to each endpoint. Each endpoint has a queue of its own, so a slow endpoint delays no other. The ledger leases a
+// message to this node for longer than one try can last, so that no other node sends it too. A message whose lease ends
+// undelivered is due again. Owned by the node; lives on one thread.
 #pragma once
 
 #include <postern/base/log.hpp>
@@ -20,65 +20,66 @@
 namespace postern {
 
 struct webhook_target {
-  std::string url; // as it stands in the ledger
+  std::string url; // as the ledger has it
   http_url at;
-  std::vector<secret> keys; // of webhook_key. Each signs, so that receivers may know either while one replaces another.
-  // Sends a request with this body, both of which outlive the task: http_client::send in the program.
+  std::vector<secret>
+      keys; // made by webhook_key. Each signs, so that a receiver may verify with the old or the new one.
+  // Sends a request with this body; both outlive the task. In the program this is http_client::send.
   std::function<task<result<http_response>>(const http_request&, std::string_view)> send;
 };
 
 struct notifier_options {
   std::vector<webhook_target> endpoints;
   std::function<millis_clock()> clock;
-  std::function<double()> chance; // 0 to 1, new each time
+  std::function<double()> random; // from 0 to 1
   std::string user_agent = "Postern";
-  std::chrono::milliseconds patience{15'000}; // for one try, from its name's resolution to its answer
-  std::chrono::milliseconds hold{60'000};     // of what was taken from the ledger
+  std::chrono::milliseconds try_timeout{15'000}; // from the name's resolution to the answer
+  std::chrono::milliseconds lease{60'000};       // of a message that was taken from the ledger
   std::chrono::milliseconds poll{1'000};
-  std::size_t at_once = 4;   // to one endpoint
-  std::size_t max = 64;      // taken from the ledger in one go
-  std::size_t in_line = 128; // for one endpoint; what comes above that waits in the ledger
+  std::size_t max_in_flight = 4; // to one endpoint
+  std::size_t batch = 64;        // messages taken from the ledger at once
+  std::size_t max_queue = 128;   // messages of one endpoint in memory; others wait in the ledger
 };
 
 class notifier {
 public:
   notifier(notifier_options options, ledger& from, io_executor on);
 
-  task<> run(); // takes and delivers, until stop
-  void stop();  // takes no more and begins no more
-  // Stops, and lets what runs be finished, for at most so long; then `cut` is called to end it. From the stop on, what
-  // got no answer counts as never tried.
+  task<> run(); // takes messages and delivers them, until stop
+  void stop();  // begins no further try
+  // Stops and waits until the tries in flight have ended, for at most `max`; then calls `cut` to end them. A try that
+  // gets no answer after the stop is not counted.
   task<> drain(std::chrono::milliseconds max, std::function<void()> cut);
 
 private:
-  struct held {
-    webhook what;
+  struct leased {
+    webhook message;
     millis_clock until;
   };
-  struct line {
-    const webhook_target* to = nullptr;
-    std::deque<held> waiting;
-    std::size_t running = 0;
+  struct queue {
+    const webhook_target* target = nullptr;
+    std::deque<leased> waiting;
+    std::size_t in_flight = 0;
   };
 
   task<bool> take();
-  task<> serve(line& l);
-  task<> deliver(line& l, webhook w);
-  task<> record_failure(line& l, webhook w, std::string why, std::chrono::milliseconds at_least);
+  task<> serve(queue& q);
+  task<> deliver(queue& q, webhook w);
+  task<> record_failure(queue& q, webhook w, std::string why, std::chrono::milliseconds min_pause);
   void measure_age(millis_clock now);
   bool has_room() const;
 
   const notifier_options options_;
   ledger& ledger_;
-  std::map<std::string, line, std::less<>> lines_; // by URL
-  std::map<std::string, millis_clock> due_;        // of those in lines or under way: since when, by id
+  std::map<std::string, queue, std::less<>> queues_; // by URL
+  std::map<std::string, millis_clock> due_since_;    // of the messages in memory, by id
   group running_;
   timer wakes_;
-  bool more_ = false; // did the ledger have more than was asked for?
-  bool stopped_ = false;
+  bool has_more_ = false; // the ledger has further messages that are due
+  bool is_stopped_ = false;
 };
 
-// Sends a signed {"type":"postern.test",…} and answers what comes back, or http_client's failure: for postern doctor.
+// Sends a signed {"type":"postern.test",…} and returns the answer, or http_client's failure. For postern doctor.
 task<result<http_response>> send_test_webhook(const webhook_target& to, std::string user_agent, millis_clock now);
 
 } // namespace postern

@@ -1,5 +1,5 @@
-// Hearing: a store, or somebody on its behalf, sends event notifications (CONTRACT: POST /v1/events). Who is it, what
-// does it say, and is it true? Owned by the node, shared by all threads.
+// The event receiver: authenticates the sender of event notifications (POST /v1/events), reads the events, and lets the
+// completer confirm each. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -16,18 +16,18 @@
 namespace postern {
 
 struct event_receiver_options {
-  secret token;                        // empty: only SNS is heard
-  std::vector<std::string> sns_topics; // ARNs; empty: SNS is not heard
+  secret token;                        // that other senders than SNS show; empty: there are none
+  std::vector<std::string> sns_topics; // ARNs of the topics that are received; empty: no SNS message is
 };
 
-// One message as it came. The views must live until it is heard.
+// One message as it arrived. The views must outlive the call of receive.
 struct event_request {
   std::string_view authorization; // the header field, or empty
   std::string_view signature;     // X-Postern-Signature, or empty
   std::string_view body;
 };
 
-// How many events of a message came to what.
+// The events of one message, by outcome.
 struct event_counts {
   std::size_t recorded = 0, pending = 0, ignored = 0;
 };
@@ -35,20 +35,20 @@ struct event_counts {
 class event_receiver {
 public:
   // What is passed must outlive this.
-  event_receiver(event_receiver_options options, completer& completions, sns& asks);
+  event_receiver(event_receiver_options options, completer& completions, sns& topics);
 
-  // Is there anybody who could be believed?
+  // Is any kind of sender configured?
   bool is_open() const { return !options_.token.empty() || !options_.sns_topics.empty(); }
 
-  // An SNS envelope is believed for its signature and nothing else; any other message for the token, which comes as a
+  // An SNS envelope is authenticated by its signature alone. Any other message is authenticated by the token: as a
   // bearer token (MinIO, EventBridge), as the password of basic authentication (Ceph, raw SNS delivery), or as the key
-  // of an HMAC over the body. A message that SNS sends twice is taken once. errc::unauthorized, errc::forbidden (SNS,
-  // but not right), errc::bad_request, errc::payload_too_large; errc::unavailable and errc::ledger_failed: it must be
-  // sent again.
+  // of an HMAC over the body. A message that SNS sends twice is processed once. errc::unauthorized, errc::forbidden (an
+  // SNS message that is not authentic), errc::bad_request, errc::payload_too_large; errc::unavailable and
+  // errc::ledger_failed: the sender must retry.
   task<result<event_counts>> receive(event_request r, millis_clock now);
 
 private:
-  bool knows_token(const event_request& r) const;
+  bool has_token(const event_request& r) const;
   task<result<event_counts>> receive_sns(json_value envelope, millis_clock now);
   task<result<event_counts>> receive_all(std::vector<object_event> events, millis_clock now);
 

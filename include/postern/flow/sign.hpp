@@ -1,9 +1,10 @@
-// Signing: may this upload be? If so, answer with a form that S3 and the fallback both accept. Owned by the node,
-// shared by all threads; signing waits for nothing: the issued row is written behind, and everything that a completion
-// needs is in the claim.
+// The form signer: checks a request for an upload against its profile and makes a form that S3 and the fallback both
+// accept. Owned by the node, shared by all threads. Signing waits for nothing: the row is written behind, and the claim
+// carries everything that a completion needs.
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/core/caller.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/profile.hpp>
 #include <postern/core/s3/policy.hpp>
@@ -26,12 +27,6 @@
 
 namespace postern {
 
-// Who asks, as far as signing cares.
-struct caller {
-  std::string user;   // empty when anonymous
-  std::string origin; // of the page, empty when none was said
-};
-
 struct signed_form {
   std::string id, bucket, key;
   seconds_clock expires_at;
@@ -42,7 +37,7 @@ struct signed_form {
 
 std::string to_json(const signed_form& f);
 
-// What is valid now, without waiting; nullptr: nothing. Any thread.
+// The credentials that are valid now, without waiting; nullptr: there are none. Any thread.
 using current_credentials = std::function<credentials_ptr()>;
 
 struct form_signer_options {
@@ -57,14 +52,14 @@ struct form_signer_options {
   std::size_t max_key_part = 0;  // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
-// Takes note of what was signed, without waiting: ledger::issue.
-using remember_issued = std::function<void(upload)>;
+// Records what was signed, without waiting. In the program this is ledger::issue.
+using record_issued = std::function<void(upload)>;
 
 class form_signer {
 public:
   // What is passed must outlive this.
-  form_signer(form_signer_options options, const signer& own, remember_issued remember)
-      : options_(std::move(options)), own_(own), remember_(std::move(remember)) {}
+  form_signer(form_signer_options options, const signer& own, record_issued record)
+      : options_(std::move(options)), own_(own), record_(std::move(record)) {}
 
   // errc::bad_request (unknown profile, return_to not listed, a form that would be too large), errc::payload_too_large,
   // errc::entity_too_small (a declared size under the profile's), errc::unsupported_type, errc::key_too_long,
@@ -72,7 +67,7 @@ public:
   result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;
 
   // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the
-  // claim carries too (see names in flow/complete). errc::bad_request when the profile's template does not end in
+  // claim carries too (see covers_key in flow/complete). errc::bad_request when the profile's template does not end in
   // ${filename}.
   result<signed_form> sign_blank(std::string_view profile, std::string return_to, const caller& who,
                                  millis_clock now) const;
@@ -87,16 +82,16 @@ private:
   std::shared_ptr<const day_key> key_of(const sigv4::credentials& c, const sigv4::scope& s) const;
   result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
                                const caller& who, millis_clock now) const;
-  result<length_range> range_for(const profile& rules, const sign_request& ask) const;
+  result<length_range> range_for(const profile& rules, const sign_request& ask, const caller_limits& limits) const;
 
   const form_signer_options options_;
   const signer& own_;
-  const remember_issued remember_;
-  mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // the last one used
+  const record_issued record_;
+  mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // used last
 };
 
-// Is `url` in the list of exact URLs and of prefixes ending in * ? A prefix must hold the whole origin and its slash,
-// which the configuration checked.
+// Is `url` in a list of exact URLs and of prefixes that end in * ? A prefix holds the whole origin and its slash; the
+// configuration checks that.
 bool is_listed(const std::vector<std::string>& listed, std::string_view url);
 
 } // namespace postern

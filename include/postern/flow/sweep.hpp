@@ -1,6 +1,6 @@
-// The sweep: whatever died on the way (the browser after its last byte, a node between the object and the ledger, an
-// event that never came), the ledger ends up saying what the store has. Each node runs one; nodes that share a ledger
-// share its questions (ledger::due_questions). Owned by the node, on one thread.
+// The sweeper: asks the store about uploads that nobody completed, so that the ledger converges on what the store has.
+// A browser may die after its last byte, a node between the object and the ledger, and an event may get lost. Each node
+// runs a sweeper; nodes that share a ledger share the checks that are due. Owned by the node, on one thread.
 #pragma once
 
 #include <postern/flow/complete.hpp>
@@ -13,11 +13,11 @@
 namespace postern {
 
 struct sweeper_options {
-  std::chrono::milliseconds keep{0};       // how long uploads are remembered; 0: for ever
-  std::chrono::milliseconds hold{120'000}; // how long a question is this node's own: longer than any one ingest
-  std::size_t at_once = 32;                // questions asked of the store at the same time
-  std::size_t batch = 1'000;               // uploads forgotten in one transaction
-  std::function<millis_clock()> clock;     // what time it is; the tests have their own
+  std::chrono::milliseconds retention{0};   // older uploads are deleted from the ledger; 0: none is
+  std::chrono::milliseconds lease{120'000}; // of a check that this node took: longer than one check can last
+  std::size_t max_in_flight = 32;           // checks at the same time
+  std::size_t batch = 1'000;                // uploads deleted in one transaction
+  std::function<millis_clock()> clock;
 };
 
 class sweeper {
@@ -26,14 +26,14 @@ public:
   sweeper(sweeper_options options, completer& completions, ledger& records)
       : options_(std::move(options)), completer_(completions), ledger_(records) {}
 
-  // Asks all that is due, then forgets what is old. A store or ledger that cannot be asked ends the round: what was not
-  // settled comes again.
+  // Checks all uploads that are due, then deletes those that are older than the retention. A store or ledger that gives
+  // no answer ends the round; uploads that were not settled are due again.
   task<> round();
 
 private:
-  task<bool> settle(); // may more be due?
-  task<> ask(upload u, bool& in_trouble);
-  task<bool> forget();
+  task<bool> settle_batch(); // true: more may be due
+  task<> settle(upload u, bool& store_is_silent);
+  task<bool> delete_batch(); // true: more may be old enough
 
   const sweeper_options options_;
   completer& completer_;

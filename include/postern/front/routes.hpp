@@ -27,8 +27,8 @@ struct routes_options {
 class routes {
 public:
   // What is passed must outlive this.
-  routes(routes_options options, form_signer& forms, form_ingest& ingest, completer& completions,
-         event_receiver& events, ledger& records);
+  routes(routes_options options, form_signer& forms, form_ingest& ingest, const transfers& carriers,
+         completer& completions, event_receiver& events, ledger& records);
 
   task<response> answer_public(request& r);
   task<response> answer_admin(request& r);
@@ -63,6 +63,7 @@ private:
   admission admission_;
   form_signer& form_signer_;
   form_ingest& ingest_;
+  const transfers& transfers_;
   completer& completer_;
   event_receiver& event_receiver_;
   ledger& ledger_;

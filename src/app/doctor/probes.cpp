@@ -129,7 +129,10 @@ result<signed_form> sign_probe(patient& p, const profile& rules) {
   ask.filename = probe_name();
   const auto& type = rules.content_types.front();
   if (type != "*/*") ask.content_type = type.ends_with("/*") ? type.substr(0, type.size() - 1) + "x-probe" : type;
-  return forms.sign(ask, {"doctor", p.c.server.public_url}, now_millis());
+  ask.origin = p.c.server.public_url;
+  caller who;
+  who.user = "doctor";
+  return forms.sign(ask, who, now_millis());
 }
 
 // As browsers send it (RFC 7578).

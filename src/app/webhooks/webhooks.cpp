@@ -45,7 +45,7 @@ notifier_options webhook_clients::options() const {
   notifier_options o;
   o.endpoints = endpoints_;
   o.clock = now_millis;
-  o.chance = [] {
+  o.random = [] {
     std::array<unsigned char, 4> bytes;
     random_bytes(bytes);
     std::uint32_t n = 0;

@@ -98,7 +98,8 @@ task<response> routes::form_page(request& r, std::string) {
   if (!who->may_use(name)) co_return problem(failure{errc::forbidden, "this key may not use that profile"}, r.id);
   if (auto counted = admission_.count(who->key ? who->key->name : r.client, std::chrono::steady_clock::now()); !counted)
     co_return problem(counted.error(), r.id);
-  caller asks{who->key ? who->key->name : std::string{}, {}};
+  caller asks;
+  if (who->key) asks.name = asks.user = who->key->name;
   auto form = form_signer_.sign_blank(name, return_to ? *return_to : std::string{}, asks, now_millis());
   co_return form ? form_page_of(*form) : problem(form.error(), r.id);
 }

@@ -2,7 +2,7 @@
 // until the upload has come to an end. Lives in the answer of the request that asked, on its connection's thread.
 #pragma once
 
-#include <postern/flow/form_ingest.hpp>
+#include <postern/flow/transfer.hpp>
 #include <postern/io/ledger.hpp>
 
 #include <chrono>

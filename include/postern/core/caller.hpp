@@ -1,0 +1,51 @@
+// A caller as a value: who sent a request, and what that caller may do. flow/admit makes one for each request from the
+// request's credentials. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace postern {
+
+enum class caller_right : unsigned char {
+  sign = 1, // ask for a form
+  read = 2, // see the key and metadata of an upload
+};
+
+// A set of rights.
+class caller_rights {
+public:
+  constexpr caller_rights() = default;
+  constexpr caller_rights(caller_right r) : bits_(static_cast<unsigned char>(r)) {}
+  constexpr caller_rights operator|(caller_rights other) const { return caller_rights(bits_ | other.bits_); }
+  constexpr bool has(caller_right r) const { return (bits_ & static_cast<unsigned char>(r)) != 0; }
+
+private:
+  constexpr explicit caller_rights(int bits) : bits_(static_cast<unsigned char>(bits)) {}
+  unsigned char bits_ = 0;
+};
+
+struct caller_limits {
+  std::optional<std::uint64_t> max_size; // bytes of one upload, besides the profile's own limit
+};
+
+struct caller {
+  std::string name;                  // of the API key; empty: anonymous
+  std::string user;                  // stands for ${user} in keys; empty: anonymous
+  std::vector<std::string> profiles; // that the caller may use; "*": all
+  caller_rights rights;
+  caller_limits limits;
+
+  bool is_anonymous() const { return name.empty(); }
+  bool may(caller_right r) const { return rights.has(r); }
+  bool may_use(std::string_view profile) const {
+    for (const auto& p : profiles)
+      if (p == "*" || p == profile) return true;
+    return false;
+  }
+};
+
+} // namespace postern

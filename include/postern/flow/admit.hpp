@@ -1,0 +1,59 @@
+// Admission: turns a request's credentials into a caller. Owned by the node, shared by all threads; a call lives on the
+// thread of its request.
+//
+// The links of the chain are asked in order. A link that recognizes the credentials ends the search: it names the
+// caller or refuses. A request with an Authorization header is never anonymous.
+#pragma once
+
+#include <postern/base/error.hpp>
+#include <postern/core/caller.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace postern {
+
+// What a request shows of its sender. The views must outlive the call that they are passed to.
+struct request_credentials {
+  std::string_view authorization; // the header field's value; empty: absent
+};
+
+class admission_link {
+public:
+  virtual ~admission_link() = default;
+
+  // The caller whom these credentials name; nothing when this link does not recognize them. errc::unauthorized and
+  // errc::forbidden refuse them. errc::unavailable: the link cannot decide now.
+  virtual task<result<std::optional<caller>>> recognize(request_credentials shown) const = 0;
+};
+using admission_link_ptr = std::unique_ptr<admission_link>;
+
+// A key for the application's back end, sent as "Authorization: Bearer KEY".
+struct api_key {
+  std::string name;
+  std::string sha256;                // of the key, lower-case hex; the key itself is stored nowhere
+  std::vector<std::string> profiles; // "*": all
+};
+
+// Recognizes the keys in `keys`. Takes the same time whichever key matches.
+admission_link_ptr make_api_key_link(std::vector<api_key> keys);
+
+// Recognizes every request without an Authorization header; the caller may sign in all profiles.
+admission_link_ptr make_anonymous_link();
+
+class admitter {
+public:
+  explicit admitter(std::vector<admission_link_ptr> links) : links_(std::move(links)) {}
+
+  // errc::unauthorized: no link recognizes the credentials. Otherwise the failure of the link that refused them.
+  task<result<caller>> admit(request_credentials shown) const;
+
+private:
+  const std::vector<admission_link_ptr> links_;
+};
+
+} // namespace postern

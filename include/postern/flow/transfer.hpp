@@ -1,0 +1,104 @@
+// Transfers: carry a file's bytes from a request's body into the store by an upload plan, and record the result. Owned
+// by the node, shared by all threads; one transfer lives on its connection's thread.
+//
+// A transfer uses two buffers, however large the file: while one is written to the store, the other is filled. It takes
+// their memory, and what its sink needs, from the budget before it reads the file. The buffers are larger for a large
+// file while the budget has room.
+#pragma once
+
+#include <postern/base/error.hpp>
+#include <postern/core/upload_plan.hpp>
+#include <postern/io/byte_source.hpp>
+#include <postern/io/ledger.hpp>
+#include <postern/io/store.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace postern {
+
+// Memory to read into. It is not set to zero first.
+class read_buffer {
+public:
+  explicit read_buffer(std::size_t bytes = 0) { resize(bytes); }
+  void resize(std::size_t bytes) { bytes_ = std::make_unique_for_overwrite<char[]>(bytes), size_ = bytes; }
+  std::size_t size() const { return size_; }
+  std::span<char> all() { return {bytes_.get(), size_}; }
+
+private:
+  std::unique_ptr<char[]> bytes_;
+  std::size_t size_ = 0;
+};
+
+// Finds a file's bytes in the bytes of a body. Each protocol has its own.
+class file_decoder {
+public:
+  using runs = std::vector<std::span<const char>>;
+
+  virtual ~file_decoder() = default;
+
+  // Appends the file's bytes in `piece` to `out`: views of `piece` or of the decoder, valid until the next call.
+  virtual result<void> decode(std::span<const char> piece, runs& out) = 0;
+
+  // The body has ended. errc::incomplete_body and the like: the file is not whole.
+  virtual result<void> finish() = 0;
+};
+
+// A file that is about to be read from a body.
+struct incoming_file {
+  byte_source& body;
+  file_decoder& decoder;
+  std::optional<std::uint64_t> predicted; // bytes of the file, where the length of the body tells
+  read_buffer buffer;                     // already in use; the transfer takes it over
+  std::span<const char> rest;             // bytes in `buffer` that the decoder has not seen
+};
+
+class transfers {
+public:
+  // What is passed must outlive this. `clock` tells the time of completions and failures.
+  transfers(store& objects, ledger& records, byte_budget& budget, std::function<millis_clock()> clock)
+      : store_(objects), ledger_(records), budget_(budget), clock_(std::move(clock)) {}
+
+  // Reads the body to its end, stores the file, and records the completion. On failure it stops reading, leaves nothing
+  // under the key, and records the failure of an upload that had begun. errc::unavailable: no memory became free in
+  // time. errc::entity_too_large, errc::entity_too_small, errc::bad_digest, errc::incomplete_body, errc::timed_out; the
+  // failures of the decoder, the store and the ledger. `plan` must outlive the call.
+  task<result<stored_object>> carry(upload_plan& plan, incoming_file file);
+
+  // Bytes of this upload that have arrived at this process; nothing when no transfer of the upload is running.
+  std::optional<std::uint64_t> received(const std::string& id) const;
+  // The same for all running uploads, by id, each once.
+  std::vector<std::pair<std::string, std::uint64_t>> all() const;
+
+private:
+  struct transfer;
+  class entry;
+  task<result<void>> run(transfer& t);
+  task<result<void>> reserve(transfer& t);
+  task<result<void>> open_sink(transfer& t);
+  task<result<void>> stream(transfer& t);
+  result<void> decode(transfer& t, file_decoder::runs& out);
+  task<result<void>> finish(transfer& t);
+  task<result<void>> record(transfer& t);
+  task<> give_up(transfer& t, const failure& why);
+
+  store& store_;
+  ledger& ledger_;
+  byte_budget& budget_;
+  const std::function<millis_clock()> clock_;
+  mutable std::mutex mutex_; // guards running_
+  std::multimap<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> running_;
+};
+
+} // namespace postern
