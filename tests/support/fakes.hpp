@@ -39,7 +39,6 @@ struct fake_store final : store {
       in.objects[where] = o;
       co_return o;
     }
-    task<result<std::string>> pause() override { co_return std::string("bookmark"); }
     task<> abandon() override {
       ++in.abandoned;
       co_return;
@@ -52,7 +51,6 @@ struct fake_store final : store {
     co_return std::make_unique<fake_sink>(*this, n.bucket + "/" + n.key, std::move(m));
   }
   std::uint64_t memory_for(std::optional<std::uint64_t>) const override { return 0; }
-  task<result<std::unique_ptr<sink>>> reopen(std::string) override { co_return failure(errc::object_absent, ""); }
   task<result<stored_object>> head(object_name n) override {
     ++heads;
     if (broken) co_return *broken;

@@ -4,6 +4,7 @@
 #include "run_task.hpp"
 #include "scripted_peer.hpp"
 #include <postern/base/digest.hpp>
+#include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_client.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -47,6 +48,7 @@ struct world {
   utc_clock clock = [this] { return now + std::chrono::seconds(passed); };
   credential_cache credentials;
   s3_client s3;
+  s3_presigner presigner{s3};
   asio::io_context loop{1};
 
   template <class T> T run(task<T> t) { return run_on(loop, std::move(t)); }

@@ -1,5 +1,5 @@
-// What every store must do, whatever it keeps objects in. A store's test calls check_store with a way to make one and a
-// bucket that it may fill.
+// The tests that every store must pass, and those of the powers that it offers. A store's test calls check_store with a
+// function that makes the store, and a bucket that the tests may fill.
 #pragma once
 
 #include "run_task.hpp"
@@ -9,6 +9,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,9 +18,12 @@
 namespace postern::test {
 
 struct store_under_test {
-  std::function<std::unique_ptr<store>()> make; // another one over the same objects at each call
+  std::function<std::unique_ptr<store>()> make; // each call makes another store over the same objects
   std::string bucket;
-  bool pauses = true; // false: it says that it cannot, errc::unavailable
+  bool is_resumable = false; // it offers resumable_store, and no other store does
+  // PUTs bytes to a URL without further authorisation and answers the status. Set: the store offers presigner, and no
+  // other store does.
+  std::function<int(const std::string& url, std::string_view bytes)> put_to_url = nullptr;
 };
 
 // Bytes that differ from place to place, so that a piece in the wrong place is noticed.
@@ -173,14 +177,32 @@ inline void check_names(const store_under_test& t) {
   }
 }
 
-inline void check_pause(const store_under_test& t) {
+// --- what a store may offer ----------------------------------------------------------------------------
+
+inline void check_offers(const store_under_test& t) {
+  const auto s = t.make();
+  BOOST_TEST((s->as_resumable_store() != nullptr) == t.is_resumable);
+  BOOST_TEST((s->as_presigner() != nullptr) == (t.put_to_url != nullptr));
+}
+
+inline std::unique_ptr<resumable_sink> open_resumable_sink(store& s, const object_name& name,
+                                                           std::optional<std::uint64_t> size = {}) {
+  return run_step(s.as_resumable_store()->open_resumable(name, some_meta(), size)).value();
+}
+
+inline result<std::unique_ptr<resumable_sink>> reopen_sink(store& s, const std::string& bookmark) {
+  return run_step(s.as_resumable_store()->reopen(bookmark));
+}
+
+inline void check_a_paused_upload_continues_in_another_store(const store_under_test& t) {
   const object_name name{t.bucket, "paused"};
   const auto bytes = some_bytes(13 << 20);
   const std::string_view all(bytes);
   std::string bookmark;
   {
     const auto s = t.make();
-    auto to = open_sink(*s, name, bytes.size());
+    BOOST_TEST(run_step(s->remove(name)).has_value()); // an earlier run may have left one
+    auto to = open_resumable_sink(*s, name, bytes.size());
     write_in_pieces(*to, all.substr(0, 6 << 20), 256 << 10);
     bookmark = run_step(to->pause()).value();
     BOOST_TEST(bookmark.size() <= 1024u);
@@ -188,12 +210,13 @@ inline void check_pause(const store_under_test& t) {
   }
   {
     const auto s = t.make();
-    auto to = run_step(s->reopen(bookmark)).value();
+    auto to = reopen_sink(*s, bookmark).value();
     write_in_pieces(*to, all.substr(6 << 20, 6 << 20), 256 << 10);
     bookmark = run_step(to->pause()).value(); // a second time
+    BOOST_TEST(is_absent(*s, name));
   }
   const auto s = t.make();
-  auto to = run_step(s->reopen(bookmark)).value();
+  auto to = reopen_sink(*s, bookmark).value();
   write_in_pieces(*to, all.substr(12 << 20), 256 << 10);
   const auto stored = run_step(to->finish()).value();
   BOOST_TEST(stored.size == bytes.size());
@@ -203,41 +226,58 @@ inline void check_pause(const store_under_test& t) {
   BOOST_TEST((found.meta.user == some_meta().user));
 
   for (const auto& unknown : {bookmark, std::string(), std::string("../../etc/passwd"), std::string(32, '0')}) {
-    const auto gone = run_step(s->reopen(unknown));
-    BOOST_TEST_REQUIRE(!gone.has_value(), "bookmark " << unknown);
-    BOOST_TEST((gone.error().code == errc::object_absent), "bookmark " << unknown);
+    const auto reopened = reopen_sink(*s, unknown);
+    BOOST_TEST_REQUIRE(!reopened.has_value(), "bookmark " << unknown);
+    BOOST_TEST((reopened.error().code == errc::object_absent), "bookmark " << unknown);
   }
 }
 
 inline void check_a_reopened_upload_can_be_abandoned(const store_under_test& t) {
   const auto s = t.make();
   const object_name name{t.bucket, "paused-then-abandoned"};
-  auto to = open_sink(*s, name);
+  auto to = open_resumable_sink(*s, name);
   write_in_pieces(*to, some_bytes(1000), 1000);
   const auto bookmark = run_step(to->pause()).value();
-  to.reset();
-  to = run_step(s->reopen(bookmark)).value();
+  to = reopen_sink(*s, bookmark).value();
   run_step(to->abandon());
-  BOOST_TEST(!run_step(s->reopen(bookmark)).has_value());
+  const auto reopened = reopen_sink(*s, bookmark);
+  BOOST_TEST((!reopened && reopened.error().code == errc::object_absent));
   BOOST_TEST(is_absent(*s, name));
 }
 
-// A store that cannot pause says so, and the upload goes on as if it had not been asked.
-inline void check_that_it_cannot_pause(const store_under_test& t) {
+inline void check_a_resumable_sink_need_not_be_paused(const store_under_test& t) {
   const auto s = t.make();
-  const object_name name{t.bucket, "not-paused"};
-  BOOST_TEST(run_step(s->remove(name)).has_value());
-  auto to = open_sink(*s, name);
-  write_in_pieces(*to, "hel", 3);
-  const auto paused = run_step(to->pause());
-  BOOST_TEST_REQUIRE(!paused.has_value());
-  BOOST_TEST((paused.error().code == errc::unavailable));
-  const auto reopened = run_step(s->reopen("bookmark"));
-  BOOST_TEST_REQUIRE(!reopened.has_value());
-  BOOST_TEST((reopened.error().code == errc::unavailable));
-  BOOST_TEST(is_absent(*s, name));
-  write_in_pieces(*to, "lo", 2);
+  const object_name name{t.bucket, "resumable-in-one-go"};
+  auto to = open_resumable_sink(*s, name, 5);
+  write_in_pieces(*to, "hello", 2);
   BOOST_TEST(run_step(to->finish()).value().size == 5u);
+  BOOST_TEST(run_step(s->head(name)).value().size == 5u);
+}
+
+inline seconds_clock time_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+inline void check_a_presigned_url_puts_one_object(const store_under_test& t) {
+  using namespace std::chrono_literals;
+  const auto s = t.make();
+  auto& signs = *s->as_presigner();
+  for (const auto* key : {"presigned", "presigned/a b/Ü+&=?#%41~'\"🙂"}) {
+    BOOST_TEST_CONTEXT("key " << key) {
+      const object_name name{t.bucket, key};
+      BOOST_TEST(run_step(s->remove(name)).has_value());
+      const auto signed_at = time_now();
+      const auto made = run_step(signs.presign_put(name, 60s)).value();
+      BOOST_TEST((made.expires_at >= signed_at + 59s && made.expires_at <= time_now() + 61s));
+      BOOST_TEST(t.put_to_url(made.url, "hello") == 200);
+      BOOST_TEST(run_step(s->head(name)).value().size == 5u);
+      BOOST_TEST(run_step(s->remove(name)).has_value());
+      BOOST_TEST(t.put_to_url(made.url + "0", "hello") == 403); // another signature
+      BOOST_TEST(is_absent(*s, name));
+    }
+  }
+  for (const auto none : {0s, -5s}) {
+    const auto refused = run_step(signs.presign_put({t.bucket, "presigned"}, none));
+    BOOST_TEST((!refused && refused.error().code == errc::unavailable), none.count() << " s");
+  }
 }
 
 inline void check_store(const store_under_test& t) {
@@ -248,9 +288,13 @@ inline void check_store(const store_under_test& t) {
   check_the_last_finish_wins(t);
   check_remove(t);
   check_names(t);
-  if (!t.pauses) return check_that_it_cannot_pause(t);
-  check_pause(t);
-  check_a_reopened_upload_can_be_abandoned(t);
+  check_offers(t);
+  if (t.is_resumable) {
+    check_a_paused_upload_continues_in_another_store(t);
+    check_a_reopened_upload_can_be_abandoned(t);
+    check_a_resumable_sink_need_not_be_paused(t);
+  }
+  if (t.put_to_url) check_a_presigned_url_puts_one_object(t);
 }
 
 } // namespace postern::test

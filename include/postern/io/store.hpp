@@ -1,65 +1,106 @@
-// The contract for keeping objects. A store is shared by all threads; a sink belongs to one transfer on one thread.
+// The contract for object stores, and for the two powers that a store may offer in addition: pausing an upload, and
+// presigning URLs. One store object is shared by all threads; `node` owns it. A sink belongs to one transfer and is
+// used on that transfer's thread only.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/object.hpp>
 #include <postern/io/tasks.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 namespace postern {
 
-// Where one object's bytes go. Ends in exactly one of finish, pause or abandon; destroyed without one of them, it
-// cleans up as abandon would, without waiting.
+// Receives the bytes of one object. A sink ends in exactly one of finish, abandon or (resumable_sink) pause. Destroying
+// a sink before its end has the effect of abandon, without waiting for it.
 class sink {
 public:
   virtual ~sink() = default;
 
-  // Takes all of `bytes`, which must live until it returns. It returns when more is welcome: that is the backpressure.
-  // errc::store_failed.
+  // Takes all of `bytes`, which must live until write returns. Write returns when the sink wants more bytes: this is
+  // the backpressure. errc::store_failed, errc::unavailable.
   virtual task<result<void>> write(std::span<const char> bytes) = 0;
 
-  // When this returns with a value the object exists, whole and durable, and replaces what had its name.
-  // errc::store_failed.
+  // Makes the object exist under its name: whole, durable, replacing an earlier object. After a failure no part of this
+  // object is visible. errc::store_failed, errc::unavailable.
   virtual task<result<stored_object>> finish() = 0;
 
-  // Keeps what has arrived, durably, and answers a bookmark (text, opaque, at most 1 KiB) with which store::reopen goes
-  // on, on any node that shares the store.
-  virtual task<result<std::string>> pause() = 0;
-
-  // Leaves nothing behind. Never fails; may be called after a failed write or finish.
+  // Removes everything that was written. Never fails. May be called twice, and after a failed write or finish.
   virtual task<> abandon() = 0;
+};
+
+// A sink whose upload can stop now and continue later.
+class resumable_sink : public sink {
+public:
+  // Keeps the bytes that were written, durably, and ends this sink. Answers a bookmark for resumable_store::reopen:
+  // opaque text of at most 1 KiB. Every node that shares the store can reopen it. errc::store_failed.
+  virtual task<result<std::string>> pause() = 0;
+};
+
+// Offered by stores that can keep an unfinished upload. See store::as_resumable_store.
+class resumable_store {
+public:
+  virtual ~resumable_store() = default;
+
+  // Like store::open, for an upload that may be paused.
+  virtual task<result<std::unique_ptr<resumable_sink>>> open_resumable(object_name name, object_meta meta,
+                                                                       std::optional<std::uint64_t> expected_size) = 0;
+
+  // Continues a paused upload behind its last byte. errc::object_absent: no upload has this bookmark, or it was
+  // finished or abandoned. errc::conflict: another sink has this upload open (from stores that can tell).
+  virtual task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark) = 0;
+};
+
+// A URL that carries its own authorisation. Treat it as a secret.
+struct presigned_url {
+  std::string url;
+  seconds_clock expires_at;
+};
+
+// Offered by stores that accept requests signed in the URL. See store::as_presigner. The store rejects a URL after
+// `lifetime`, or after the end of the credentials that signed it, whichever is sooner; expires_at is that moment.
+// errc::unavailable: there are no credentials, or they end now.
+class presigner {
+public:
+  virtual ~presigner() = default;
+
+  // For one PUT of the whole object.
+  virtual task<result<presigned_url>> presign_put(object_name name, std::chrono::seconds lifetime) = 0;
+
+  // For one PUT of one part (from 1) of the multipart upload that the store calls `upload_id`.
+  virtual task<result<presigned_url>> presign_part(object_name name, std::string upload_id, int part_number,
+                                                   std::chrono::seconds lifetime) = 0;
 };
 
 class store {
 public:
   virtual ~store() = default;
 
-  // Begins an object. Nothing is visible under its name before finish. `expected_size` is a prediction, for choosing
-  // how to store. errc::key_too_long, errc::invalid_argument (a key that this store cannot hold), errc::no_such_bucket,
-  // errc::store_failed.
+  // Begins an object. Nothing is visible under its name before finish. `expected_size` is a prediction, from which the
+  // store chooses how to write. errc::key_too_long, errc::invalid_argument (this store cannot hold such a key),
+  // errc::no_such_bucket, errc::store_failed.
   virtual task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
                                                    std::optional<std::uint64_t> expected_size) = 0;
 
-  // Bytes of memory that a sink of an object of this size (nothing: not known) holds at most. Whoever opens one
-  // reserves them first, before it reads a byte, so that those who have begun never wait for each other.
+  // The most memory, in bytes, that a sink for an object of this size holds. std::nullopt: the size is unknown. Reserve
+  // it before the first byte is read, so that transfers that have begun never wait for each other.
   virtual std::uint64_t memory_for(std::optional<std::uint64_t> expected_size) const = 0;
 
-  // Goes on with what pause kept. errc::object_absent when the bookmark is no longer known; a store that can tell
-  // answers errc::conflict while another sink goes on with it.
-  virtual task<result<std::unique_ptr<sink>>> reopen(std::string bookmark) = 0;
-
-  // errc::object_absent, errc::store_failed, errc::unavailable.
+  // The object's size, ETag, checksum and metadata. errc::object_absent, errc::store_failed, errc::unavailable.
   virtual task<result<stored_object>> head(object_name name) = 0;
 
-  // Removing what is absent is no failure.
+  // Idempotent: succeeds when there is no such object. errc::store_failed, errc::unavailable.
   virtual task<result<void>> remove(object_name name) = 0;
+
+  // This store's further powers: nullptr where it does not have them, else a pointer into this store.
+  virtual resumable_store* as_resumable_store() { return nullptr; }
+  virtual presigner* as_presigner() { return nullptr; }
 };
 
 } // namespace postern

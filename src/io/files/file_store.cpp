@@ -170,7 +170,7 @@ std::shared_ptr<folders> open_folders(const fs::path& root) {
 
 // --- writing one object -----------------------------------------------------------------------------
 
-class file_sink final : public sink {
+class file_sink final : public resumable_sink {
 public:
   // The file is `file_name` in `folder`, which is one of f's. `kept` says what it is to become, and for one that goes
   // on, what it is so far.
@@ -299,17 +299,25 @@ private:
   bool broken_ = false;
 };
 
-class file_store final : public store {
+class file_store final : public store, public resumable_store {
 public:
   file_store(const file_store_options& options, asio::thread_pool& pool)
       : f_(open_folders(options.root)), pool_(pool) {}
 
-  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<std::uint64_t>) override {
+  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
+                                           std::optional<std::uint64_t> expected_size) override {
+    auto opened = co_await open_resumable(std::move(name), std::move(meta), expected_size);
+    if (!opened) co_return opened.error();
+    co_return std::move(*opened);
+  }
+  std::uint64_t memory_for(std::optional<std::uint64_t>) const override { return 0; }
+  resumable_store* as_resumable_store() override { return this; }
+  task<result<std::unique_ptr<resumable_sink>>> open_resumable(object_name name, object_meta meta,
+                                                               std::optional<std::uint64_t>) override {
     const auto work = [&] { return begin(std::move(name), std::move(meta)); };
     co_return co_await on_pool(pool_, work);
   }
-  std::uint64_t memory_for(std::optional<std::uint64_t>) const override { return 0; }
-  task<result<std::unique_ptr<sink>>> reopen(std::string bookmark) override {
+  task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark) override {
     const auto work = [&] { return go_on(bookmark); };
     co_return co_await on_pool(pool_, work);
   }
@@ -323,7 +331,7 @@ public:
   }
 
 private:
-  result<std::unique_ptr<sink>> begin(object_name name, object_meta meta) {
+  result<std::unique_ptr<resumable_sink>> begin(object_name name, object_meta meta) {
     if (auto path = path_of(name); !path) return path.error();
     auto beside = hash_of(name) + "." + random_name();
     descriptor file(::openat(f_->own.get(), beside.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
@@ -334,7 +342,7 @@ private:
     return std::make_unique<file_sink>(f_, pool_, std::move(kept), f_->own.get(), std::move(beside), std::move(file));
   }
 
-  result<std::unique_ptr<sink>> go_on(const std::string& bookmark) {
+  result<std::unique_ptr<resumable_sink>> go_on(const std::string& bookmark) {
     const int paused = f_->paused.get();
     const failure unknown{errc::object_absent, "the paused upload"};
     if (bookmark.size() != 32 || bookmark.find_first_not_of("0123456789abcdef") != bookmark.npos) return unknown;

@@ -11,6 +11,12 @@
 namespace postern {
 
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
+
+// The path as it is signed: not percent-encoded, and with the bucket in it for path style only.
+inline std::string signed_path(const bucket_place& place, const std::string& bucket, const std::string& key) {
+  return (place.path.size() > 1 ? "/" + bucket + "/" : "/") + key;
+}
+
 constexpr std::size_t max_answer = 4 << 20; // 10 000 parts are listed in some 3 MB
 
 struct s3_client::call {

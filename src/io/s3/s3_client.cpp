@@ -76,7 +76,7 @@ task<aws_result<http_request>> s3_client::prepare(const call& c, trying& t) {
   if (!(*keys)->keys.session_token.empty()) r.fields.emplace_back("x-amz-security-token", (*keys)->keys.session_token);
   sigv4::request s;
   s.method = c.method;
-  s.path = (place->path.size() > 1 ? "/" + c.bucket + "/" : "/") + c.key;
+  s.path = signed_path(*place, c.bucket, c.key);
   s.query = c.query;
   s.headers = r.fields;
   s.headers.emplace_back("host", r.to.authority());
@@ -209,46 +209,6 @@ task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3
     const bool again = co_await mend(*e, answer ? &*answer : nullptr, c, t);
     if (!again) co_return std::move(*e);
   }
-}
-
-// --- for others to send -----------------------------------------------------------------------------
-
-// PUT /key?partNumber=1&uploadId=…&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
-// Host: bucket.s3.eu-west-1.amazonaws.com
-task<aws_result<presigned_url>> s3_client::presign(call c, std::chrono::seconds lasts) {
-  auto keys = co_await credentials_.get();
-  if (!keys) co_return no_answer(keys.error(), c.during());
-  auto seen = options_;
-  if (!seen.public_endpoint.empty()) seen.endpoint = seen.public_endpoint;
-  auto place = place_of(seen, region_of(c.bucket), c.bucket);
-  if (!place) co_return no_answer(place.error(), c.during());
-  const auto now = store_time();
-  lasts = std::min<std::chrono::seconds>(lasts, std::chrono::days(7)); // S3 takes no more
-  if ((*keys)->expires) lasts = std::min(lasts, *(*keys)->expires - now);
-  if (lasts.count() < 1) co_return no_answer({errc::unavailable, "the credentials end this very moment"}, c.during());
-  sigv4::request s;
-  s.method = c.method;
-  s.path = (place->path.size() > 1 ? "/" + c.bucket + "/" : "/") + c.key;
-  s.query = std::move(c.query);
-  s.headers = {{"host", place->at.authority()}};
-  s.payload_hash = unsigned_payload;
-  const sigv4::scope scope{amz_date(now), place->region, "s3"};
-  const auto query = sigv4::presigned_query(s, (*keys)->keys, scope, static_cast<unsigned>(lasts.count()));
-  co_return presigned_url{place->at.url() + uri_encode(s.path, true) + "?" + query, now + lasts};
-}
-
-task<aws_result<presigned_url>> s3_client::presign_put(object_name name, std::chrono::seconds lasts) {
-  return presign({"PutObject", "PUT", std::move(name.bucket), std::move(name.key)}, lasts);
-}
-
-task<aws_result<presigned_url>> s3_client::presign_part(const s3_multipart& to, int number,
-                                                        std::chrono::seconds lasts) {
-  return presign({"UploadPart",
-                  "PUT",
-                  to.name.bucket,
-                  to.name.key,
-                  {{"partNumber", std::to_string(number)}, {"uploadId", to.upload_id}}},
-                 lasts);
 }
 
 } // namespace postern

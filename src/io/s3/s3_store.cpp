@@ -1,5 +1,6 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/log.hpp>
+#include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_store.hpp>
 
 #include <boost/asio/redirect_error.hpp>
@@ -14,8 +15,6 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t usual_part = 64 << 20;    // of a streamed part: nothing is held, so it may be large
 constexpr std::uint64_t collected_part = 8 << 20; // of a part that is held
 constexpr std::uint64_t small = s3_smallest_part + s3_tail;
-
-failure not_yet() { return {errc::unavailable, "the S3 store cannot pause an upload yet"}; }
 
 // An answer to a part that is awaited while the next part is already being sent.
 struct awaited_part {
@@ -85,8 +84,6 @@ public:
     }
     co_return object;
   }
-
-  task<result<std::string>> pause() override { co_return not_yet(); }
 
   task<> abandon() override {
     streaming_.reset(); // cut: S3 never has a part of which bytes are missing
@@ -238,7 +235,7 @@ private:
 
 class s3_store final : public store {
 public:
-  explicit s3_store(s3_client& s3) : s3_(s3) {}
+  explicit s3_store(s3_client& s3) : s3_(s3), presigner_(s3) {}
 
   task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
                                            std::optional<std::uint64_t> expected_size) override {
@@ -256,8 +253,6 @@ public:
     return *expected_size < small + (1 << 20) ? std::min(*expected_size, small) : s3_tail;
   }
 
-  task<result<std::unique_ptr<sink>>> reopen(std::string) override { co_return not_yet(); }
-
   task<result<stored_object>> head(object_name name) override {
     auto found = co_await s3_.head_object(std::move(name));
     if (!found) co_return to_failure(found.error());
@@ -270,8 +265,11 @@ public:
     co_return result<void>{};
   }
 
+  presigner* as_presigner() override { return &presigner_; }
+
 private:
   s3_client& s3_;
+  s3_presigner presigner_;
 };
 
 } // namespace

@@ -70,7 +70,7 @@ errc code_of_open(store& s, const object_name& name) {
 BOOST_FIXTURE_TEST_SUITE(file_store_, fixture)
 
 BOOST_AUTO_TEST_CASE(keeps_the_contract) {
-  check_store({[&] { return made(); }, "media"});
+  check_store({.make = [&] { return made(); }, .bucket = "media", .is_resumable = true});
 }
 
 BOOST_AUTO_TEST_CASE(bytes_are_under_their_key_and_nothing_else_is_left) {
@@ -94,11 +94,11 @@ BOOST_AUTO_TEST_CASE(bytes_are_under_their_key_and_nothing_else_is_left) {
 BOOST_AUTO_TEST_CASE(nothing_is_left_of_what_was_paused) {
   const auto s = made();
   for (const bool finished : {true, false}) {
-    auto to = open_sink(*s, {"media", "x"});
+    auto to = open_resumable_sink(*s, {"media", "x"});
     write_in_pieces(*to, "12345", 5);
     const auto bookmark = run_task(to->pause()).value();
     BOOST_TEST(files_below(root / ".postern/paused") == 2u);
-    to = run_task(s->reopen(bookmark)).value();
+    to = reopen_sink(*s, bookmark).value();
     if (finished)
       BOOST_TEST(run_task(to->finish()).has_value());
     else
@@ -109,11 +109,11 @@ BOOST_AUTO_TEST_CASE(nothing_is_left_of_what_was_paused) {
 
 BOOST_AUTO_TEST_CASE(one_at_a_time_goes_on_with_a_paused_upload) {
   const auto s = made();
-  auto to = open_sink(*s, {"media", "x"});
+  auto to = open_resumable_sink(*s, {"media", "x"});
   write_in_pieces(*to, "12345", 5);
   const auto bookmark = run_task(to->pause()).value();
-  auto first = run_task(s->reopen(bookmark)).value();
-  const auto second = run_task(made()->reopen(bookmark));
+  auto first = reopen_sink(*s, bookmark).value();
+  const auto second = reopen_sink(*made(), bookmark);
   BOOST_TEST_REQUIRE(!second.has_value());
   BOOST_TEST((second.error().code == errc::conflict));
   BOOST_TEST(run_task(first->finish()).has_value());
@@ -127,10 +127,10 @@ BOOST_AUTO_TEST_CASE(what_was_written_after_the_last_pause_by_a_process_that_die
   in_a_process_that_dies([&] {
     asio::thread_pool disk(1);
     auto* s = make_file_store({root}, disk).release();
-    auto to = open_sink(*s, {"media", "x"});
+    auto to = open_resumable_sink(*s, {"media", "x"});
     write_in_pieces(*to, "kept", 4);
     const auto kept = run_task(to->pause()).value();
-    auto* again = run_task(s->reopen(kept)).value().release();
+    auto* again = reopen_sink(*s, kept).value().release();
     write_in_pieces(*again, " and lost", 9);
     if (::write(ends[1], kept.data(), kept.size()) != static_cast<ssize_t>(kept.size())) ::_exit(1);
   });
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(what_was_written_after_the_last_pause_by_a_process_that_die
   BOOST_TEST_REQUIRE(::read(ends[0], bookmark.data(), 32) == 32);
   ::close(ends[0]), ::close(ends[1]);
   const auto s = made();
-  auto to = run_task(s->reopen(bookmark)).value();
+  auto to = reopen_sink(*s, bookmark).value();
   write_in_pieces(*to, " and new", 8);
   const auto stored = run_task(to->finish()).value();
   BOOST_TEST(read_file(root / "media/x") == "kept and new");

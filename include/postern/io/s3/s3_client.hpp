@@ -39,11 +39,6 @@ struct s3_finished {
   bool verified = false; // the store confirmed the checksum
 };
 
-struct presigned_url {
-  std::string url;
-  seconds_clock expires_at;
-};
-
 class s3_client {
 public:
   // What is passed must outlive this.
@@ -77,22 +72,18 @@ public:
   task<aws_result<std::string>> get_bucket_cors(std::string bucket); // the XML document
   task<aws_result<void>> put_bucket_cors(std::string bucket, std::string document);
 
-  // A URL with which a browser may PUT that object, or that part of a multipart upload, for as long as `lasts`, or as
-  // its keys do where that is shorter. Follows AWS, "Authenticating requests: using query parameters".
-  task<aws_result<presigned_url>> presign_put(object_name name, std::chrono::seconds lasts);
-  task<aws_result<presigned_url>> presign_part(const s3_multipart& to, int number, std::chrono::seconds lasts);
-
   const s3_options& options() const { return options_; }
+  credential_cache& credentials() { return credentials_; }
   // The region that S3 has named for this bucket, else the configured one.
   std::string region_of(const std::string& bucket) const;
+  // Now, by the clock of the S3 server where it is known to differ from this machine's.
+  seconds_clock store_time() const { return clock_() + std::chrono::seconds(skew_.load(std::memory_order_relaxed)); }
 
 private:
   struct call;
   struct trying;
   task<aws_result<http_response>> perform(call c);
   task<aws_result<http_request>> prepare(const call& c, trying& t);
-  task<aws_result<presigned_url>> presign(call c, std::chrono::seconds lasts);
-  seconds_clock store_time() const { return clock_() + std::chrono::seconds(skew_.load(std::memory_order_relaxed)); }
   task<bool> mend(const aws_error& e, const http_response* answer, const call& c, trying& t);
   void learn_region(const std::string& bucket, const std::string& region);
 

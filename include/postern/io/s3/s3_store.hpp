@@ -27,7 +27,7 @@ std::vector<std::uint64_t> plan_parts(std::uint64_t predicted);
 // no MD5s, as with KMS.
 std::string multipart_etag(const std::vector<s3_part>& parts);
 
-// `s3` must outlive the store. Pausing is not there: errc::unavailable.
+// `s3` must outlive the store. Offers presigner, not resumable_store.
 std::unique_ptr<store> make_s3_store(s3_client& s3);
 
 } // namespace postern

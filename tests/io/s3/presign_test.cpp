@@ -24,15 +24,15 @@ std::string parameter(const std::string& url, std::string_view name) {
   return query_parameter(std::string_view(url).substr(url.find('?') + 1), name).value();
 }
 
-const s3_multipart upload{{"media", "a b"}, "id/+=", false};
+constexpr const char* upload_id = "id/+=";
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(s3_presign_)
+BOOST_AUTO_TEST_SUITE(presign_)
 
 BOOST_AUTO_TEST_CASE(an_object) {
   world w(at("https://s3.example.com"));
-  const auto made = value_of(w.run(w.s3.presign_put({"media", "a b/Ü+&.jpg"}, 900s)));
+  const auto made = w.run(w.presigner.presign_put({"media", "a b/Ü+&.jpg"}, 900s)).value();
   BOOST_TEST((made.expires_at == now + 900s));
   const std::string path = "/a%20b/%C3%9C%2B%26.jpg";
   const std::string query =
@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(an_object) {
 
 BOOST_AUTO_TEST_CASE(a_part_in_path_style_with_temporary_keys) {
   world w(at("http://127.0.0.1:9000", true), {keys("ASIA", "tok/+=")});
-  const auto made = value_of(w.run(w.s3.presign_part(upload, 7, 60s)));
+  const auto made = w.run(w.presigner.presign_part({"media", "a b"}, upload_id, 7, 60s)).value();
   const std::string path = "/media/a%20b";
   const std::string query =
       "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ASIA%2F20261123%2Feu-west-1%2Fs3%2Faws4_request"
@@ -59,19 +59,23 @@ BOOST_AUTO_TEST_CASE(as_browsers_call_the_store) {
   auto o = at("http://10.1.2.3:9000", true);
   o.public_endpoint = "https://files.example.com";
   world w(o);
-  BOOST_TEST(
-      value_of(w.run(w.s3.presign_put({"media", "k"}, 60s))).url.starts_with("https://files.example.com/media/k?"));
+  BOOST_TEST(w.run(w.presigner.presign_put({"media", "k"}, 60s))
+                 .value()
+                 .url.starts_with("https://files.example.com/media/k?"));
   o.path_style = false;
   world in_host(o);
-  BOOST_TEST(value_of(in_host.run(in_host.s3.presign_put({"media", "k"}, 60s)))
+  BOOST_TEST(in_host.run(in_host.presigner.presign_put({"media", "k"}, 60s))
+                 .value()
                  .url.starts_with("https://media.files.example.com/k?"));
-  BOOST_TEST(value_of(in_host.run(in_host.s3.presign_put({"my.media", "k"}, 60s)))
+  BOOST_TEST(in_host.run(in_host.presigner.presign_put({"my.media", "k"}, 60s))
+                 .value()
                  .url.starts_with("https://files.example.com/my.media/k?"));
   world aws(at(""));
-  BOOST_TEST(value_of(aws.run(aws.s3.presign_put({"media", "k"}, 60s)))
+  BOOST_TEST(aws.run(aws.presigner.presign_put({"media", "k"}, 60s))
+                 .value()
                  .url.starts_with("https://media.s3.eu-west-1.amazonaws.com/k?"));
   world bad(at("no URL"));
-  BOOST_TEST(to_failure(error_of(bad.run(bad.s3.presign_put({"media", "k"}, 60s)))).on.find("store.endpoint") !=
+  BOOST_TEST(bad.run(bad.presigner.presign_put({"media", "k"}, 60s)).error().on.find("store.endpoint") !=
              std::string::npos);
 }
 
@@ -94,21 +98,22 @@ BOOST_AUTO_TEST_CASE(never_longer_than_the_keys_live_nor_a_week) {
     world w(at("https://s3.example.com"),
             {keys("ASIA", "t", r.keys_live ? std::optional(now + *r.keys_live) : std::nullopt)});
     for (const bool part : {false, true}) {
-      const auto made =
-          value_of(w.run(part ? w.s3.presign_part(upload, 1, r.asked) : w.s3.presign_put({"media", "k"}, r.asked)));
+      const auto made = w.run(part ? w.presigner.presign_part({"media", "k"}, upload_id, 1, r.asked)
+                                   : w.presigner.presign_put({"media", "k"}, r.asked))
+                            .value();
       BOOST_TEST((made.expires_at == now + r.granted), r.asked.count());
       BOOST_TEST(parameter(made.url, "X-Amz-Expires") == std::to_string(r.granted.count()));
     }
   }
   world w(at("https://s3.example.com"), {keys("ASIA", "t", now + 100s)});
   w.passed = 40; // some of their life has gone
-  const auto made = value_of(w.run(w.s3.presign_put({"media", "k"}, 900s)));
+  const auto made = w.run(w.presigner.presign_put({"media", "k"}, 900s)).value();
   BOOST_TEST(parameter(made.url, "X-Amz-Expires") == "60");
   BOOST_TEST(parameter(made.url, "X-Amz-Date") == "20261123T181540Z");
   BOOST_TEST((made.expires_at == now + 100s));
-  for (const auto none : {0s, -5s}) BOOST_TEST(!w.run(w.s3.presign_put({"media", "k"}, none)).has_value());
+  for (const auto none : {0s, -5s}) BOOST_TEST(!w.run(w.presigner.presign_put({"media", "k"}, none)).has_value());
   w.passed = 100;
-  BOOST_TEST((error_of(w.run(w.s3.presign_put({"media", "k"}, 900s))).sorted == errc::unavailable)); // no more keys
+  BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, 900s)).error().code == errc::unavailable)); // no more keys
 }
 
 BOOST_AUTO_TEST_CASE(with_the_stores_clock_and_region) {
@@ -116,10 +121,10 @@ BOOST_AUTO_TEST_CASE(with_the_stores_clock_and_region) {
                       error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>"), answers(204)});
   world w(by_path(peer), {keys("ASIA", "t", now + 600s)});
   value_of(w.run(w.s3.delete_object({"media", "k"})));
-  const auto made = value_of(w.run(w.s3.presign_put({"media", "k"}, 900s)));
+  const auto made = w.run(w.presigner.presign_put({"media", "k"}, 900s)).value();
   BOOST_TEST(parameter(made.url, "X-Amz-Date") == "20261123T171500Z");
   value_of(w.run(w.s3.delete_object({"media", "k"})));
-  BOOST_TEST(parameter(value_of(w.run(w.s3.presign_put({"media", "k"}, 60s))).url, "X-Amz-Credential") ==
+  BOOST_TEST(parameter(w.run(w.presigner.presign_put({"media", "k"}, 60s)).value().url, "X-Amz-Credential") ==
              "ASIA/20261123/ap-south-1/s3/aws4_request");
 }
 

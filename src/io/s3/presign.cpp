@@ -1,0 +1,45 @@
+#include "s3_call.hpp"
+#include <postern/io/s3/presign.hpp>
+
+#include <algorithm>
+
+namespace postern {
+
+task<result<presigned_url>> s3_presigner::presign_put(object_name name, std::chrono::seconds lifetime) {
+  return presign(std::move(name), {}, lifetime);
+}
+
+task<result<presigned_url>> s3_presigner::presign_part(object_name name, std::string upload_id, int part_number,
+                                                       std::chrono::seconds lifetime) {
+  std::vector<sigv4::name_value> query{{"partNumber", std::to_string(part_number)}, {"uploadId", std::move(upload_id)}};
+  return presign(std::move(name), std::move(query), lifetime);
+}
+
+task<result<presigned_url>> s3_presigner::presign(object_name name, std::vector<sigv4::name_value> query,
+                                                  std::chrono::seconds lifetime) {
+  auto held = co_await s3_.credentials().get();
+  if (!held) co_return held.error();
+  const auto& credentials = **held;
+  auto options = s3_.options();
+  if (!options.public_endpoint.empty()) options.endpoint = options.public_endpoint;
+  auto place = place_of(options, s3_.region_of(name.bucket), name.bucket);
+  if (!place) co_return place.error();
+
+  const auto now = s3_.store_time();
+  lifetime = std::min<std::chrono::seconds>(lifetime, std::chrono::days(7));
+  if (credentials.expires) lifetime = std::min(lifetime, *credentials.expires - now);
+  if (lifetime.count() < 1)
+    co_return failure{errc::unavailable, "a presigned URL for " + quote(name.key) + " would expire before its use"};
+
+  sigv4::request r;
+  r.method = "PUT";
+  r.path = signed_path(*place, name.bucket, name.key);
+  r.query = std::move(query);
+  r.headers = {{"host", place->at.authority()}};
+  r.payload_hash = unsigned_payload;
+  const sigv4::scope scope{amz_date(now), place->region, "s3"};
+  const auto signed_query = sigv4::presigned_query(r, credentials.keys, scope, static_cast<unsigned>(lifetime.count()));
+  co_return presigned_url{place->at.url() + uri_encode(r.path, true) + "?" + signed_query, now + lifetime};
+}
+
+} // namespace postern
