@@ -4,7 +4,7 @@
 //   bench_ledger FOLDER                 SQLite, in a new file of that folder
 //   bench_ledger postgresql://…         PostgreSQL, in an empty database
 #include "measure.hpp"
-#include <postern/io/ledger.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/postgres.hpp>
 #include <postern/io/ledger/sqlite.hpp>
 

@@ -5,6 +5,7 @@
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/webhooks/webhooks_command.hpp>
 #include <postern/front/routes.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/redirect_error.hpp>

@@ -10,6 +10,7 @@
 #include <postern/flow/sweep.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -286,7 +287,7 @@ int serve(const config& c) {
   const auto clock = now_millis;
   // Whoever asks another node is told of progress that is a second old, or two.
   const auto tell_progress = [&]() -> task<> {
-    if (auto now = carriers.all(); !now.empty()) parts.records->progress(std::move(now), clock() + 1min);
+    if (auto now = carriers.all(); !now.empty()) parts.records->record_progress(std::move(now), clock() + 1min);
     co_return;
   };
   periodic_task progress(first_loop.get_executor(), 1s, tell_progress);

@@ -105,7 +105,7 @@ task<result<redirect_outcome>> completer::by_redirect(std::string token, redirec
     if (store_answered(found.error())) co_return found.error();
     log::warning("completion pending: the store gives no answer",
                  {{"upload", c->id}, {"why", describe(found.error())}});
-    auto kept = co_await ledger_.ask_again(std::move(expected), now);
+    auto kept = co_await ledger_.check_later(std::move(expected), now);
     if (!kept) co_return kept.error();
     co_return redirect_outcome{std::move(*c), std::move(*kept), true};
   }
@@ -157,7 +157,7 @@ task<result<event_outcome>> completer::by_event(object_event event, millis_clock
   if (!found || is_of_another) {
     log::info("event pending: the sweep checks the object",
               {{"upload", expected.id}, {"why", found ? "the object has another ETag" : describe(found.error())}});
-    auto asked = co_await ledger_.ask_again(std::move(expected), now);
+    auto asked = co_await ledger_.check_later(std::move(expected), now);
     if (!asked) co_return asked.error();
     co_return event_outcome::pending;
   }
@@ -201,7 +201,7 @@ task<result<upload>> completer::by_sweep(upload u, millis_clock now) {
   if (found) co_return co_await record(std::move(u), std::move(*found), completion_source::sweep, now);
   const auto why = found.error();
   if (!store_answered(why)) {
-    (void)co_await ledger_.ask_again(std::move(u), now + pause_after_silence); // ends the hold too
+    (void)co_await ledger_.check_later(std::move(u), now + pause_after_silence); // ends the hold too
     co_return why;
   }
   if (now < u.expires_at) co_return u; // it may still come

@@ -200,7 +200,7 @@ task<> notifier::deliver(queue& q, webhook w) {
       co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.try_timeout);
   const auto outcome = answer ? judge(*answer) : judge(answer.error());
   if (outcome.is_delivered) {
-    auto noted = co_await ledger_.delivered(w.id);
+    auto noted = co_await ledger_.record_delivery(w.id);
     if (!noted) // the message is sent again: delivery is at least once
       log::warning("webhook delivered, but the ledger cannot record it",
                    {{"id", w.id}, {"why", describe(noted.error())}});
@@ -242,7 +242,7 @@ task<> notifier::record_failure(queue& q, webhook w, std::string why, millisecon
                                     {"tries", w.tries + 1},
                                     {"why", why}});
   }
-  auto noted = co_await ledger_.undelivered(w.id, why, again);
+  auto noted = co_await ledger_.record_failed_delivery(w.id, why, again);
   if (!noted)
     log::warning("webhook not delivered, and the ledger cannot record it",
                  {{"id", w.id}, {"why", describe(noted.error())}});

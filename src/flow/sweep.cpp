@@ -17,7 +17,7 @@ task<> sweeper::round() {
 
 task<bool> sweeper::settle_batch() {
   const auto now = options_.clock();
-  auto due = co_await ledger_.due_questions(now, now + options_.lease, options_.max_in_flight);
+  auto due = co_await ledger_.due_checks(now, now + options_.lease, options_.max_in_flight);
   if (!due) {
     log::warning("sweep: the ledger gives no answer", {{"why", describe(due.error())}});
     co_return false;
@@ -39,7 +39,7 @@ task<> sweeper::settle(upload u, bool& store_is_silent) {
 }
 
 task<bool> sweeper::delete_batch() {
-  auto count = co_await ledger_.forget(options_.clock() - options_.retention, options_.batch);
+  auto count = co_await ledger_.purge_uploads(options_.clock() - options_.retention, options_.batch);
   if (!count) {
     log::warning("sweep: the ledger gives no answer", {{"why", describe(count.error())}});
     co_return false;

@@ -136,7 +136,7 @@ task<result<void>> transfers::open_sink(transfer& t) {
   if (!opened) co_return opened.error();
   t.into = std::move(*opened);
   t.progress.emplace(*this, t.plan.row.id);
-  ledger_.receiving(t.plan.row);
+  ledger_.start_receiving(t.plan.row);
   co_return result<void>{};
 }
 
@@ -175,9 +175,9 @@ task<result<void>> transfers::finish(transfer& t) {
     co_return failure{errc::entity_too_small,
                       "the file must have at least " + std::to_string(t.plan.row.min_size) + " bytes"};
   if (auto right = t.plan.expected.check(); !right) co_return right.error();
-  // The ledger keeps the order of its calls: after the probe, what open_sink wrote behind is durable.
+  // The ledger keeps the order of its calls: after the flush, what open_sink wrote behind is durable.
   if (!t.plan.has_claim)
-    if (auto durable = co_await ledger_.probe(); !durable) co_return durable.error();
+    if (auto durable = co_await ledger_.flush(); !durable) co_return durable.error();
   auto stored = co_await t.into->finish();
   if (!stored) co_return stored.error();
   t.object = std::move(*stored);

@@ -345,7 +345,7 @@ task<response> routes::healthz(request&, std::string) { co_return text_answer(20
 
 task<response> routes::readyz(request&, std::string) {
   if (draining_) co_return text_answer(503, "text/plain", "draining\n");
-  auto writable = co_await ledger_.probe();
+  auto writable = co_await ledger_.flush();
   co_return writable ? text_answer(200, "text/plain", "ready\n")
                      : text_answer(503, "text/plain", "ledger: " + describe(writable.error()) + "\n");
 }

@@ -273,7 +273,7 @@ BOOST_FIXTURE_TEST_CASE(an_event_whose_ledger_is_broken_must_come_again, event_f
 BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_later, event_fixture) {
   store.broken = failure(errc::unavailable, "no answer");
   BOOST_TEST((receive().value() == event_outcome::pending));
-  BOOST_TEST((ledger.questions.at(c.id) == now));
+  BOOST_TEST((ledger.checks.at(c.id) == now));
   BOOST_TEST(ledger.confirmed == 0);
   // The next event of the same message does not wait for it.
   BOOST_TEST(silent);
@@ -292,7 +292,7 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_lat
 BOOST_FIXTURE_TEST_CASE(an_event_of_an_object_that_was_replaced_is_no_evidence, event_fixture) {
   mine().etag = "new";
   BOOST_TEST((receive().value() == event_outcome::pending));
-  BOOST_TEST(ledger.questions.contains(c.id));
+  BOOST_TEST(ledger.checks.contains(c.id));
   BOOST_TEST(ledger.confirmed == 0);
   event.etag = "new";
   BOOST_TEST((receive().value() == event_outcome::recorded));

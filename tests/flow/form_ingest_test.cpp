@@ -108,7 +108,7 @@ BOOST_FIXTURE_TEST_CASE(a_signed_form_is_stored_and_recorded, fixture) {
   BOOST_TEST(done.redirect.starts_with(field("success_action_redirect") + "?bucket=media&key="));
   BOOST_TEST(store.contents.at("media/" + key) == file);
   BOOST_TEST((ledger.rows.at(done.id).state == upload_state::completed));
-  BOOST_TEST(ledger.probes == 0); // the claim carries the row
+  BOOST_TEST(ledger.flushes == 0); // the claim carries the row
 }
 
 BOOST_FIXTURE_TEST_CASE(the_result_is_the_same_however_the_body_is_cut, fixture) {

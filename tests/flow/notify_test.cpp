@@ -65,8 +65,8 @@ BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
       const auto& row = ledger.rows.at("msg_1");
       BOOST_TEST(row.last_error == "answered 500: \"no\\x0d\\x0a<b>\"");
       const auto expected = webhook_pause(static_cast<unsigned>(tries), 0);
-      BOOST_TEST(row.dead == !expected);
-      if (row.dead || !expected) break;
+      BOOST_TEST(row.is_dead == !expected);
+      if (row.is_dead || !expected) break;
       BOOST_TEST((row.due_at == now + *expected));
       now += *expected - 1ms;
       co_await look_twice();
@@ -162,7 +162,7 @@ BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
   BOOST_TEST(ledger.stopped.front() == here);
   BOOST_TEST(app.arrivals.size() <= options.max_in_flight); // those that were under way already
   BOOST_TEST(other.arrivals.size() == 1u);
-  for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.dead && w.last_error == "answered 410"));
+  for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.is_dead && w.last_error == "answered 410"));
 }
 
 BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {

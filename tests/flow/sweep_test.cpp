@@ -31,7 +31,7 @@ struct fixture {
     u.max_size = 100;
     u.expires_at = now + expires_in;
     ledger.issue(u);
-    ledger.questions[u.id] = now;
+    ledger.checks[u.id] = now;
     return u.id;
   }
   void add_object(const std::string& id, std::uint64_t size = 50) {
@@ -64,14 +64,14 @@ BOOST_FIXTURE_TEST_CASE(without_an_object_an_expired_upload_ends, fixture) {
   sweep();
   BOOST_TEST((state_of(id) == upload_state::expired));
   BOOST_TEST((state_of(wrong) == upload_state::expired));
-  BOOST_TEST(ledger.questions.empty());
+  BOOST_TEST(ledger.checks.empty());
 }
 
 BOOST_FIXTURE_TEST_CASE(an_upload_whose_policy_still_holds_is_left_alone, fixture) {
   const auto id = add(1, 1min);
   sweep();
   BOOST_TEST((state_of(id) == upload_state::issued));
-  BOOST_TEST(ledger.questions.contains(id));
+  BOOST_TEST(ledger.checks.contains(id));
 }
 
 BOOST_FIXTURE_TEST_CASE(one_round_settles_more_than_one_batch, fixture) {
@@ -95,7 +95,7 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_does_not_answer_ends_the_round_and_loses_no
   sweep();
   BOOST_TEST(store.heads == 2); // the others would fare no better
   BOOST_TEST(ledger.confirmed == 0);
-  BOOST_TEST(ledger.questions.size() == 6u);
+  BOOST_TEST(ledger.checks.size() == 6u);
   for (const auto& [id, row] : ledger.rows) BOOST_TEST((row.state == upload_state::issued));
 
   store.broken.reset();

@@ -236,11 +236,11 @@ BOOST_FIXTURE_TEST_CASE(a_checksum_that_does_not_match_leaves_nothing, fixture) 
 
 BOOST_FIXTURE_TEST_CASE(without_a_claim_the_row_is_durable_before_the_object, fixture) {
   BOOST_TEST(carry().has_value());
-  BOOST_TEST(ledger.probes == 0);
+  BOOST_TEST(ledger.flushes == 0);
   body.taken = 0;
   plan.has_claim = false;
   BOOST_TEST(carry().has_value());
-  BOOST_TEST(ledger.probes == 1);
+  BOOST_TEST(ledger.flushes == 1);
   store.objects.clear();
   body.taken = 0;
   ledger.broken = failure(errc::unavailable, "probe");

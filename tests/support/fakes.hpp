@@ -67,12 +67,12 @@ struct fake_store final : store {
 struct fake_ledger final : ledger {
   mutable std::map<std::string, upload> rows;
   std::optional<failure> broken;
-  int confirmed = 0, failed = 0, probes = 0;
+  int confirmed = 0, failed = 0, flushes = 0;
   bool refuses_confirm = false;
   completion last;
 
   void issue(upload u) override { rows.emplace(u.id, u); }
-  void receiving(upload u) override { rows.emplace(u.id, u).first->second.state = upload_state::receiving; }
+  void start_receiving(upload u) override { rows.emplace(u.id, u).first->second.state = upload_state::receiving; }
   task<result<upload>> confirm(completion c) override {
     if (broken) co_return *broken;
     if (refuses_confirm) co_return failure(errc::unavailable, "confirm");
@@ -93,51 +93,53 @@ struct fake_ledger final : ledger {
     row.failed_because = code;
     co_return row;
   }
-  void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock) override {
+  void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock) override {
     for (const auto& [id, bytes] : received)
       if (const auto found = rows.find(id); found != rows.end()) found->second.received = bytes;
   }
-  std::map<std::string, millis_clock> questions; // by id
-  task<result<upload>> ask_again(upload u, millis_clock at) override {
+  std::map<std::string, millis_clock> checks; // by id
+  task<result<upload>> check_later(upload u, millis_clock at) override {
     if (broken) co_return *broken;
     const auto& row = rows.emplace(u.id, u).first->second;
-    if (row.state != upload_state::completed) questions[u.id] = at;
+    if (row.state != upload_state::completed) checks[u.id] = at;
     co_return row;
   }
-  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until, std::size_t max) override {
+  task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<upload> due;
-    for (auto& [id, at] : questions)
-      if (at <= now && due.size() < max) due.push_back(rows.at(id)), at = held_until;
+    for (auto& [id, at] : checks)
+      if (at <= now && due.size() < max) due.push_back(rows.at(id)), at = leased_until;
     co_return due;
   }
   task<result<upload>> expire(std::string id, millis_clock) override {
     if (broken) co_return *broken;
     const auto found = rows.find(id);
     if (found == rows.end()) co_return failure(errc::not_found, id);
-    questions.erase(id);
+    checks.erase(id);
     if (may_follow(found->second.state, upload_state::expired)) found->second.state = upload_state::expired;
     co_return found->second;
   }
   std::map<std::string, webhook> messages; // by id
   std::vector<std::string> stopped;
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until, std::size_t max) override {
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
+                                                  std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<webhook> due;
     for (auto& [id, m] : messages)
-      if (!m.dead && m.due_at <= now && due.size() < max) due.push_back(m), m.due_at = held_until;
+      if (!m.is_dead && m.due_at <= now && due.size() < max) due.push_back(m), m.due_at = leased_until;
     co_return due;
   }
-  task<result<void>> delivered(std::string id) override {
+  task<result<void>> record_delivery(std::string id) override {
     if (broken) co_return *broken;
     messages.erase(id);
     co_return result<void>{};
   }
-  task<result<void>> undelivered(std::string id, std::string why, std::optional<millis_clock> again) override {
+  task<result<void>> record_failed_delivery(std::string id, std::string why,
+                                            std::optional<millis_clock> again) override {
     if (broken) co_return *broken;
     if (const auto found = messages.find(id); found != messages.end()) {
       auto& m = found->second;
-      ++m.tries, m.last_error = why, m.dead = !again, m.due_at = again.value_or(millis_clock{});
+      ++m.tries, m.last_error = why, m.is_dead = !again, m.due_at = again.value_or(millis_clock{});
     }
     co_return result<void>{};
   }
@@ -145,7 +147,7 @@ struct fake_ledger final : ledger {
     if (broken) co_return *broken;
     stopped.push_back(url);
     for (auto& [id, m] : messages)
-      if (m.url == url) m.dead = true, m.last_error = why;
+      if (m.url == url) m.is_dead = true, m.last_error = why;
     co_return result<void>{};
   }
   task<result<std::vector<webhook>>> list_webhooks(webhook_filter) override {
@@ -157,7 +159,7 @@ struct fake_ledger final : ledger {
     co_return std::size_t{0};
   }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return std::size_t{0}; }
-  task<result<std::size_t>> forget(millis_clock, std::size_t) override { co_return std::size_t{0}; }
+  task<result<std::size_t>> purge_uploads(millis_clock, std::size_t) override { co_return std::size_t{0}; }
   task<result<upload>> find(std::string id) override {
     if (broken) co_return *broken;
     const auto found = rows.find(id);
@@ -165,8 +167,8 @@ struct fake_ledger final : ledger {
     co_return found->second;
   }
   task<result<std::vector<upload>>> list(upload_filter) override { co_return std::vector<upload>{}; }
-  task<result<void>> probe() override {
-    ++probes;
+  task<result<void>> flush() override {
+    ++flushes;
     if (broken) co_return *broken;
     co_return result<void>{};
   }

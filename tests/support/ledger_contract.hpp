@@ -3,6 +3,7 @@
 
 #include "run_task.hpp"
 #include <postern/io/ledger.hpp>
+#include <postern/io/ledger/ledger_options.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -170,7 +171,7 @@ inline void check_steps(const make_ledger_fn& make) {
     const auto u = some_upload(static_cast<unsigned>(n));
     for (const auto step : rows[n].steps) {
       if (step == issued) l->issue(u);
-      if (step == receiving) l->receiving(u);
+      if (step == receiving) l->start_receiving(u);
       if (step == failed) BOOST_TEST(run_task(l->fail(u, "incomplete_body", at_second(4000))).has_value());
       if (step == completed) BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
     }
@@ -189,22 +190,22 @@ inline void check_progress(const make_ledger_fn& make) {
   const auto u = some_upload(1), other = some_upload(2), unknown = some_upload(3);
   const auto received = [&](const upload& of) { return run_task(l->find(of.id)).value().received; };
   l->issue(other);
-  l->receiving(u);
+  l->start_receiving(u);
   BOOST_TEST(!received(u).has_value());
-  l->progress({}, at_second(0));
-  l->progress({{u.id, 5}, {other.id, 6}, {unknown.id, 7}}, at_second(0));
+  l->record_progress({}, at_second(0));
+  l->record_progress({{u.id, 5}, {other.id, 6}, {unknown.id, 7}}, at_second(0));
   BOOST_TEST((received(u) == 5u));
   BOOST_TEST(!received(other).has_value()); // it is not being received
   BOOST_TEST(!run_task(l->find(unknown.id)).has_value());
-  l->progress({{u.id, 6ull << 30}}, at_second(0));
+  l->record_progress({{u.id, 6ull << 30}}, at_second(0));
   BOOST_TEST((run_task(l->list({})).value().at(0).received == 6ull << 30));
 
   BOOST_TEST(!run_task(l->fail(u, "incomplete_body", at_second(10))).value().received.has_value());
-  l->receiving(u); // from its beginning
+  l->start_receiving(u); // from its beginning
   BOOST_TEST(!received(u).has_value());
-  l->progress({{u.id, 8}}, at_second(0));
+  l->record_progress({{u.id, 8}}, at_second(0));
   BOOST_TEST(!run_task(l->confirm(some_completion(u))).value().received.has_value());
-  l->progress({{u.id, 9}}, at_second(0)); // said too late
+  l->record_progress({{u.id, 9}}, at_second(0)); // said too late
   BOOST_TEST(!received(u).has_value());
 }
 
@@ -300,7 +301,7 @@ inline void check_ledger(const make_ledger_fn& make) {
   check_progress(make);
   check_list(make);
   check_many_at_once(make);
-  BOOST_TEST(run_task(make({})->probe()).has_value());
+  BOOST_TEST(run_task(make({})->flush()).has_value());
 }
 
 } // namespace postern::test

@@ -32,8 +32,8 @@ using names = std::vector<std::string>;
 
 // --- questions ---------------------------------------------------------------------------------------
 
-inline names due_questions(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t max = 100) {
-  return ids_of(run_task(l.due_questions(at_second(now), at_second(held_until), max)).value());
+inline names due_checks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
+  return ids_of(run_task(l.due_checks(at_second(now), at_second(leased_until), max)).value());
 }
 
 inline void check_questions(const make_ledger_fn& make) {
@@ -43,55 +43,55 @@ inline void check_questions(const make_ledger_fn& make) {
   const auto a = some_upload(1), b = some_upload(2), c = some_upload(3), d = some_upload(4), e = some_upload(5);
   l->issue(b); // its policy ends at 902
   l->issue(a);
-  l->receiving(c);
+  l->start_receiving(c);
   BOOST_TEST(run_task(l->fail(d, "incomplete_body", at_second(10))).has_value());
   l->issue(e);
   BOOST_TEST(run_task(l->confirm(some_completion(e))).has_value());
-  BOOST_TEST(due_questions(*l, 1000, 2000).empty());
-  BOOST_TEST(due_questions(*l, 1001, 1001) == names{a.id}); // held until now: not held
-  BOOST_TEST(due_questions(*l, 1500, 2000, 0).empty());
-  BOOST_TEST(due_questions(*l, 1500, 2000, 2) == (names{a.id, b.id}));
-  BOOST_TEST(due_questions(*l, 1500, 2001) == (names{c.id, d.id})); // those before are held
-  BOOST_TEST(due_questions(*l, 1999, 3000).empty());
-  BOOST_TEST(due_questions(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // nothing became of them
+  BOOST_TEST(due_checks(*l, 1000, 2000).empty());
+  BOOST_TEST(due_checks(*l, 1001, 1001) == names{a.id}); // held until now: not held
+  BOOST_TEST(due_checks(*l, 1500, 2000, 0).empty());
+  BOOST_TEST(due_checks(*l, 1500, 2000, 2) == (names{a.id, b.id}));
+  BOOST_TEST(due_checks(*l, 1500, 2001) == (names{c.id, d.id})); // those before are held
+  BOOST_TEST(due_checks(*l, 1999, 3000).empty());
+  BOOST_TEST(due_checks(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // nothing became of them
 
   // What becomes of them ends it.
   BOOST_TEST(run_task(l->confirm(some_completion(a))).has_value());
   BOOST_TEST((run_task(l->expire(b.id, at_second(2500))).value().state == upload_state::expired));
   BOOST_TEST((run_task(l->expire(d.id, at_second(2500))).value().state == upload_state::failed));
-  BOOST_TEST(due_questions(*l, 9999, 10000) == names{c.id});
+  BOOST_TEST(due_checks(*l, 9999, 10000) == names{c.id});
 
   // Bytes that arrive after all raise the question anew.
-  l->receiving(b);
-  BOOST_TEST(due_questions(*l, 9999, 10000) == names{b.id});
+  l->start_receiving(b);
+  BOOST_TEST(due_checks(*l, 9999, 10000) == names{b.id});
 
   // While they come there is nothing to ask.
-  l->progress({{b.id, 5}}, at_second(20000));
-  BOOST_TEST(due_questions(*l, 19999, 20001) == names{c.id});
-  BOOST_TEST(due_questions(*l, 20000, 20001) == names{b.id});
+  l->record_progress({{b.id, 5}}, at_second(20000));
+  BOOST_TEST(due_checks(*l, 19999, 20001) == names{c.id});
+  BOOST_TEST(due_checks(*l, 20000, 20001) == names{b.id});
 }
 
-inline void check_ask_again(const make_ledger_fn& make) {
+inline void check_check_later(const make_ledger_fn& make) {
   const auto l = make({});
   const auto known = some_upload(1), unknown = some_upload(2), done = some_upload(3);
   l->issue(known);
   l->issue(some_upload(9));
   BOOST_TEST(run_task(l->confirm(some_completion(done))).has_value());
-  const auto asked = run_task(l->ask_again(known, at_second(50))).value();
+  const auto asked = run_task(l->check_later(known, at_second(50))).value();
   check_as_issued(asked, known);
   BOOST_TEST((asked.state == upload_state::issued));
   auto ageless = unknown;
   ageless.created_at = {};
-  BOOST_TEST((run_task(l->ask_again(ageless, at_second(40))).value().created_at == at_second(40)));
-  check_as_completed(run_task(l->ask_again(done, at_second(40))).value(), some_completion(done));
-  BOOST_TEST(due_questions(*l, 39, 100).empty());
-  BOOST_TEST(due_questions(*l, 50, 100) == (names{unknown.id, known.id})); // the longest waiting first
-  BOOST_TEST(due_questions(*l, 99, 200).empty());
-  BOOST_TEST(run_task(l->ask_again(known, at_second(60))).has_value()); // news while it is held
-  BOOST_TEST(due_questions(*l, 60, 200) == names{known.id});
-  BOOST_TEST(run_task(l->ask_again(known, at_second(70))).has_value());
+  BOOST_TEST((run_task(l->check_later(ageless, at_second(40))).value().created_at == at_second(40)));
+  check_as_completed(run_task(l->check_later(done, at_second(40))).value(), some_completion(done));
+  BOOST_TEST(due_checks(*l, 39, 100).empty());
+  BOOST_TEST(due_checks(*l, 50, 100) == (names{unknown.id, known.id})); // the longest waiting first
+  BOOST_TEST(due_checks(*l, 99, 200).empty());
+  BOOST_TEST(run_task(l->check_later(known, at_second(60))).has_value()); // news while it is held
+  BOOST_TEST(due_checks(*l, 60, 200) == names{known.id});
+  BOOST_TEST(run_task(l->check_later(known, at_second(70))).has_value());
   BOOST_TEST(run_task(l->confirm(some_completion(known))).has_value());
-  BOOST_TEST(due_questions(*l, 99, 200).empty());
+  BOOST_TEST(due_checks(*l, 99, 200).empty());
 }
 
 inline void check_expire(const make_ledger_fn& make) {
@@ -109,7 +109,7 @@ inline void check_expire(const make_ledger_fn& make) {
   BOOST_TEST(types_of(messages(*l)) == names{"upload.expired"});
   check_as_completed(run_task(l->confirm(some_completion(a))).value(), some_completion(a)); // it was found after all
   check_as_completed(run_task(l->expire(a.id, at_second(9000))).value(), some_completion(a));
-  l->receiving(b);
+  l->start_receiving(b);
   BOOST_TEST((run_task(l->expire(b.id, at_second(6000))).value().state == upload_state::expired));
   BOOST_TEST(types_of(messages(*l)) == (names{"upload.expired", "upload.completed", "upload.expired"}));
 }
@@ -127,16 +127,16 @@ inline void check_announcements(const make_ledger_fn& make) {
     const auto& m = all.back();
     BOOST_TEST(m.type == name_of(type));
     BOOST_TEST(m.payload == webhook_payload(type, recorded, at));
-    BOOST_TEST((m.created_at == at && m.due_at == at && m.tries == 0u && !m.dead && m.last_error.empty()));
+    BOOST_TEST((m.created_at == at && m.due_at == at && m.tries == 0u && !m.is_dead && m.last_error.empty()));
     BOOST_TEST((m.id.starts_with("msg_") && is_uuid(m.id.substr(4))));
   };
   l->issue(u);
-  l->receiving(u);
+  l->start_receiving(u);
   auto now = run_task(l->fail(u, "incomplete_body", at_second(10))).value();
   check_last(1, webhook_type::failed, now, at_second(10));
   BOOST_TEST(run_task(l->fail(u, "timed_out", at_second(11))).value().failed_because == "incomplete_body");
   check_last(1, webhook_type::failed, now, at_second(10)); // it was that already
-  l->receiving(u);
+  l->start_receiving(u);
   now = run_task(l->fail(u, "timed_out", at_second(20))).value();
   check_last(2, webhook_type::failed, now, at_second(20));
 
@@ -171,8 +171,8 @@ inline void check_announcements(const make_ledger_fn& make) {
   BOOST_TEST(*data.find("metadata")->find("order")->if_string() == "42");
 }
 
-inline names due_webhooks(ledger& l, std::int64_t now, std::int64_t held_until, std::size_t max = 100) {
-  return ids_of(run_task(l.due_webhooks(at_second(now), at_second(held_until), max)).value());
+inline names due_webhooks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
+  return ids_of(run_task(l.due_webhooks(at_second(now), at_second(leased_until), max)).value());
 }
 
 inline void confirm_some(ledger& l, unsigned from, unsigned to) {
@@ -192,32 +192,33 @@ inline void check_deliveries(const make_ledger_fn& make) {
   BOOST_TEST(due_webhooks(*l, 20, 100, 3) == (names{ids[0], ids[1], ids[2]})); // the longest waiting first
   BOOST_TEST(due_webhooks(*l, 20, 100) == names{ids[3]});
   BOOST_TEST(due_webhooks(*l, 99, 200).empty());
-  BOOST_TEST(run_task(l->delivered(ids[0])).has_value());
-  BOOST_TEST(run_task(l->delivered(ids[0])).has_value());
-  BOOST_TEST(run_task(l->undelivered(ids[0], "gone", std::nullopt)).has_value());
-  BOOST_TEST(run_task(l->undelivered(ids[1], "503", at_second(150))).has_value());
-  BOOST_TEST(run_task(l->undelivered(ids[2], "no luck", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->record_delivery(ids[0])).has_value());
+  BOOST_TEST(run_task(l->record_delivery(ids[0])).has_value());
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[0], "gone", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[1], "503", at_second(150))).has_value());
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[2], "no luck", std::nullopt)).has_value());
   BOOST_TEST(due_webhooks(*l, 100, 200) == names{ids[3]}); // whoever held it did not come back
   BOOST_TEST(due_webhooks(*l, 150, 200) == names{ids[1]});
   const auto left = messages(*l);
   BOOST_TEST(ids_of(left) == (names{ids[1], ids[2], ids[3]}));
-  BOOST_TEST((left[0].tries == 1u && left[0].last_error == "503" && !left[0].dead && left[0].due_at == at_second(200)));
-  BOOST_TEST((left[1].tries == 1u && left[1].last_error == "no luck" && left[1].dead));
+  BOOST_TEST(
+      (left[0].tries == 1u && left[0].last_error == "503" && !left[0].is_dead && left[0].due_at == at_second(200)));
+  BOOST_TEST((left[1].tries == 1u && left[1].last_error == "no luck" && left[1].is_dead));
   BOOST_TEST((left[2].tries == 0u && left[2].created_at == at_second(13)));
   BOOST_TEST(due_webhooks(*l, 9999, 9999) == (names{ids[1], ids[3]})); // a dead letter is never due
 
-  BOOST_TEST(ids_of(messages(*l, {.dead = true})) == names{ids[2]});
-  BOOST_TEST(ids_of(messages(*l, {.dead = false})) == (names{ids[1], ids[3]}));
-  BOOST_TEST(ids_of(messages(*l, {.dead = false, .limit = 1})) == names{ids[1]});
+  BOOST_TEST(ids_of(messages(*l, {.is_dead = true})) == names{ids[2]});
+  BOOST_TEST(ids_of(messages(*l, {.is_dead = false})) == (names{ids[1], ids[3]}));
+  BOOST_TEST(ids_of(messages(*l, {.is_dead = false, .limit = 1})) == names{ids[1]});
   BOOST_TEST(ids_of(messages(*l, {.upload_id = some_upload(13).id})) == names{ids[3]});
-  BOOST_TEST(messages(*l, {.dead = true, .upload_id = some_upload(13).id}).empty());
+  BOOST_TEST(messages(*l, {.is_dead = true, .upload_id = some_upload(13).id}).empty());
   BOOST_TEST(messages(*l, {.url = "https://b"}).empty());
 }
 
 inline void check_dead_letters(const make_ledger_fn& make) {
   const auto l = make(telling({{"https://a", {"*"}}, {"https://b", {"*"}}}));
-  const auto alive = [&](const char* url) { return messages(*l, {.dead = false, .url = url}).size(); };
-  const auto dead = [&](const char* url) { return ids_of(messages(*l, {.dead = true, .url = url})); };
+  const auto alive = [&](const char* url) { return messages(*l, {.is_dead = false, .url = url}).size(); };
+  const auto dead = [&](const char* url) { return ids_of(messages(*l, {.is_dead = true, .url = url})); };
   confirm_some(*l, 10, 13);
   BOOST_TEST(run_task(l->stop_endpoint("https://a", "410")).has_value());
   BOOST_TEST(run_task(l->stop_endpoint("https://a", "410 again")).has_value());
@@ -226,12 +227,12 @@ inline void check_dead_letters(const make_ledger_fn& make) {
   BOOST_TEST(run_task(l->purge_webhooks({dead("https://a")[3], dead("https://a")[4]})).value() == 2u);
   const auto ids = dead("https://a");
   // A try that was under way when the endpoint was stopped brings nothing back.
-  BOOST_TEST(run_task(l->undelivered(ids[0], "late", at_second(60))).has_value());
-  BOOST_TEST(messages(*l, {.dead = true, .limit = 1}).at(0).last_error == "410");
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[0], "late", at_second(60))).has_value());
+  BOOST_TEST(messages(*l, {.is_dead = true, .limit = 1}).at(0).last_error == "410");
 
   BOOST_TEST(run_task(l->retry_webhooks({"msg_none"}, at_second(50))).value() == 0u);
   BOOST_TEST(run_task(l->retry_webhooks({ids[1], ids[1]}, at_second(50))).value() == 1u);
-  const auto again = messages(*l, {.dead = false, .url = "https://a"});
+  const auto again = messages(*l, {.is_dead = false, .url = "https://a"});
   BOOST_TEST_REQUIRE(again.size() == 1u);
   BOOST_TEST((again[0].id == ids[1] && again[0].due_at == at_second(50) && again[0].tries == 0u));
   confirm_some(*l, 15, 16); // it is not stopped any more
@@ -239,10 +240,10 @@ inline void check_dead_letters(const make_ledger_fn& make) {
   BOOST_TEST(run_task(l->retry_webhooks({}, at_second(51))).value() == 2u);
   BOOST_TEST((alive("https://a") == 4u && dead("https://a").empty()));
 
-  BOOST_TEST(run_task(l->undelivered(ids[0], "x", std::nullopt)).has_value());
-  BOOST_TEST(run_task(l->undelivered(ids[1], "x", std::nullopt)).has_value());
-  BOOST_TEST(run_task(l->undelivered(ids[2], "x", std::nullopt)).has_value());
-  const auto living = messages(*l, {.dead = false, .url = "https://a"}).at(0).id;
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[0], "x", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[1], "x", std::nullopt)).has_value());
+  BOOST_TEST(run_task(l->record_failed_delivery(ids[2], "x", std::nullopt)).has_value());
+  const auto living = messages(*l, {.is_dead = false, .url = "https://a"}).at(0).id;
   BOOST_TEST(run_task(l->purge_webhooks({ids[0], living, "msg_none"})).value() == 1u);
   BOOST_TEST((alive("https://a") == 1u && dead("https://a").size() == 2u));
   BOOST_TEST(run_task(l->purge_webhooks({})).value() == 2u);
@@ -264,26 +265,27 @@ inline void check_dead_letters(const make_ledger_fn& make) {
 inline void check_forget(const make_ledger_fn& make) {
   const auto l = make(telling({{"https://a", {"*"}}}));
   l->issue(some_upload(0));
-  l->receiving(some_upload(1));
+  l->start_receiving(some_upload(1));
   BOOST_TEST(run_task(l->fail(some_upload(2), "x", at_second(2))).has_value());
   l->issue(some_upload(3));
   BOOST_TEST(run_task(l->expire(some_upload(3).id, at_second(3))).has_value());
   confirm_some(*l, 4, 10);
   const auto forget = [&](std::int64_t before, std::size_t max = 100) {
-    return run_task(l->forget(at_second(before), max)).value();
+    return run_task(l->purge_uploads(at_second(before), max)).value();
   };
   const auto known = [&](unsigned n) { return run_task(l->find(some_upload(n).id)).has_value(); };
   BOOST_TEST(forget(100) == 0u); // something is to be told of each
   const auto all = messages(*l);
   BOOST_TEST_REQUIRE(all.size() == 8u);
   for (std::size_t n = 0; n < 7; ++n) // of 2, the failed one, to 8
-    BOOST_TEST((n % 2 ? run_task(l->delivered(all[n].id)) : run_task(l->undelivered(all[n].id, "x", std::nullopt)))
+    BOOST_TEST((n % 2 ? run_task(l->record_delivery(all[n].id))
+                      : run_task(l->record_failed_delivery(all[n].id, "x", std::nullopt)))
                    .has_value());
   BOOST_TEST(forget(5, 1) == 1u);
   BOOST_TEST((!known(2) && known(3))); // the oldest first
   BOOST_TEST(forget(5) == 2u);
   BOOST_TEST((known(0) && known(1) && !known(3) && !known(4) && known(5)));
-  BOOST_TEST(messages(*l, {.dead = true}).size() == 2u); // of 6 and 8
+  BOOST_TEST(messages(*l, {.is_dead = true}).size() == 2u); // of 6 and 8
   BOOST_TEST(forget(100) == 4u);
   BOOST_TEST((known(0) && known(1) && !known(8) && known(9)));
   BOOST_TEST(ids_of(messages(*l)) == names{all[7].id}); // due, of 9
@@ -316,7 +318,7 @@ inline void check_work_at_once(const make_ledger_fn& make) {
 
 inline void check_ledger_work(const make_ledger_fn& make) {
   check_questions(make);
-  check_ask_again(make);
+  check_check_later(make);
   check_expire(make);
   check_announcements(make);
   check_deliveries(make);

@@ -30,7 +30,7 @@ struct outbox final : ledger {
     if (broken) co_return *broken;
     std::vector<webhook*> due;
     for (auto& [id, w] : rows)
-      if (!w.dead && w.due_at <= now) due.push_back(&w);
+      if (!w.is_dead && w.due_at <= now) due.push_back(&w);
     std::stable_sort(due.begin(), due.end(), [](auto* a, auto* b) { return a->due_at < b->due_at; });
     if (due.size() > max) due.resize(max);
     std::vector<webhook> out;
@@ -41,7 +41,7 @@ struct outbox final : ledger {
     taken.push_back(out.size());
     co_return out;
   }
-  task<result<void>> delivered(std::string id) override {
+  task<result<void>> record_delivery(std::string id) override {
     if (broken) {
       ++unnoted;
       co_return *broken;
@@ -50,41 +50,40 @@ struct outbox final : ledger {
     rows.erase(id);
     co_return result<void>{};
   }
-  task<result<void>> undelivered(std::string id, std::string why, std::optional<millis_clock> again) override {
+  task<result<void>> record_failed_delivery(std::string id, std::string why,
+                                            std::optional<millis_clock> again) override {
     if (broken) co_return *broken;
     auto& w = rows.at(id);
     ++w.tries;
     w.last_error = why;
-    w.dead = !again;
+    w.is_dead = !again;
     if (again) w.due_at = *again;
     co_return result<void>{};
   }
   task<result<void>> stop_endpoint(std::string url, std::string why) override {
     stopped.push_back(url);
     for (auto& [id, w] : rows)
-      if (w.url == url) w.dead = true, w.last_error = why;
+      if (w.url == url) w.is_dead = true, w.last_error = why;
     co_return result<void>{};
   }
 
   // What no test of webhooks asks for.
   static failure none() { return failure(errc::internal, "not in this ledger"); }
   void issue(upload) override {}
-  void receiving(upload) override {}
-  void progress(std::vector<std::pair<std::string, std::uint64_t>>, millis_clock) override {}
+  void start_receiving(upload) override {}
+  void record_progress(std::vector<std::pair<std::string, std::uint64_t>>, millis_clock) override {}
   task<result<upload>> confirm(completion) override { co_return none(); }
   task<result<upload>> fail(upload, std::string, millis_clock) override { co_return none(); }
-  task<result<upload>> ask_again(upload, millis_clock) override { co_return none(); }
-  task<result<std::vector<upload>>> due_questions(millis_clock, millis_clock, std::size_t) override {
-    co_return none();
-  }
+  task<result<upload>> check_later(upload, millis_clock) override { co_return none(); }
+  task<result<std::vector<upload>>> due_checks(millis_clock, millis_clock, std::size_t) override { co_return none(); }
   task<result<upload>> expire(std::string, millis_clock) override { co_return none(); }
   task<result<std::vector<webhook>>> list_webhooks(webhook_filter) override { co_return none(); }
   task<result<std::size_t>> retry_webhooks(std::vector<std::string>, millis_clock) override { co_return none(); }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return none(); }
   task<result<upload>> find(std::string) override { co_return none(); }
   task<result<std::vector<upload>>> list(upload_filter) override { co_return none(); }
-  task<result<std::size_t>> forget(millis_clock, std::size_t) override { co_return none(); }
-  task<result<void>> probe() override { co_return result<void>{}; }
+  task<result<std::size_t>> purge_uploads(millis_clock, std::size_t) override { co_return none(); }
+  task<result<void>> flush() override { co_return result<void>{}; }
 };
 
 } // namespace postern::test

@@ -5,7 +5,7 @@
 #include <postern/app/config/config.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/io/aws/credentials.hpp>
-#include <postern/io/ledger.hpp>
+#include <postern/io/ledger/ledger_options.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/s3/s3_client.hpp>
 #include <postern/io/store.hpp>

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <postern/base/log.hpp>
+#include <postern/core/events/webhook.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/net/http_client.hpp>
 

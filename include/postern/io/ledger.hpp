@@ -9,7 +9,6 @@
 #pragma once
 
 #include <postern/base/error.hpp>
-#include <postern/core/events/webhook.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -52,12 +51,12 @@ struct webhook {
   std::string payload;                 // as it is sent, to the last byte
   unsigned tries = 0;                  // that failed
   millis_clock created_at{}, due_at{}; // due_at of a dead letter is 0
-  bool dead = false;
+  bool is_dead = false;
   std::string last_error; // of the last try that failed
 };
 
 struct webhook_filter {
-  std::optional<bool> dead{};
+  std::optional<bool> is_dead{};
   std::string upload_id{}, url{}; // empty: any
   std::size_t limit = 100;
 };
@@ -73,12 +72,13 @@ public:
   virtual void issue(upload u) = 0;
 
   // Its bytes have begun to arrive here (made when unknown). Written behind. Never takes a completed upload back.
-  virtual void receiving(upload u) = 0;
+  virtual void start_receiving(upload u) = 0;
 
   // How many bytes of each upload have arrived at this node so far, for whoever asks another node. They live, so the
   // store is not asked about them before then, however long ago their policy expired. Written behind; only of uploads
   // that are being received.
-  virtual void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) = 0;
+  virtual void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received,
+                               millis_clock not_before) = 0;
 
   // Records the completion, once: idempotent for the same object. Answers the upload as recorded now. When the upload
   // is completed already with another ETag, the completion stays, and overwritten_at is set and announced, once for
@@ -92,15 +92,15 @@ public:
   // --- what is to be asked of the store ---
 
   // The object is said to be there, but the store could not be asked: it is to be asked at that time. Made when
-  // unknown. This is news, so it ends a hold of due_questions. Answers the upload as recorded now; one that is
+  // unknown. This is news, so it ends a hold of due_checks. Answers the upload as recorded now; one that is
   // completed has nothing more to be asked.
-  virtual task<result<upload>> ask_again(upload u, millis_clock at) = 0;
+  virtual task<result<upload>> check_later(upload u, millis_clock at) = 0;
 
-  // Uploads of which it is time to ask the store, at most so many, the longest waiting first: those of ask_again, and
+  // Uploads of which it is time to ask the store, at most so many, the longest waiting first: those of check_later, and
   // those that are not completed when their policy has expired and the grace has passed. They are held until then: no
-  // other call, on any node, answers them before `held_until`; what becomes of them ends that (confirm, expire).
-  virtual task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until,
-                                                          std::size_t max) = 0;
+  // other call, on any node, answers them before `leased_until`; what becomes of them ends that (confirm, expire).
+  virtual task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until,
+                                                       std::size_t max) = 0;
 
   // Neither an object nor a policy under which one could still come. issued and receiving become expired; failed stays
   // failed; nothing is asked of the store again. A completed upload stays completed. errc::not_found.
@@ -110,13 +110,13 @@ public:
 
   // Messages that are due, at most so many, the longest waiting first, held until then as questions are. Only those to
   // ledger_options::endpoints; others are other nodes', and dead letters when no node has taken them for a day.
-  virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until,
+  virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
                                                           std::size_t max) = 0;
   // The endpoint took it. One that is not there any more is no failure.
-  virtual task<result<void>> delivered(std::string webhook_id) = 0;
+  virtual task<result<void>> record_delivery(std::string webhook_id) = 0;
   // It did not. `again`: when the next try is due; nothing: it is a dead letter.
-  virtual task<result<void>> undelivered(std::string webhook_id, std::string why,
-                                         std::optional<millis_clock> again) = 0;
+  virtual task<result<void>> record_failed_delivery(std::string webhook_id, std::string why,
+                                                    std::optional<millis_clock> retry_at) = 0;
   // The endpoint wants no more: its messages become dead letters and no new ones are written, until one is retried.
   virtual task<result<void>> stop_endpoint(std::string url, std::string why) = 0;
 
@@ -137,22 +137,10 @@ public:
 
   // Forgets uploads that are completed, failed or expired and were created before then, at most so many, and never one
   // of which a message is still due. Their dead letters go with them. Answers how many.
-  virtual task<result<std::size_t>> forget(millis_clock created_before, std::size_t max) = 0;
+  virtual task<result<std::size_t>> purge_uploads(millis_clock created_before, std::size_t max) = 0;
 
   // Can it write now? When it can, what was written behind before this call is durable.
-  virtual task<result<void>> probe() = 0;
+  virtual task<result<void>> flush() = 0;
 };
-
-struct ledger_options {
-  std::string url{}; // "sqlite:var/postern.db" (relative to the working directory), "sqlite::memory:", "postgresql://…"
-  std::vector<webhook_endpoint> endpoints{}; // that are told of what is recorded
-  std::chrono::milliseconds grace{600'000};  // from a policy's end until the store is asked
-};
-
-// Throws std::runtime_error naming ledger.url, what is wrong and the remedy.
-std::unique_ptr<ledger> make_ledger(const ledger_options& options);
-
-// The URL as it may be shown: without a password.
-std::string ledger_shown(const std::string& url);
 
 } // namespace postern

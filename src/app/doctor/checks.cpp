@@ -3,7 +3,7 @@
 #include <postern/app/setup/setup.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/front/endpoints/client_files.hpp>
-#include <postern/io/ledger.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/postgres.hpp>
 
 #include <atomic>
@@ -216,7 +216,7 @@ task<finding> check_ledger(patient& p) {
     why = e.what();
   }
   if (records) {
-    auto writable = co_await records->probe();
+    auto writable = co_await records->flush();
     if (writable) co_return finding::right(without_password(p.c.ledger_url) + " can be written");
     why = "ledger.url: " + without_password(p.c.ledger_url) + " cannot be written: " + writable.error().on;
   }

@@ -1,6 +1,6 @@
 #include <postern/app/webhooks/webhooks_command.hpp>
 #include <postern/base/json.hpp>
-#include <postern/io/ledger.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -21,7 +21,7 @@ std::string shown(millis_clock t) { return iso8601(std::chrono::floor<std::chron
 
 void print_row(const webhook& w) {
   std::printf("%s  %-40s  %-18s  %5u  %-20s  %s%s%s\n", shown(w.created_at).c_str(), w.id.c_str(), w.type.c_str(),
-              w.tries, w.dead ? "dead" : shown(w.due_at).c_str(), printable(w.url, 200).c_str(),
+              w.tries, w.is_dead ? "dead" : shown(w.due_at).c_str(), printable(w.url, 200).c_str(),
               w.last_error.empty() ? "" : "  ", printable(w.last_error, 300).c_str());
 }
 
@@ -35,9 +35,9 @@ void print_json(const webhook& w) {
   out.member("created_at", iso8601_millis(w.created_at));
   out.member("tries", std::uint64_t{w.tries});
   out.key("dead");
-  out.boolean(w.dead);
+  out.boolean(w.is_dead);
   out.key("due_at");
-  if (w.dead)
+  if (w.is_dead)
     out.null();
   else
     out.string(iso8601_millis(w.due_at));
@@ -72,7 +72,7 @@ struct book {
 
 int list(book& b, const webhooks_command& o) {
   webhook_filter filter;
-  if (o.dead) filter.dead = true;
+  if (o.dead) filter.is_dead = true;
   filter.upload_id = o.upload;
   filter.limit = o.limit;
   const auto found = b.ask(b.of->list_webhooks(std::move(filter)));

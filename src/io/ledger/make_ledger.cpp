@@ -1,4 +1,4 @@
-#include <postern/io/ledger.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/postgres.hpp>
 #include <postern/io/ledger/postgres_ledger.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>

@@ -20,17 +20,17 @@ public:
     auto id = u.id;
     writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.issue(u); });
   }
-  void receiving(upload u) override {
+  void start_receiving(upload u) override {
     auto id = u.id;
-    writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.receiving(u); });
+    writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.start_receiving(u); });
   }
-  void progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) override {
+  void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) override {
     // Only the newest counts: while one waits, for a ledger that is away perhaps, others would only pile up behind it.
     if (received.empty() || progress_waits_.exchange(true)) return;
     std::sort(received.begin(), received.end()); // as the writer sorts its calls, and for the same reason
     const bool taken = writer_.behind("", [this, received = std::move(received), not_before] {
       progress_waits_ = false;
-      uploads_.progress(received, not_before);
+      uploads_.record_progress(received, not_before);
     });
     if (!taken) progress_waits_ = false;
   }
@@ -46,12 +46,12 @@ public:
 
   // --- what is to be asked of the store ---
 
-  task<result<upload>> ask_again(upload u, millis_clock at) override {
+  task<result<upload>> check_later(upload u, millis_clock at) override {
     auto id = u.id;
-    return ask<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.ask_again(u, at); });
+    return ask<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.check_later(u, at); });
   }
-  task<result<std::vector<upload>>> due_questions(millis_clock now, millis_clock held_until, std::size_t max) override {
-    return ask<std::vector<upload>>("", [=, this] { return uploads_.due_questions(now, held_until, max); });
+  task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
+    return ask<std::vector<upload>>("", [=, this] { return uploads_.due_checks(now, leased_until, max); });
   }
   task<result<upload>> expire(std::string id, millis_clock at) override {
     auto key = id;
@@ -61,18 +61,20 @@ public:
 
   // --- what the application is to be told ---
 
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock held_until, std::size_t max) override {
-    return ask<std::vector<webhook>>("", [=, this] { return webhooks_.due(now, held_until, max); });
+  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
+                                                  std::size_t max) override {
+    return ask<std::vector<webhook>>("", [=, this] { return webhooks_.due(now, leased_until, max); });
   }
-  task<result<void>> delivered(std::string webhook_id) override {
+  task<result<void>> record_delivery(std::string webhook_id) override {
     auto key = webhook_id;
     return ask<void>(std::move(key),
-                     [this, id = std::move(webhook_id)] { return done([&] { webhooks_.delivered(id); }); });
+                     [this, id = std::move(webhook_id)] { return done([&] { webhooks_.record_delivery(id); }); });
   }
-  task<result<void>> undelivered(std::string webhook_id, std::string why, std::optional<millis_clock> again) override {
+  task<result<void>> record_failed_delivery(std::string webhook_id, std::string why,
+                                            std::optional<millis_clock> again) override {
     auto key = webhook_id;
     return ask<void>(std::move(key), [this, id = std::move(webhook_id), why = std::move(why), again] {
-      return done([&] { webhooks_.undelivered(id, why, again); });
+      return done([&] { webhooks_.record_failed_delivery(id, why, again); });
     });
   }
   task<result<void>> stop_endpoint(std::string url, std::string why) override {
@@ -98,10 +100,10 @@ public:
   task<result<std::vector<upload>>> list(upload_filter filter) override {
     return look<std::vector<upload>>("", [this, f = std::move(filter)] { return uploads_.list(f); });
   }
-  task<result<std::size_t>> forget(millis_clock created_before, std::size_t max) override {
-    return ask<std::size_t>("", [=, this] { return uploads_.forget(created_before, max); });
+  task<result<std::size_t>> purge_uploads(millis_clock created_before, std::size_t max) override {
+    return ask<std::size_t>("", [=, this] { return uploads_.purge(created_before, max); });
   }
-  task<result<void>> probe() override {
+  task<result<void>> flush() override {
     return ask<void>("", [] { return result<void>{}; });
   }
 

@@ -49,7 +49,7 @@ const std::string confirm_sql =
            "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
            "completed_by = excluded.completed_by, ask_at = NULL WHERE uploads.state IN " +
                states_before(upload_state::completed) + returning);
-const std::string ask_again_sql =
+const std::string check_later_sql =
     insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning);
 
 const std::string progress_sql = "UPDATE uploads SET received = $1, ask_at = CASE WHEN ask_at < $2 THEN $2 ELSE ask_at "
@@ -139,10 +139,10 @@ sql::statement& filled(sql::statement& s, const upload& u, const std::string& me
 upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace)
     : db_(db), outbox_(outbox), grace_(grace),
       due_sql_(select + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.speaks().for_update_skip_locked),
-      forget_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
-                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
-                              "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
-                  db.speaks().for_update_skip_locked) {}
+      purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
+                             "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
+                             "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
+                 db.speaks().for_update_skip_locked) {}
 
 // --- what happens to an upload ---------------------------------------------------------------------
 
@@ -151,13 +151,13 @@ void upload_rows::issue(const upload& u) {
   filled(db_.prepared(issue_sql), u, metadata, u.created_at, first_asked(u)).run();
 }
 
-void upload_rows::receiving(const upload& u) {
+void upload_rows::start_receiving(const upload& u) {
   const auto metadata = metadata_text(u);
   filled(db_.prepared(receiving_sql), u, metadata, u.created_at, first_asked(u)).run();
 }
 
-void upload_rows::progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
-                           millis_clock not_before) {
+void upload_rows::record_progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
+                                  millis_clock not_before) {
   auto& s = db_.prepared(progress_sql);
   for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), as_integer(not_before), id).run();
 }
@@ -192,17 +192,17 @@ upload upload_rows::fail(const upload& u, const std::string& code, millis_clock 
 
 // --- what is to be asked of the store --------------------------------------------------------------
 
-upload upload_rows::ask_again(const upload& u, millis_clock at) {
+upload upload_rows::check_later(const upload& u, millis_clock at) {
   const auto metadata = metadata_text(u);
   const auto created_at = u.created_at == millis_clock{} ? at : u.created_at;
-  auto asked = one(filled(db_.prepared(ask_again_sql), u, metadata, created_at, as_integer(at)));
+  auto asked = one(filled(db_.prepared(check_later_sql), u, metadata, created_at, as_integer(at)));
   return asked ? std::move(*asked) : known(u.id);
 }
 
-std::vector<upload> upload_rows::due_questions(millis_clock now, millis_clock held_until, std::size_t max) {
+std::vector<upload> upload_rows::due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
   auto& hold = db_.prepared(hold_sql);
-  for (const auto& u : found) hold.bind(as_integer(held_until), u.id).run();
+  for (const auto& u : found) hold.bind(as_integer(leased_until), u.id).run();
   return found;
 }
 
@@ -237,14 +237,14 @@ std::vector<upload> upload_rows::list(const upload_filter& f) {
                      : s.bind(f.after_id, as_limit(f.limit)));
 }
 
-std::size_t upload_rows::forget(millis_clock created_before, std::size_t max) {
+std::size_t upload_rows::purge(millis_clock created_before, std::size_t max) {
   std::vector<std::string> ids;
-  auto& s = db_.prepared(forget_sql_).bind(as_integer(created_before), as_limit(max));
+  auto& s = db_.prepared(purge_sql_).bind(as_integer(created_before), as_limit(max));
   while (s.step()) ids.push_back(s.text());
   s.rewind();
   auto& remove = db_.prepared(delete_sql);
   for (const auto& id : ids) {
-    outbox_.forget(id);
+    outbox_.delete_of(id);
     remove.bind(id).run();
   }
   return ids.size();

@@ -35,7 +35,7 @@ constexpr std::string_view resume_one_sql = "DELETE FROM stopped_endpoints WHERE
 constexpr std::string_view resume_all_sql = "DELETE FROM stopped_endpoints";
 constexpr std::string_view purge_one_sql = "DELETE FROM webhooks WHERE id = $1 AND due_at IS NULL RETURNING id";
 constexpr std::string_view purge_all_sql = "DELETE FROM webhooks WHERE due_at IS NULL RETURNING id";
-constexpr std::string_view forget_sql = "DELETE FROM webhooks WHERE upload_id = $1";
+constexpr std::string_view delete_of_sql = "DELETE FROM webhooks WHERE upload_id = $1";
 
 webhook read_row(sql::statement& s) {
   webhook w;
@@ -47,7 +47,7 @@ webhook read_row(sql::statement& s) {
   w.tries = static_cast<unsigned>(s.integer().value_or(0));
   w.created_at = as_time(s.integer().value_or(0));
   const auto due = s.integer();
-  w.dead = !due;
+  w.is_dead = !due;
   w.due_at = as_time(due.value_or(0));
   w.last_error = s.text();
   return w;
@@ -110,19 +110,20 @@ void webhook_rows::announce(webhook_type type, const upload& u, millis_clock at)
 
 // Only what this node has an endpoint for: configurations do not change everywhere at once, and what is for another
 // node's endpoint is that node's.
-std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock held_until, std::size_t max) {
+std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock leased_until, std::size_t max) {
   for (const auto& w : all(db_.prepared(long_due_sql_).bind(as_integer(now - longest_unowned), as_limit(max))))
     if (std::none_of(endpoints_.begin(), endpoints_.end(), [&](const auto& e) { return e.url == w.url; }))
-      undelivered(w.id, "no endpoint with this URL is configured", std::nullopt);
+      record_failed_delivery(w.id, "no endpoint with this URL is configured", std::nullopt);
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
   auto& hold = db_.prepared(hold_sql);
-  for (const auto& w : found) hold.bind(as_integer(held_until), w.id).run();
+  for (const auto& w : found) hold.bind(as_integer(leased_until), w.id).run();
   return found;
 }
 
-void webhook_rows::delivered(const std::string& id) { db_.prepared(delivered_sql).bind(id).run(); }
+void webhook_rows::record_delivery(const std::string& id) { db_.prepared(delivered_sql).bind(id).run(); }
 
-void webhook_rows::undelivered(const std::string& id, const std::string& why, std::optional<millis_clock> again) {
+void webhook_rows::record_failed_delivery(const std::string& id, const std::string& why,
+                                          std::optional<millis_clock> again) {
   const auto due = again ? std::optional(as_integer(*again)) : std::nullopt;
   db_.prepared(undelivered_sql).bind(why, due, id).run();
 }
@@ -134,7 +135,7 @@ void webhook_rows::stop(const std::string& url, const std::string& why) {
 
 std::vector<webhook> webhook_rows::list(const webhook_filter& f) {
   std::string sql = select + "(url = $1 OR $1 = '')";
-  if (f.dead) sql += *f.dead ? " AND due_at IS NULL" : " AND due_at IS NOT NULL";
+  if (f.is_dead) sql += *f.is_dead ? " AND due_at IS NULL" : " AND due_at IS NOT NULL";
   if (f.upload_id.empty()) return all(db_.prepared(sql + " ORDER BY id LIMIT $2").bind(f.url, as_limit(f.limit)));
   sql += " AND upload_id = $2 ORDER BY id LIMIT $3";
   return all(db_.prepared(sql).bind(f.url, f.upload_id, as_limit(f.limit)));
@@ -163,6 +164,6 @@ std::size_t webhook_rows::purge(const std::vector<std::string>& ids) {
   return n;
 }
 
-void webhook_rows::forget(const std::string& upload_id) { db_.prepared(forget_sql).bind(upload_id).run(); }
+void webhook_rows::delete_of(const std::string& upload_id) { db_.prepared(delete_of_sql).bind(upload_id).run(); }
 
 } // namespace postern

@@ -77,13 +77,13 @@ BOOST_AUTO_TEST_CASE(what_one_node_holds_no_other_is_answered) {
     BOOST_TEST(run_task(nodes[0]->confirm(some_completion(some_upload(n)))).has_value());
     nodes[1]->issue(some_upload(1000 + n));
   }
-  BOOST_TEST(run_task(nodes[1]->probe()).has_value());
+  BOOST_TEST(run_task(nodes[1]->flush()).has_value());
   std::mutex mutex;
   names told, asked;
   const auto work = [&](ledger& l) -> task<> {
     for (;;) {
       const auto messages = co_await l.due_webhooks(at_second(9000), at_second(9999), 7);
-      const auto questions = co_await l.due_questions(at_second(9000), at_second(9999), 7);
+      const auto questions = co_await l.due_checks(at_second(9000), at_second(9999), 7);
       std::lock_guard lock(mutex);
       if (!messages || !questions || (messages->empty() && questions->empty())) co_return;
       for (const auto& m : *messages) told.push_back(m.upload_id);
@@ -130,13 +130,13 @@ BOOST_AUTO_TEST_CASE(a_deadlock_is_tried_again) {
   const auto l = open_with({.url = url, .commits = {.linger = 200ms}});
   const auto a = some_upload(1), b = some_upload(2);
   l->issue(a), l->issue(b);
-  BOOST_TEST(run_task(l->probe()).has_value());
+  BOOST_TEST(run_task(l->flush()).has_value());
   const auto repeated = metric("postern_ledger_repeated_total");
   postgres::database other(url, 20s);
   other.execute("SET deadlock_timeout = '10s'"); // the ledger looks first, after a second, and is the one to yield
   other.begin(true);
   other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(b.id).run();
-  l->receiving(a), l->receiving(b);
+  l->start_receiving(a), l->start_receiving(b);
   std::this_thread::sleep_for(600ms); // it waits for b
   other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(a.id).run();
   other.commit();
@@ -249,23 +249,23 @@ BOOST_AUTO_TEST_CASE(no_statement_reads_a_large_table_from_end_to_end) {
   const millis_clock first{1ms}, early{10ms}, late{49'990ms};
   db.begin(true);
   uploads.issue(some_upload(1));
-  uploads.receiving(some_upload(1));
+  uploads.start_receiving(some_upload(1));
   uploads.fail(some_upload(1), "x", first);
   uploads.confirm(some_completion(some_upload(1)));
-  uploads.due_questions(early, late, 5);
+  uploads.due_checks(early, late, 5);
   uploads.list({.limit = 10});
   uploads.list({.state = upload_state::failed, .limit = 10});
   uploads.list({.since = late, .limit = 10});
   uploads.list({.state = upload_state::failed, .since = late, .limit = 10});
   webhooks.due(early, late, 5);
-  webhooks.list({.dead = true, .limit = 10});
+  webhooks.list({.is_dead = true, .limit = 10});
   webhooks.list({.upload_id = "a", .limit = 10});
-  webhooks.undelivered("x", "y", first);
-  webhooks.delivered("x");
+  webhooks.record_failed_delivery("x", "y", first);
+  webhooks.record_delivery("x");
   webhooks.retry({"x"}, first);
   webhooks.purge({"x"});
   uploads.expire("x", first);
-  uploads.forget(early, 5);
+  uploads.purge(early, 5);
   db.roll_back();
   std::size_t explained = 0;
   for (const auto& text : db.prepared_texts()) {

@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(a_row_that_is_never_given_back_holds_up_itself_alone) {
   other.begin(true);
   const auto hold = "SELECT id FROM uploads WHERE id = '" + some_upload(1).id + "' FOR UPDATE";
   other.execute(hold.c_str());
-  l->receiving(some_upload(1)); // written behind: it waits, aside
+  l->start_receiving(some_upload(1)); // written behind: it waits, aside
   auto again = some_completion(some_upload(1));
   again.etag = "another";
   const auto held = run_task(l->confirm(again));

@@ -1,6 +1,7 @@
 #include "support/ledger_work_contract.hpp"
 #include "support/temporary_folder.hpp"
 #include <postern/base/metrics.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/sqlite.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
 #include <postern/io/ledger/upload_rows.hpp>
@@ -124,7 +125,7 @@ BOOST_AUTO_TEST_CASE(another_process_may_look_on) {
   const auto serving = open();
   const auto u = some_upload(1);
   serving->issue(u);
-  BOOST_TEST(run_task(serving->probe()).has_value());
+  BOOST_TEST(run_task(serving->flush()).has_value());
   sqlite::database writer(path, 0ms);
   writer.execute("BEGIN IMMEDIATE"); // even while a transaction runs
   const auto looking = open();
@@ -149,7 +150,7 @@ BOOST_AUTO_TEST_CASE(while_it_is_locked_calls_are_refused_at_once_and_what_is_wr
   BOOST_TEST(has(failed.error().on, "locked"), failed.error().on);
   BOOST_TEST(metric("postern_ledger_up") == 0);
   const auto begin = std::chrono::steady_clock::now();
-  const auto probed = run_task(l->probe());
+  const auto probed = run_task(l->flush());
   BOOST_TEST((!probed && probed.error().code == errc::unavailable));
   BOOST_TEST((std::chrono::steady_clock::now() - begin < 100ms)); // that it is locked is known already
   l->issue(some_upload(3));
@@ -296,7 +297,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
   BOOST_TEST((b.completed_by == completion_source::fallback));
   // They are asked of ten minutes after their policies' ends.
   const auto due = [&](std::int64_t now) {
-    return ids_of(run_task(l->due_questions(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
+    return ids_of(run_task(l->due_checks(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
   };
   BOOST_TEST(due(601'999).empty());
   BOOST_TEST(due(602'001) == (names{"a", "c"}));
@@ -310,11 +311,11 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   upload_rows uploads(db, webhooks, 1s);
   const auto u = some_upload(1);
   uploads.issue(u);
-  uploads.receiving(u);
-  uploads.progress({{u.id, 1}}, {});
+  uploads.start_receiving(u);
+  uploads.record_progress({{u.id, 1}}, {});
   uploads.fail(u, "x", at_second(1));
-  uploads.ask_again(u, at_second(1));
-  uploads.due_questions(at_second(2), at_second(3), 10);
+  uploads.check_later(u, at_second(1));
+  uploads.due_checks(at_second(2), at_second(3), 10);
   uploads.expire(u.id, at_second(4));
   for (const char* etag : {"e1", "e2"}) uploads.confirm(some_completion(u, etag));
   for (const bool with_state : {false, true})
@@ -325,17 +326,17 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
       uploads.list(f);
     }
   for (const auto& m : webhooks.due(at_second(9000), at_second(9001), 10)) {
-    webhooks.undelivered(m.id, "x", std::nullopt);
+    webhooks.record_failed_delivery(m.id, "x", std::nullopt);
     webhooks.retry({m.id}, at_second(1));
     webhooks.purge({m.id});
-    webhooks.delivered(m.id);
+    webhooks.record_delivery(m.id);
   }
   for (const auto& of : {std::string(), u.id})
     for (const auto& dead : {std::optional<bool>(), std::optional(true), std::optional(false)})
-      webhooks.list({.dead = dead, .upload_id = of});
+      webhooks.list({.is_dead = dead, .upload_id = of});
   webhooks.retry({}, at_second(1));
   webhooks.purge({});
-  uploads.forget(at_second(9000), 10);
+  uploads.purge(at_second(9000), 10);
 
   std::size_t explained = 0;
   for (const auto& text : db.prepared_texts()) {

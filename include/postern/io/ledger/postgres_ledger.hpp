@@ -4,6 +4,7 @@
 
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/group_commit.hpp>
+#include <postern/io/ledger/ledger_options.hpp>
 
 #include <chrono>
 #include <memory>

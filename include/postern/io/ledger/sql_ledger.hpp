@@ -3,6 +3,7 @@
 
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/group_commit.hpp>
+#include <postern/io/ledger/ledger_options.hpp>
 #include <postern/io/ledger/sql.hpp>
 
 #include <memory>

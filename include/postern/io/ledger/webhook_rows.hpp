@@ -2,6 +2,7 @@
 // inside a transaction. Throws transaction_error.
 #pragma once
 
+#include <postern/core/events/webhook.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/sql.hpp>
 
@@ -27,14 +28,14 @@ public:
   // One message to each endpoint that wants that type and is not stopped.
   void announce(webhook_type type, const upload& u, millis_clock at);
 
-  std::vector<webhook> due(millis_clock now, millis_clock held_until, std::size_t max);
-  void delivered(const std::string& id);
-  void undelivered(const std::string& id, const std::string& why, std::optional<millis_clock> again);
+  std::vector<webhook> due(millis_clock now, millis_clock leased_until, std::size_t max);
+  void record_delivery(const std::string& id);
+  void record_failed_delivery(const std::string& id, const std::string& why, std::optional<millis_clock> again);
   void stop(const std::string& url, const std::string& why);
   std::vector<webhook> list(const webhook_filter& f);
   std::size_t retry(const std::vector<std::string>& ids, millis_clock now);
   std::size_t purge(const std::vector<std::string>& ids);
-  void forget(const std::string& upload_id);
+  void delete_of(const std::string& upload_id);
 
 private:
   std::string next_id(millis_clock at);
