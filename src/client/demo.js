@@ -1,11 +1,11 @@
-/* The demo page: a list of uploads, each with its bar, its door and what was recorded of it. */
+/* The demo page: a list of uploads, each with its progress, the way that it takes, and its record. */
 (function () {
   'use strict';
 
   var list = document.getElementById('uploads'), spoken = document.getElementById('spoken');
   var options = {};
-  // ?door=direct|fallback and ?transport=xhr|iframe, for looking at each way.
-  ['door', 'transport', 'profile'].forEach(function (name) {
+  // ?way=direct|fallback, ?transport=xhr|iframe and ?profile=NAME, to try each of them.
+  ['way', 'transport', 'profile'].forEach(function (name) {
     var found = new RegExp('[?&]' + name + '=(\\w+)').exec(location.search);
     if (found) options[name] = found[1];
   });
@@ -30,9 +30,9 @@
 
   function say(text) { spoken.textContent = text; }
 
-  function facts(upload, door) {
+  function facts(upload, way) {
     var all = make('dl', 'facts');
-    [['Upload', upload.id], ['Size', upload.size + ' bytes'], ['ETag', upload.etag], ['CRC32C', upload.checksum_crc32c], ['Door', door], ['Recorded', upload.completed_at], ['Known by', upload.completed_by]].forEach(function (f) {
+    [['Upload', upload.id], ['Size', upload.size + ' bytes'], ['ETag', upload.etag], ['CRC32C', upload.checksum_crc32c], ['Way', way], ['Recorded', upload.completed_at], ['Source', upload.completed_by]].forEach(function (f) {
       if (f[1] === undefined) return;
       all.appendChild(make('dt', '', f[0]));
       all.appendChild(make('dd', '', f[1]));
@@ -62,12 +62,12 @@
     item.appendChild(below);
     list.insertBefore(item, list.firstChild);
 
-    var began = Date.now(), door = '', why = make('p', 'quiet why'), tenth = 0;
+    var began = Date.now(), way = '', why = make('p', 'quiet why'), tenth = 0;
     function progress(part) {
       var percent = Math.floor(part * 100);
       bar.style.width = percent + '%';
       track.setAttribute('aria-valuenow', String(percent));
-      if (Math.floor(percent / 25) > tenth) { // each quarter is enough to hear
+      if (Math.floor(percent / 25) > tenth) { // a screen reader announces each quarter
         tenth = Math.floor(percent / 25);
         if (percent < 100) say(file.name + ': ' + percent + ' per cent');
       }
@@ -75,18 +75,18 @@
 
     var one = {};
     for (var name in options) one[name] = options[name];
-    one.onDoor = function (name, reason) {
-      var way = name === 'direct' ? 'straight to the store' : 'through this server';
+    one.onWay = function (name, reason) {
+      var path = name === 'direct' ? 'straight to the store' : 'through this server';
       began = Date.now();
       tenth = 0;
       progress(0);
-      state.textContent = 'sending ' + way;
+      state.textContent = 'sending ' + path;
       detail.textContent = size(file.size);
-      if (reason === 'again') return; // the same door, for the same reason
-      door = way + (reason === 'tried first' ? '' : ': ' + reason);
-      why.textContent = 'Sent ' + door + '.';
+      if (reason === 'again') return; // a retry on the same way
+      way = path + (reason === 'tried first' ? '' : ': ' + reason);
+      why.textContent = 'Sent ' + way + '.';
       item.appendChild(why);
-      if (name === 'fallback' && reason !== 'there is no other door') say(file.name + ' goes ' + door);
+      if (name === 'fallback' && reason !== 'there is no direct upload') say(file.name + ' goes ' + way);
     };
     one.onProgress = function (p) {
       var seconds = (Date.now() - began) / 1000, rate = p.loaded / Math.max(seconds, 0.1);
@@ -100,7 +100,7 @@
       state.textContent = 'completed';
       detail.textContent = 'the store has confirmed it';
       if (why.parentNode) item.removeChild(why);
-      item.appendChild(facts(upload, door));
+      item.appendChild(facts(upload, way));
       row.removeChild(button);
       say(file.name + ' is completed');
     };
@@ -130,7 +130,7 @@
   var drop = document.getElementById('drop'), choose = document.getElementById('choose');
   choose.addEventListener('change', function () {
     showAll(choose.files, choose);
-    if (options.transport !== 'iframe') choose.value = ''; // so that the same file can be chosen again
+    if (options.transport !== 'iframe') choose.value = ''; // then the same file can be chosen again
   });
   ['dragenter', 'dragover'].forEach(function (name) {
     document.addEventListener(name, function (e) {

@@ -1,24 +1,26 @@
 /*
- * Postern's browser client: gets a file into storage, whatever stands in the way.
+ * Postern's browser client: uploads a file to S3, directly or through Postern.
  *
- *   Postern.upload(fileOrInput, options) -> { cancel: function, promise: Promise where there is one }
+ *   Postern.upload(fileOrInput, options) -> { cancel: function, promise: Promise (where the browser has Promise) }
  *
- * fileOrInput  a File or Blob, or an <input type="file"> (its first file; needed where the browser has no File)
- * options      endpoint        where forms are signed ('/v1/uploads' of the server that this script came from)
- *              profile, metadata, returnTo     passed on to signing
- *              headers         for signing, e.g. { Authorization: 'Bearer ...' }
- *              withCredentials cookies go with signing
- *              door            'auto' (default), 'direct' or 'fallback'
+ * fileOrInput  a File or a Blob, or an <input type="file"> (its first file; required in browsers without File)
+ * options      endpoint        where forms are signed (default: /v1/uploads of the server that this script came from)
+ *              profile, metadata, returnTo     sent to the endpoint
+ *              headers         request headers for the endpoint, e.g. { 'X-CSRF-Token': '...' }
+ *              withCredentials send cookies to the endpoint
+ *              way             'auto' (default), 'direct' or 'fallback'
  *              transport       'auto' (default), 'xhr' or 'iframe'
- *              retries         further tries after a failure that may pass (3)
- *              timeout         ms after which the iframe path gives up (one hour)
- *              patience        ms that the direct door has for its first bytes before the other one is tried (15000)
- *              onSigned(form), onDoor(door, reason), onProgress({ loaded, total, door }), onRetry(attempt, error),
+ *              retries         how often a failure that may pass is retried (3)
+ *              timeout         ms until an upload by iframe fails (one hour)
+ *              patience        ms that the direct upload has for its first bytes; then the fallback is used (15000)
+ *              onSigned(form), onWay(way, reason), onProgress({ loaded, total, way }), onRetry(attempt, error),
  *              onComplete(upload), onError(error { code, message, status, retryable })
  *
- * The form is the same for both doors: straight to S3, or through Postern. Where the direct one fails without an answer (no CORS rule, a network that
- * blocks it), the same form goes to the other, after the store has been asked whether the first had worked after all. A bucket without a CORS rule costs
- * no more than a preflight: because progress is listened to, browsers ask before they send. ES5 without a build step, so that old browsers parse it.
+ * README.md in this folder describes each of them.
+ *
+ * The same form works on both ways: direct (browser to S3) and fallback (browser to Postern to S3). When the direct upload gets no answer (no CORS rule,
+ * or a network that blocks S3), the client first asks Postern whether the object exists, and then sends the same form to the fallback. A missing CORS rule
+ * costs one preflight and no upload: a listener on upload progress makes browsers send a preflight. ES5 without a build step, so that old browsers parse it.
  */
 (function (root) {
   'use strict';
@@ -30,12 +32,12 @@
   var home = script && script.src ? script.src.replace(/^(https?:\/\/[^\/]+).*$/, '$1') : '';
   if (!/^https?:/.test(home)) home = '';
 
-  var DIRECT_REST = 5 * 60 * 1000; // how long a direct door that failed is left alone
-  var directShut = {};             // by address of the door: { at: when it failed, why: a sentence }
+  var DIRECT_PAUSE = 5 * 60 * 1000; // after a direct upload to a store failed, the fallback is used for so long
+  var directFailures = {};          // by URL of the store: { at: when it failed, why: a sentence }
 
-  // For refusals that say no more than a code, as some stores do.
-  var plainly = {
-    AccessDenied: 'The store refuses this form: a field is not as it was signed, or it came too late.',
+  // Some stores answer a code without a message. These messages stand in.
+  var MESSAGES = {
+    AccessDenied: 'The store refuses this form: a field is not as it was signed, or the form has expired.',
     EntityTooLarge: 'The file is larger than is allowed here.',
     EntityTooSmall: 'The file is smaller than is allowed here.',
     InvalidAccessKeyId: 'The store does not know the key that signed this form.',
@@ -61,14 +63,14 @@
     return e;
   }
 
-  // What an answer that is no success says: problem+json from Postern, XML from S3 and from the fallback.
+  // The error in a response: problem+json from Postern, XML from S3 and from the fallback.
   function failureOf(xhr, what) {
     var text = '';
     try {
       text = xhr.responseText || '';
-    } catch (e) {} // a response of another type
+    } catch (e) {} // the response is no text
     var json = parse(text);
-    var code = json && (json.code || json.Code), message = json && (json.detail || json.title || json.Message); // Ceph answers its errors as JSON where that is asked for
+    var code = json && (json.code || json.Code), message = json && (json.detail || json.title || json.Message); // Ceph sends errors as JSON when the request accepts JSON
     if (!json) {
       var found = /<Code>([^<]*)<\/Code>/.exec(text);
       code = found && found[1];
@@ -77,7 +79,7 @@
     }
     var status = xhr.status;
     var retryable = status === 0 || status === 408 || status === 429 || status >= 500;
-    var e = failure(code || (status ? 'http_' + status : 'network'), message || plainly[code] || (status ? what + ' was answered ' + status : what + ' could not be reached'), status, retryable);
+    var e = failure(code || (status ? 'http_' + status : 'network'), message || MESSAGES[code] || (status ? what + ' was answered ' + status : what + ' could not be reached'), status, retryable);
     var after = status && xhr.getResponseHeader('Retry-After');
     if (after && /^\d+$/.test(after)) e.after = Number(after) * 1000;
     return e;
@@ -135,10 +137,10 @@
     return { xhr: xhr, send: function () { xhr.send(body); } };
   };
 
-  // Later, and a little longer each time; or not at all when the tries are used up.
-  Upload.prototype.again = function (error, step) {
-    var most = this.options.retries === undefined ? 3 : this.options.retries;
-    if (!error.retryable || this.attempt >= most) return this.finish(error);
+  // Retries with backoff. Fails when the error will not pass or no retry is left.
+  Upload.prototype.retry = function (error, step) {
+    var max = this.options.retries === undefined ? 3 : this.options.retries;
+    if (!error.retryable || this.attempt >= max) return this.finish(error);
     this.attempt += 1;
     this.call('onRetry', this.attempt, error);
     var wait = error.after || Math.min(30000, 500 * Math.pow(2, this.attempt)) * (0.5 + Math.random());
@@ -160,10 +162,10 @@
     for (var name in o.headers || {}) if (Object.prototype.hasOwnProperty.call(o.headers, name)) headers[name] = o.headers[name];
     var r = this.request('POST', o.endpoint || home + '/v1/uploads', headers, JSON.stringify(ask), function (xhr) {
       var form = xhr.status === 201 && parse(xhr.responseText);
-      if (!form) return this.again(failureOf(xhr, 'Signing'), this.sign);
+      if (!form) return this.retry(failureOf(xhr, 'Signing'), this.sign);
       this.form = form;
       this.call('onSigned', form);
-      this.send(this.firstDoor());
+      this.send(this.chooseWay());
     });
     if (o.withCredentials) r.xhr.withCredentials = true;
     r.send();
@@ -174,30 +176,30 @@
     return (this.input.value || 'file').replace(/^.*[\/\\]/, '');
   };
 
-  // --- doors ----------------------------------------------------------------------------------------
+  // --- the two ways ---------------------------------------------------------------------------------
 
-  Upload.prototype.firstDoor = function () {
-    var form = this.form, wish = this.options.door || 'auto';
-    if (form.url === form.fallback_url) return { name: 'fallback', reason: 'there is no other door' };
+  Upload.prototype.chooseWay = function () {
+    var form = this.form, wish = this.options.way || 'auto';
+    if (form.url === form.fallback_url) return { name: 'fallback', reason: 'there is no direct upload' };
     if (wish === 'fallback') return { name: 'fallback', reason: 'asked for' };
-    var shut = directShut[form.url];
-    if (wish === 'auto' && shut && new Date().getTime() - shut.at < DIRECT_REST) return { name: 'fallback', reason: shut.why + ', as was seen a moment ago' };
+    var failed = directFailures[form.url];
+    if (wish === 'auto' && failed && new Date().getTime() - failed.at < DIRECT_PAUSE) return { name: 'fallback', reason: failed.why + ', as was seen a moment ago' };
     return { name: 'direct', reason: wish === 'direct' ? 'asked for' : 'tried first' };
   };
 
-  // The direct door did not work for this file (shut: nor will it for others), and there may be another. Answers whether that one is tried.
-  Upload.prototype.otherDoor = function (why, shut) {
-    if (this.door !== 'direct') return false;
-    if (shut) directShut[this.form.url] = { at: new Date().getTime(), why: why };
-    if ((this.options.door || 'auto') !== 'auto') return false;
+  // Called when the direct upload failed. `forAll`: it will fail for other files too. Returns whether the fallback is tried.
+  Upload.prototype.tryFallback = function (why, forAll) {
+    if (this.way !== 'direct') return false;
+    if (forAll) directFailures[this.form.url] = { at: new Date().getTime(), why: why };
+    if ((this.options.way || 'auto') !== 'auto') return false;
     this.send({ name: 'fallback', reason: why });
     return true;
   };
 
-  Upload.prototype.send = function (door) {
-    this.door = door.name;
-    this.call('onDoor', door.name, door.reason);
-    var url = door.name === 'direct' ? this.form.url : this.form.fallback_url;
+  Upload.prototype.send = function (way) {
+    this.way = way.name;
+    this.call('onWay', way.name, way.reason);
+    var url = way.name === 'direct' ? this.form.url : this.form.fallback_url;
     var able = root.FormData && this.file && 'upload' in new XMLHttpRequest();
     var how = this.options.transport || 'auto';
     if (how === 'iframe' || (how === 'auto' && !able)) this.sendByFrame(url);
@@ -207,18 +209,18 @@
   Upload.prototype.sendByRequest = function (url) {
     var self = this, data = new FormData(), fields = this.form.fields;
     for (var name in fields) if (Object.prototype.hasOwnProperty.call(fields, name)) data.append(name, fields[name]);
-    // The key says what the object is called; the file's own name is sent only where it is asked for, for not every store reads ; and = and " in it rightly.
+    // The key names the object. The file's own name is sent only when the key needs it, because some stores misread ; = and " in it.
     data.append('file', this.file, /\$\{filename\}/.test(fields.key) ? this.name() : 'file');
     var r = this.request('POST', url, { Accept: 'application/json' }, data, this.answered);
-    this.begun = false; // has anything been sent?
+    this.begun = false; // true once a byte was sent
     r.xhr.upload.onprogress = function (e) {
       self.begun = true;
-      if (!self.over && e.lengthComputable) self.call('onProgress', { loaded: Math.min(e.loaded, self.file.size), total: self.file.size, door: self.door });
+      if (!self.over && e.lengthComputable) self.call('onProgress', { loaded: Math.min(e.loaded, self.file.size), total: self.file.size, way: self.way });
     };
     r.send();
-    // A network that swallows what goes to the store would keep a browser waiting for minutes.
-    if (this.door === 'direct' && (this.options.door || 'auto') === 'auto') this.later(this.options.patience || 15000, function () {
-      if (!this.begun && this.xhr === r.xhr) r.xhr.abort(); // which ends in silence()
+    // A network that drops packets to the store would keep the browser waiting for minutes.
+    if (this.way === 'direct' && (this.options.way || 'auto') === 'auto') this.later(this.options.patience || 15000, function () {
+      if (!this.begun && this.xhr === r.xhr) r.xhr.abort(); // continues in noAnswer()
     });
   };
 
@@ -227,15 +229,15 @@
     if (xhr.status >= 200 && xhr.status < 300) {
       var upload = parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
-      return this.complete(); // a form that asked for a status leaves the completion to us
+      return this.complete(); // the form has success_action_status: the client calls complete_url
     }
-    if (xhr.status === 0) return this.silence();
+    if (xhr.status === 0) return this.noAnswer();
     var error = failureOf(xhr, 'The upload');
     if (/expired/i.test(error.message) && !this.signedAgain) {
-      this.signedAgain = true; // a form can run out while the file waits for its turn
+      this.signedAgain = true; // the form expired before its upload began: sign once more
       return this.sign();
     }
-    this.again(error, function () { this.send({ name: this.door, reason: 'again' }); });
+    this.retry(error, function () { this.send({ name: this.way, reason: 'again' }); });
   };
 
   Upload.prototype.complete = function () {
@@ -243,32 +245,32 @@
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload) return this.finish(null, upload);
       if (xhr.status === 202) return this.watch(0);
-      this.again(failureOf(xhr, 'The completion'), this.complete);
+      this.retry(failureOf(xhr, 'The completion'), this.complete);
     }).send();
   };
 
-  // No answer that a script may read: the network, a missing CORS rule, or an upload that worked but whose answer got lost. Asking is cheaper than sending
-  // twice; and it is the store that must be asked, since nobody else knows of a file that went straight there.
-  Upload.prototype.silence = function () {
+  // The script can read no answer. The network failed, a CORS rule is missing, or the upload succeeded and its answer was lost. Asking is cheaper than
+  // sending twice. complete_url makes Postern ask the store, because only the store knows about a direct upload.
+  Upload.prototype.noAnswer = function () {
     this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
       var lost = failure('network', 'The connection broke off.', 0, true);
-      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return this.again(lost, this.silence); // nobody could say
-      this.whySilent(function (why) {
-        if (!this.otherDoor(why, true)) this.again(lost, function () { this.send({ name: this.door, reason: 'again' }); });
+      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return this.retry(lost, this.noAnswer); // still unknown
+      this.explain(function (why) {
+        if (!this.tryFallback(why, true)) this.retry(lost, function () { this.send({ name: this.way, reason: 'again' }); });
       });
     }).send();
   };
 
-  // Scripts are not told why a request failed. But one that wants no answer needs no CORS rule: if it gets through, then the rule is what is missing.
-  Upload.prototype.whySilent = function (done) {
+  // Browsers hide from scripts why a request failed. A request in mode no-cors needs no CORS rule: if it succeeds, the CORS rule is what is missing.
+  Upload.prototype.explain = function (done) {
     var self = this, told = false;
     function tell(why) {
       if (!told && !self.over) done.call(self, why);
       told = true;
     }
-    if (this.door !== 'direct') return tell('');
+    if (this.way !== 'direct') return tell('');
     if (this.begun) return tell('the store\u2019s answer did not get through');
     if (!root.fetch) return tell('the store cannot be reached from this page');
     root.fetch(this.form.url, { mode: 'no-cors', credentials: 'omit', cache: 'no-store' }).then(function () {
@@ -279,7 +281,7 @@
     this.later(3000, function () { tell('the store cannot be reached from here'); });
   };
 
-  // Asks how the upload stands until it is settled.
+  // Polls the upload's state until it is final.
   Upload.prototype.watch = function (asked) {
     this.request('GET', this.form.status_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
@@ -289,14 +291,14 @@
     }).send();
   };
 
-  // --- a real form in a hidden frame, for browsers without FormData -----------------------------------
+  // --- a form in a hidden iframe, for browsers without FormData ---------------------------------------
 
   Upload.prototype.sendByFrame = function (url) {
-    if (!this.input) return this.finish(failure('unsupported', 'This browser can only send a file that stands in an <input type="file">.'));
-    if (this.cleanUp) this.cleanUp(); // of the door that was tried before
+    if (!this.input) return this.finish(failure('unsupported', 'This browser can upload a file only from an <input type="file">.'));
+    if (this.cleanUp) this.cleanUp(); // after the direct upload
     var self = this, name = 'postern-' + String(Math.random()).slice(2), box = document.createElement('div');
     box.style.display = 'none';
-    box.innerHTML = '<iframe name="' + name + '" title="upload"></iframe>'; // innerHTML, because old IE ignores a name that is set later
+    box.innerHTML = '<iframe name="' + name + '" title="upload"></iframe>'; // innerHTML, because old Internet Explorer ignores a name that is set later
     var form = document.createElement('form');
     form.action = url;
     form.method = 'POST';
@@ -310,7 +312,7 @@
       hidden.value = this.form.fields[field];
       form.appendChild(hidden);
     }
-    // The input itself must go, for no script can copy what was chosen in it; a stand-in keeps its place.
+    // The input itself moves into the form, because a script cannot copy a chosen file. A clone keeps its place in the page.
     var input = this.input, place = input.cloneNode(false), named = input.name;
     input.parentNode.insertBefore(place, input);
     input.name = 'file';
@@ -330,19 +332,19 @@
       if (root.removeEventListener) root.removeEventListener('message', told, false);
       input.name = named;
       if (place.parentNode) place.parentNode.replaceChild(input, place);
-      if (box.parentNode) box.parentNode.removeChild(box); // this ends a request that still runs
+      if (box.parentNode) box.parentNode.removeChild(box); // ends a request in flight
     };
     if (root.addEventListener) root.addEventListener('message', told, false);
     this.later(this.options.timeout || 3600000, function () { this.finish(failure('timed_out', 'The upload took too long.', 0, false)); });
-    // Some page has come: our own tells of itself, the application's (where the form returned) and an error's do not.
+    // A page has loaded. Postern's own page posts a message; the application's page (returnTo) and an error page do not.
     frame.onload = function () {
       try {
-        if (frame.contentWindow.location.href === 'about:blank') return; // some browsers tell of the empty frame, too
-      } catch (e) {} // another origin's
+        if (frame.contentWindow.location.href === 'about:blank') return; // some browsers report the empty frame too
+      } catch (e) {} // the page is of another origin
       self.later(500, function () { this.askForFrame(frame); });
     };
     form.submit();
-    if (this.watching) return; // one watch is enough for both doors
+    if (this.watching) return; // one poll serves both ways
     this.watching = true;
     this.later(1000, function () { this.watch(0); });
   };
@@ -351,20 +353,20 @@
     this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
-      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return; // the watch goes on
-      if (!this.otherDoor('the store did not take the form', false)) this.finish(refusalIn(frame));
+      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return; // watch() goes on
+      if (!this.tryFallback('the store did not take the form', false)) this.finish(refusalIn(frame));
     }).send();
   };
 
-  // What an error's page in the frame says: S3's is another origin's and nobody can read it, the fallback's can be read from pages of Postern's own origin.
+  // The error that the page in the iframe shows. S3's page is of another origin and cannot be read; the fallback's can be, from pages of Postern's origin.
   function refusalIn(frame) {
     var code = '', message = '';
     try {
       var page = frame.contentWindow.document;
       code = page.getElementsByTagName('Code')[0].textContent;
       message = page.getElementsByTagName('Message')[0].textContent;
-    } catch (e) {} // another origin's, or no such page
-    return failure(code || 'refused', message || plainly[code] || 'The upload was refused. Why cannot be read from a frame.', 0, false);
+    } catch (e) {} // of another origin, or no error page
+    return failure(code || 'refused', message || MESSAGES[code] || 'The upload was refused. The reason cannot be read from an iframe.', 0, false);
   }
 
   // --- the one function -------------------------------------------------------------------------------
@@ -379,7 +381,7 @@
         one.resolve = resolve;
         one.reject = reject;
       });
-      handle.promise['catch'](nothing); // who listens to onError only must not be told of an unhandled rejection
+      handle.promise['catch'](nothing); // a page that uses only onError must get no unhandled rejection
     }
     setTimeout(function () {
       if (one.over) return;

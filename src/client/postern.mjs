@@ -1,4 +1,4 @@
-// postern.js for those who import: import Postern from '/postern.mjs'
+// postern.js as a module: import Postern from '/postern.mjs'
 import './postern.js';
 export default globalThis.Postern;
 export const upload = globalThis.Postern.upload;

@@ -51,15 +51,15 @@ response form_page_of(const signed_form& f) {
   for (const auto& field : f.fields)
     inputs +=
         "<input type=\"hidden\" name=\"" + html_escape(field.name) + "\" value=\"" + html_escape(field.value) + "\">\n";
-  std::string other_door;
+  std::string fallback;
   if (f.url != f.fallback_url)
-    other_door = "<p class=\"quiet\">It goes straight to the store. Should the store not be reachable from here:<br>\n"
+    fallback = "<p class=\"quiet\">This form goes straight to the store. If the store cannot be reached from here:<br>\n"
                  "<input class=\"plain button\" type=\"submit\" value=\"Send through this server\" formaction=\"" +
                  html_escape(f.fallback_url) + "\"></p>\n";
   auto page = text_answer(200, "text/html; charset=utf-8",
                           fill_page("form.html", {{"action", html_escape(f.url)},
                                                   {"fields", inputs},
-                                                  {"other_door", other_door},
+                                                  {"fallback", fallback},
                                                   {"expires", html_escape(iso8601(f.expires_at))}}));
   harden(page);
   return page;
