@@ -3,6 +3,19 @@ one port on which its hosts answer, over TLS and, for issuers' certificates, in 
 
 import base64, http.server, json, os, shutil, socket, ssl, subprocess, tempfile, threading, time, uuid
 
+# For `openssl ca`, which alone takes dates that are past in all releases of OpenSSL 3.
+AUTHORITY = """[ca]
+default_ca = authority
+[authority]
+database = {folder}/issued
+new_certs_dir = {folder}
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = policy
+[policy]
+commonName = supplied
+"""
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:uploads"
 HOST = "sns.eu-west-1.amazonaws.com"
 ISSUER_URL = "http://crt.test.amazontrust.com/middle.cer"
@@ -18,6 +31,9 @@ class Sns:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="postern-sns-")
         self.requests, self.files = [], {}
+        with open(self.path("authority"), "w") as f:
+            f.write(AUTHORITY.format(folder=self.folder))
+        open(self.path("issued"), "w").close()
         self.issue("root", None, ["basicConstraints=critical,CA:TRUE"])
         self.issue("middle", "root", ["basicConstraints=critical,CA:TRUE"])
         self.issue(HOST, "root", [f"subjectAltName=DNS:{HOST}"])
@@ -38,14 +54,17 @@ class Sns:
 
     # --- certificates -----------------------------------------------------------------------------
 
-    def issue(self, name, by, extensions, subject=None, validity=("-days", "2")):
+    def issue(self, name, by, extensions, subject=None, days=(-1, 1)):
+        """A certificate NAME.pem with its key, signed by BY or by itself; valid from and until so many days from now."""
         def openssl(*command):
             subprocess.run(["openssl", *command], check=True, capture_output=True)
         openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + (subject or name), "-keyout", self.path(name + ".key"), "-out", self.path(name + ".csr"))
         with open(self.path("extensions"), "w") as f:
             f.write("\n".join(extensions) + "\n")
-        issuer = ["-CA", self.path(by + ".pem"), "-CAkey", self.path(by + ".key"), "-CAcreateserial"] if by else ["-signkey", self.path(name + ".key")]
-        openssl("x509", "-req", "-in", self.path(name + ".csr"), *issuer, *validity, "-extfile", self.path("extensions"), "-out", self.path(name + ".pem"))
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + d * 86400)) for d in days)
+        issuer = ["-cert", self.path(by + ".pem"), "-keyfile", self.path(by + ".key")] if by else ["-selfsign", "-keyfile", self.path(name + ".key")]
+        openssl("ca", "-batch", "-notext", "-config", self.path("authority"), "-in", self.path(name + ".csr"), *issuer, "-startdate", begin, "-enddate", end,
+                "-extfile", self.path("extensions"), "-out", self.path(name + ".pem"))
 
     def signer(self, name, subject="sns.amazonaws.com", by="middle", with_chain=False, **more):
         """A certificate that signs messages, served as /NAME.pem."""

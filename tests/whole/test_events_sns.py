@@ -132,7 +132,7 @@ class ThroughSns(unittest.TestCase):
         self.sns.signer("chained-untrusted", by="stranger", with_chain=True)
         self.sns.signer("another", subject="mallory.example.com")
         self.sns.signer("other-region", subject="sns.us-east-1.amazonaws.com")
-        self.sns.signer("expired", validity=("-days", "-1"))
+        self.sns.signer("expired", days=(-2, -1))
         self.sns.files["broken.pem"] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         shutil.copy(self.sns.path("another.key"), self.sns.path("broken.key"))
         shutil.copy(self.sns.path("another.key"), self.sns.path("missing.key"))
