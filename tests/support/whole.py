@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
 ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
+# AddressSanitizer, LeakSanitizer and ThreadSanitizer; then UndefinedBehaviorSanitizer.
+SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer: |: runtime error: ")
 
 
 def is_sanitized():
@@ -88,7 +90,7 @@ class Server:
         text = self.log_text()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-        if code != 0 or "ERROR: " in text or "runtime error" in text or "bug: " in text:
+        if code != 0 or SANITIZER_REPORT.search(text) or "bug: " in text:
             raise AssertionError(f"the server ended with {code}:\n{text[-6000:]}")
 
     def __enter__(self):
