@@ -17,7 +17,7 @@ export function isInstalled() {
 export class S3 {
   static async start() {
     const s3 = new S3();
-    s3.process = spawn('python3', [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    s3.process = spawn('setpriv', ['--pdeathsig', 'TERM', 'python3', script], { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = readline.createInterface({ input: s3.process.stdout });
     const line = await new Promise((done, fail) => {
       lines.once('line', done);

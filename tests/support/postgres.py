@@ -10,7 +10,8 @@
 python3 tests/support/postgres.py runs one until Ctrl-C and prints its URL.
 """
 
-import glob, os, pwd, shutil, signal, socket, subprocess, tempfile, time
+import contextlib, glob, os, pwd, shutil, signal, socket, subprocess, tempfile, time
+import watchdog
 
 
 def programs():
@@ -28,6 +29,7 @@ class Postgres:
         """`fsync`: without it nothing is lost by a crash of the server, only by one of the machine, and tests are quick."""
         self.fsync = fsync
         self.folder = tempfile.mkdtemp(prefix="postern-pg-")
+        watchdog.watch_folder(self.folder)
         with socket.create_server(("127.0.0.1", 0)) as s:
             self.port = s.getsockname()[1]
         self.process, self.databases = None, {"postgres"}
@@ -53,6 +55,7 @@ class Postgres:
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen([self.program("postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port), "-c", f"fsync={'on' if self.fsync else 'off'}"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **self.as_user())
+        watchdog.watch(self.process.pid, "QUIT")
         end = time.monotonic() + 60
         while subprocess.run([self.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
@@ -67,7 +70,8 @@ class Postgres:
 
     def freeze(self, yes=True):
         for pid in self.pids():
-            os.kill(pid, signal.SIGSTOP if yes else signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a session that ended meanwhile
+                os.kill(pid, signal.SIGSTOP if yes else signal.SIGCONT)
 
     def close(self):
         if self.process:

@@ -2,6 +2,8 @@
 // rights when the tests run as root. Ended by its pid.
 #pragma once
 
+#include "watchdog.hpp"
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
@@ -39,6 +41,7 @@ public:
     char name[] = "/tmp/postern-pg-XXXXXX";
     if (!::mkdtemp(name)) throw std::runtime_error("mkdtemp");
     folder_ = name;
+    watch_folder(name);
     if (const auto* user = runs_as(); user && ::chown(name, user->pw_uid, user->pw_gid) != 0)
       throw std::runtime_error("chown");
     boost::asio::io_context io;
@@ -63,6 +66,7 @@ public:
     // Without fsync: a server that crashes loses nothing by it, only a machine that does.
     pid_ = run({"postgres", "-D", data(), "-k", folder_.string(), "-h", "127.0.0.1", "-p", port_, "-c",
                 "max_connections=60", "-c", "shared_buffers=64MB", "-c", "fsync=off"});
+    watch(pid_, "QUIT");
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     for (;;) {
       const auto asked = run({"pg_isready", "-q", "-h", "127.0.0.1", "-p", port_});

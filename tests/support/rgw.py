@@ -9,6 +9,7 @@ python3 tests/support/rgw.py runs one until Ctrl-C and prints how to reach it.
 
 import hashlib, hmac, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.error, urllib.parse, urllib.request, uuid
 from datetime import datetime, timezone
+import watchdog
 
 ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
 
@@ -63,6 +64,7 @@ def signed(method, url, body=b"", headers=None, service="s3", access_key=ACCESS_
 class Rgw:
     def __init__(self, bucket="media", disk=None, folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="postern-rgw-")
+        watchdog.watch_folder(self.folder)
         self.bucket, self.disk = bucket, disk
         self.port, self.mon_port = free_ports(2)
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -218,6 +220,7 @@ class Rgw:
         with open(self.path("log", command[0] + ".out"), "ab") as out:
             # Debian 13's OSD looks for its classes in lib/…, seen from where it was started.
             self.processes[command[0]] = subprocess.Popen([*command, "-f"], env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True)
+        watchdog.watch(self.processes[command[0]].pid)
 
     def wait(self, what, probe):
         end = time.monotonic() + 90

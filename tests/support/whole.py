@@ -3,6 +3,7 @@
 import base64, contextlib, hashlib, hmac, http.client, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 import unittest
 from urllib.parse import urlsplit
+import watchdog
 
 BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
 ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
@@ -28,6 +29,8 @@ class Server:
     def __init__(self, config="", folder=None, **settings):
         self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
         self.keep = folder is not None
+        if not self.keep:
+            watchdog.watch_folder(self.folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = os.path.join(self.folder, "postern.toml")
@@ -58,6 +61,7 @@ class Server:
         self.log = open(self.log_path, "ab")
         seen = os.path.getsize(self.log_path)
         self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], env=self.environment, stderr=self.log, stdout=self.log, cwd=self.folder)
+        watchdog.watch(self.process.pid)
         end = time.monotonic() + 30
         while time.monotonic() < end:
             with open(self.log_path, errors="replace") as f:
