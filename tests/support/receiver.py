@@ -1,13 +1,13 @@
-"""A real HTTP receiver for webhooks, as an application has one."""
+"""A real HTTP receiver for webhooks, as an application has one. It counts every delivery: one message may be delivered more than once."""
 
-import http.server, json, threading, time
+import collections, http.server, json, threading, time
 
 
 class Receiver:
-    """The application: takes webhooks and remembers them."""
+    """The application: takes webhooks and remembers them by upload."""
 
     def __init__(self):
-        self.messages, self.lock = [], threading.Lock()
+        self.deliveries, self.lock = collections.defaultdict(list), threading.Condition()
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -16,7 +16,8 @@ class Receiver:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 with receiver.lock:
-                    receiver.messages.append((self.headers["webhook-id"], body["type"], body["data"]))
+                    receiver.deliveries[body["data"]["id"]].append((self.headers["webhook-id"], body["type"]))
+                    receiver.lock.notify_all()
                 self.send_response(204)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -24,8 +25,14 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_):  # a killed server leaves in the middle of a delivery
+                pass
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hooks"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -37,14 +44,23 @@ class Receiver:
         self.server.server_close()
 
     def of(self, upload_id):
-        """{(webhook-id, type)} of one upload."""
+        """[(webhook-id, type)] of one upload, one entry for each delivery, in the order of arrival."""
         with self.lock:
-            return {(i, t) for i, t, data in self.messages if data["id"] == upload_id}
+            return list(self.deliveries.get(upload_id, ()))
+
+    def messages(self, upload_id):
+        """[type] of one upload, one entry for each message, however often that was delivered."""
+        return sorted(t for _, t in set(self.of(upload_id)))
+
+    def count(self):
+        """How many deliveries came in all."""
+        with self.lock:
+            return sum(map(len, self.deliveries.values()))
 
     def wait_for(self, upload_ids, kind, seconds=60):
-        wanted, end = set(upload_ids), time.monotonic() + seconds
-        while wanted and time.monotonic() < end:
-            with self.lock:
-                wanted -= {data["id"] for _, t, data in self.messages if t == kind}
-            time.sleep(0.05)
-        return wanted  # those that did not come
+        """Waits until each upload has a message of that type. Fails the test with the ids that have none after `seconds`."""
+        missing, end = set(upload_ids), time.monotonic() + seconds
+        with self.lock:
+            while missing := {i for i in missing if all(t != kind for _, t in self.deliveries.get(i, ()))}:
+                if not self.lock.wait(end - time.monotonic()):
+                    raise AssertionError(f"{len(missing)} uploads had no {kind} within {seconds} s, among them {sorted(missing)[:3]}")

@@ -1,11 +1,12 @@
 """Starts the real program for a test and talks to it as clients do. Python's standard library only."""
 
-import base64, contextlib, hashlib, hmac, http.client, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import base64, collections, contextlib, hashlib, hmac, http.client, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 import unittest
 from urllib.parse import urlsplit
 import watchdog
 
 BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
+FULL = os.environ.get("POSTERN_FULL") == "1"  # the long form of tests that have one; CI runs the short form
 ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
 # AddressSanitizer, LeakSanitizer and ThreadSanitizer; then UndefinedBehaviorSanitizer.
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer: |: runtime error: ")
@@ -23,8 +24,61 @@ def free_port():
         return s.getsockname()[1]
 
 
+def wait_until(condition, what, seconds=20):
+    """Asks `condition` until its value is true and returns that value. After `seconds` the test fails and names `what`."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
+def in_threads(work, items, seconds=300):
+    """Runs `work(item)` for all items at the same time and returns the results in order. The first exception of a thread is raised here."""
+    items = list(items)
+    results, errors = [None] * len(items), []
+
+    def run(i):
+        try:
+            results[i] = work(items[i])
+        except BaseException as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(len(items))]
+    for t in threads:
+        t.start()
+    end = time.monotonic() + seconds
+    for t in threads:
+        t.join(max(0, end - time.monotonic()))
+    if errors:
+        raise errors[0]
+    running = sum(t.is_alive() for t in threads)
+    if running:
+        raise AssertionError(f"{running} of {len(threads)} threads still run after {seconds} s")
+    return results
+
+
+SEED = os.environ.get("POSTERN_SEED") or str(int.from_bytes(os.urandom(4), "big"))
+
+
+def seeded(name=""):
+    """Random numbers that POSTERN_SEED repeats. Each thread takes its own, by name. The first call prints the seed."""
+    if not hasattr(seeded, "printed"):
+        seeded.printed = True
+        print(f"{os.path.basename(sys.argv[0])}: POSTERN_SEED={SEED} repeats the random numbers of this run", file=sys.stderr, flush=True)
+    return random.Random(f"{SEED} {name}")
+
+
+def random_bytes(size, name=""):
+    return seeded(f"{size} {name}").randbytes(size)
+
+
 class Server:
-    """One running Postern in a folder of its own. `settings` are environment variables without POSTERN_."""
+    """One running Postern in a folder of its own. `settings` are environment variables without POSTERN_.
+
+    However the process ends, the test states how it should: stop() and close() expect exit code 0, kill() expects the test's own SIGKILL. Any other end fails the test and shows the log.
+    """
 
     def __init__(self, config="", folder=None, **settings):
         self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
@@ -75,27 +129,48 @@ class Server:
             time.sleep(0.01)
         raise RuntimeError("the server did not listen within 30 s")
 
-    def stop(self, number=signal.SIGTERM):
-        if self.process.poll() is None:
+    def stop(self, number=signal.SIGTERM, seconds=60):
+        """Drains the server, or waits for one that drains already (number=None). Returns 0; fails the test on any other exit code."""
+        if number is not None and self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(60)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            code = self.process.wait()
-            raise AssertionError("the server did not stop within 60 s:\n" + self.log_text()[-3000:])
-        finally:
+            self.process.wait()
             self.log.close()
+            raise AssertionError(f"the server did not stop within {seconds} s:\n" + self.log_text()[-3000:]) from None
+        return self.check_end(0)
+
+    def kill(self):
+        """Kills a server that runs: SIGKILL, as the kernel's out-of-memory killer does. Fails the test when the server had ended by itself."""
+        ended_before = self.process.poll() is not None
+        self.process.kill()
+        self.process.wait()
+        self.check_end(-signal.SIGKILL)
+        if ended_before:
+            raise AssertionError("the server was killed before the test killed it:\n" + self.log_text()[-6000:])
+
+    def check_end(self, expected):
+        """The exit code of the ended process. Another code than the expected one, a sanitizer's report and a logged bug fail the test."""
+        self.log.close()
+        code, text = self.process.returncode, self.log_text()
+        if code != expected or SANITIZER_REPORT.search(text) or "bug: " in text:
+            raise AssertionError(f"the server ended with {code}, not with {expected}:\n{text[-6000:]}")
         return code
 
+    def restart(self):
+        self.stop()
+        self.start()
+
     def close(self):
-        """Ends it; a crash or a sanitizer's report is a failure of whatever test runs."""
-        code = self.stop()
-        text = self.log_text()
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        if code != 0 or SANITIZER_REPORT.search(text) or "bug: " in text:
-            raise AssertionError(f"the server ended with {code}:\n{text[-6000:]}")
+        """Stops the server and removes its folder."""
+        try:
+            if not self.log.closed:
+                self.stop()
+        finally:
+            if not self.keep:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):
         return self
@@ -121,6 +196,25 @@ class Server:
 
     def admin(self, path):
         return self.request("GET", path, port=self.admin_port)
+
+    def metric(self, name):
+        """The value of a metric, which is named with its labels. Fails the test when there is no such metric."""
+        found = re.search(rf"(?m)^{re.escape(name)} (\S+)$", self.admin("/metrics")[2].decode())
+        assert found, f"/metrics has no {name}"
+        return float(found.group(1))
+
+    def is_ready(self):
+        return self.admin("/readyz")[0] == 200
+
+    def uploads(self, state=""):
+        """All rows of the ledger, page after page."""
+        rows, after = [], ""
+        while True:
+            page = [json.loads(l) for l in self.admin(f"/v1/uploads?limit=1000&state={state}{after}")[2].splitlines()]
+            rows += page
+            if not page:
+                return rows
+            after = "&after=" + page[-1]["id"]
 
     def sign(self, expect=201, headers=None, **ask):
         ask.setdefault("filename", "a b.bin")
