@@ -4,9 +4,10 @@
 //   BOOST_TEST_GLOBAL_FIXTURE(real_s3);
 #pragma once
 
+#include "skip.hpp"
+
 #include <boost/test/unit_test.hpp>
 
-#include <cstdio>
 #include <cstdlib>
 #include <signal.h>
 #include <stdexcept>
@@ -26,8 +27,7 @@ public:
     const std::string folder = POSTERN_SOURCE_DIR "/tests/support";
     if (std::system(
             ("cd '" + folder + "' && python3 -c 'import rgw, sys; sys.exit(not rgw.is_installed())'").c_str())) {
-      std::fputs("skipped: Ceph RGW is not installed\n", stderr);
-      std::_Exit(77);
+      skip_all("Ceph RGW is not installed; tests/run installs it");
     }
     int out[2];
     if (::pipe(out) != 0) throw std::runtime_error("pipe");

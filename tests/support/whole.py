@@ -105,7 +105,7 @@ class Server:
             "POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS": "0",
         }
         self.environment.update({"POSTERN_" + k.upper(): str(v) for k, v in settings.items()})
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
         self.start()
@@ -349,5 +349,15 @@ def s3_code(body):
     return found.group(1).decode() if found else None
 
 
+def skip_all(reason):
+    """Ends a test file of which nothing can run. ctest and tests/run count it as skipped and show the reason."""
+    print("SKIPPED:", reason, flush=True)
+    sys.exit(77)
+
+
 def main():
-    unittest.main(argv=[sys.argv[0]] + sys.argv[2:], verbosity=1)
+    """Runs the file's tests. tests/run counts each line that begins with SKIPPED:. Exit code 5: no test has the name that was asked for."""
+    result = unittest.main(argv=[sys.argv[0]] + sys.argv[2:], verbosity=1, exit=False).result
+    for test, reason in result.skipped:
+        print(f"SKIPPED: {test.id().removeprefix('__main__.')}: {reason}", flush=True)
+    sys.exit(1 if not result.wasSuccessful() else 0 if result.testsRun else 5)

@@ -2,6 +2,9 @@
 
 import os, re, subprocess, sys, unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import whole
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 FLOORS = ["base", "core", "io", "flow", "front", "app"]
 
@@ -113,4 +116,4 @@ class House(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    whole.main()

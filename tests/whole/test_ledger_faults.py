@@ -191,6 +191,5 @@ class Faults(unittest.TestCase):
 
 if __name__ == "__main__":
     if not postgres.is_installed():
-        print("PostgreSQL is not installed; tests/run installs it")
-        sys.exit(77)
+        skip_all("PostgreSQL is not installed; tests/run installs it")
     main()

@@ -1,12 +1,11 @@
 // The published Signature Version 4 cases, read where they stand (CMake option SIGV4_VECTORS); the whole program
 // reports itself as skipped where they are absent.
+#include "support/skip.hpp"
 #include <postern/base/json.hpp>
 #include <postern/core/s3/sigv4.hpp>
 
 #include <boost/test/unit_test.hpp>
 
-#include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -24,8 +23,7 @@ std::string read_file() {
 struct skip_where_absent {
   skip_where_absent() {
     if (!read_file().empty()) return;
-    std::puts("skipped: " SIGV4_VECTORS " is absent");
-    std::exit(77);
+    postern::test::skip_all("there is no file " SIGV4_VECTORS);
   }
 };
 BOOST_TEST_GLOBAL_FIXTURE(skip_where_absent);

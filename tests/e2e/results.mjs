@@ -1,0 +1,16 @@
+// A reporter of Node's test runner that writes one line a test for tests/run: STATUS <tab> SECONDS <tab> NAME <tab> REASON.
+const clean = (text) => String(text).replace(/\s+/g, ' ').slice(0, 300);
+
+export default async function* results(events) {
+  for await (const { type, data } of events) {
+    if (type !== 'test:pass' && type !== 'test:fail') continue;
+    const { skip, todo, details } = data;
+    const left_out = skip !== undefined && skip !== false ? skip : todo !== undefined && todo !== false ? `todo ${todo}` : undefined;
+    // A suite counts by its tests, unless it is left out as a whole or fails by itself.
+    const is_suite = details?.type === 'suite';
+    if (is_suite && left_out === undefined && (type === 'test:pass' || details.error?.failureType === 'subtestsFailed')) continue;
+    const status = left_out !== undefined ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
+    const reason = status === 'failed' ? details?.error?.cause?.message ?? details?.error?.message ?? '' : left_out ?? '';
+    yield [status, Math.round((details?.duration_ms ?? 0) / 1000), `e2e/${clean(data.name).replace(/^.*\/tests\/e2e\//, '')}`, clean(reason === true ? 'no reason given' : reason)].join('\t') + '\n';
+  }
+}
