@@ -1,8 +1,8 @@
 // The demo page as people use it.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { after, before, test } from 'node:test';
-import { Server, hashOf, launch, makeFile, shot } from './support.mjs';
+import { after, before } from 'node:test';
+import { Server, hashOf, launch, makeFile, shot, test } from './support.mjs';
 
 let server, browser;
 before(async () => {
@@ -10,8 +10,8 @@ before(async () => {
   browser = await launch();
 });
 after(async () => {
-  await browser.close();
-  await server.stop();
+  await browser?.close();
+  await server?.stop();
 });
 
 const LOOKS = [

@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { parse } from 'acorn';
-import { Server, freePort, hashOf, launch, makeFile, shot } from './support.mjs';
+import { Server, freePort, hashOf, launch, makeFile, shot, test } from './support.mjs';
 
 let server, browser, app;
 const appPort = await freePort();
@@ -21,9 +20,9 @@ before(async () => {
   await new Promise((done) => app.listen(appPort, '127.0.0.1', done));
 });
 after(async () => {
-  await browser.close();
-  app.close();
-  await server.stop();
+  await browser?.close();
+  app?.close();
+  await server?.stop();
 });
 
 test('postern.js is ES5', () => {

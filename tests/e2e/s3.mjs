@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { endWithUs, within } from './support.mjs';
 
 const script = fileURLToPath(new URL('../support/rgw.py', import.meta.url));
 const sha256 = (data) => createHash('sha256').update(data).digest('hex');
@@ -18,11 +19,12 @@ export class S3 {
   static async start() {
     const s3 = new S3();
     s3.process = spawn('setpriv', ['--pdeathsig', 'TERM', 'python3', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    endWithUs(s3.process, 'SIGTERM');
     const lines = readline.createInterface({ input: s3.process.stdout });
-    const line = await new Promise((done, fail) => {
+    const line = await within(120, new Promise((done, fail) => {
       lines.once('line', done);
       s3.process.once('exit', (code) => fail(new Error(`the S3 did not start: ${code}`)));
-    });
+    }), () => 'the S3 does not start');
     [, s3.endpoint, s3.bucket, s3.accessKey, s3.secretKey, s3.role] = /endpoint (\S+) +bucket (\S+) +access key (\S+) +secret key (\S+) +role (\S+)/.exec(line);
     return s3;
   }

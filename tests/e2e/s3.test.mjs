@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import net from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { S3, isInstalled } from './s3.mjs';
-import { Server, freePort, hashOf, launch, makeFile, shot } from './support.mjs';
+import { Server, freePort, hashOf, launch, makeFile, shot, test } from './support.mjs';
 
 const skip = isInstalled() ? false : 'Ceph RGW is not installed; tests/run installs it';
 const MB = 1_000_000;

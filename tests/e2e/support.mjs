@@ -1,11 +1,44 @@
-// The program and the browser, started for one file of tests and ended with it.
+// The program and the browser, started for one file of tests and ended with it. Whatever waits here has a limit.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { test as nodeTest } from 'node:test';
 import { chromium } from 'playwright-core';
+
+// One test. When it is not done after `seconds`, it fails and ends its file: the browser hangs, and the tests behind this one would hang too.
+export function test(title, body, seconds = 60) {
+  const name = `${path.basename(process.argv[1], '.test.mjs')}: ${title}`; // Node names this file as the place of every test
+  nodeTest(name, async (t) => {
+    const timer = setTimeout(() => {
+      console.error(`"${name}" is not done after ${seconds} s; the other tests of this file are not run`);
+      process.exit(1);
+    }, seconds * 1000);
+    try {
+      await body(t);
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+}
+
+// Settles as `promise` does, or fails with `message` after `seconds`.
+export function within(seconds, promise, message) {
+  let timer;
+  const late = new Promise((_, fail) => { timer = setTimeout(() => fail(new Error(`${message()} within ${seconds} s`)), seconds * 1000); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+process.once('SIGTERM', () => process.exit(143)); // how tests/e2e/run ends what takes too long; the browser ends with us too
+
+// Ends a child process with this one, however this one ends.
+export function endWithUs(child, signal) {
+  const end = () => child.kill(signal);
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+}
 
 export async function freePort() {
   const s = net.createServer();
@@ -29,14 +62,15 @@ export class Server {
       env: server.environment,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
+    endWithUs(server.process, 'SIGKILL');
     server.log = '';
-    await new Promise((done, fail) => {
+    await within(30, new Promise((done, fail) => {
       server.process.stderr.on('data', (text) => {
         server.log += text;
         if (server.log.includes('event=listening')) done();
       });
       server.process.on('exit', () => fail(new Error('the server ended: ' + server.log)));
-    });
+    }), () => `the server does not listen: ${server.log}`);
     return server;
   }
 
@@ -49,7 +83,7 @@ export class Server {
     this.process.removeAllListeners('exit');
     const ended = new Promise((done) => this.process.on('exit', done));
     this.process.kill('SIGTERM');
-    const code = await ended;
+    const code = await within(60, ended, () => `the server does not end: ${this.log}`);
     fs.rmSync(this.folder, { recursive: true });
     if (code !== 0) throw new Error(`the server ended with ${code}: ${this.log}`);
   }
@@ -68,6 +102,7 @@ export class Server {
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM,
+    timeout: 20_000,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
 }

@@ -1,9 +1,9 @@
 // Webhooks as an application takes them: checked by the reference implementation of Standard Webhooks.
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
-import { Server } from './support.mjs';
+import { Server, test } from './support.mjs';
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', older = 'an older secret, as plain text';
 let server, app;
@@ -19,9 +19,9 @@ before(async () => {
   server = await Server.start(`[[webhooks]]\nurl = "http://127.0.0.1:${app.address().port}/hooks"\nsecret = ["${secret}", "${older}"]\nallow_private = true\n`);
 });
 after(async () => {
-  await server.stop();
-  app.closeAllConnections();
-  app.close();
+  await server?.stop();
+  app?.closeAllConnections();
+  app?.close();
 });
 
 async function upload(filename, text) {
