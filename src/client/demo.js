@@ -12,7 +12,7 @@
 
   function size(bytes) {
     var units = ['bytes', 'KiB', 'MiB', 'GiB'], unit = 0;
-    while (bytes >= 1024 && unit < 3) bytes /= 1024, unit++;
+    for (; bytes >= 1024 && unit < 3; unit++) bytes /= 1024;
     return (unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)) + ' ' + units[unit];
   }
 
@@ -74,7 +74,7 @@
     }
 
     var one = {};
-    for (var name in options) one[name] = options[name];
+    for (var option in options) one[option] = options[option];
     one.onWay = function (name, reason) {
       var path = name === 'direct' ? 'straight to the store' : 'through this server';
       began = Date.now();
