@@ -93,6 +93,7 @@ class FakeS3:
 
     def __init__(self):
         self.objects, self.uploads, self.log, self.lock = {}, {}, [], threading.Lock()
+        self.ending = threading.Event()  # set when the test ends: whoever waits on purpose stops then
         s3 = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -133,6 +134,7 @@ class FakeS3:
         return self
 
     def __exit__(self, *_):
+        self.ending.set()
         self.server.shutdown()
         self.server.server_close()
 

@@ -203,6 +203,12 @@ class Server:
         assert found, f"/metrics has no {name}"
         return float(found.group(1))
 
+    def undelivered(self):
+        """The webhooks that the ledger still holds, dead letters included."""
+        done = subprocess.run([BINARY, "uploads", "webhooks", "--json", "--config", self.config], env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(l) for l in done.stdout.splitlines()]
+
     def is_ready(self):
         return self.admin("/readyz")[0] == 200
 

@@ -1,6 +1,6 @@
 """Killed at any moment: nothing truncated is visible, nothing temporary stays, every completion that was answered is remembered."""
 
-import os, random, sys
+import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
@@ -8,41 +8,46 @@ from whole import *
 
 class Kill(unittest.TestCase):
     def test_fifty_kills_at_random_moments(self):
-        random.seed(os.urandom(8))
-        data = os.urandom(2_000_000)
+        moments, data = seeded("moments"), random_bytes(2_000_000)
         server = Server()
-        answered, made, lock = {}, {}, threading.Lock()
+        answered, made, lock, errors = {}, {}, threading.Lock(), []
 
-        def upload_until_dead(stop):
-            while not stop.is_set():
+        def upload(rng, is_killed):
+            """Uploads until the server is killed. Only a killed server may lose a connection."""
+            while not is_killed.is_set():
                 try:
-                    size = random.choice((0, 1000, 300_000, len(data)))
-                    form = server.sign(success_action_status=random.choice((204, None)))
+                    size = rng.choice((0, 1000, 300_000, len(data)))
+                    form = server.sign(success_action_status=rng.choice((204, None)))
                     with lock:
                         made[form["key"]] = size
                     status, headers, _ = server.post_form(form["fields"], data[:size])
                     if status == 303:
                         status, _, body = server.request("GET", headers["location"].removeprefix(server.url), headers={"Accept": "application/json"})
-                        if status != 200 or json.loads(body)["state"] != "completed":
-                            continue
-                    elif status != 204:
-                        continue
+                        assert (status, json.loads(body)["state"]) == (200, "completed"), (status, body)
+                    else:
+                        assert status == 204, status
                     with lock:
                         answered[form["id"]] = size
-                except (OSError, AssertionError, http.client.HTTPException, ValueError):
-                    time.sleep(0.005)
+                except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead) as e:
+                    if not is_killed.wait(1):
+                        errors.append(e)
+                    return
+                except BaseException as e:
+                    errors.append(e)
+                    return
 
         try:
             for round in range(50):
-                stop = threading.Event()
-                threads = [threading.Thread(target=upload_until_dead, args=(stop,)) for _ in range(4)]
-                [t.start() for t in threads]
-                time.sleep(random.uniform(0.02, 0.25))
-                server.process.kill()
-                server.process.wait()
-                stop.set()
-                [t.join() for t in threads]
-                server.log.close()
+                is_killed = threading.Event()
+                threads = [threading.Thread(target=upload, args=(seeded(f"{round} {n}"), is_killed), daemon=True) for n in range(4)]
+                for t in threads:
+                    t.start()
+                time.sleep(moments.uniform(0.02, 0.25))  # the moment is what the test is about
+                server.kill()
+                is_killed.set()
+                for t in threads:
+                    t.join(60)
+                self.assertEqual([t for t in threads if t.is_alive()] + errors, [], f"kill {round}")
                 server.start()
                 self.assertEqual(server.leftovers(), [], f"after kill {round}")
                 for path, size in server.objects().items():

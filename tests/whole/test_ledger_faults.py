@@ -76,11 +76,6 @@ class Clients:
 
 
 class Faults(unittest.TestCase):
-    def waiting_webhooks(self, server):
-        done = subprocess.run([BINARY, "uploads", "webhooks", "--json", "--config", server.config], env=server.environment, cwd=server.folder, capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.splitlines()
-
     def end_holds(self):
         """A killed node's messages stay its own for a minute. The short form does not wait for that."""
         if self.database:
@@ -101,7 +96,7 @@ class Faults(unittest.TestCase):
         if not FULL:
             self.end_holds()
         receiver.wait_for(rows, "upload.completed", 120)
-        wait_until(lambda: not self.waiting_webhooks(server), "all webhooks delivered", 60)
+        wait_until(lambda: not server.undelivered(), "all webhooks delivered", 60)
         for id_ in rows:
             self.assertEqual(receiver.messages(id_), ["upload.completed"], receiver.of(id_))  # one id, however often it was delivered
         self.assertEqual(set(receiver.deliveries), set(rows), "a message about an upload that is not completed")

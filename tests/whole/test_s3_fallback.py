@@ -94,11 +94,8 @@ class Fallback(unittest.TestCase):
                 s.sendall(form_header(len(begin) + data.size + len(form_end()), "media") + begin)
                 for piece in itertools.islice(data, sent // MIB + 1):
                     s.sendall(piece)
-            end = time.monotonic() + 20
-            while time.monotonic() < end and (self.server.status(form["id"])["state"] != "failed" or self.s3.multiparts()):
-                time.sleep(0.05)
-            self.assertEqual(self.server.status(form["id"])["state"], "failed")
-            self.assertEqual(self.s3.multiparts(), 0)
+            wait_until(lambda: self.server.status(form["id"])["state"] == "failed", "the upload failed")
+            wait_until(lambda: self.s3.multiparts() == 0, "its multipart upload aborted")
             self.assertFalse(self.s3.has(form["key"]))
 
     def test_a_file_over_the_policys_range_never_becomes_an_object(self):

@@ -10,5 +10,5 @@ class Peer(FakeS3):
 
     def meddle(self, r):
         if r.operation == "PutObject":
-            time.sleep(self.seconds)
+            self.ending.wait(self.seconds)
         return False

@@ -11,5 +11,6 @@ class Peer(FakeS3):
     def meddle(self, r):
         if r.operation == self.operation:
             r.body()
-            time.sleep(600)
+            self.ending.wait(600)
+            raise Cut
         return False
