@@ -4,6 +4,8 @@
 //   bench_ledger FOLDER                 SQLite, in a new file of that folder
 //   bench_ledger postgresql://…         PostgreSQL, in an empty database
 #include "measure.hpp"
+#include <postern/base/random.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/postgres.hpp>
 #include <postern/io/ledger/sqlite.hpp>

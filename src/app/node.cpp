@@ -1,8 +1,8 @@
 #include <postern/app/node.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
-#include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/form_ingest.hpp>
 #include <postern/flow/notify.hpp>
@@ -103,12 +103,7 @@ std::unique_ptr<asio::ssl::context> tls_of(const config& c) {
 http_client_options sns_client_options_of(const config::events_section& e) {
   http_client_options o;
   o.ca_file = e.ca_file;
-  if (const auto colon = e.sns_connect_to.rfind(':'); colon != std::string::npos) {
-    http_address to;
-    to.host = e.sns_connect_to.substr(0, colon);
-    to.port = static_cast<std::uint16_t>(std::stoul(e.sns_connect_to.substr(colon + 1)));
-    o.connect_to = to;
-  }
+  if (!e.sns_connect_to.empty()) o.connect_to = parse_web_url("http://" + e.sns_connect_to).value().server;
   return o;
 }
 

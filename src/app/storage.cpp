@@ -109,7 +109,7 @@ std::map<std::string, std::string> direct_urls(const config& c) {
   for (const auto& [name, p] : c.profiles) {
     const auto place = place_of(seen, seen.region, p.bucket);
     if (!place) throw std::runtime_error(place.error().on);
-    out[p.bucket] = place->at.url() + place->path;
+    out[p.bucket] = place->at.origin() + place->path;
   }
   return out;
 }

@@ -1,5 +1,5 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/error.hpp>
+#include <postern/base/text.hpp>
 
 #include <array>
 #include <cstdint>

@@ -1,5 +1,5 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
 
 #include <simdjson.h>
 

@@ -1,4 +1,4 @@
-#include <postern/base/encoding.hpp>
+#include <postern/base/dates.hpp>
 #include <postern/base/json.hpp>
 #include <postern/base/log.hpp>
 

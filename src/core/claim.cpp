@@ -1,3 +1,4 @@
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/core/claim.hpp>
 

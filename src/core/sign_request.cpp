@@ -1,5 +1,6 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/core/sign_request.hpp>
 
 #include <algorithm>
@@ -133,8 +134,7 @@ result<sign_request> parse_sign_request(std::string_view json) {
 }
 
 bool type_matches(std::string_view pattern, std::string_view type) {
-  type = type.substr(0, type.find(';'));
-  while (type.ends_with(' ')) type.remove_suffix(1);
+  type = trim_end(type.substr(0, type.find(';')));
   if (pattern == "*/*") return true;
   if (pattern.ends_with("/*"))
     return type.size() > pattern.size() - 1 &&

@@ -1,5 +1,7 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/core/upload.hpp>
 
 #include <array>

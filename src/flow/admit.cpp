@@ -1,5 +1,6 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/flow/admit.hpp>
 
 namespace postern {

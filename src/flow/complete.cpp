@@ -1,5 +1,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/flow/complete.hpp>
 
 #include <algorithm>
@@ -54,12 +56,6 @@ task<result<upload>> confirm_once(ledger& records, completion fact) {
     log::info("upload completed", {{"upload", recorded->id}, {"size", *recorded->size}, {"source", name_of(by)}});
   }
   co_return recorded;
-}
-
-std::string_view bare_etag(std::string_view etag) {
-  if (etag.starts_with("W/")) etag.remove_prefix(2);
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
-  return etag;
 }
 
 bool covers_key(std::string_view claimed_key, std::string_view key) {

@@ -1,4 +1,6 @@
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/flow/form_rules.hpp>
 
@@ -122,19 +124,11 @@ bool is_served(const std::vector<std::string>& buckets, std::string_view bucket)
                      [&](const auto& b) { return b == bucket || (b == "*" && is_bucket_name(bucket)); });
 }
 
-std::string with_parameter(std::string url, std::string_view name, std::string_view value) {
-  // A fragment stays at the end.
-  std::string fragment;
-  if (const auto hash = url.find('#'); hash != url.npos) fragment = url.substr(hash), url.resize(hash);
-  url += url.find('?') == url.npos ? '?' : '&';
-  return url.append(name).append("=").append(uri_encode(value)).append(fragment);
-}
-
 std::string with_result(std::string_view redirect, std::string_view bucket, std::string_view key,
                         std::string_view etag) {
   auto url = with_parameter(std::string(redirect), "bucket", bucket);
   url = with_parameter(std::move(url), "key", key);
-  return with_parameter(std::move(url), "etag", '"' + std::string(etag) + '"');
+  return with_parameter(std::move(url), "etag", quoted_etag(etag));
 }
 
 std::string failed_return(const claim& c, const failure& why) {

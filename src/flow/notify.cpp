@@ -1,5 +1,7 @@
 #include <postern/base/json.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/flow/notify.hpp>
 
 #include <boost/asio/redirect_error.hpp>
@@ -42,12 +44,10 @@ std::string escaped(std::string_view text, std::size_t max) {
 }
 
 milliseconds retry_after_of(const http_response& answer) {
-  const auto text = answer.field("retry-after");
-  std::uint32_t seconds = 0;
-  const auto* end = text.data() + text.size();
-  const auto [rest, ec] = std::from_chars(text.data(), end, seconds);
-  if (ec != std::errc{} || rest != end) return 0ms;
-  return std::min<milliseconds>(std::chrono::seconds(seconds), 24h);
+  const auto seconds = parse_number(answer.field("retry-after"));
+  constexpr milliseconds max = 24h;
+  if (!seconds) return 0ms;
+  return *seconds > 86'400 ? max : std::chrono::seconds(*seconds);
 }
 
 try_result judge(const http_response& answer) {
@@ -88,7 +88,7 @@ http_request request_of(const webhook_target& to, const std::string& user_agent,
   for (const auto& key : to.keys)
     signatures.append(signatures.empty() ? "" : " ").append(webhook_signature(key, id, at, payload));
   http_request r;
-  r.to = to.at.at;
+  r.to = to.at.server;
   r.method = "POST";
   r.target = to.at.target;
   r.fields = {{"content-type", "application/json"},
@@ -209,7 +209,8 @@ task<> notifier::deliver(queue& q, webhook w) {
   } else if (outcome.is_gone) {
     for (const auto& waiting : q.waiting) due_since_.erase(waiting.message.id);
     q.waiting.clear();
-    log::warning("webhook endpoint answered 410 Gone: it is stopped", {{"endpoint", to.at.at.url()}, {"id", w.id}});
+    log::warning("webhook endpoint answered 410 Gone: it is stopped",
+                 {{"endpoint", to.at.server.origin()}, {"id", w.id}});
     dead_letters.add();
     auto noted = co_await ledger_.stop_endpoint(w.url, outcome.why);
     if (!noted)
@@ -224,7 +225,7 @@ task<> notifier::record_failure(queue& q, webhook w, std::string why, millisecon
   const auto pause = webhook_pause(w.tries + 1, options_.random());
   std::optional<millis_clock> again;
   if (pause) again = options_.clock() + std::max(*pause, min_pause);
-  const auto endpoint = q.target->at.at.url();
+  const auto endpoint = q.target->at.server.origin();
   if (again)
     log::warning("webhook not delivered", {{"id", w.id},
                                            {"upload", w.upload_id},

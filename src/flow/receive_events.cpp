@@ -2,6 +2,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/text.hpp>
 #include <postern/flow/receive_events.hpp>
 
 namespace postern {

@@ -1,4 +1,7 @@
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/flow/sign.hpp>
 
 #include <algorithm>
@@ -14,20 +17,6 @@ failure bad(std::string what) { return failure{errc::bad_request, std::move(what
 } // namespace
 
 // --- rules ------------------------------------------------------------------------------------------
-
-namespace {
-
-// A browser resolves . and .. before it sends the request, percent-encoded or not, so the URL could leave the prefix.
-bool has_dot_segment(std::string_view url) {
-  const auto path = url.substr(0, url.find_first_of("?#"));
-  for (std::size_t at = path.find('/', path.find("://") + 3); at != path.npos; at = path.find('/', at + 1)) {
-    auto segment = uri_decode(path.substr(at + 1, path.find('/', at + 1) - at - 1));
-    if (!segment || *segment == "." || *segment == "..") return true;
-  }
-  return false;
-}
-
-} // namespace
 
 bool is_listed(const std::vector<std::string>& listed, std::string_view url) {
   if (!is_web_url(url)) return false;

@@ -1,5 +1,6 @@
 #include <postern/base/digest.hpp>
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/front/admission.hpp>
 
 #include <algorithm>
@@ -9,11 +10,6 @@ namespace {
 
 constexpr std::size_t max_buckets = 100'000; // forgotten beyond that, oldest rule: all full ones first
 
-std::string origin_of(const std::string& url) {
-  const auto scheme = url.find("://");
-  return scheme == url.npos ? url : url.substr(0, url.find('/', scheme + 3));
-}
-
 } // namespace
 
 bool admitted::may_use(std::string_view profile) const {
@@ -22,7 +18,7 @@ bool admitted::may_use(std::string_view profile) const {
 }
 
 admission::admission(admission_options options)
-    : options_(std::move(options)), own_origin_(lower(origin_of(options_.public_url))) {}
+    : options_(std::move(options)), own_origin_(origin_of(options_.public_url)) {}
 
 result<admitted> admission::who(std::string_view authorization) const {
   if (authorization.empty()) {

@@ -1,7 +1,9 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/random.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/http/framing.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/front/http_server.hpp>
 
 #include <boost/asio/redirect_error.hpp>
@@ -9,6 +11,8 @@
 #include <boost/beast/http/parser.hpp>
 
 #include <atomic>
+#include <cerrno>
+#include <sys/socket.h>
 
 namespace postern::front {
 
@@ -42,8 +46,7 @@ bool is_in(const auto& networks, const auto& address) {
 
 // An address as a proxy writes it: blanks and quotes around it, a port behind it, brackets around IPv6.
 std::string bare_address(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\"");
-  text = first == text.npos ? std::string_view{} : text.substr(first, text.find_last_not_of(" \t\"") - first + 1);
+  text = trim(text, " \t\"");
   if (text.starts_with('[')) return std::string(text.substr(1, text.find(']') - 1));
   const auto colon = text.find(':');
   const bool has_port = colon != text.npos && text.find(':', colon + 1) == text.npos;
@@ -79,10 +82,8 @@ bool has_bare_line_end(std::string_view text, std::size_t from) {
 
 // The path and query of a target, also of one in absolute form, which must be taken (RFC 9112 §3.2.2).
 std::string_view origin_form(std::string_view target) {
-  const auto scheme = target.find("://");
-  if (target.starts_with('/') || scheme == target.npos) return target;
-  const auto path = target.find_first_of("/?", scheme + 3);
-  return path == target.npos || target[path] == '?' ? std::string_view("/") : target.substr(path);
+  const auto inside = target.starts_with('/') ? target : target_of(target);
+  return inside.empty() ? target : inside;
 }
 
 struct counted_connection {
@@ -96,7 +97,12 @@ std::runtime_error cannot_listen(const asio::ip::tcp::endpoint& at, const boost:
                             "; is another program using that port? See server.listen and server.admin_listen");
 }
 
-using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+// Asio has no public name for this option.
+void let_share_port(tcp_acceptor& acceptor) {
+  const int on = 1;
+  if (::setsockopt(acceptor.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+    throw boost::system::system_error(errno, boost::system::system_category(), "SO_REUSEPORT");
+}
 
 } // namespace
 
@@ -137,7 +143,7 @@ http_server::http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at
   try {
     acceptor_.open(at.protocol());
     acceptor_.set_option(asio::socket_base::reuse_address(true));
-    acceptor_.set_option(reuse_port(true));
+    let_share_port(acceptor_);
     acceptor_.bind(at);
     acceptor_.listen(4096);
   } catch (const boost::system::system_error& e) {
@@ -366,12 +372,9 @@ asio::ip::tcp::endpoint parse_endpoint(const std::string& text) {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   boost::system::error_code ec;
   const auto address = asio::ip::make_address(host, ec);
-  unsigned long port = 65536;
-  const auto digits = text.substr(colon + 1);
-  if (!digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == digits.npos)
-    port = std::stoul(digits);
-  if (ec || port > 65535) fail();
-  return {address, static_cast<unsigned short>(port)};
+  const auto port = parse_number(std::string_view(text).substr(colon + 1));
+  if (ec || !port || *port > 65535) fail();
+  return {address, static_cast<std::uint16_t>(*port)};
 }
 
 } // namespace postern::front

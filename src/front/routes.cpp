@@ -2,6 +2,9 @@
 #include <postern/base/json.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/flow/form_rules.hpp>
 #include <postern/front/endpoints/watch.hpp>
 #include <postern/front/routes.hpp>
@@ -369,9 +372,9 @@ task<response> routes::list(request& r, std::string) {
   }
   if (auto after = query_parameter(r.query, "after")) filter.after_id = *after;
   if (auto limit = query_parameter(r.query, "limit"); limit && !limit->empty()) {
-    if (limit->size() > 4 || limit->find_first_not_of("0123456789") != limit->npos)
-      co_return problem(failure{errc::bad_request, "limit must be 1 to 9999"}, r.id);
-    filter.limit = std::max<std::size_t>(1, std::stoul(*limit));
+    const auto n = parse_number(*limit);
+    if (!n || *n > 9999) co_return problem(failure{errc::bad_request, "limit must be 1 to 9999"}, r.id);
+    filter.limit = std::max<std::size_t>(1, *n);
   }
   auto found = co_await ledger_.list(filter);
   if (!found) co_return problem(found.error(), r.id);

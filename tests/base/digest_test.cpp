@@ -68,3 +68,11 @@ BOOST_AUTO_TEST_CASE(pieces_give_what_the_whole_gives) {
                               data.size() - cut) == crc32c(0, chars(data)));
   }
 }
+
+BOOST_AUTO_TEST_CASE(secrets_are_compared_whole) {
+  BOOST_TEST(equal_constant_time("", ""));
+  BOOST_TEST(equal_constant_time("abc", "abc"));
+  BOOST_TEST(!equal_constant_time("abc", "abd"));
+  BOOST_TEST(!equal_constant_time("abc", "abcd"));
+  BOOST_TEST(!equal_constant_time(std::string("a\0b", 3), std::string("a\0c", 3)));
+}

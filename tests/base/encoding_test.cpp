@@ -66,38 +66,3 @@ BOOST_AUTO_TEST_CASE(markup_is_escaped) {
   BOOST_TEST(xml_escape(std::string("a\0b\x1f", 4)) == "a\xef\xbf\xbd"
                                                        "b\xef\xbf\xbd");
 }
-
-BOOST_AUTO_TEST_CASE(utf8_is_strict) {
-  for (const char* right : {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"})
-    BOOST_TEST(is_utf8(right), right);
-  // overlong, surrogate, past the last plane, cut, lone
-  for (const char* wrong : {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xff",
-                            "\xf8\x88\x80\x80\x80"})
-    BOOST_TEST(!is_utf8(wrong));
-}
-
-BOOST_AUTO_TEST_CASE(plain_names) {
-  for (const char* name : {"a", "A-z_0.9"}) BOOST_TEST(is_plain_name(name), name);
-  for (const char* name : {"", "a b", "a~", "a/b", "a:b", "ä", "a\n"}) BOOST_TEST(!is_plain_name(name), name);
-}
-
-BOOST_AUTO_TEST_CASE(uuids_of_version_7_sort_by_time) {
-  std::array<unsigned char, 10> random;
-  random.fill(0xff);
-  const auto first = uuid_v7(millis_clock(std::chrono::milliseconds(0x0123456789ab)), random);
-  BOOST_TEST(first == "01234567-89ab-7fff-bfff-ffffffffffff");
-  BOOST_TEST(is_uuid(first));
-  random.fill(0);
-  BOOST_TEST(first < uuid_v7(millis_clock(std::chrono::milliseconds(0x0123456789ac)), random));
-  for (const char* wrong : {"", "01234567-89AB-7fff-bfff-ffffffffffff", "01234567-89ab-7fff-bfff-fffffffffff",
-                            "0123456789ab7fffbfffffffffffffff----", "../../..-....-....-....-............"})
-    BOOST_TEST(!is_uuid(wrong), wrong);
-}
-
-BOOST_AUTO_TEST_CASE(secrets_are_compared_whole) {
-  BOOST_TEST(equal_constant_time("", ""));
-  BOOST_TEST(equal_constant_time("abc", "abc"));
-  BOOST_TEST(!equal_constant_time("abc", "abd"));
-  BOOST_TEST(!equal_constant_time("abc", "abcd"));
-  BOOST_TEST(!equal_constant_time(std::string("a\0b", 3), std::string("a\0c", 3)));
-}

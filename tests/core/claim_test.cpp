@@ -1,3 +1,4 @@
+#include <postern/base/encoding.hpp>
 #include <postern/core/claim.hpp>
 
 #include <boost/test/unit_test.hpp>

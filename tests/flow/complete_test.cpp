@@ -1,5 +1,7 @@
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/flow/complete.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -135,13 +137,6 @@ BOOST_FIXTURE_TEST_CASE(a_claim_with_an_open_name_takes_the_key_that_was_used, f
   BOOST_TEST((refused({"media", "elsewhere/a b", std::nullopt}) == errc::forbidden));
   c.id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd5";
   BOOST_TEST((refused({"media", std::nullopt, std::nullopt}) == errc::bad_request));
-}
-
-BOOST_AUTO_TEST_CASE(an_etag_in_every_dress) {
-  BOOST_TEST(bare_etag("\"a\"") == "a");
-  BOOST_TEST(bare_etag("W/\"a\"") == "a");
-  BOOST_TEST(bare_etag("a") == "a");
-  BOOST_TEST(bare_etag("\"") == "\"");
 }
 
 BOOST_FIXTURE_TEST_CASE(an_event_completes_its_upload, event_fixture) {

@@ -2,6 +2,7 @@
 #include "support/run_task.hpp"
 #include "support/signing_certificates.hpp"
 #include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/flow/receive_events.hpp>
 
 #include <boost/test/unit_test.hpp>

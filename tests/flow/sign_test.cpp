@@ -1,4 +1,5 @@
 #include "support/fakes.hpp"
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/flow/sign.hpp>
 

@@ -2,6 +2,9 @@
 // found without libFuzzer. A broken promise aborts.
 #pragma once
 
+#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/events/event.hpp>
 #include <postern/core/events/sns.hpp>

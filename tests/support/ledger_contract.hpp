@@ -2,6 +2,7 @@
 #pragma once
 
 #include "run_task.hpp"
+#include <postern/base/uuid.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/ledger_options.hpp>
 

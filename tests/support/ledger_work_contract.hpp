@@ -3,6 +3,7 @@
 
 #include "ledger_contract.hpp"
 #include <postern/base/json.hpp>
+#include <postern/base/uuid.hpp>
 
 #include <algorithm>
 

@@ -3,6 +3,7 @@
 
 #include "outbox.hpp"
 #include "run_task.hpp"
+#include <postern/core/http/url.hpp>
 #include <postern/flow/notify.hpp>
 
 #include <boost/asio/redirect_error.hpp>
@@ -68,7 +69,7 @@ struct house {
     auto& r = receivers[url];
     webhook_target e;
     e.url = url;
-    e.at = parse_http_url(url).value();
+    e.at = parse_web_url(url).value();
     e.keys = std::move(keys);
     e.send = [this, &r](const http_request& q, std::string_view body) { return take(r, q, body); };
     options.endpoints.push_back(std::move(e));

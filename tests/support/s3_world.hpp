@@ -4,6 +4,7 @@
 #include "run_task.hpp"
 #include "scripted_peer.hpp"
 #include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_client.hpp>
 

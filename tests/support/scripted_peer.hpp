@@ -2,7 +2,8 @@
 // in which they come. What it heard is kept. When it is destroyed it checks that its script was played to the end.
 #pragma once
 
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -114,7 +115,7 @@ public:
   }
 
   http_address at() const { return {options_.tls != nullptr, host(), port_}; }
-  std::string url() const { return at().url(); }
+  std::string url() const { return at().origin(); }
   std::uint16_t port() const { return port_; }
 
   std::vector<heard_request> heard() const {

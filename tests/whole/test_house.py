@@ -11,7 +11,7 @@ FLOORS = ["base", "core", "io", "flow", "front", "app"]
 # Which rooms of its own floor a room may use. "io" itself has the contracts; "front" and "app" put their rooms together.
 ROOMS = {
     "base": [],
-    "core/http": [], "core/s3": [], "core": ["core/s3"], "core/events": ["core"],
+    "core/http": [], "core/s3": [], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
     "io": [], "io/net": ["io"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
     "io/files": ["io"], "io/ledger": ["io"],
     "flow": [],

@@ -2,7 +2,7 @@
 // signature was made with the key in them. OpenSSL's, which this header hides.
 #pragma once
 
-#include <postern/base/encoding.hpp>
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 
 #include <memory>

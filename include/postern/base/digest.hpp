@@ -57,4 +57,8 @@ std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uin
 // The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
 std::string crc32c_base64(std::uint32_t value);
 
+// Compares in a time that does not depend on where the texts differ, so that the time tells nothing about a secret.
+// When the lengths differ the answer is false at once: a length is no secret here.
+bool equal_constant_time(std::string_view a, std::string_view b);
+
 } // namespace postern

@@ -4,8 +4,8 @@
 // no one.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/digest.hpp>
-#include <postern/base/encoding.hpp>
 #include <postern/base/error.hpp>
 #include <postern/base/log.hpp>
 #include <postern/core/s3/policy.hpp>

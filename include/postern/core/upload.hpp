@@ -1,7 +1,7 @@
 // One upload as a value: its states, which step may follow which, and how it is shown to clients. Pure.
 #pragma once
 
-#include <postern/base/encoding.hpp>
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 // completion once. Owned by the node, shared by all threads.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/events/event.hpp>
@@ -80,8 +81,5 @@ bool covers_key(std::string_view claimed_key, std::string_view key);
 
 // The row of an upload that is known by its claim only.
 upload upload_of(const claim& c, std::string key);
-
-// An ETag without its quotes and without W/.
-std::string_view bare_etag(std::string_view etag);
 
 } // namespace postern

@@ -2,6 +2,7 @@
 // the node, shared by all threads; one call is one upload and lives on its connection's thread.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/s3/form.hpp>

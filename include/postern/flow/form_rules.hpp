@@ -2,6 +2,8 @@
 // the object, how the form wants to be answered. Pure functions that flow/form_ingest is made of.
 #pragma once
 
+#include <postern/base/dates.hpp>
+#include <postern/base/digest.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/s3/policy.hpp>
@@ -48,8 +50,5 @@ std::string with_result(std::string_view redirect, std::string_view bucket, std:
 // Where the user of a failed upload is sent: the claim's return_to with id, state=failed and code; empty when it has
 // none.
 std::string failed_return(const claim& c, const failure& why);
-
-// `url` with one more parameter, percent-encoded.
-std::string with_parameter(std::string url, std::string_view name, std::string_view value);
 
 } // namespace postern

@@ -4,8 +4,10 @@
 // undelivered is due again. Owned by the node; lives on one thread.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/log.hpp>
 #include <postern/core/events/webhook.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/net/http_client.hpp>
 
@@ -22,7 +24,7 @@ namespace postern {
 
 struct webhook_target {
   std::string url; // as the ledger has it
-  http_url at;
+  web_url at;
   std::vector<secret>
       keys; // made by webhook_key. Each signs, so that a receiver may verify with the old or the new one.
   // Sends a request with this body; both outlive the task. In the program this is http_client::send.

@@ -2,6 +2,7 @@
 // completer confirm each. Owned by the node, shared by all threads.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/base/log.hpp>
 #include <postern/core/events/sns.hpp>

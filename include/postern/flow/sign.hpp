@@ -3,6 +3,7 @@
 // carries everything that a completion needs.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/caller.hpp>
 #include <postern/core/claim.hpp>

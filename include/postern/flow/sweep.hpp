@@ -3,6 +3,7 @@
 // runs a sweeper; nodes that share a ledger share the checks that are due. Owned by the node, on one thread.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/io/ledger.hpp>
 

@@ -8,6 +8,7 @@
 // again; should the database have recorded it after all, because only its answer was lost, that changes nothing more.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/tasks.hpp>

@@ -1,7 +1,8 @@
 #include <postern/app/config/checks.hpp>
 #include <postern/app/config/settings.hpp>
 #include <postern/app/config/webhook_checks.hpp>
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/upload.hpp>
 
@@ -35,8 +36,7 @@ void check_profile(config& c, profile& p) {
           "must not be shorter than sweep.claim_lifetime, sweep.grace and " + at + "expires together; 0 keeps all");
   for (const auto& url : p.return_to) {
     require(is_web_url(url), at + "return_to", quote(url) + " must be an absolute http or https URL");
-    const auto path = url.find('/', url.find("://") + 3);
-    require(!url.ends_with('*') || path != url.npos, at + "return_to",
+    require(!origin_of(url).ends_with('*'), at + "return_to",
             quote(url) + " must have a / behind the host, else other hosts would match");
   }
 }
@@ -70,11 +70,10 @@ void check_events(const config::events_section& e) {
   for (const auto& arn : e.sns_topics)
     require(arn.starts_with("arn:") && arn.find(":sns:") != arn.npos && arn.find('*') == arn.npos, "events.sns_topics",
             quote(arn) + " must be like arn:aws:sns:eu-west-1:123456789012:uploads");
-  const auto colon = e.sns_connect_to.rfind(':');
-  const auto port = colon == std::string::npos ? "" : e.sns_connect_to.substr(colon + 1);
-  require(e.sns_connect_to.empty() || (colon > 0 && !port.empty() && port.size() <= 5 &&
-                                       port.find_first_not_of("0123456789") == port.npos && std::stoul(port) <= 65535),
-          "events.sns_connect_to", "must be like 127.0.0.1:8443");
+  const auto to = parse_web_url("http://" + e.sns_connect_to);
+  require(e.sns_connect_to.empty() ||
+              (to && lower(e.sns_connect_to) == to->server.host + ":" + std::to_string(to->server.port)),
+          "events.sns_connect_to", quote(e.sns_connect_to) + " must be like 127.0.0.1:8443");
 }
 
 } // namespace

@@ -2,7 +2,7 @@
 #include <postern/app/config/checks.hpp>
 #include <postern/app/config/config.hpp>
 #include <postern/app/config/settings.hpp>
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,8 @@
 #include <postern/app/config/settings.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/base/random.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 
 #include <algorithm>
 #include <array>
@@ -92,10 +95,7 @@ std::chrono::milliseconds parse_time(std::string_view text) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
 }
 
-bool is_origin(std::string_view text) {
-  const auto scheme = text.find("://");
-  return is_web_url(text) && text.find_first_of("/*?#@", scheme + 3) == text.npos && text == lower(text);
-}
+bool is_origin(std::string_view text) { return !text.empty() && text == origin_of(text); }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
   std::string best;
@@ -114,8 +114,7 @@ secret secret_from_file(const std::filesystem::path& file, bool make) {
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (text.empty()) throw config_error("the secret file " + file.string() + " cannot be read or is empty");
   if (text.size() > 4096) throw config_error("the secret file " + file.string() + " is larger than 4096 bytes");
-  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
-  return secret(std::move(text));
+  return secret(std::string(trim_end(text, "\r\n")));
 }
 
 } // namespace postern::app

@@ -2,6 +2,7 @@
 
 #include <postern/app/config/settings.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 
 namespace postern::app {
 

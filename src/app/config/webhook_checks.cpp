@@ -2,7 +2,7 @@
 #include <postern/app/config/webhook_checks.hpp>
 #include <postern/core/events/webhook.hpp>
 #include <postern/core/http/address_rules.hpp>
-#include <postern/io/net/url.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <boost/asio/ip/address.hpp>
@@ -28,10 +28,10 @@ const std::vector<std::string>& known_types() {
 }
 
 // An address that stands in the URL itself is judged now rather than at each try.
-std::string complaint_about_address(const config::webhook_section& w, const http_url& url) {
-  const auto& host = url.at.host;
+std::string complaint_about_address(const config::webhook_section& w, const web_url& url) {
+  const auto host = url.server.bare_host();
   boost::system::error_code ec;
-  const auto a = asio::ip::make_address(host.starts_with('[') ? host.substr(1, host.size() - 2) : host, ec);
+  const auto a = asio::ip::make_address(host, ec);
   if (ec) return {};
   const auto verdict = a.is_v4() ? judge_address(a.to_v4().to_bytes()) : judge_address(a.to_v6().to_bytes());
   if (may_dial(w.allow_private ? reach::internal : reach::open, verdict.kind)) return {};
@@ -42,13 +42,10 @@ std::string complaint_about_address(const config::webhook_section& w, const http
 
 void check_url(const config::webhook_section& w, std::size_t n) {
   if (w.url.empty()) wrong(n, "url: is missing; where are the messages to go?");
-  const auto host = w.url.find("://");
-  if (w.url.substr(0, w.url.find_first_of("/?#", host == w.url.npos ? 0 : host + 3)).find('@') != w.url.npos)
-    wrong(n, "url: must hold no user name or password; receivers know the sender by its signature");
   if (w.url.find('#') != w.url.npos) wrong(n, "url: must have no fragment (#…), which is never sent");
-  const auto url = parse_http_url(w.url);
-  if (!url) wrong(n, "url: " + quote(w.url) + " must be like https://app.example.com/hooks/uploads");
-  if (!url->at.tls && !w.allow_private)
+  const auto url = parse_web_url(w.url);
+  if (!url) wrong(n, "url: " + url.error().on + "; it must be like https://app.example.com/hooks/uploads");
+  if (!url->server.tls && !w.allow_private)
     wrong(n, "url: " + quote(w.url) +
                  " must begin with https://, since messages would cross the internet for all to read; with "
                  "allow_private = true http:// is taken too");

@@ -1,7 +1,8 @@
 #include <postern/app/doctor/checks.hpp>
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/app/setup/setup.hpp>
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/front/endpoints/client_files.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/postgres.hpp>
@@ -27,9 +28,9 @@ result<bucket_place> place_in(const patient& p, const std::string& bucket) {
   return place_of(s3_options_of(p.c), p.c.store.region, bucket);
 }
 
-http_request request_to(const http_url& url, const char* method) {
+http_request request_to(const web_url& url, const char* method) {
   http_request r;
-  r.to = url.at;
+  r.to = url.server;
   r.target = url.target;
   r.method = method;
   r.silence = patience;
@@ -68,7 +69,7 @@ task<finding> check_store(patient& p) {
   auto before = std::chrono::system_clock::now();
   auto answer = co_await p.backend.http.send(ask);
   const auto middle = before + (std::chrono::system_clock::now() - before) / 2;
-  const auto url = place->at.url();
+  const auto url = place->at.origin();
   if (!answer) co_return not_reached(is_aws(p.c) ? "store.region" : "store.endpoint", url, answer.error());
   if (const auto date = parse_http_date(answer->field("date")); date)
     p.ahead = *date - std::chrono::round<std::chrono::seconds>(middle - 500ms); // Date has no fractions: half a second
@@ -116,8 +117,8 @@ task<finding> check_role(patient& p) {
     auto told = co_await caller_identity(p.backend.http, sts, *p.base, now);
     if (told) caller = *told;
   }
-  const auto url = parse_http_url(sts.endpoint);
-  co_return role_refused(p.c, got.error(), caller, p.base->keys, url ? url->at.authority() : sts.endpoint);
+  const auto url = parse_web_url(sts.endpoint);
+  co_return role_refused(p.c, got.error(), caller, p.base->keys, url ? url->server.authority() : sts.endpoint);
 }
 
 // --- buckets ----------------------------------------------------------------------------------------
@@ -173,13 +174,13 @@ bool exposes(const http_response& answer) {
 // Access-Control-Request-Method: POST
 task<finding> check_origin(patient& p, std::string bucket, std::string origin) {
   const auto urls = direct_urls(p.c);
-  const auto url = parse_http_url(urls.at(bucket));
+  const auto url = parse_web_url(urls.at(bucket));
   auto ask = request_to(*url, "OPTIONS");
   ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}};
   auto answer = co_await p.backend.http.send(ask);
   if (!answer)
-    co_return not_reached(p.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint", url->at.url(),
-                          answer.error());
+    co_return not_reached(p.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint",
+                          url->server.origin(), answer.error());
   // No rule is not answered so (403), but no bucket, or one in another region.
   if (answer->status == 404 || answer->status == 400 || (answer->status >= 300 && answer->status < 400))
     co_return finding::untried("first bucket: the preflight is answered " + std::to_string(answer->status));
@@ -232,7 +233,7 @@ task<finding> check_webhook(patient& p, std::size_t which) {
   const auto& to = p.hooks.endpoints()[which];
   std::string sender = "Postern/" POSTERN_VERSION " doctor";
   auto answer = co_await send_test_webhook(to, std::move(sender), now_millis());
-  const auto url = to.at.at.url() + to.at.target.substr(0, to.at.target.find('?')); // a query may hold a token
+  const auto url = to.at.server.origin() + to.at.target.substr(0, to.at.target.find('?')); // a query may hold a token
   co_return answer ? webhook_answered(which + 1, url, *answer) : webhook_unanswered(which + 1, url, answer.error());
 }
 
@@ -255,7 +256,7 @@ finding not_postern(const patient& p, const http_response& answer, const std::st
 } // namespace
 
 task<finding> check_public_url(patient& p) {
-  const auto url = parse_http_url(p.c.server.public_url + "/postern.js");
+  const auto url = parse_web_url(p.c.server.public_url + "/postern.js");
   if (!url) co_return finding::wrong(url.error().on, "It must be like https://uploads.example.com");
   auto ask = request_to(*url, "GET");
   auto answer = co_await p.web.send(ask);
@@ -271,7 +272,7 @@ task<finding> check_public_url(patient& p) {
   if (answer->status != 200 || answer->body.find("Postern") == std::string::npos)
     co_return not_postern(p, *answer, "/postern.js");
   // Where S3 sends browsers; a claim that is none is refused by Postern, and by nobody else in these words.
-  const auto back = parse_http_url(p.c.server.public_url + "/v1/complete/doctor");
+  const auto back = parse_web_url(p.c.server.public_url + "/v1/complete/doctor");
   ask.target = back->target;
   ask.fields = {{"Accept", "application/json"}};
   auto refused = co_await p.web.send(ask);

@@ -3,6 +3,9 @@
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/base/random.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/flow/sign.hpp>
 
 #include <algorithm>
@@ -27,10 +30,8 @@ std::string probe_name() {
 // Where this profile's uploads go, so that permissions for just these keys are enough. Nothing where the key does not
 // depend on the upload: an object of that name would be someone's.
 std::optional<std::string> probe_key(const profile& rules) {
-  std::array<unsigned char, 10> random;
-  random_bytes(random);
   const auto now = now_millis();
-  const auto id = uuid_v7(now, random), name = probe_name();
+  const auto id = new_uuid_v7(now), name = probe_name();
   const auto day = iso8601(std::chrono::floor<std::chrono::seconds>(now)).substr(0, 10);
   auto key = fill_key(rules.key, {id, name, "doctor", rules.name, day});
   if (!key || (key->find(id) == key->npos && key->find(name) == key->npos)) return std::nullopt;
@@ -176,9 +177,9 @@ task<std::optional<finding>> server_is_ours(patient& p, const signed_form& form)
   const unbroken until_removed;
   auto bad = co_await put_file(p, *objects, name);
   if (bad) co_return bad;
-  const auto url = parse_http_url(form.complete_url + "?etag=%22doctor%22");
+  const auto url = parse_web_url(form.complete_url + "?etag=%22doctor%22");
   http_request ask;
-  ask.to = url->at;
+  ask.to = url->server;
   ask.target = url->target;
   ask.silence = 10s;
   ask.fields = {{"Accept", "application/json"}};
@@ -248,17 +249,17 @@ task<finding> check_form(patient& p, const profile& rules) {
   const std::string file(std::clamp<std::uint64_t>(contents.size(), rules.min_size, rules.max_size), '.');
   const auto boundary = "----postern" + form->id;
   const auto body = encoded(form->fields, boundary, file);
-  const auto url = parse_http_url(is_s3(p) ? form->url : form->fallback_url);
+  const auto url = parse_web_url(is_s3(p) ? form->url : form->fallback_url);
   if (!url) co_return finding::wrong(url.error().on, "Look at store.public_endpoint and store.endpoint.");
   http_request ask;
-  ask.to = url->at;
+  ask.to = url->server;
   ask.target = url->target;
   ask.method = "POST";
   ask.silence = 10s;
   ask.fields = {{"Content-Type", "multipart/form-data; boundary=" + boundary}, {"Accept", "*/*"}};
   const unbroken until_removed;
   auto answer = co_await (is_s3(p) ? p.backend.http : p.web).send(ask, body);
-  auto found = form_finding(p, answer, *form, url->at.url() + url->target);
+  auto found = form_finding(p, answer, *form, url->server.origin() + url->target);
   found.cause.insert(0, named);
   object_name name{form->bucket, form->key};
   auto removed = co_await remove_object(p, name);

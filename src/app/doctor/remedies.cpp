@@ -1,7 +1,6 @@
 #include <postern/app/config/webhook_checks.hpp>
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/app/setup/setup.hpp>
-#include <postern/base/encoding.hpp>
 
 #include <algorithm>
 

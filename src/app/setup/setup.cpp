@@ -1,6 +1,6 @@
 #include <postern/app/setup/setup.hpp>
-#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/net/http_client.hpp>
 
 #include <algorithm>
@@ -152,7 +152,7 @@ std::set<std::string> buckets_of(const config& c) {
 
 std::vector<std::string> origins_of(const config& c) {
   std::vector<std::string> out;
-  if (const auto url = parse_http_url(c.server.public_url)) out.push_back(url->at.url());
+  if (const auto url = parse_web_url(c.server.public_url)) out.push_back(url->server.origin());
   for (const auto& o : c.server.allowed_origins)
     if (std::find(out.begin(), out.end(), o) == out.end()) out.push_back(o);
   return out;

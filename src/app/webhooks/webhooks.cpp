@@ -1,5 +1,7 @@
 #include <postern/app/config/webhook_checks.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
+#include <postern/base/random.hpp>
+#include <postern/core/http/url.hpp>
 
 #include <array>
 #include <cstring>
@@ -32,7 +34,7 @@ webhook_clients::webhook_clients(const config& c) {
     }
     webhook_target e;
     e.url = w.url;
-    e.at = parse_http_url(w.url).value();
+    e.at = parse_web_url(w.url).value();
     for (const auto& s : w.secrets) e.keys.push_back(webhook_key(s).value());
     e.send = [client = &clients_.back()](const http_request& r, std::string_view body) {
       return client->send(r, body, max_answer);

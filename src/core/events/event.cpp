@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/events/event.hpp>
 
 namespace postern {
@@ -19,11 +20,6 @@ std::optional<std::uint64_t> size_in(const json_value* where) {
   const auto* n = v ? v->if_int() : nullptr;
   if (!n || *n < 0) return std::nullopt;
   return static_cast<std::uint64_t>(*n);
-}
-
-std::string without_quotes(std::string etag) {
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') return etag.substr(1, etag.size() - 2);
-  return etag;
 }
 
 result<void> check_names(const object_event& e, const std::string& where) {
@@ -55,7 +51,7 @@ result<object_event> read_record(const json_value& record, const std::string& wh
     // A broken escape means that this sender does not encode.
     if (auto decoded = uri_decode(e.key, true)) e.key = std::move(*decoded);
   e.size = size_in(object);
-  e.etag = without_quotes(text_in(object, "eTag"));
+  e.etag = bare_etag(text_in(object, "eTag"));
   e.sequencer = text_in(object, "sequencer");
   e.created = e.kind.starts_with("ObjectCreated:");
   if (auto named = check_names(e, where); !named) return named.error();
@@ -73,7 +69,7 @@ result<object_event> read_event_bridge(const json_value& message) {
   e.bucket = text_in(detail ? detail->find("bucket") : nullptr, "name");
   e.key = text_in(object, "key");
   e.size = size_in(object);
-  e.etag = without_quotes(text_in(object, "etag"));
+  e.etag = bare_etag(text_in(object, "etag"));
   e.sequencer = text_in(object, "sequencer");
   e.created = e.kind == "Object Created";
   if (!e.created) return e; // other kinds need not name an object

@@ -1,9 +1,14 @@
+#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/events/sns.hpp>
+#include <postern/core/http/url.hpp>
 
 #include <algorithm>
 
 namespace postern {
 namespace {
+
+constexpr std::size_t max_sns_url = 2048;
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 failure no(std::string what) { return failure{errc::forbidden, std::move(what)}; }
@@ -26,27 +31,6 @@ bool is_region(std::string_view r) {
                      [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
-struct split_url {
-  std::string_view host, path, query;
-};
-
-// An absolute URL of that scheme, cut without any interpretation: what could be read in two ways is refused.
-std::optional<split_url> split(std::string_view url, std::string_view scheme, std::string_view own_port) {
-  const bool plain = std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  if (url.size() > 2048 || !plain || !url.starts_with(scheme) || url.find_first_of("@\\#") != url.npos)
-    return std::nullopt;
-  url.remove_prefix(scheme.size());
-  const auto end = std::min(url.find_first_of("/?"), url.size());
-  split_url out;
-  out.host = url.substr(0, end);
-  if (out.host.ends_with(own_port)) out.host.remove_suffix(own_port.size());
-  url.remove_prefix(end);
-  const auto question = std::min(url.find('?'), url.size());
-  out.path = url.substr(0, question);
-  out.query = question < url.size() ? url.substr(question + 1) : std::string_view{};
-  return out;
-}
-
 std::optional<std::string> region_in(std::string_view host) {
   for (const std::string_view behind : {".amazonaws.com", ".amazonaws.com.cn"}) {
     if (!host.starts_with("sns.") || !host.ends_with(behind) || host.size() <= 4 + behind.size()) continue;
@@ -56,10 +40,17 @@ std::optional<std::string> region_in(std::string_view host) {
   return std::nullopt;
 }
 
-result<sns_url> at_sns(std::string_view url, const std::optional<split_url>& parts) {
-  const auto region = parts ? region_in(parts->host) : std::nullopt;
-  if (!region) return no(quote(url) + " is not at https://sns.<region>.amazonaws.com");
-  return sns_url{std::string(url), std::string(parts->host), *region};
+// An https URL at port 443 whose text begins with exactly that origin: a URL that two readers could take for two
+// different servers is refused.
+result<sns_url> at_sns(std::string_view url) {
+  const failure elsewhere = no(quote(url) + " is not at https://sns.<region>.amazonaws.com");
+  if (url.size() > max_sns_url || url.find('#') != url.npos) return elsewhere;
+  const auto read = parse_web_url(url);
+  if (!read || !read->server.tls || read->server.port != 443 || !url.starts_with(read->server.origin()))
+    return elsewhere;
+  const auto region = region_in(read->server.host);
+  if (!region) return elsewhere;
+  return sns_url{std::string(url), read->server.host, *region};
 }
 
 } // namespace
@@ -133,20 +124,19 @@ result<void> check(const sns_message& m, const std::vector<std::string>& topics,
 }
 
 result<sns_url> certificate_url(std::string_view url) {
-  const auto parts = split(url, "https://", ":443");
-  auto at = at_sns(url, parts);
+  auto at = at_sns(url);
   if (!at) return at;
-  if (!parts->path.ends_with(".pem") || url.find('?') != url.npos)
+  if (!url.ends_with(".pem") || url.find('?') != url.npos)
     return no(quote(url) + " does not name a certificate (.pem)");
   return at;
 }
 
 result<sns_url> confirmation_url(std::string_view url, std::string_view topic) {
-  const auto parts = split(url, "https://", ":443");
-  auto at = at_sns(url, parts);
+  auto at = at_sns(url);
   if (!at) return at;
-  const auto action = query_parameter(parts->query, "Action");
-  const auto named = query_parameter(parts->query, "TopicArn");
+  const auto query = url.substr(std::min(url.find('?'), url.size() - 1) + 1);
+  const auto action = query_parameter(query, "Action");
+  const auto named = query_parameter(query, "TopicArn");
   if (!action || *action != "ConfirmSubscription" || !named || *named != topic)
     return no("the SubscribeURL does not confirm the subscription to this topic");
   return at;
@@ -163,14 +153,10 @@ std::vector<std::string> certificate_names(const sns_url& at) {
 }
 
 bool is_amazon_issuer_url(std::string_view url) {
-  const auto plain = split(url, "http://", ":80");
-  const auto tls = split(url, "https://", ":443");
-  const auto& parts = plain ? plain : tls;
-  constexpr std::string_view behind = ".amazontrust.com";
-  if (!parts || !parts->host.ends_with(behind) || !parts->query.empty()) return false;
-  return parts->path.ends_with(".cer") && std::all_of(parts->host.begin(), parts->host.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-         });
+  const auto read = parse_web_url(url);
+  return read && read->server.port == (read->server.tls ? 443 : 80) &&
+         read->server.host.ends_with(".amazontrust.com") && is_plain_name(read->server.host) &&
+         read->target.ends_with(".cer") && url.find_first_of("?#") == url.npos;
 }
 
 // --- recent_messages --------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 #include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/core/events/webhook.hpp>
 

@@ -1,4 +1,4 @@
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/http/framing.hpp>
 
 #include <algorithm>
@@ -30,12 +30,6 @@ bool is_field_text(std::string_view s) {
                      [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
 }
 
-std::string_view trimmed(std::string_view s) {
-  const auto first = s.find_first_not_of(" \t");
-  if (first == s.npos) return {};
-  return s.substr(first, s.find_last_not_of(" \t") - first + 1);
-}
-
 // What the fields said, gathered over the lines.
 struct findings {
   framing answer;
@@ -59,10 +53,9 @@ result<void> read_request_line(std::string_view line, findings& f) {
 
 result<void> read_length(std::string_view value, findings& f) {
   if (++f.lengths > 1) return bad("two Content-Length fields");
-  const auto* end = value.data() + value.size();
-  const bool digits = !value.empty() && value.size() <= 18 &&
-                      std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (!digits || std::from_chars(value.data(), end, f.answer.length).ptr != end) return bad("the Content-Length");
+  const auto length = value.size() <= 18 ? parse_number(value) : std::nullopt;
+  if (!length) return bad("the Content-Length");
+  f.answer.length = *length;
   f.answer.body = framing::body_kind::sized;
   return {};
 }
@@ -71,7 +64,7 @@ result<void> read_length(std::string_view value, findings& f) {
 void read_connection(std::string_view value, framing& answer) {
   while (!value.empty()) {
     const auto comma = value.find(',');
-    if (iequals(trimmed(value.substr(0, comma)), "close")) answer.keep_alive = false;
+    if (iequals(trim(value.substr(0, comma)), "close")) answer.keep_alive = false;
     value = comma == value.npos ? std::string_view{} : value.substr(comma + 1);
   }
 }
@@ -88,7 +81,7 @@ result<void> read_field(std::string_view line, findings& f) {
   if (colon == line.npos) return bad("a header line without a colon");
   const auto name = line.substr(0, colon);
   if (!is_token(name)) return bad("a header name");
-  const auto value = trimmed(line.substr(colon + 1));
+  const auto value = trim(line.substr(colon + 1));
   if (!is_field_text(value)) return bad("a control character in a header");
   // The length first: it differs for nearly all other fields, and this runs for each field of each request.
   switch (name.size()) {

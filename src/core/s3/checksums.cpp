@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/s3/checksums.hpp>
 
 #include <algorithm>

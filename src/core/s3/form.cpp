@@ -1,4 +1,4 @@
-#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/s3/form_header.hpp>
 

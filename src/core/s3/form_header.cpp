@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/s3/form_header.hpp>
 
@@ -10,12 +11,6 @@ namespace {
 
 failure malformed(std::string what) { return failure{errc::malformed_form, std::move(what)}; }
 
-std::string_view trimmed(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
 struct parameter {
   std::string name, value;
 };
@@ -23,20 +18,20 @@ struct parameter {
 // Takes `; name=value` off the front of `rest`. Nothing when it is not of that shape.
 std::optional<parameter> take_parameter(std::string_view& rest) {
   if (!rest.starts_with(';')) return std::nullopt;
-  rest = trimmed(rest.substr(1));
+  rest = trim(rest.substr(1));
   const auto equals = rest.find('=');
   if (equals == rest.npos) return std::nullopt;
-  parameter p{lower(trimmed(rest.substr(0, equals))), {}};
-  rest = trimmed(rest.substr(equals + 1));
+  parameter p{lower(trim(rest.substr(0, equals))), {}};
+  rest = trim(rest.substr(equals + 1));
   if (!rest.starts_with('"')) {
     const auto end = std::min(rest.find(';'), rest.size());
-    p.value = trimmed(rest.substr(0, end));
+    p.value = trim(rest.substr(0, end));
     rest.remove_prefix(end);
     return p.value.find('"') == p.value.npos ? std::optional(std::move(p)) : std::nullopt;
   }
   for (std::size_t i = 1; i < rest.size(); ++i) {
     if (rest[i] == '"') {
-      rest = trimmed(rest.substr(i + 1));
+      rest = trim(rest.substr(i + 1));
       return p;
     }
     if (rest[i] == '\\' && i + 1 < rest.size() && rest[i + 1] == '"') ++i;
@@ -56,7 +51,7 @@ std::optional<std::string> extended_value(std::string_view text) {
 
 result<void> read_disposition(std::string_view value, part_header& into) {
   const auto end = std::min(value.find(';'), value.size());
-  if (!iequals(trimmed(value.substr(0, end)), "form-data"))
+  if (!iequals(trim(value.substr(0, end)), "form-data"))
     return malformed("a part whose Content-Disposition is not form-data");
   value.remove_prefix(end);
   std::optional<std::string> name, filename, extended;
@@ -98,7 +93,7 @@ result<part_header> read_part_header(std::string_view block) {
     if (!is_clean(line) || colon == line.npos || colon == 0)
       return malformed("a part's header line that cannot be read");
     const auto name = line.substr(0, colon);
-    const auto value = trimmed(line.substr(colon + 1));
+    const auto value = trim(line.substr(colon + 1));
     if (iequals(name, "content-disposition")) {
       if (std::exchange(disposed, true)) return malformed("a part with two Content-Dispositions");
       if (auto read = read_disposition(value, out); !read) return read.error();
@@ -112,9 +107,9 @@ result<part_header> read_part_header(std::string_view block) {
 
 result<std::string> form_boundary(std::string_view content_type) {
   const auto semicolon = std::min(content_type.find(';'), content_type.size());
-  if (!iequals(trimmed(content_type.substr(0, semicolon)), "multipart/form-data"))
+  if (!iequals(trim(content_type.substr(0, semicolon)), "multipart/form-data"))
     return malformed("the Content-Type must be multipart/form-data");
-  auto rest = trimmed(content_type.substr(semicolon));
+  auto rest = trim(content_type.substr(semicolon));
   while (!rest.empty()) {
     auto p = take_parameter(rest);
     if (!p) break;

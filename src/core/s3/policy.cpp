@@ -1,4 +1,6 @@
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/s3/policy.hpp>
 
 #include <algorithm>
@@ -30,11 +32,8 @@ std::string without_dollar_escapes(std::string_view text) {
 
 result<std::uint64_t> length_end(const json_value& v) {
   if (const auto* n = v.if_int(); n && *n >= 0) return static_cast<std::uint64_t>(*n);
-  if (const auto* s = v.if_string()) { // some clients write numbers as strings
-    std::uint64_t n = 0;
-    const auto* end = s->data() + s->size();
-    if (!s->empty() && std::from_chars(s->data(), end, n).ptr == end) return n;
-  }
+  if (const auto* s = v.if_string()) // some clients write numbers as strings
+    if (const auto n = parse_number(*s)) return *n;
   return bad("content-length-range must have two numbers that are not negative");
 }
 

@@ -1,3 +1,6 @@
+#include <postern/base/dates.hpp>
+#include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/s3/sigv4.hpp>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/front/endpoints/client_files.hpp>
 #include <postern/front/routes.hpp>
 
@@ -24,7 +25,7 @@ void harden(response& page, const std::vector<std::string>& direct_urls) {
   if (!direct_urls.empty()) {
     std::string known = " 'self'";
     for (const auto& url : direct_urls) {
-      const auto origin = url.substr(0, url.find('/', url.find("//") + 2));
+      const auto origin = origin_of(url);
       if ((known + " ").find(" " + origin + " ") == known.npos) known.append(" ").append(origin);
     }
     policy.append("; connect-src").append(known).append("; frame-src").append(known);

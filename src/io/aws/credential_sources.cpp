@@ -1,6 +1,9 @@
 // The places where AWS's tools find keys beside the environment: shared files, the container's endpoint, the instance's
 // metadata.
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/aws/credentials.hpp>
 
 #include <algorithm>
@@ -20,12 +23,6 @@ std::string get(const variables& v, const char* name) {
   return found == v.end() ? std::string{} : found->second;
 }
 
-std::string_view trimmed(std::string_view s) {
-  constexpr std::string_view blanks = " \t\r\n";
-  const auto first = s.find_first_not_of(blanks);
-  return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blanks) - first + 1);
-}
-
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream in(path);
   if (!in) return std::nullopt;
@@ -42,16 +39,16 @@ std::optional<variables> section_of(const std::string& text, const std::string& 
   bool inside = false;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    const auto l = trimmed(line);
+    const auto l = trim(line);
     if (l.empty() || l.front() == '#' || l.front() == ';') continue;
     if (l.front() == '[') {
       const auto end = l.find(']'); // a comment may follow
-      inside = end != l.npos && trimmed(l.substr(1, end - 1)) == name;
+      inside = end != l.npos && trim(l.substr(1, end - 1)) == name;
       if (inside && !found) found.emplace();
       continue;
     }
     const auto equals = l.find('=');
-    if (inside && equals != l.npos) (*found)[lower(trimmed(l.substr(0, equals)))] = trimmed(l.substr(equals + 1));
+    if (inside && equals != l.npos) (*found)[lower(trim(l.substr(0, equals)))] = trim(l.substr(equals + 1));
   }
   return found;
 }
@@ -124,9 +121,9 @@ result<held_credentials> read_keys(const http_response& answer, const std::strin
   return out;
 }
 
-http_request get_request(const http_url& url, std::chrono::milliseconds patience) {
+http_request get_request(const web_url& url, std::chrono::milliseconds patience) {
   http_request r;
-  r.to = url.at;
+  r.to = url.server;
   r.target = url.target;
   r.dial = r.silence = patience;
   return r;
@@ -147,12 +144,12 @@ public:
     if (!relative_.empty() && relative_.front() != '/') // it would go on with the host's name
       co_return failure{errc::invalid_argument,
                         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must begin with a slash, unlike " + quote(relative_)};
-    auto url = parse_http_url(relative_.empty() ? full_ : "http://169.254.170.2" + relative_);
+    auto url = parse_web_url(relative_.empty() ? full_ : "http://169.254.170.2" + relative_);
     if (!url) co_return failure{errc::invalid_argument, "AWS_CONTAINER_CREDENTIALS_FULL_URI: " + url.error().on};
-    if (!is_trusted(url->at))
+    if (!is_trusted(url->server))
       co_return failure{errc::invalid_argument,
                         "AWS_CONTAINER_CREDENTIALS_FULL_URI may be https, loopback or the agent's address only, not " +
-                            quote(url->at.host)};
+                            quote(url->server.host)};
     auto ask = get_request(*url, 5s);
     auto token = token_;
     if (!token_file_.empty()) {
@@ -160,7 +157,7 @@ public:
       if (!text)
         co_return failure{errc::invalid_argument,
                           "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) + " cannot be read"};
-      token = trimmed(*text);
+      token = trim(*text);
     }
     if (token.find_first_of("\r\n") != token.npos)
       co_return failure{errc::invalid_argument, "the container's authorization token has a line end in it"};
@@ -198,7 +195,7 @@ public:
   // PUT /latest/api/token, GET /latest/meta-data/iam/security-credentials/, GET …/<role>
   task<result<held_credentials>> fetch() override {
     if (off_) co_return failure{errc::not_found, "instance metadata: switched off"};
-    auto url = parse_http_url(endpoint_ + "/latest/api/token");
+    auto url = parse_web_url(endpoint_ + "/latest/api/token");
     if (!url) co_return failure{errc::invalid_argument, "AWS_EC2_METADATA_SERVICE_ENDPOINT: " + url.error().on};
     auto ask = get_request(*url, 1s);
     ask.method = "PUT";
@@ -215,7 +212,7 @@ public:
     auto role = co_await http_.send(ask, {}, max_answer);
     if (!role) co_return failure{errc::unavailable, "instance metadata: " + role.error().on};
     if (role->status == 404) co_return failure{errc::not_found, "instance metadata: this instance has no role"};
-    const std::string name(trimmed(std::string_view(role->body).substr(0, role->body.find('\n'))));
+    const std::string name(trim(std::string_view(role->body).substr(0, role->body.find('\n'))));
     if (role->status != 200 || name.empty())
       co_return failure{errc::unavailable, "instance metadata: the role was answered " + std::to_string(role->status)};
     ask.target += uri_encode(name);

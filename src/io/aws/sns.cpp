@@ -1,4 +1,5 @@
 #include <postern/base/metrics.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/aws/sns.hpp>
 
 #include <algorithm>
@@ -69,18 +70,18 @@ public:
 
 private:
   task<result<std::string>> get(std::string url, std::size_t max) {
-    const auto where = parse_http_url(url);
+    const auto where = parse_web_url(url);
     if (!where) co_return failure{errc::forbidden, where.error().on};
     http_request r;
-    r.to = where->at;
+    r.to = where->server;
     r.target = where->target;
     r.silence = 10s;
     auto answer = co_await http_.send(r, {}, max);
     if (!answer) co_return failure{errc::unavailable, answer.error().on};
     if (answer->status >= 500 || answer->status == 429)
-      co_return failure{errc::unavailable, r.to.url() + " answered " + std::to_string(answer->status)};
+      co_return failure{errc::unavailable, r.to.origin() + " answered " + std::to_string(answer->status)};
     if (answer->status != 200)
-      co_return failure{errc::forbidden, r.to.url() + " answered " + std::to_string(answer->status)};
+      co_return failure{errc::forbidden, r.to.origin() + " answered " + std::to_string(answer->status)};
     co_return std::move(answer->body);
   }
 

@@ -1,5 +1,8 @@
 // Keys of roles, asked for at STS (AWS Security Token Service API Reference).
+#include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/aws/credentials.hpp>
 
@@ -48,10 +51,10 @@ aws_result<held_credentials> read_answer(const http_response& answer, const std:
 //
 // Action=AssumeRole&Version=2011-06-15&RoleArn=…&RoleSessionName=…&DurationSeconds=3600
 result<http_request> request_to(const sts_options& sts) {
-  auto url = parse_http_url(sts.endpoint);
+  auto url = parse_web_url(sts.endpoint);
   if (!url) return failure{errc::invalid_argument, "store.credentials.sts_endpoint: " + url.error().on};
   http_request r;
-  r.to = url->at;
+  r.to = url->server;
   r.method = "POST";
   r.target = url->target;
   r.silence = 10s;
@@ -136,8 +139,7 @@ public:
     std::ifstream in(file_);
     std::stringstream text;
     text << in.rdbuf();
-    auto token = std::move(text).str();
-    while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+    const std::string token(trim_end(std::move(text).str(), "\r\n"));
     if (!in || token.empty())
       co_return failure{errc::invalid_argument, "web identity: the token file " + quote(file_) + " cannot be read"};
     const auto body = form_of({{"Action", "AssumeRoleWithWebIdentity"},

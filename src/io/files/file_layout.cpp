@@ -1,5 +1,5 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/io/files/file_layout.hpp>
 #include <postern/io/files/files.hpp>

@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/base/random.hpp>
 #include <postern/io/files/files.hpp>
 
 #include <array>

@@ -1,6 +1,6 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/random.hpp>
 #include <postern/io/ledger/group_commit.hpp>
 
 #include <algorithm>

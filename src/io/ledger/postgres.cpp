@@ -1,3 +1,4 @@
+#include <postern/base/text.hpp>
 #include <postern/io/ledger/postgres.hpp>
 #include <postern/io/ledger/schema.hpp>
 
@@ -30,8 +31,7 @@ constexpr const char* lock_for_migrating = "SELECT pg_advisory_xact_lock(7310868
 
 // libpq's messages end in a line feed and may have several lines.
 std::string one_line(const char* message) {
-  std::string text(message ? message : "");
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::string text(trim_end(message ? message : "", "\n"));
   for (auto at = text.find('\n'); at != text.npos; at = text.find('\n', at)) text.replace(at, 1, "; ");
   return text;
 }

@@ -1,3 +1,5 @@
+#include <postern/base/random.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/io/ledger/webhook_rows.hpp>
 
 #include <algorithm>

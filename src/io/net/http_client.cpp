@@ -1,5 +1,5 @@
-#include <postern/base/encoding.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/text.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/net/wire.hpp>
 
@@ -167,7 +167,7 @@ result<name_lookup::endpoints> allowed(const std::string& host, const name_looku
 }
 
 task<result<tcp_socket>> dial(http_address to, name_lookup& known, std::chrono::milliseconds max, reach peers) {
-  auto host = to.host.starts_with('[') ? to.host.substr(1, to.host.size() - 2) : to.host;
+  auto host = to.bare_host();
   if (host.ends_with(".localhost")) host = "localhost"; // RFC 6761 §6.3; not every resolver knows
   const auto found = co_await known.find(host, to.port, max);
   if (!found) co_return found.error();
@@ -176,7 +176,7 @@ task<result<tcp_socket>> dial(http_address to, name_lookup& known, std::chrono::
   tcp_socket socket(co_await asio::this_coro::executor);
   boost::system::error_code ec;
   co_await asio::async_connect(socket, *chosen, asio::redirect_error(use_task, ec));
-  if (ec) co_return failure{errc::unavailable, "connecting to " + to.url() + ": " + ec.message()};
+  if (ec) co_return failure{errc::unavailable, "connecting to " + to.origin() + ": " + ec.message()};
   dialled.add();
   co_return socket;
 }
@@ -305,14 +305,14 @@ task<result<std::unique_ptr<outgoing>>> http_client::connect(const http_request&
   const client_connections::key key{&tls_, r.to};
   if (!fresh)
     if (auto kept = mine.take(key)) co_return std::make_unique<outgoing>(mine, key, std::move(kept), true);
-  auto socket =
-      co_await within(r.dial, dial(connect_to_.value_or(r.to), names_, r.dial, peers_), "connecting to " + r.to.url());
+  auto socket = co_await within(r.dial, dial(connect_to_.value_or(r.to), names_, r.dial, peers_),
+                                "connecting to " + r.to.origin());
   if (mine.stopped() && !r.cleans_up) co_return stopping; // meanwhile
   if (!socket) co_return socket.error();
   auto made = std::make_unique<outgoing>(
       mine, key, std::make_unique<connection>(mine.all(), std::move(*socket), r.to.tls ? &tls_ : nullptr), false);
   made->wire->expires_after(r.dial);
-  auto shaken = co_await made->wire->handshake_as_client(r.to.host);
+  auto shaken = co_await made->wire->handshake_as_client(r.to.bare_host());
   if (!shaken) co_return made->reason(shaken.error(), r.cleans_up);
   co_return std::move(made);
 }
@@ -340,7 +340,7 @@ task<result<http_response>> http_client::send(const http_request& r, std::string
     }
     const bool was_dead = (*on)->used_before && !how.any && answer.error().code == errc::disconnected;
     if (!was_dead || fresh)
-      co_return (*on)->reason({answer.error().code, r.to.url() + ": " + answer.error().on}, r.cleans_up);
+      co_return (*on)->reason({answer.error().code, r.to.origin() + ": " + answer.error().on}, r.cleans_up);
   }
 }
 
@@ -367,7 +367,7 @@ task<result<std::unique_ptr<http_upload>>> http_client::upload(const http_reques
       co_return std::make_unique<http_upload>(std::move(*on), r.silence, welcome);
     }
     if (!(*on)->used_before || fresh)
-      co_return (*on)->reason({step.error().code, r.to.url() + ": " + step.error().on}, r.cleans_up);
+      co_return (*on)->reason({step.error().code, r.to.origin() + ": " + step.error().on}, r.cleans_up);
   }
 }
 

@@ -82,12 +82,11 @@ namespace {
 // Whom the certificate must be for. A name is also told to the server; RFC 6066 §3 has no addresses in SNI.
 bool expect_host(SSL* ssl, const std::string& host) {
   boost::system::error_code no_address;
-  const auto name = host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
-  asio::ip::make_address(name, no_address);
-  if (!no_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1;
+  asio::ip::make_address(host, no_address);
+  if (!no_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1;
   SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  return SSL_set1_host(ssl, name.c_str()) == 1 &&
-         SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(name.c_str())) == 1;
+  return SSL_set1_host(ssl, host.c_str()) == 1 &&
+         SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(host.c_str())) == 1;
 }
 
 } // namespace

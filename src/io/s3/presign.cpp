@@ -1,4 +1,5 @@
 #include "s3_call.hpp"
+#include <postern/base/encoding.hpp>
 #include <postern/io/s3/presign.hpp>
 
 #include <algorithm>
@@ -39,7 +40,7 @@ task<result<presigned_url>> s3_presigner::presign(object_name name, std::vector<
   r.payload_hash = unsigned_payload;
   const sigv4::scope scope{amz_date(now), place->region, "s3"};
   const auto signed_query = sigv4::presigned_query(r, credentials.keys, scope, static_cast<unsigned>(lifetime.count()));
-  co_return presigned_url{place->at.url() + uri_encode(r.path, true) + "?" + signed_query, now + lifetime};
+  co_return presigned_url{place->at.origin() + uri_encode(r.path, true) + "?" + signed_query, now + lifetime};
 }
 
 } // namespace postern

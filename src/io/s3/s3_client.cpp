@@ -1,6 +1,9 @@
 #include "s3_call.hpp"
+#include <postern/base/dates.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/core/http/url.hpp>
 
 #include <algorithm>
 #include <random>
@@ -114,10 +117,10 @@ task<bool> s3_client::mend(const aws_error& e, const http_response* answer, cons
       co_return true;
     }
     if (const auto location = answer->field("location"); !location.empty() && t.redirected++ < 3) {
-      auto url = parse_http_url(location);
+      auto url = parse_web_url(location);
       const bool was_tls = options_.endpoint.empty() || options_.endpoint.starts_with("https:");
-      if (url && (url->at.tls || !was_tls)) {
-        t.elsewhere = url->at;
+      if (url && (url->server.tls || !was_tls)) {
+        t.elsewhere = url->server;
         co_return true;
       }
     }

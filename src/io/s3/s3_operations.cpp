@@ -2,6 +2,7 @@
 #include "s3_call.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -27,7 +28,7 @@ task<aws_result<s3_finished>> s3_client::put_object(object_name name, object_met
   const auto during = c.during();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  const auto etag = unquoted(answer->field("etag"));
+  const std::string etag(bare_etag(answer->field("etag")));
   const auto said = answer->field("x-amz-checksum-crc32c");
   if (!said.empty() && said != sum) {
     auto e = odd_answer(*answer, during, "the store has another checksum");
@@ -47,7 +48,7 @@ task<aws_result<stored_object>> s3_client::head_object(object_name name) {
   const auto length = answer->field("content-length");
   if (std::from_chars(length.data(), length.data() + length.size(), out.size).ec != std::errc{})
     co_return odd_answer(*answer, during, "an answer without a Content-Length");
-  out.etag = unquoted(answer->field("etag"));
+  out.etag = bare_etag(answer->field("etag"));
   // That of a multipart upload whose parts were summed one by one is none of the object's.
   if (answer->field("x-amz-checksum-type") != "COMPOSITE")
     out.crc32c = crc32c_of(answer->field("x-amz-checksum-crc32c"));
@@ -140,7 +141,7 @@ task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart& to, int num
   const auto during = c.during();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  part.etag = unquoted(answer->field("etag"));
+  part.etag = bare_etag(answer->field("etag"));
   if (part.etag.empty()) co_return odd_answer(*answer, during, "an answer without an ETag");
   co_return part;
 }
@@ -163,7 +164,7 @@ task<aws_result<s3_finished>> s3_client::complete_multipart(const s3_multipart& 
   const auto top = said.document_element();
   if (std::string_view(top.name()) != "CompleteMultipartUploadResult")
     co_return odd_answer(*answer, during, "an answer that is not its result");
-  const auto etag = unquoted(top.child_value("ETag"));
+  const std::string etag(bare_etag(top.child_value("ETag")));
   const std::string_view confirmed = top.child_value("ChecksumCRC32C");
   if (!confirmed.empty() && what.checksums && confirmed != sum) {
     auto e = odd_answer(*answer, during, "the store has another checksum");
@@ -197,7 +198,7 @@ task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart&
     if (std::string_view(top.name()) != "ListPartsResult")
       co_return odd_answer(*answer, during, "an answer that is not its result");
     for (const auto p : top.children("Part"))
-      parts.push_back({p.child("PartNumber").text().as_int(), unquoted(p.child_value("ETag")),
+      parts.push_back({p.child("PartNumber").text().as_int(), std::string(bare_etag(p.child_value("ETag"))),
                        p.child("Size").text().as_ullong(), crc32c_of(p.child_value("ChecksumCRC32C"))});
     if (std::string_view(top.child_value("IsTruncated")) != "true") break;
     // Half a list would be taken for the whole.

@@ -1,4 +1,5 @@
 #include <postern/base/digest.hpp>
+#include <postern/base/text.hpp>
 #include <postern/io/s3/s3_part_upload.hpp>
 #include <postern/io/s3/s3_request.hpp>
 
@@ -47,7 +48,7 @@ task<aws_result<s3_part>> s3_part_upload::finish() {
   if (!answer) co_return no_answer(answer.error(), during_);
   if (answer->status != 200) co_return read_aws_error(*answer, during_);
   if (!whole) co_return odd_answer(*answer, during_, "a success ahead of the body's end");
-  part_.etag = unquoted(answer->field("etag"));
+  part_.etag = bare_etag(answer->field("etag"));
   if (part_.etag.empty()) co_return odd_answer(*answer, during_, "an answer without an ETag");
   co_return part_;
 }

@@ -1,5 +1,7 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/io/s3/s3_request.hpp>
 
@@ -13,10 +15,10 @@ result<bucket_place> place_of(const s3_options& o, const std::string& region, st
   auto endpoint = o.endpoint.empty()
                       ? "https://s3." + region + (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com")
                       : o.endpoint;
-  auto url = parse_http_url(endpoint);
+  auto url = parse_web_url(endpoint);
   if (!url) return failure{errc::invalid_argument, "store.endpoint: " + url.error().on};
   if (!bucket.empty() && !is_bucket_name(bucket)) return failure{errc::no_such_bucket, quote(bucket)};
-  bucket_place out{std::move(url->at), "/", region};
+  bucket_place out{std::move(url->server), "/", region};
   const bool by_path =
       o.path_style || bucket.empty() || out.at.is_ip() || (out.at.tls && bucket.find('.') != bucket.npos);
   if (by_path && !bucket.empty())
@@ -85,12 +87,6 @@ std::string plain_metadata(std::string_view text) {
 }
 
 // --- texts ------------------------------------------------------------------------------------------
-
-std::string quoted_etag(std::string_view etag) { return '"' + std::string(etag) + '"'; }
-std::string unquoted(std::string_view etag) {
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
-  return std::string(etag);
-}
 
 std::optional<std::uint32_t> crc32c_of(std::string_view base64) {
   const auto raw = from_base64(base64);

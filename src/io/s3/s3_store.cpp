@@ -1,5 +1,7 @@
 #include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
+#include <postern/base/text.hpp>
 #include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_store.hpp>
 

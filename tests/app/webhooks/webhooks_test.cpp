@@ -51,12 +51,12 @@ allow_private = true
   const app::webhook_clients made(c);
   const auto& first = made.endpoints()[0];
   BOOST_TEST(first.url == "https://App.example.com/hooks?x=1"); // as it is written: the ledger knows it so
-  BOOST_TEST(first.at.at.url() == "https://app.example.com");
+  BOOST_TEST(first.at.server.origin() == "https://app.example.com");
   BOOST_TEST(first.at.target == "/hooks?x=1");
   BOOST_REQUIRE(first.keys.size() == 1u);
   BOOST_TEST(first.keys[0].reveal() == "0123456789abcdef01234567");
   const auto& second = made.endpoints()[1];
-  BOOST_TEST(second.at.at.url() == "http://10.0.0.7:8000");
+  BOOST_TEST(second.at.server.origin() == "http://10.0.0.7:8000");
   BOOST_REQUIRE(second.keys.size() == 2u);
   BOOST_TEST(second.keys[0].reveal() == "a secret of the environment");
   const auto told = app::webhook_endpoints_of(c);

@@ -1,3 +1,4 @@
+#include <postern/base/encoding.hpp>
 #include <postern/core/s3/policy.hpp>
 
 #include <boost/test/unit_test.hpp>

@@ -1,6 +1,7 @@
 // AWS's published examples, stage by stage: "Signature calculations for the Authorization header", "Authenticating
 // requests: using query parameters", and "Example: browser-based upload using HTTP POST". The keys are those of AWS's
 // documentation.
+#include <postern/base/encoding.hpp>
 #include <postern/core/s3/sigv4.hpp>
 
 #include <boost/test/unit_test.hpp>

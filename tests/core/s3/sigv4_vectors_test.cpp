@@ -1,6 +1,8 @@
 // The published Signature Version 4 cases, read where they stand (CMake option SIGV4_VECTORS); the whole program
 // reports itself as skipped where they are absent.
 #include "support/skip.hpp"
+#include <postern/base/dates.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/core/s3/sigv4.hpp>
 

@@ -3,6 +3,7 @@
 #include "support/run_task.hpp"
 #include "support/scripted_peer.hpp"
 #include "support/temporary_folder.hpp"
+#include <postern/base/encoding.hpp>
 #include <postern/io/aws/credentials.hpp>
 
 #include <boost/test/unit_test.hpp>

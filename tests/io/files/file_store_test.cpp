@@ -1,6 +1,5 @@
 #include "support/store_contract.hpp"
 #include "support/temporary_folder.hpp"
-#include <postern/base/encoding.hpp>
 #include <postern/io/files/file_store.hpp>
 
 #include <boost/test/unit_test.hpp>

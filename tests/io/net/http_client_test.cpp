@@ -2,6 +2,7 @@
 #include "support/run_task.hpp"
 #include "support/scripted_peer.hpp"
 #include "support/temporary_folder.hpp"
+#include <postern/core/http/url.hpp>
 #include <postern/io/net/http_client.hpp>
 
 #include <boost/test/data/test_case.hpp>
@@ -51,86 +52,6 @@ bool all_ended(const scripted_peer& peer) {
 }
 
 } // namespace
-
-// --- addresses --------------------------------------------------------------------------------------
-
-BOOST_AUTO_TEST_SUITE(parse_http_url_)
-
-BOOST_AUTO_TEST_CASE(what_is_an_address) {
-  struct row {
-    const char *url, *host;
-    std::uint16_t port;
-    bool tls;
-    const char *target, *authority;
-  };
-  for (const auto& r : std::vector<row>{
-           {"http://example.com", "example.com", 80, false, "/", "example.com"},
-           {"https://example.com", "example.com", 443, true, "/", "example.com"},
-           {"HTTPS://Example.COM/Path", "example.com", 443, true, "/Path", "example.com"},
-           {"http://example.com:80/", "example.com", 80, false, "/", "example.com"},
-           {"http://example.com:443/", "example.com", 443, false, "/", "example.com:443"},
-           {"https://example.com:80/", "example.com", 80, true, "/", "example.com:80"},
-           {"https://example.com:65535/a?b=c", "example.com", 65535, true, "/a?b=c", "example.com:65535"},
-           {"http://127.0.0.1:9000/", "127.0.0.1", 9000, false, "/", "127.0.0.1:9000"},
-           {"http://10.0.0.1.nip.io:9000/x", "10.0.0.1.nip.io", 9000, false, "/x", "10.0.0.1.nip.io:9000"},
-           {"https://127.0.0.1.example.com", "127.0.0.1.example.com", 443, true, "/", "127.0.0.1.example.com"},
-           {"http://media.127.0.0.1/", "media.127.0.0.1", 80, false, "/", "media.127.0.0.1"},
-           {"http://[::1]:9000/x", "[::1]", 9000, false, "/x", "[::1]:9000"},
-           {"https://[2001:DB8::A]/", "[2001:db8::a]", 443, true, "/", "[2001:db8::a]"},
-           {"http://example.com?a=b", "example.com", 80, false, "/?a=b", "example.com"},
-           {"http://example.com/a%20b%2Fc?d=%26#fragment", "example.com", 80, false, "/a%20b%2Fc?d=%26", "example.com"},
-           {"http://bucket.s3-eu.example.com/", "bucket.s3-eu.example.com", 80, false, "/", "bucket.s3-eu.example.com"},
-       }) {
-    BOOST_TEST_CONTEXT(r.url) {
-      const auto url = parse_http_url(r.url);
-      BOOST_TEST_REQUIRE(url.has_value());
-      BOOST_TEST(url->at.host == r.host);
-      BOOST_TEST(url->at.port == r.port);
-      BOOST_TEST(url->at.tls == r.tls);
-      BOOST_TEST(url->target == r.target);
-      BOOST_TEST(url->at.authority() == r.authority);
-      BOOST_TEST(url->at.url() == (r.tls ? "https://" : "http://") + std::string(r.authority));
-    }
-  }
-}
-
-BOOST_AUTO_TEST_CASE(what_is_none) {
-  for (const auto* url : {"",
-                          "example.com",
-                          "/path",
-                          "//example.com/",
-                          "ftp://example.com/",
-                          "http:/example.com",
-                          "http://",
-                          "http:///path",
-                          "https://:443/",
-                          "http://user@example.com/",
-                          "http://user:password@example.com/",
-                          "http://@example.com/",
-                          "http://example.com:0/",
-                          "http://example.com:65536/",
-                          "http://example.com:99999999999/",
-                          "http://example.com:x/",
-                          "http://example.com:-1/",
-                          "http://exa mple.com/",
-                          "http://example.com/a b",
-                          "http://example.com/\r\nHost: other",
-                          "http://[::1/",
-                          "http://[::1]x/",
-                          "http://1.2.3.4 x/",
-                          "http://1.2.3.4x@example.com/",
-                          "http://[::g]/",
-                          "http://ex%41mple.com/"}) {
-    BOOST_TEST_CONTEXT(url) {
-      const auto read = parse_http_url(url);
-      BOOST_TEST_REQUIRE(!read.has_value());
-      BOOST_TEST((read.error().code == errc::invalid_argument));
-      BOOST_TEST(says(read.error(), quote(url)));
-    }
-  }
-}
-
-BOOST_AUTO_TEST_SUITE_END()
 
 // --- requests and answers ---------------------------------------------------------------------------
 
@@ -453,7 +374,7 @@ BOOST_AUTO_TEST_CASE(dialling_ends) {
   r.dial = 100ms;
   const auto answer = send(r);
   BOOST_TEST((code_of(answer) == errc::timed_out));
-  BOOST_TEST(says(answer.error(), "connecting to " + r.to.url()));
+  BOOST_TEST(says(answer.error(), "connecting to " + r.to.origin()));
 }
 
 BOOST_AUTO_TEST_CASE(nobody_there) {
@@ -480,8 +401,8 @@ BOOST_AUTO_TEST_CASE(names_below_localhost_are_this_machine) {
 
 BOOST_AUTO_TEST_CASE(ipv6) {
   scripted_peer peer({answers(200)}, {nullptr, "::1", 0});
-  const auto url = parse_http_url(peer.url() + "/x").value();
-  BOOST_TEST(send(request_to(url.at)).has_value());
+  const auto url = parse_web_url(peer.url() + "/x").value();
+  BOOST_TEST(send(request_to(url.server)).has_value());
   BOOST_TEST(peer.heard()[0].field("host") == "[::1]:" + std::to_string(peer.port()));
 }
 

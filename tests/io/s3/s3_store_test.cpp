@@ -2,6 +2,7 @@
 #include "support/real_s3.hpp"
 #include "support/store_contract.hpp"
 #include <postern/base/encoding.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_store.hpp>
 
@@ -52,7 +53,7 @@ struct fixture {
 
   // A request as a browser makes it: nothing but the URL and the bytes.
   http_response put_to(const std::string& url, std::string_view bytes) {
-    const auto to = parse_http_url(url).value();
+    const auto to = parse_web_url(url).value();
     http_request r;
     r.to = to.at;
     r.target = to.target;
@@ -70,7 +71,7 @@ struct fixture {
   // Multipart uploads that are neither completed nor aborted.
   std::size_t unfinished() {
     http_request r;
-    r.to = parse_http_url(real_s3::endpoint)->at;
+    r.to = parse_web_url(real_s3::endpoint)->server;
     sigv4::request list;
     list.method = "GET";
     list.path = "/" + real_s3::bucket;

@@ -3,7 +3,7 @@
 // in the SNS developer guide.
 #pragma once
 
-#include <postern/base/encoding.hpp>
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/base/json.hpp>
 

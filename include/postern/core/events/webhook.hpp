@@ -2,6 +2,7 @@
 // time and chance arrive as parameters.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/log.hpp>
 #include <postern/core/upload.hpp>
 

@@ -3,7 +3,7 @@
 // what field implementations (Ceph RGW) are tested for. Pure: the time arrives as a parameter.
 #pragma once
 
-#include <postern/base/encoding.hpp>
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 
 #include <cstdint>

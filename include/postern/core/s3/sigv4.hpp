@@ -4,7 +4,6 @@
 #pragma once
 
 #include <postern/base/digest.hpp>
-#include <postern/base/encoding.hpp>
 #include <postern/base/error.hpp>
 #include <postern/base/log.hpp>
 

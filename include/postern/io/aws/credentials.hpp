@@ -3,6 +3,7 @@
 // name of the place.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/s3/sigv4.hpp>
 #include <postern/io/aws/aws_error.hpp>

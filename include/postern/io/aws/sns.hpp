@@ -3,6 +3,7 @@
 #pragma once
 
 #include <postern/base/certificate.hpp>
+#include <postern/base/dates.hpp>
 #include <postern/core/events/sns.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/tasks.hpp>

@@ -2,6 +2,7 @@
 // the outbox. Used by the writer thread alone, inside a transaction. Throws transaction_error.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/sql.hpp>
 #include <postern/io/ledger/webhook_rows.hpp>

@@ -2,6 +2,7 @@
 // inside a transaction. Throws transaction_error.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/core/events/webhook.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/sql.hpp>

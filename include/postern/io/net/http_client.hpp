@@ -5,8 +5,8 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/http/address_rules.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/io/net/name_lookup.hpp>
-#include <postern/io/net/url.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <boost/asio/ssl/context.hpp>

@@ -7,6 +7,7 @@
 // ended (ExpiredToken).
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/aws/credentials.hpp>
 #include <postern/io/net/http_client.hpp>

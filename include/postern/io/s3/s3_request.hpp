@@ -2,6 +2,7 @@
 // framing of a body whose checksum comes behind it. Pure.
 #pragma once
 
+#include <postern/core/http/url.hpp>
 #include <postern/core/s3/sigv4.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/store.hpp>
@@ -41,8 +42,6 @@ result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta);
 // The other way: a field's value as the object's metadata had it (RFC 2047 taken off).
 std::string plain_metadata(std::string_view value);
 
-std::string quoted_etag(std::string_view etag);
-std::string unquoted(std::string_view etag);
 // The four bytes behind x-amz-checksum-crc32c; nothing when it is not that.
 std::optional<std::uint32_t> crc32c_of(std::string_view base64);
 

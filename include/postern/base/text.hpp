@@ -1,0 +1,38 @@
+// Plain text: case, blanks, numbers, UTF-8, and the quotes of an ETag. Pure functions; "ASCII" means that only those
+// bytes are looked at and all others are left as they are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace postern {
+
+std::string lower(std::string_view ascii);            // A-Z to a-z, other bytes unchanged
+bool iequals(std::string_view a, std::string_view b); // equal when the case of ASCII letters is ignored
+
+// `text` without the characters of `blanks` at both ends, or at its end alone. The default is HTTP's optional
+// whitespace (RFC 9110 §5.6.3), which has no line ends. A view into `text`.
+std::string_view trim(std::string_view text, std::string_view blanks = " \t");
+std::string_view trim_end(std::string_view text, std::string_view blanks = " \t");
+
+// The number that decimal digits write. Nothing when `text` is empty, holds anything else (a sign, a blank), or writes
+// more than 64 bits hold.
+std::optional<std::uint64_t> parse_number(std::string_view text);
+
+// The length in bytes of the well-formed character that `text` begins with; 0 when it begins with none.
+std::size_t utf8_sequence(std::string_view text);
+// Is the text well-formed UTF-8: no surrogates, no overlong forms (RFC 3629)?
+bool is_utf8(std::string_view text);
+// Letters, digits, dots, hyphens and underscores alone, and at least one: what may stand in a header field's name, a
+// path or a host as it is.
+bool is_plain_name(std::string_view text);
+
+// An entity tag (RFC 9110 §8.8.3) without its quotes and without the W/ of a weak one. A text that has no quotes stays
+// as it is. A view into `etag`.
+std::string_view bare_etag(std::string_view etag);
+std::string quoted_etag(std::string_view bare); // "bare"
+
+} // namespace postern

@@ -1,0 +1,29 @@
+#include <postern/base/random.hpp>
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+namespace postern {
+
+void random_bytes(std::span<unsigned char> into) {
+  // The generator is asked for a page at a time: for ten bytes its set-up would cost more than all the rest of an id.
+  thread_local std::array<unsigned char, 4096> page;
+  thread_local std::size_t used = page.size();
+  while (!into.empty()) {
+    if (used == page.size()) {
+      if (RAND_bytes(page.data(), static_cast<int>(page.size())) != 1) std::abort();
+      used = 0;
+    }
+    const auto n = std::min(into.size(), page.size() - used);
+    std::memcpy(into.data(), page.data() + used, n);
+    std::memset(page.data() + used, 0, n); // what was given out is not kept
+    used += n;
+    into = into.subspan(n);
+  }
+}
+
+} // namespace postern
