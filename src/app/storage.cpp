@@ -64,7 +64,7 @@ credential_source_ptr own_source_of(const config& c, const signer& own, http_cli
   chain.push_back(make_web_identity_credentials(c.environment, http, sts_of(c)));
   chain.push_back(make_container_credentials(c.environment, http));
   chain.push_back(make_imds_credentials(c.environment, http));
-  return first_of(std::move(chain));
+  return make_credential_chain(std::move(chain));
 }
 
 utc_clock system_clock_in_seconds() {
@@ -77,7 +77,7 @@ s3_options s3_options_of(const config& c) {
   o.public_endpoint = c.store.public_endpoint;
   o.region = c.store.region;
   o.path_style = c.store.path_style;
-  o.patience = c.store.timeout.count() ? c.store.timeout : std::chrono::hours(24);
+  o.timeout = c.store.timeout.count() ? c.store.timeout : std::chrono::hours(24);
   return o;
 }
 
@@ -107,7 +107,7 @@ std::map<std::string, std::string> direct_urls(const config& c) {
   auto seen = s3_options_of(c);
   if (!c.store.public_endpoint.empty()) seen.endpoint = c.store.public_endpoint;
   for (const auto& [name, p] : c.profiles) {
-    const auto place = place_of(seen, seen.region, p.bucket);
+    const auto place = locate_bucket(seen, seen.region, p.bucket);
     if (!place) throw std::runtime_error(place.error().on);
     out[p.bucket] = place->at.origin() + place->path;
   }

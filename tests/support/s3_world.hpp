@@ -60,7 +60,7 @@ inline s3_options by_path(const scripted_peer& peer) {
   o.endpoint = peer.url();
   o.region = "eu-west-1";
   o.path_style = true;
-  o.patience = std::chrono::seconds(5);
+  o.timeout = std::chrono::seconds(5);
   return o;
 }
 

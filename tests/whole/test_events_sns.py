@@ -136,7 +136,7 @@ class ThroughSns(unittest.TestCase):
         self.sns.files["broken.pem"] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         shutil.copy(self.sns.path("another.key"), self.sns.path("broken.key"))
         shutil.copy(self.sns.path("another.key"), self.sns.path("missing.key"))
-        for signer, said in (("untrusted", "local issuer"), ("chained-untrusted", "certificate:"), ("another", "is not SNS's"), ("other-region", "is not SNS's"), ("expired", "has expired"),
+        for signer, said in (("untrusted", "local issuer"), ("chained-untrusted", "certificate:"), ("another", "is not issued for"), ("other-region", "is not issued for"), ("expired", "expired at"),
                              ("broken", "not a certificate"), ("missing", "answered 404")):
             with self.subTest(signer):
                 self.refused(lambda e: self.sns.message(e, signer=signer), said=said)

@@ -24,8 +24,8 @@ config hurried(config c) {
   return c;
 }
 
-result<bucket_place> place_in(const patient& p, const std::string& bucket) {
-  return place_of(s3_options_of(p.c), p.c.store.region, bucket);
+result<bucket_location> place_in(const patient& p, const std::string& bucket) {
+  return locate_bucket(s3_options_of(p.c), p.c.store.region, bucket);
 }
 
 http_request request_to(const web_url& url, const char* method) {

@@ -210,7 +210,7 @@ finding not_authorized(const config& c, const aws_error& e, const std::string& c
 
 finding role_refused(const config& c, const aws_error& e, const std::string& caller, const sigv4::credentials& keys,
                      const std::string& sts) {
-  if (e.status == 0) return not_reached("store.credentials.sts_endpoint", sts, {e.sorted, e.message});
+  if (e.status == 0) return not_reached("store.credentials.sts_endpoint", sts, {e.category, e.message});
   if (auto by_keys = keys_refused(c, e, keys, sts)) return *by_keys;
   const auto& role = c.store.role_arn;
   if (e.status == 404 || e.code == "NoSuchEntity")

@@ -50,7 +50,7 @@ finding not_removed(const object_name& name, const std::string& why) {
 
 task<finding> probe_s3(patient& p, object_name name) {
   auto& s3 = *p.backend.s3;
-  const auto place = place_of(s3.options(), p.c.store.region, name.bucket);
+  const auto place = locate_bucket(s3.options(), p.c.store.region, name.bucket);
   attempt tried{name.bucket, "s3:DeleteObject", place ? place->at.authority() : "", p.keys->keys};
   // First that it can be removed: S3 says yes of what is not there, and no to whoever may not.
   auto may_remove = co_await s3.delete_object(name);

@@ -129,7 +129,7 @@ finding other_region(const config& c, const std::string& bucket, const std::stri
 }
 
 finding store_refused(const config& c, const aws_error& e, const attempt& a) {
-  if (e.status == 0) return not_reached("store.endpoint", a.host, {e.sorted, e.message});
+  if (e.status == 0) return not_reached("store.endpoint", a.host, {e.category, e.message});
   if (auto by_keys = keys_refused(c, e, a.keys, a.host)) return *by_keys;
   if (!e.region.empty() && e.region != c.store.region) return other_region(c, a.bucket, e.region);
   if (e.code == "NoSuchBucket" || (e.status == 404 && e.code.empty())) {

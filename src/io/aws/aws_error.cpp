@@ -8,8 +8,8 @@
 namespace postern {
 namespace {
 
-// S3's codes (Amazon S3 API Reference, "Error responses") that mean something to us; all others by their status.
-errc sort(int status, std::string_view code) {
+// Codes of the Amazon S3 API Reference, "Error responses". A code that is not listed is mapped by its status.
+errc category_of(int status, std::string_view code) {
   static constexpr std::array<std::pair<std::string_view, errc>, 16> known{{
       {"NoSuchKey", errc::object_absent},
       {"NoSuchBucket", errc::no_such_bucket},
@@ -28,18 +28,18 @@ errc sort(int status, std::string_view code) {
       {"InternalError", errc::unavailable},
       {"ExpiredToken", errc::unavailable},
   }};
-  for (const auto& [name, sorted] : known)
-    if (name == code) return sorted;
+  for (const auto& [name, category] : known)
+    if (name == code) return category;
   if (status == 404) return errc::object_absent;
   return status >= 500 || status == 429 || status == 0 ? errc::unavailable : errc::store_failed;
 }
 
 } // namespace
 
-aws_error read_aws_error(const http_response& answer, std::string during) {
+aws_error read_aws_error(const http_response& answer, std::string operation) {
   aws_error e;
   e.status = answer.status;
-  e.during = std::move(during);
+  e.operation = std::move(operation);
   e.region = answer.field("x-amz-bucket-region");
   pugi::xml_document document;
   if (document.load_buffer(answer.body.data(), answer.body.size())) {
@@ -52,41 +52,41 @@ aws_error read_aws_error(const http_response& answer, std::string during) {
     e.string_to_sign = error.child_value("StringToSign");
     e.signature = error.child_value("SignatureProvided");
   }
-  e.sorted = sort(e.status, e.code);
+  e.category = category_of(e.status, e.code);
   return e;
 }
 
-aws_error odd_answer(const http_response& answer, std::string during, std::string_view what) {
-  auto e = read_aws_error(answer, std::move(during));
+aws_error unexpected_answer(const http_response& answer, std::string operation, std::string_view what) {
+  auto e = read_aws_error(answer, std::move(operation));
   e.message = what;
   return e;
 }
 
-aws_error no_answer(const failure& why, std::string during) {
+aws_error error_without_answer(const failure& why, std::string operation) {
   aws_error e;
-  e.during = std::move(during);
+  e.operation = std::move(operation);
   e.message = why.on;
-  // Asking an unreachable store is asking it later; an answer that is not HTTP will not become one.
-  e.sorted = why.code == errc::cancelled                                            ? errc::cancelled
-             : why.code == errc::bad_request || why.code == errc::payload_too_large ? errc::store_failed
-                                                                                    : errc::unavailable;
+  // Whatever keeps us from an answer can pass, except an answer that is not HTTP or is too large.
+  e.category = why.code == errc::cancelled                                            ? errc::cancelled
+               : why.code == errc::bad_request || why.code == errc::payload_too_large ? errc::store_failed
+                                                                                      : errc::unavailable;
   return e;
 }
 
-bool is_passing(const aws_error& e) {
-  return e.status >= 500 || e.status == 429 || (e.status == 0 && e.sorted == errc::unavailable) ||
+bool is_transient(const aws_error& e) {
+  return e.status >= 500 || e.status == 429 || (e.status == 0 && e.category == errc::unavailable) ||
          e.code == "SlowDown" || e.code == "RequestTimeout" || e.code == "InternalError" ||
          e.code == "OperationAborted";
 }
 
 failure to_failure(const aws_error& e) {
-  std::string on = e.during + ": ";
+  std::string on = e.operation + ": ";
   if (e.status)
     on += std::to_string(e.status) + (e.code.empty() ? "" : " " + quote(e.code)) +
           (e.message.empty() ? "" : " " + quote(e.message, 300));
   else
     on += e.message;
-  return {e.sorted, std::move(on)};
+  return {e.category, std::move(on)};
 }
 
 void throw_exception_from_error(const aws_error& e, const boost::source_location&) {

@@ -1,5 +1,4 @@
-// The places where AWS's tools find keys beside the environment: shared files, the container's endpoint, the instance's
-// metadata.
+// The sources of credentials that read files or ask an endpoint of the machine: shared files, containers, instances.
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/base/text.hpp>
@@ -17,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t max_answer = 64 << 10;
+constexpr std::string_view blanks = " \t\r\n"; // files can have CR LF line ends
 
 std::string get(const variables& v, const char* name) {
   const auto found = v.find(name);
@@ -33,22 +33,23 @@ std::optional<std::string> read_file(const std::string& path) {
 
 // --- shared files -----------------------------------------------------------------------------------
 
-// The settings of one section of an INI file as AWS's tools write it; nothing when the section is not there.
+// The settings in one section of an INI file of AWS's tools. std::nullopt: there is no such section.
 std::optional<variables> section_of(const std::string& text, const std::string& name) {
   std::optional<variables> found;
   bool inside = false;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    const auto l = trim(line);
+    const auto l = trim(line, blanks);
     if (l.empty() || l.front() == '#' || l.front() == ';') continue;
     if (l.front() == '[') {
       const auto end = l.find(']'); // a comment may follow
-      inside = end != l.npos && trim(l.substr(1, end - 1)) == name;
+      inside = end != l.npos && trim(l.substr(1, end - 1), blanks) == name;
       if (inside && !found) found.emplace();
       continue;
     }
     const auto equals = l.find('=');
-    if (inside && equals != l.npos) (*found)[lower(trim(l.substr(0, equals)))] = trim(l.substr(equals + 1));
+    if (inside && equals != l.npos)
+      (*found)[lower(trim(l.substr(0, equals), blanks))] = trim(l.substr(equals + 1), blanks);
   }
   return found;
 }
@@ -56,10 +57,8 @@ std::optional<variables> section_of(const std::string& text, const std::string& 
 class shared_file_credentials final : public credential_source {
 public:
   shared_file_credentials(const variables& v, std::string profile)
-      : profile_(std::move(profile)), named_(!profile_.empty()) {
-    if (!named_) profile_ = get(v, "AWS_PROFILE");
-    named_ = !profile_.empty();
-    if (!named_) profile_ = "default";
+      : profile_(profile.empty() ? get(v, "AWS_PROFILE") : std::move(profile)), is_named_(!profile_.empty()) {
+    if (!is_named_) profile_ = "default";
     const auto home = get(v, "HOME");
     credentials_ = get(v, "AWS_SHARED_CREDENTIALS_FILE");
     config_ = get(v, "AWS_CONFIG_FILE");
@@ -68,42 +67,50 @@ public:
   }
 
   task<result<held_credentials>> fetch() override {
-    // In the credentials file a profile is [name], in the config file [profile name], but for the default.
-    const auto first = read_file(credentials_), second = read_file(config_);
-    auto settings = first ? section_of(*first, profile_) : std::nullopt;
-    auto more = second ? section_of(*second, profile_ == "default" ? profile_ : "profile " + profile_) : std::nullopt;
-    if (settings && more)
-      settings->merge(*more);
-    else if (more)
-      settings = std::move(more);
+    auto settings = settings_of_profile();
     const auto where = "profile " + quote(profile_) + " in " + credentials_;
-    if (!settings) co_return failure{named_ ? errc::invalid_argument : errc::not_found, "shared files: no " + where};
+    const auto missing = is_named_ ? errc::invalid_argument : errc::not_found;
+    if (!settings) co_return failure{missing, "shared files: there is no " + where + " or " + config_};
     const auto key = get(*settings, "aws_access_key_id"), hidden = get(*settings, "aws_secret_access_key");
     if (key.empty() != hidden.empty())
-      co_return failure{errc::invalid_argument, where + " needs both aws_access_key_id and aws_secret_access_key"};
+      co_return failure{errc::invalid_argument,
+                        where + " has only one of aws_access_key_id and aws_secret_access_key; set both"};
     if (!key.empty())
       co_return held_credentials{{key, secret(hidden), get(*settings, "aws_session_token")}, std::nullopt, where};
     for (const char* other : {"role_arn", "credential_process", "sso_session", "sso_start_url"})
       if (settings->contains(other))
         co_return failure{errc::invalid_argument,
-                          where + " gives its keys by " + other +
-                              ", which is not read here; name keys, or the role as store.credentials.role_arn"};
-    co_return failure{named_ ? errc::invalid_argument : errc::not_found, where + " has no aws_access_key_id"};
+                          where + " uses " + other +
+                              ", which Postern does not support; put an access key and secret there, and name a role "
+                              "in store.credentials.role_arn"};
+    co_return failure{missing, where + " has no aws_access_key_id"};
   }
 
 private:
+  // A profile's section is [name] in the credentials file and [profile name] in the config file, but [default] in both.
+  // The credentials file takes precedence.
+  std::optional<variables> settings_of_profile() const {
+    const auto credentials = read_file(credentials_), config = read_file(config_);
+    const auto section = profile_ == "default" ? profile_ : "profile " + profile_;
+    auto settings = credentials ? section_of(*credentials, profile_) : std::nullopt;
+    auto more = config ? section_of(*config, section) : std::nullopt;
+    if (!settings) return more;
+    if (more) settings->merge(*more);
+    return settings;
+  }
+
   std::string profile_, credentials_, config_;
-  bool named_;
+  const bool is_named_; // by the configuration or AWS_PROFILE
 };
 
 // --- JSON over HTTP ---------------------------------------------------------------------------------
 
-// {"AccessKeyId":"…","SecretAccessKey":"…","Token":"…","Expiration":"2026-11-23T18:15:00Z"}, as containers and
-// instances are answered.
+// {"AccessKeyId":"…","SecretAccessKey":"…","Token":"…","Expiration":"2026-11-23T18:15:00Z"}, the answer of both
+// endpoints.
 result<held_credentials> read_keys(const http_response& answer, const std::string& source) {
   if (answer.status != 200) return failure{errc::unavailable, source + " answered " + std::to_string(answer.status)};
   auto document = read_json(answer.body);
-  if (!document) return failure{errc::unavailable, source + " answered what is not JSON"};
+  if (!document) return failure{errc::unavailable, source + " answered something that is not JSON"};
   const auto text = [&](std::string_view name) {
     const auto* v = document->find(name);
     const auto* s = v ? v->if_string() : nullptr;
@@ -111,21 +118,21 @@ result<held_credentials> read_keys(const http_response& answer, const std::strin
   };
   held_credentials out{{text("AccessKeyId"), secret(text("SecretAccessKey")), text("Token")}, std::nullopt, source};
   if (out.keys.access_key.empty() || out.keys.secret_key.empty())
-    return failure{errc::unavailable,
-                   source + " answered no keys" + (text("Message").empty() ? "" : ": " + quote(text("Message")))};
+    return failure{errc::unavailable, source + " answered without credentials" +
+                                          (text("Message").empty() ? "" : ": " + quote(text("Message")))};
   if (const auto end = text("Expiration"); !end.empty()) {
     auto moment = parse_iso8601(end);
-    if (!moment) return failure{errc::unavailable, source + " answered an Expiration that cannot be read"};
+    if (!moment) return failure{errc::unavailable, source + " answered an Expiration that is no date: " + quote(end)};
     out.expires = *moment;
   }
   return out;
 }
 
-http_request get_request(const web_url& url, std::chrono::milliseconds patience) {
+http_request get_request(const web_url& url, std::chrono::milliseconds timeout) {
   http_request r;
   r.to = url.server;
   r.target = url.target;
-  r.dial = r.silence = patience;
+  r.dial = r.silence = timeout;
   return r;
 }
 
@@ -140,27 +147,29 @@ public:
 
   task<result<held_credentials>> fetch() override {
     if (relative_.empty() && full_.empty())
-      co_return failure{errc::not_found, "container: no AWS_CONTAINER_CREDENTIALS_*_URI"};
-    if (!relative_.empty() && relative_.front() != '/') // it would go on with the host's name
-      co_return failure{errc::invalid_argument,
-                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must begin with a slash, unlike " + quote(relative_)};
+      co_return failure{errc::not_found, "container: no AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI"};
+    if (!relative_.empty() && relative_.front() != '/') // or it would become part of the host name
+      co_return failure{errc::invalid_argument, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is " + quote(relative_) +
+                                                    "; it must begin with a slash"};
     auto url = parse_web_url(relative_.empty() ? full_ : "http://169.254.170.2" + relative_);
     if (!url) co_return failure{errc::invalid_argument, "AWS_CONTAINER_CREDENTIALS_FULL_URI: " + url.error().on};
     if (!is_trusted(url->server))
       co_return failure{errc::invalid_argument,
-                        "AWS_CONTAINER_CREDENTIALS_FULL_URI may be https, loopback or the agent's address only, not " +
-                            quote(url->server.host)};
+                        "AWS_CONTAINER_CREDENTIALS_FULL_URI names the host " + quote(url->server.host) +
+                            "; over http it must be localhost or the address of the ECS or EKS agent"};
     auto ask = get_request(*url, 5s);
     auto token = token_;
     if (!token_file_.empty()) {
       auto text = read_file(token_file_);
       if (!text)
-        co_return failure{errc::invalid_argument,
-                          "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) + " cannot be read"};
-      token = trim(*text);
+        co_return failure{errc::invalid_argument, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) +
+                                                      " cannot be read; check that it exists and that "
+                                                      "the user that runs Postern may read it"};
+      token = trim(*text, blanks);
     }
     if (token.find_first_of("\r\n") != token.npos)
-      co_return failure{errc::invalid_argument, "the container's authorization token has a line end in it"};
+      co_return failure{errc::invalid_argument,
+                        "AWS_CONTAINER_AUTHORIZATION_TOKEN(_FILE): the token contains a line break"};
     if (!token.empty()) ask.fields.emplace_back("Authorization", token);
     auto answer = co_await http_.send(ask, {}, max_answer);
     if (!answer) co_return failure{errc::unavailable, "container endpoint: " + answer.error().on};
@@ -168,12 +177,12 @@ public:
   }
 
 private:
-  // A token that is sent to whoever the environment names must not leave the machine in the open.
+  // The authorization token must not be sent over a network in clear text.
   static bool is_trusted(const http_address& at) {
     if (at.tls || at.host == "localhost" || at.host == "169.254.170.2" || at.host == "169.254.170.23" ||
         at.host == "[fd00:ec2::23]" || at.host == "[::1]")
       return true;
-    boost::system::error_code no_address; // 127.example.com is a name
+    boost::system::error_code no_address; // "127.example.com" is a name
     const auto address = asio::ip::make_address_v4(at.host, no_address);
     return !no_address && address.is_loopback();
   }
@@ -186,7 +195,7 @@ private:
 class imds_credentials final : public credential_source {
 public:
   imds_credentials(const variables& v, http_client& http)
-      : http_(http), off_(lower(get(v, "AWS_EC2_METADATA_DISABLED")) == "true"),
+      : http_(http), is_disabled_(lower(get(v, "AWS_EC2_METADATA_DISABLED")) == "true"),
         endpoint_(get(v, "AWS_EC2_METADATA_SERVICE_ENDPOINT")) {
     if (endpoint_.empty()) endpoint_ = "http://169.254.169.254";
     while (endpoint_.ends_with('/')) endpoint_.pop_back();
@@ -194,17 +203,18 @@ public:
 
   // PUT /latest/api/token, GET /latest/meta-data/iam/security-credentials/, GET …/<role>
   task<result<held_credentials>> fetch() override {
-    if (off_) co_return failure{errc::not_found, "instance metadata: switched off"};
+    if (is_disabled_)
+      co_return failure{errc::not_found, "instance metadata: switched off by AWS_EC2_METADATA_DISABLED"};
     auto url = parse_web_url(endpoint_ + "/latest/api/token");
     if (!url) co_return failure{errc::invalid_argument, "AWS_EC2_METADATA_SERVICE_ENDPOINT: " + url.error().on};
     auto ask = get_request(*url, 1s);
     ask.method = "PUT";
     ask.fields.emplace_back("X-aws-ec2-metadata-token-ttl-seconds", "300");
     auto token = co_await http_.send(ask, {}, max_answer);
-    if (!token) co_return failure{errc::not_found, "instance metadata: nobody answers"};
+    if (!token) co_return failure{errc::not_found, "instance metadata: " + endpoint_ + " does not answer"};
     if (token->status != 200 || token->body.empty() || token->body.find_first_of("\r\n") != token->body.npos)
       co_return failure{errc::unavailable,
-                        "instance metadata: the token was answered " + std::to_string(token->status)};
+                        "instance metadata: the request for a token was answered " + std::to_string(token->status)};
 
     ask = get_request(*url, 5s);
     ask.target = "/latest/meta-data/iam/security-credentials/";
@@ -212,9 +222,10 @@ public:
     auto role = co_await http_.send(ask, {}, max_answer);
     if (!role) co_return failure{errc::unavailable, "instance metadata: " + role.error().on};
     if (role->status == 404) co_return failure{errc::not_found, "instance metadata: this instance has no role"};
-    const std::string name(trim(std::string_view(role->body).substr(0, role->body.find('\n'))));
+    const std::string name(trim(std::string_view(role->body).substr(0, role->body.find('\n')), blanks));
     if (role->status != 200 || name.empty())
-      co_return failure{errc::unavailable, "instance metadata: the role was answered " + std::to_string(role->status)};
+      co_return failure{errc::unavailable, "instance metadata: the request for the role's name was answered " +
+                                               std::to_string(role->status)};
     ask.target += uri_encode(name);
     auto keys = co_await http_.send(ask, {}, max_answer);
     if (!keys) co_return failure{errc::unavailable, "instance metadata: " + keys.error().on};
@@ -223,7 +234,7 @@ public:
 
 private:
   http_client& http_;
-  const bool off_;
+  const bool is_disabled_;
   std::string endpoint_;
 };
 

@@ -50,24 +50,24 @@ private:
   sigv4::credentials keys_;
 };
 
-class first_source final : public credential_source {
+class credential_chain final : public credential_source {
 public:
-  explicit first_source(std::vector<credential_source_ptr> all) : all_(std::move(all)) {}
+  explicit credential_chain(std::vector<credential_source_ptr> sources) : sources_(std::move(sources)) {}
   task<result<held_credentials>> fetch() override {
-    std::string tried;
-    for (auto& one : all_) {
-      auto got = co_await one->fetch();
-      if (got || got.error().code != errc::not_found) co_return got;
-      tried.append(tried.empty() ? "" : "; ").append(got.error().on);
+    std::string places;
+    for (auto& source : sources_) {
+      auto fetched = co_await source->fetch();
+      if (fetched || fetched.error().code != errc::not_found) co_return fetched;
+      places.append(places.empty() ? "" : "; ").append(fetched.error().on);
     }
-    co_return failure{errc::not_found, "no credentials for S3 anywhere: " + tried};
+    co_return failure{errc::not_found, "no credentials for S3 anywhere: " + places};
   }
 
 private:
-  const std::vector<credential_source_ptr> all_;
+  const std::vector<credential_source_ptr> sources_;
 };
 
-// 0.8 to 1.0 of it: nodes that began together do not renew together.
+// 0.8 to 1.0 of `s`, so that nodes that started together do not renew together.
 std::chrono::seconds jittered(std::chrono::seconds s) {
   thread_local std::minstd_rand random{std::random_device{}()};
   return std::chrono::seconds(s.count() * (800 + static_cast<std::int64_t>(random() % 200)) / 1000);
@@ -81,8 +81,8 @@ credential_source_ptr make_static_credentials(sigv4::credentials keys) {
 credential_source_ptr make_environment_credentials(const variables& v) {
   return std::make_unique<environment_credentials>(v);
 }
-credential_source_ptr first_of(std::vector<credential_source_ptr> sources) {
-  return std::make_unique<first_source>(std::move(sources));
+credential_source_ptr make_credential_chain(std::vector<credential_source_ptr> sources) {
+  return std::make_unique<credential_chain>(std::move(sources));
 }
 
 // --- the cache --------------------------------------------------------------------------------------
@@ -95,69 +95,75 @@ credentials_ptr credential_cache::current() const {
   return usable({});
 }
 
-credentials_ptr credential_cache::usable(const std::string& unwanted) const {
-  if (!current_ || current_->keys.access_key == unwanted) return nullptr;
+credentials_ptr credential_cache::usable(const std::string& rejected_key) const {
+  if (!current_ || current_->keys.access_key == rejected_key) return nullptr;
   return !current_->expires || *current_->expires > clock_() ? current_ : nullptr;
 }
 
-task<result<credentials_ptr>> credential_cache::get() { return fly({}); }
+task<result<credentials_ptr>> credential_cache::get() { return get_other_than({}); }
 
-task<result<credentials_ptr>> credential_cache::renew(std::string access_key) { return fly(std::move(access_key)); }
+task<result<credentials_ptr>> credential_cache::renew(std::string access_key) {
+  return get_other_than(std::move(access_key));
+}
 
-// Asks the source, or waits for whoever does so already, unless what is there will do.
-task<result<credentials_ptr>> credential_cache::fly(std::string unwanted) {
+// Answers the cached credentials where they are usable. Otherwise fetches, or shares the fetch that runs already.
+task<result<credentials_ptr>> credential_cache::get_other_than(std::string rejected_key) {
   {
     std::unique_lock lock(mutex_);
-    if (auto now = usable(unwanted)) co_return now;
-    if (flying_) {
+    if (auto cached = usable(rejected_key)) co_return cached;
+    if (is_fetching_) {
       lock.unlock();
-      const auto join = [this, &unwanted](auto reply) {
+      const auto wait_for_fetch = [this, &rejected_key](auto reply) {
         std::unique_lock again(mutex_);
-        if (flying_) return void(waiting_.push_back(std::move(reply)));
-        const auto landed = usable(unwanted);
+        if (is_fetching_) return void(waiting_.push_back(std::move(reply)));
+        const auto fetched = usable(rejected_key); // the fetch has ended in between
         again.unlock();
-        reply(landed ? result<credentials_ptr>(landed) : failure{errc::unavailable, "no credentials"});
+        reply(fetched ? result<credentials_ptr>(fetched)
+                      : failure{errc::unavailable, "fetching credentials failed a moment ago"});
       };
-      co_return co_await reply_from<result<credentials_ptr>>(join);
+      co_return co_await reply_from<result<credentials_ptr>>(wait_for_fetch);
     }
-    flying_ = true;
+    is_fetching_ = true;
   }
-  result<credentials_ptr> got = failure{errc::cancelled, "fetching credentials"};
-  const auto on_any_way_out = [](credential_cache* c) { c->land(failure{errc::cancelled, "fetching credentials"}); };
-  std::unique_ptr<credential_cache, decltype(on_any_way_out)> guard(this, on_any_way_out);
+  // When this coroutine is destroyed during the fetch, the calls that share it must still be answered.
+  const auto cancel = [](credential_cache* c) {
+    c->finish_fetch(failure{errc::cancelled, "fetching credentials was cancelled"});
+  };
+  std::unique_ptr<credential_cache, decltype(cancel)> cancel_guard(this, cancel);
+  result<credentials_ptr> got = failure{};
   auto fetched = co_await source_->fetch();
   if (!fetched)
     got = fetched.error();
   else if (fetched->expires && *fetched->expires <= clock_())
-    got = failure{errc::unavailable, fetched->source + " gave keys that ended " + iso8601(*fetched->expires) +
-                                         "; is this machine's clock right?"};
+    got = failure{errc::unavailable, fetched->source + " gave credentials that expired at " +
+                                         iso8601(*fetched->expires) + "; check this machine's clock"};
   else
     got = std::make_shared<const held_credentials>(std::move(*fetched));
-  (void)guard.release();
-  land(got);
+  (void)cancel_guard.release();
+  finish_fetch(got);
   co_return got;
 }
 
-void credential_cache::land(const result<credentials_ptr>& got) {
+void credential_cache::finish_fetch(const result<credentials_ptr>& fetched) {
   std::vector<std::function<void(result<credentials_ptr>)>> waiting;
   {
     std::lock_guard lock(mutex_);
-    flying_ = false;
+    is_fetching_ = false;
     waiting.swap(waiting_);
-    if (got) {
-      current_ = *got;
+    if (fetched) {
+      current_ = *fetched;
       fetched_at_ = clock_();
     }
   }
-  if (got) {
+  if (fetched) {
+    const auto& [keys, expires, source] = **fetched;
     renewals.add();
-    expiry.set((*got)->expires ? (*got)->expires->time_since_epoch().count() : 0);
-    log::info("credentials",
-              {{"source", (*got)->source}, {"expires", (*got)->expires ? iso8601(*(*got)->expires) : "never"}});
+    expiry.set(expires ? expires->time_since_epoch().count() : 0);
+    log::info("credentials fetched", {{"source", source}, {"expires", expires ? iso8601(*expires) : "never"}});
   } else {
     failures.add();
   }
-  for (auto& w : waiting) w(got);
+  for (auto& reply : waiting) reply(fetched);
 }
 
 seconds_clock credential_cache::renew_at(const held_credentials& h) const {
@@ -168,21 +174,23 @@ seconds_clock credential_cache::renew_at(const held_credentials& h) const {
 task<> credential_cache::keep_fresh() {
   sleep_.emplace(co_await asio::this_coro::executor);
   boost::system::error_code ec;
-  for (auto pause = 1s; !stopped_;) {
-    const auto now = current();
-    const auto ending = now ? now->keys.access_key : std::string{};
+  for (auto pause = 1s; !is_stopped_;) {
+    const auto cached = current();
+    const auto old_key = cached ? cached->keys.access_key : std::string{};
     auto wait = pause;
-    if (now && !now->expires)
+    if (cached && !cached->expires)
       wait = 3600s;
-    else if (now && renew_at(*now) > clock_())
-      wait = renew_at(*now) - clock_();
-    else if (auto got = co_await fly(ending); got) {
-      wait = pause = 1s; // and then see how long these last
+    else if (cached && renew_at(*cached) > clock_())
+      wait = renew_at(*cached) - clock_();
+    else if (auto renewed = co_await get_other_than(old_key); renewed) {
+      wait = pause = 1s; // the next round computes when to renew these
     } else {
-      log::error("credentials cannot be renewed", {{"why", describe(got.error())}, {"old_ones_serve", now != nullptr}});
-      pause = std::min(pause * 2, now ? 60s : 5s); // without any, nothing can be signed
+      log::error("credentials cannot be renewed",
+                 {{"why", describe(renewed.error())},
+                  {"still_valid_until", cached ? iso8601(*cached->expires) : "there are none"}});
+      pause = std::min(pause * 2, cached ? 60s : 5s); // without credentials nothing can be signed
     }
-    if (stopped_) break;
+    if (is_stopped_) break;
     sleep_->expires_after(std::max(wait, 1s));
     co_await sleep_->async_wait(asio::redirect_error(use_task, ec));
   }
@@ -190,7 +198,7 @@ task<> credential_cache::keep_fresh() {
 }
 
 void credential_cache::stop() {
-  stopped_ = true;
+  is_stopped_ = true;
   if (sleep_) sleep_->cancel();
 }
 

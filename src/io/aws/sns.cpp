@@ -13,19 +13,21 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t max_kept = 16;               // regions times the certificates of a year
-constexpr std::size_t largest_certificate = 32768; // bytes
-constexpr int max_at_once = 32; // anyone may send an envelope with a URL: they must not make us ask without end
+constexpr std::size_t max_cached = 16; // a few regions, each with the certificates of a year
+constexpr std::size_t max_certificate_bytes = 32 << 10;
+constexpr std::size_t max_confirmation_bytes = 64 << 10;
+constexpr int max_fetches = 32; // at once: anyone can send a message that names a certificate to fetch
 
 metrics::counter fetched("postern_sns_certificates_total", "Signing certificates fetched from SNS", "");
 
-struct running {
-  explicit running(std::atomic<int>& among) : count(among), before(count.fetch_add(1)) {}
-  running(const running&) = delete;
-  running& operator=(const running&) = delete;
-  ~running() { --count; }
+// Counts one fetch as long as it runs.
+struct running_fetch {
+  explicit running_fetch(std::atomic<int>& all) : count(all), others(count.fetch_add(1)) {}
+  running_fetch(const running_fetch&) = delete;
+  running_fetch& operator=(const running_fetch&) = delete;
+  ~running_fetch() { --count; }
   std::atomic<int>& count;
-  const int before;
+  const int others; // that ran when this one began
 };
 
 class amazon_sns final : public sns {
@@ -33,37 +35,40 @@ public:
   amazon_sns(http_client& http, trusted_issuers trusted) : http_(http), trusted_(std::move(trusted)) {}
 
   task<result<certificate>> signing_certificate(sns_url at, seconds_clock now) override {
-    if (auto kept = find(at.url, now)) co_return std::move(*kept);
-    const running mine(running_);
-    if (mine.before >= max_at_once) co_return failure{errc::unavailable, "too many certificates are being fetched"};
-    auto text = co_await get(at.url, largest_certificate);
+    if (auto cached = find(at.url, now)) co_return std::move(*cached);
+    const running_fetch fetch(running_);
+    if (fetch.others >= max_fetches)
+      co_return failure{errc::unavailable, std::to_string(max_fetches) + " SNS certificates are being fetched already"};
+    auto text = co_await get(at.url, max_certificate_bytes);
     if (!text) co_return text.error();
-    auto all = certificate::read_pem(*text);
-    if (!all) co_return failure{errc::forbidden, quote(at.url) + " is " + all.error().on};
-    const auto one = all->front();
+    auto chain = certificate::read_pem(*text);
+    if (!chain) co_return failure{errc::forbidden, quote(at.url) + " is " + chain.error().on};
+    const auto leaf = chain->front();
     const auto names = certificate_names(at);
-    if (std::none_of(names.begin(), names.end(), [&](const auto& n) { return one.is_for(n); }))
-      co_return failure{errc::forbidden, "the certificate at " + quote(at.url) + " is not SNS's"};
-    if (one.expires() < now) co_return failure{errc::forbidden, "the certificate at " + quote(at.url) + " has expired"};
-    auto between = std::move(*all);
-    between.erase(between.begin());
-    // Nothing is fetched for a certificate that comes with its chain, or that a trusted issuer has signed itself.
-    auto right = one.check(trusted_, between, now);
-    if (!right && between.empty() && is_amazon_issuer_url(one.issuer_url())) {
-      auto issuer = co_await fetch_issuer(one);
+    if (std::none_of(names.begin(), names.end(), [&](const auto& n) { return leaf.is_for(n); }))
+      co_return failure{errc::forbidden, "the certificate at " + quote(at.url) + " is not issued for " + names.front()};
+    if (leaf.expires() < now)
+      co_return failure{errc::forbidden,
+                        "the certificate at " + quote(at.url) + " expired at " + iso8601(leaf.expires())};
+    auto issuers = std::move(*chain);
+    issuers.erase(issuers.begin());
+    auto checked = leaf.check(trusted_, issuers, now);
+    // The issuer is fetched only where the check needs it.
+    if (!checked && issuers.empty() && is_amazon_issuer_url(leaf.issuer_url())) {
+      auto issuer = co_await fetch_issuer(leaf);
       if (!issuer) co_return issuer.error();
-      between.push_back(std::move(*issuer));
-      right = one.check(trusted_, between, now);
+      issuers.push_back(std::move(*issuer));
+      checked = leaf.check(trusted_, issuers, now);
     }
-    if (!right) co_return right.error();
+    if (!checked) co_return checked.error();
     fetched.add();
-    keep(at.url, one);
-    co_return one;
+    add(at.url, leaf);
+    co_return leaf;
   }
 
   // GET /?Action=ConfirmSubscription&TopicArn=…&Token=… HTTP/1.1
   task<result<void>> confirm(sns_url at) override {
-    auto text = co_await get(at.url, 64 << 10);
+    auto text = co_await get(at.url, max_confirmation_bytes);
     if (!text) co_return text.error();
     co_return result<void>{};
   }
@@ -85,10 +90,10 @@ private:
     co_return std::move(answer->body);
   }
 
-  // In DER, as RFC 5280 §4.2.2.1 has it. Who it is, the chain will show.
+  // The issuer in DER (RFC 5280 §4.2.2.1). Fetched without trust: the check of the chain follows.
   task<result<certificate>> fetch_issuer(certificate of) {
     const auto url = of.issuer_url();
-    auto bytes = co_await get(url, largest_certificate);
+    auto bytes = co_await get(url, max_certificate_bytes);
     if (!bytes) co_return bytes.error();
     auto issuer = certificate::read_der(*bytes);
     if (!issuer) co_return failure{errc::forbidden, quote(url) + " is " + issuer.error().on};
@@ -97,25 +102,25 @@ private:
 
   std::optional<certificate> find(const std::string& url, seconds_clock now) {
     std::lock_guard lock(mutex_);
-    const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const auto& k) { return k.first == url; });
-    if (found == kept_.end()) return std::nullopt;
+    const auto found = std::find_if(cache_.begin(), cache_.end(), [&](const auto& c) { return c.first == url; });
+    if (found == cache_.end()) return std::nullopt;
     if (found->second.expires() >= now) return found->second;
-    kept_.erase(found);
+    cache_.erase(found);
     return std::nullopt;
   }
 
-  void keep(const std::string& url, const certificate& one) {
+  void add(const std::string& url, const certificate& leaf) {
     std::lock_guard lock(mutex_);
-    std::erase_if(kept_, [&](const auto& k) { return k.first == url; });
-    kept_.emplace_back(url, one);
-    if (kept_.size() > max_kept) kept_.pop_front();
+    std::erase_if(cache_, [&](const auto& c) { return c.first == url; });
+    cache_.emplace_back(url, leaf);
+    if (cache_.size() > max_cached) cache_.pop_front();
   }
 
   http_client& http_;
   const trusted_issuers trusted_;
   std::atomic<int> running_{0};
   std::mutex mutex_;
-  std::deque<std::pair<std::string, certificate>> kept_;
+  std::deque<std::pair<std::string, certificate>> cache_; // the newest last
 };
 
 } // namespace

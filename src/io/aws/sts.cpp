@@ -1,4 +1,4 @@
-// Keys of roles, asked for at STS (AWS Security Token Service API Reference).
+// The sources of credentials that ask STS for those of a role (AWS Security Token Service API Reference).
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/text.hpp>
@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto longest_chained = std::chrono::seconds(3600); // AWS: role chaining limits the session to one hour
+constexpr auto max_chained_duration = std::chrono::seconds(3600); // AWS: role chaining limits the session to one hour
 
 std::string form_of(const std::vector<sigv4::name_value>& parameters) {
   std::string out;
@@ -25,13 +25,13 @@ std::string form_of(const std::vector<sigv4::name_value>& parameters) {
   return out;
 }
 
-// <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>…, whatever namespace or order.
-aws_result<held_credentials> read_answer(const http_response& answer, const std::string& during,
+// <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>…, in any namespace and order.
+aws_result<held_credentials> read_answer(const http_response& answer, const std::string& operation,
                                          const std::string& source) {
-  if (answer.status != 200) return read_aws_error(answer, during);
+  if (answer.status != 200) return read_aws_error(answer, operation);
   pugi::xml_document document;
-  auto unreadable = odd_answer(answer, during, "an answer without credentials");
-  unreadable.sorted = errc::unavailable;
+  auto unreadable = unexpected_answer(answer, operation, "the answer has no complete <Credentials>");
+  unreadable.category = errc::unavailable;
   if (!document.load_buffer(answer.body.data(), answer.body.size())) return unreadable;
   const auto keys =
       document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Credentials"; });
@@ -76,46 +76,49 @@ void sign(http_request& r, std::string_view body, const sts_options& sts, const 
   r.fields.emplace_back("Authorization", sigv4::authorization(s, keys, scope));
 }
 
-// The action's parameters, signed with these keys.
-task<aws_result<http_response>> ask_sts(http_client& http, const sts_options& sts, const held_credentials& by,
+// Sends the parameters of an action, signed with the credentials of `caller`.
+task<aws_result<http_response>> ask_sts(http_client& http, const sts_options& sts, const held_credentials& caller,
                                         seconds_clock now, std::vector<sigv4::name_value> parameters,
-                                        std::string during) {
+                                        std::string operation) {
   const auto body = form_of(parameters);
   auto request = request_to(sts);
   if (!request) {
-    auto e = no_answer(request.error(), std::move(during));
-    e.sorted = errc::invalid_argument;
+    auto e = error_without_answer(request.error(), std::move(operation));
+    e.category = errc::invalid_argument;
     co_return e;
   }
-  sign(*request, body, sts, by.keys, now);
+  sign(*request, body, sts, caller.keys, now);
   auto answer = co_await http.send(*request, body, 256 << 10);
-  if (!answer) co_return no_answer(answer.error(), std::move(during));
+  if (!answer) co_return error_without_answer(answer.error(), std::move(operation));
   co_return std::move(*answer);
 }
 
 class assumed_role final : public credential_source {
 public:
-  assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role, utc_clock clock)
-      : by_(std::move(by)), http_(http), sts_(std::move(sts)), role_(std::move(role)), clock_(std::move(clock)) {}
+  assumed_role(credential_source_ptr caller, http_client& http, sts_options sts, role_options role, utc_clock clock)
+      : caller_(std::move(caller)), http_(http), sts_(std::move(sts)), role_(std::move(role)),
+        clock_(std::move(clock)) {}
 
   task<result<held_credentials>> fetch() override {
-    auto own = co_await by_->fetch();
-    if (!own) co_return own.error();
-    if (!own->keys.session_token.empty() && role_.duration > longest_chained && !std::exchange(told_, true))
-      log::warning("a role assumed with temporary credentials lasts one hour at most",
-                   {{"role", role_.arn}, {"asked", role_.duration.count()}});
-    auto got = co_await assume_role(http_, sts_, role_, *own, clock_());
-    if (!got) co_return to_failure(got.error());
-    co_return std::move(*got);
+    auto caller = co_await caller_->fetch();
+    if (!caller) co_return caller.error();
+    if (!caller->keys.session_token.empty() && role_.duration > max_chained_duration &&
+        !std::exchange(has_warned_, true))
+      log::warning("store.credentials.duration is cut to one hour: AWS grants no more to a caller with temporary "
+                   "credentials",
+                   {{"role", role_.arn}, {"configured_seconds", role_.duration.count()}});
+    auto assumed = co_await assume_role(http_, sts_, role_, *caller, clock_());
+    if (!assumed) co_return to_failure(assumed.error());
+    co_return std::move(*assumed);
   }
 
 private:
-  const credential_source_ptr by_;
+  const credential_source_ptr caller_;
   http_client& http_;
   const sts_options sts_;
   const role_options role_;
   const utc_clock clock_;
-  bool told_ = false;
+  bool has_warned_ = false;
 };
 
 class web_identity final : public credential_source {
@@ -135,13 +138,14 @@ public:
     if (file_.empty()) co_return failure{errc::not_found, "web identity: no AWS_WEB_IDENTITY_TOKEN_FILE"};
     if (arn_.empty())
       co_return failure{errc::invalid_argument,
-                        "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not"};
+                        "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not; set both"};
     std::ifstream in(file_);
     std::stringstream text;
     text << in.rdbuf();
     const std::string token(trim_end(std::move(text).str(), "\r\n"));
     if (!in || token.empty())
-      co_return failure{errc::invalid_argument, "web identity: the token file " + quote(file_) + " cannot be read"};
+      co_return failure{errc::invalid_argument, "web identity: AWS_WEB_IDENTITY_TOKEN_FILE names " + quote(file_) +
+                                                    ", which cannot be read or is empty"};
     const auto body = form_of({{"Action", "AssumeRoleWithWebIdentity"},
                                {"Version", "2011-06-15"},
                                {"RoleArn", arn_},
@@ -149,12 +153,12 @@ public:
                                {"WebIdentityToken", token}});
     auto request = request_to(sts_);
     if (!request) co_return request.error();
-    const auto during = "AssumeRoleWithWebIdentity " + arn_;
-    auto answer = co_await http_.send(*request, body, 256 << 10); // the token is what authenticates it
-    if (!answer) co_return failure{errc::unavailable, during + ": " + answer.error().on};
-    auto got = read_answer(*answer, during, "role " + arn_ + " by web identity");
-    if (!got) co_return to_failure(got.error());
-    co_return std::move(*got);
+    const auto operation = "AssumeRoleWithWebIdentity " + arn_;
+    auto answer = co_await http_.send(*request, body, 256 << 10); // not signed: the token authenticates it
+    if (!answer) co_return failure{errc::unavailable, operation + ": " + answer.error().on};
+    auto assumed = read_answer(*answer, operation, "role " + arn_ + " by web identity");
+    if (!assumed) co_return to_failure(assumed.error());
+    co_return std::move(*assumed);
   }
 
 private:
@@ -166,37 +170,38 @@ private:
 } // namespace
 
 task<aws_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
-                                               const held_credentials& by, seconds_clock now) {
-  const auto duration = by.keys.session_token.empty() ? role.duration : std::min(role.duration, longest_chained);
-  std::vector<sigv4::name_value> ask{{"Action", "AssumeRole"},
-                                     {"Version", "2011-06-15"},
-                                     {"RoleArn", role.arn},
-                                     {"RoleSessionName", role.session_name},
-                                     {"DurationSeconds", std::to_string(duration.count())}};
-  if (!role.external_id.empty()) ask.emplace_back("ExternalId", role.external_id);
-  const auto during = "AssumeRole " + role.arn + " with the keys of " + by.source;
-  auto answer = co_await ask_sts(http, sts, by, now, std::move(ask), during);
+                                               const held_credentials& caller, seconds_clock now) {
+  const auto duration =
+      caller.keys.session_token.empty() ? role.duration : std::min(role.duration, max_chained_duration);
+  std::vector<sigv4::name_value> parameters{{"Action", "AssumeRole"},
+                                            {"Version", "2011-06-15"},
+                                            {"RoleArn", role.arn},
+                                            {"RoleSessionName", role.session_name},
+                                            {"DurationSeconds", std::to_string(duration.count())}};
+  if (!role.external_id.empty()) parameters.emplace_back("ExternalId", role.external_id);
+  const auto operation = "AssumeRole " + role.arn + " with the credentials from " + caller.source;
+  auto answer = co_await ask_sts(http, sts, caller, now, std::move(parameters), operation);
   if (!answer) co_return answer.error();
-  co_return read_answer(*answer, during, "role " + role.arn + " by " + by.source);
+  co_return read_answer(*answer, operation, "role " + role.arn + " by " + caller.source);
 }
 
-task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
+task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& caller,
                                               seconds_clock now) {
-  std::vector<sigv4::name_value> ask{{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}};
-  const std::string during = "GetCallerIdentity";
-  auto answer = co_await ask_sts(http, sts, by, now, std::move(ask), during);
+  std::vector<sigv4::name_value> parameters{{"Action", "GetCallerIdentity"}, {"Version", "2011-06-15"}};
+  const std::string operation = "GetCallerIdentity";
+  auto answer = co_await ask_sts(http, sts, caller, now, std::move(parameters), operation);
   if (!answer) co_return answer.error();
-  if (answer->status != 200) co_return read_aws_error(*answer, during);
+  if (answer->status != 200) co_return read_aws_error(*answer, operation);
   pugi::xml_document document;
   (void)document.load_buffer(answer->body.data(), answer->body.size());
   const auto arn = document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Arn"; });
-  if (arn.text().empty()) co_return odd_answer(*answer, during, "an answer without an Arn");
+  if (arn.text().empty()) co_return unexpected_answer(*answer, operation, "the answer has no <Arn>");
   co_return std::string(arn.text().get());
 }
 
-credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role,
-                                        utc_clock clock) {
-  return std::make_unique<assumed_role>(std::move(by), http, std::move(sts), std::move(role), std::move(clock));
+credential_source_ptr make_assumed_role(credential_source_ptr caller, http_client& http, sts_options sts,
+                                        role_options role, utc_clock clock) {
+  return std::make_unique<assumed_role>(std::move(caller), http, std::move(sts), std::move(role), std::move(clock));
 }
 credential_source_ptr make_web_identity_credentials(const variables& v, http_client& http, sts_options sts) {
   return std::make_unique<web_identity>(v, http, std::move(sts));

@@ -23,7 +23,7 @@ task<result<presigned_url>> s3_presigner::presign(object_name name, std::vector<
   const auto& credentials = **held;
   auto options = s3_.options();
   if (!options.public_endpoint.empty()) options.endpoint = options.public_endpoint;
-  auto place = place_of(options, s3_.region_of(name.bucket), name.bucket);
+  auto place = locate_bucket(options, s3_.region_of(name.bucket), name.bucket);
   if (!place) co_return place.error();
 
   const auto now = s3_.store_time();

@@ -11,17 +11,17 @@
 
 namespace postern {
 
-result<bucket_place> place_of(const s3_options& o, const std::string& region, std::string_view bucket) {
+result<bucket_location> locate_bucket(const s3_options& o, const std::string& region, std::string_view bucket) {
   auto endpoint = o.endpoint.empty()
                       ? "https://s3." + region + (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com")
                       : o.endpoint;
   auto url = parse_web_url(endpoint);
   if (!url) return failure{errc::invalid_argument, "store.endpoint: " + url.error().on};
   if (!bucket.empty() && !is_bucket_name(bucket)) return failure{errc::no_such_bucket, quote(bucket)};
-  bucket_place out{std::move(url->server), "/", region};
-  const bool by_path =
+  bucket_location out{std::move(url->server), "/", region};
+  const bool is_path_style =
       o.path_style || bucket.empty() || out.at.is_ip() || (out.at.tls && bucket.find('.') != bucket.npos);
-  if (by_path && !bucket.empty())
+  if (is_path_style && !bucket.empty())
     out.path += uri_encode(bucket) + "/";
   else if (!bucket.empty())
     out.at.host = std::string(bucket) + "." + out.at.host;
@@ -30,13 +30,14 @@ result<bucket_place> place_of(const s3_options& o, const std::string& region, st
 
 namespace {
 
-// <Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>, the form's way, to a=b, the header's.
+// From <Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>, as forms have it, to a=b, as the
+// header x-amz-tagging has it.
 result<std::string> tag_header(const std::string& xml) {
   pugi::xml_document document;
-  const failure bad{errc::invalid_argument, "field tagging is not S3's XML"};
-  if (!document.load_buffer(xml.data(), xml.size())) return bad;
+  const failure unreadable{errc::invalid_argument, "field \"tagging\" is not S3's <Tagging> document"};
+  if (!document.load_buffer(xml.data(), xml.size())) return unreadable;
   const auto set = document.child("Tagging").child("TagSet");
-  if (!set) return bad;
+  if (!set) return unreadable;
   std::string out;
   for (const auto tag : set.children("Tag"))
     out.append(out.empty() ? "" : "&")
@@ -50,7 +51,7 @@ bool is_ascii(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// RFC 2047, as S3 wants user metadata that is not ASCII ("Working with object metadata").
+// RFC 2047. S3 requires it for user metadata that is not ASCII ("Working with object metadata").
 std::string mime_word(const std::string& text) { return is_ascii(text) ? text : "=?UTF-8?B?" + to_base64(text) + "?="; }
 } // namespace
 
@@ -70,7 +71,8 @@ result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta) {
     out.emplace_back(name == "acl" ? "x-amz-acl" : name == "tagging" ? "x-amz-tagging" : name, std::move(text));
   }
   for (const auto& [name, value] : meta.user) {
-    if (!is_plain_name(name)) return failure{errc::invalid_argument, "the name of x-amz-meta-" + quote(name)};
+    if (!is_plain_name(name))
+      return failure{errc::invalid_argument, "field x-amz-meta-" + quote(name) + " has a name that no header can have"};
     if (!is_safe(value))
       return failure{errc::invalid_argument, "field x-amz-meta-" + name + " has a control character"};
     out.emplace_back("x-amz-meta-" + name, mime_word(value));
@@ -78,7 +80,7 @@ result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta) {
   return out;
 }
 
-std::string plain_metadata(std::string_view text) {
+std::string decode_metadata(std::string_view text) {
   constexpr std::string_view begin = "=?UTF-8?B?", end = "?=";
   if (!iequals(text.substr(0, begin.size()), begin) || !text.ends_with(end) || text.size() < begin.size() + end.size())
     return std::string(text);
@@ -88,7 +90,7 @@ std::string plain_metadata(std::string_view text) {
 
 // --- texts ------------------------------------------------------------------------------------------
 
-std::optional<std::uint32_t> crc32c_of(std::string_view base64) {
+std::optional<std::uint32_t> parse_crc32c(std::string_view base64) {
   const auto raw = from_base64(base64);
   if (!raw || raw->size() != 4) return std::nullopt;
   std::uint32_t n = 0;
@@ -96,7 +98,7 @@ std::optional<std::uint32_t> crc32c_of(std::string_view base64) {
   return n;
 }
 
-std::string query_text(const std::vector<sigv4::name_value>& query) {
+std::string to_query_string(const std::vector<sigv4::name_value>& query) {
   std::string out;
   for (const auto& [name, value] : query)
     out.append(out.empty() ? "?" : "&").append(uri_encode(name)).append("=").append(uri_encode(value));
@@ -110,13 +112,13 @@ std::string aws_chunk_head(std::uint64_t bytes) {
 }
 
 std::string aws_chunked_end(std::uint32_t crc32c) {
-  return "0\r\n" + std::string(aws_trailer) + ":" + crc32c_base64(crc32c) + "\r\n\r\n";
+  return "0\r\n" + std::string(aws_checksum_trailer) + ":" + crc32c_base64(crc32c) + "\r\n\r\n";
 }
 
 std::uint64_t aws_chunked_length(std::uint64_t size) {
   const auto framed = [](std::uint64_t n) { return aws_chunk_head(n).size() + n + 2; };
-  const auto whole = size / aws_chunk, rest = size % aws_chunk;
-  return whole * framed(aws_chunk) + (rest ? framed(rest) : 0) + aws_chunked_end(0).size();
+  const auto whole = size / aws_chunk_size, rest = size % aws_chunk_size;
+  return whole * framed(aws_chunk_size) + (rest ? framed(rest) : 0) + aws_chunked_end(0).size();
 }
 
 } // namespace postern

@@ -1,238 +1,160 @@
+#include "multipart_writer.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
-#include <postern/base/log.hpp>
 #include <postern/base/text.hpp>
 #include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_store.hpp>
-
-#include <boost/asio/redirect_error.hpp>
 
 #include <algorithm>
 
 namespace postern {
 namespace {
 
-using namespace std::chrono_literals;
+constexpr std::uint64_t streamed_part_size = 64 << 20; // large, because a streamed part is not held in memory
+constexpr std::uint64_t collected_part_size = 8 << 20;
+constexpr std::uint64_t min_multipart_size = s3_min_part_size + s3_tail_size;
+constexpr std::size_t max_key_bytes = 1024;
 
-constexpr std::uint64_t usual_part = 64 << 20;    // of a streamed part: nothing is held, so it may be large
-constexpr std::uint64_t collected_part = 8 << 20; // of a part that is held
-constexpr std::uint64_t small = s3_smallest_part + s3_tail;
-
-// An answer to a part that is awaited while the next part is already being sent.
-struct awaited_part {
-  explicit awaited_part(io_executor on) : arrives(on) {}
-  std::optional<aws_result<s3_part>> answer;
-  timer arrives; // cancelled when it has
-};
-
-task<> await_answer(std::shared_ptr<awaited_part> into, std::unique_ptr<s3_part_upload> part) {
-  into->answer = co_await part->finish();
-  into->arrives.cancel();
-}
-
-task<> abort_later(s3_client& s3, s3_multipart what) {
-  auto gone = co_await s3.abort_multipart(what);
-  if (!gone) log::warning("a multipart upload is left in the store", {{"why", describe(to_failure(gone.error()))}});
-}
-
+// A sink first streams the planned parts, if there are any: bytes go to `part_`. Then it collects bytes in
+// `collected_`: the tail, a whole small object, or, when the size is unknown, one part after the other.
 class s3_sink final : public sink {
 public:
-  s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<std::uint64_t> predicted, io_executor on)
-      : s3_(s3), on_(on), name_(std::move(name)), meta_(std::move(meta)),
+  s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<std::uint64_t> predicted,
+          io_executor executor)
+      : s3_(s3), name_(name), meta_(meta), multipart_(s3, std::move(name), std::move(meta), executor),
         planned_(predicted ? plan_parts(*predicted) : std::vector<std::uint64_t>{}) {
     std::reverse(planned_.begin(), planned_.end());
-    // What may be held is what memory_for has announced; a string that grows by itself would take up to three times it.
-    held_.reserve(!predicted ? collected_part : planned_.empty() ? *predicted : s3_tail);
-  }
-
-  ~s3_sink() override {
-    if (multipart_) afterwork(on_).start(abort_later(s3_, std::move(*multipart_)));
+    // memory_for has announced this much. A string that grows by itself could take three times as much.
+    collected_.reserve(!predicted ? collected_part_size : planned_.empty() ? *predicted : s3_tail_size);
   }
 
   task<result<void>> write(std::span<const char> bytes) override {
     size_ += bytes.size();
     while (!bytes.empty()) {
-      const bool streams = streaming_ || !planned_.empty();
-      auto taken = streams ? stream(bytes) : collect(bytes);
-      auto n = co_await std::move(taken);
-      if (!n) co_return n.error();
-      bytes = bytes.subspan(*n);
+      auto taking = is_streaming() ? stream(bytes) : collect(bytes);
+      auto taken = co_await std::move(taking);
+      if (!taken) co_return taken.error();
+      bytes = bytes.subspan(*taken);
     }
     co_return result<void>{};
   }
 
   task<result<stored_object>> finish() override {
-    if (streaming_ || !planned_.empty())
-      co_return failure{
-          errc::malformed_form,
-          "the file is shorter than the request's length leaves it; at most 64 KiB of fields may follow it"};
-    auto storing = multipart_ ? finish_multipart() : put_whole();
-    auto done = co_await std::move(storing);
-    if (!done) co_return done.error();
+    if (is_streaming())
+      co_return failure{errc::malformed_form,
+                        "the file is shorter than the request's Content-Length requires; at most 64 KiB of fields may "
+                        "follow the file"};
+    auto storing = multipart_.has_upload() ? complete_multipart() : put_object();
+    auto stored = co_await std::move(storing);
+    if (!stored) co_return stored.error();
     stored_object object;
     object.size = size_;
-    object.etag = std::move(done->etag);
+    object.etag = std::move(stored->etag);
     object.crc32c = crc_;
     if (object.etag.empty()) {
-      auto found = co_await s3_.head_object(name_);
-      if (!found) co_return to_failure(found.error());
-      // Another upload of the same form may have come in between: then what is there now is not what this one made.
-      const auto own = multipart_etag(parts_);
-      const bool replaced = !own.empty() && found->etag != own;
-      if (!replaced && found->size != size_)
-        co_return failure{errc::store_failed,
-                          "the store has " + std::to_string(found->size) + " bytes of " + std::to_string(size_)};
-      object.etag = replaced ? own : std::move(found->etag);
+      auto etag = co_await find_etag();
+      if (!etag) co_return etag.error();
+      object.etag = std::move(*etag);
     }
     co_return object;
   }
 
   task<> abandon() override {
-    streaming_.reset(); // cut: S3 never has a part of which bytes are missing
-    held_ = {};
-    if (!multipart_) co_return;
-    if (awaited_) (void)co_await join(); // a part that arrives behind the abort would stay
-    auto what = std::move(*multipart_);
-    multipart_.reset();
-    co_await abort_later(s3_, std::move(what));
+    part_.reset(); // cuts the connection: S3 does not store a part with missing bytes
+    collected_ = {};
+    co_await multipart_.abort();
   }
 
 private:
-  task<result<s3_finished>> put_whole() {
-    auto put = co_await s3_.put_object(name_, std::move(meta_), held_, crc_);
+  bool is_streaming() const { return part_ || !planned_.empty(); }
+
+  // --- streaming: each function answers how many bytes it took
+
+  task<result<std::size_t>> stream(std::span<const char> bytes) {
+    if (!part_) {
+      auto begun = co_await multipart_.begin_part(planned_.back());
+      if (!begun) co_return begun.error();
+      planned_.pop_back();
+      part_ = std::move(*begun);
+    }
+    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), part_->bytes_left()));
+    if (!part_->checksum()) crc_ = crc32c(crc_, piece); // else the part computes it
+    auto written = co_await part_->write(piece);
+    if (!written) co_return co_await why_broken(written.error());
+    if (part_->bytes_left() == 0) {
+      if (const auto sum = part_->checksum()) crc_ = crc32c_of_both(crc_, *sum, part_->size());
+      auto ended = co_await multipart_.end_part(std::move(part_));
+      if (!ended) co_return ended.error();
+    }
+    co_return piece.size();
+  }
+
+  // The connection broke within a part. S3's answer, if it sent one before, is the better reason.
+  task<failure> why_broken(failure broken) {
+    auto answer = co_await part_->finish();
+    part_.reset();
+    if (!answer && answer.error().status != 0) co_return to_failure(answer.error());
+    co_return failure{errc::unavailable, "the connection to S3 broke within a part: " + broken.on};
+  }
+
+  // --- collecting
+
+  task<result<std::size_t>> collect(std::span<const char> bytes) {
+    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), collected_part_size - collected_.size()));
+    collected_.append(piece.data(), piece.size());
+    crc_ = crc32c(crc_, piece);
+    if (collected_.size() == collected_part_size) {
+      auto sent = co_await send_collected();
+      if (!sent) co_return sent.error();
+    }
+    co_return piece.size();
+  }
+
+  task<result<void>> send_collected() {
+    auto sent = co_await multipart_.send_part(collected_);
+    if (sent) collected_.clear();
+    co_return sent;
+  }
+
+  // --- finishing
+
+  task<result<s3_write_result>> put_object() {
+    auto put = co_await s3_.put_object(name_, meta_, collected_, crc_);
     if (put) co_return std::move(*put);
-    co_await remove_damaged(put.error());
+    co_await remove_damaged(s3_, name_, put.error());
     co_return to_failure(put.error());
   }
 
-  // A store that answers with another checksum has kept something else than was sent: nobody must find it. One that
-  // refuses for a checksum has kept nothing, and what is there is an earlier upload's.
-  task<> remove_damaged(const aws_error& e) {
-    if (e.status == 200 && e.sorted == errc::bad_digest) (void)co_await s3_.delete_object(name_);
-  }
-
-  task<result<s3_finished>> finish_multipart() {
-    if (!held_.empty()) {
-      auto sent = co_await send_held();
+  task<result<s3_write_result>> complete_multipart() {
+    if (!collected_.empty()) {
+      auto sent = co_await send_collected();
       if (!sent) co_return sent.error();
     }
-    auto all = co_await join();
-    if (!all) co_return all.error();
-    auto completed = co_await complete();
-    if (completed) multipart_.reset();
-    co_return completed;
+    co_return co_await multipart_.complete(size_, crc_);
   }
 
-  // Bytes for parts of planned length. Answers how many were taken.
-  task<result<std::size_t>> stream(std::span<const char> bytes) {
-    if (!streaming_) {
-      auto begun = co_await begin_next();
-      if (!begun) co_return begun.error();
-    }
-    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), streaming_->left()));
-    if (!streaming_->sum()) crc_ = crc32c(crc_, piece); // else the part's own tells, and no byte is summed twice
-    auto written = co_await streaming_->write(piece);
-    if (!written) co_return co_await broken(written.error());
-    if (streaming_->left() == 0) {
-      if (const auto sum = streaming_->sum()) crc_ = crc32c_of_both(crc_, *sum, streaming_->size());
-      auto joined = co_await join(); // at most one answer is outstanding
-      if (!joined) co_return joined.error();
-      awaited_ = std::make_shared<awaited_part>(on_);
-      afterwork(on_).start(await_answer(awaited_, std::move(streaming_)));
-    }
-    co_return piece.size();
-  }
-
-  // The connection broke in the middle of a part. What S3 said before it hung up is the better reason.
-  task<result<std::size_t>> broken(failure why) {
-    auto said = co_await streaming_->finish();
-    streaming_.reset();
-    if (!said && said.error().status != 0) co_return to_failure(said.error());
-    co_return failure{errc::unavailable, "a part of the upload broke off: " + why.on};
-  }
-
-  task<result<void>> begin_next() {
-    auto ready = co_await begin_multipart();
-    if (!ready) co_return ready.error();
-    auto begun = co_await s3_.begin_part(*multipart_, ++number_, planned_.back());
-    if (!begun) co_return to_failure(begun.error());
-    planned_.pop_back();
-    streaming_ = std::move(*begun);
-    co_return result<void>{};
-  }
-
-  task<result<std::size_t>> collect(std::span<const char> bytes) {
-    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), collected_part - held_.size()));
-    held_.append(piece.data(), piece.size());
-    crc_ = crc32c(crc_, piece);
-    if (held_.size() == collected_part) {
-      auto ready = co_await begin_multipart();
-      if (!ready) co_return ready.error();
-      auto sent = co_await send_held();
-      if (!sent) co_return sent.error();
-    }
-    co_return piece.size();
-  }
-
-  task<result<void>> begin_multipart() {
-    if (multipart_) co_return result<void>{};
-    auto created = co_await s3_.create_multipart(name_, meta_);
-    if (!created) co_return to_failure(created.error());
-    multipart_ = std::move(*created);
-    co_return result<void>{};
-  }
-
-  task<result<void>> send_held() {
-    auto part = co_await s3_.upload_part(*multipart_, ++number_, held_);
-    if (!part) co_return to_failure(part.error());
-    auto joined = co_await join();
-    if (!joined) co_return joined.error();
-    parts_.push_back(std::move(*part));
-    held_.clear();
-    co_return result<void>{};
-  }
-
-  task<result<s3_finished>> complete() {
-    auto completed = co_await s3_.complete_multipart(*multipart_, parts_, crc_);
-    if (completed) co_return std::move(*completed);
-    co_await remove_damaged(completed.error());
-    const auto why = to_failure(completed.error());
-    if (completed.error().code != "NoSuchUpload") co_return why;
-    // An earlier try may have worked and its answer got lost. The ETag tells whether the object is this very one.
+  // The ETag when the store's answer has none.
+  task<result<std::string>> find_etag() {
     auto found = co_await s3_.head_object(name_);
-    if (!found || found->size != size_ || found->etag != multipart_etag(parts_))
-      co_return failure{errc::store_failed, why.on};
-    co_return s3_finished{found->etag, false};
-  }
-
-  // Waits for the answer to the part before, if it is still due.
-  task<result<void>> join() {
-    if (!awaited_) co_return result<void>{};
-    boost::system::error_code ec;
-    while (!awaited_->answer) {
-      awaited_->arrives.expires_after(1h); // its request has a deadline of its own
-      co_await awaited_->arrives.async_wait(asio::redirect_error(use_task, ec));
-    }
-    auto part = std::move(*awaited_->answer);
-    awaited_.reset();
-    if (!part) co_return to_failure(part.error());
-    parts_.push_back(std::move(*part));
-    co_return result<void>{};
+    if (!found) co_return to_failure(found.error());
+    // Another upload of the same form can have replaced the object already. This upload's ETag is the computed one.
+    auto computed = multipart_etag(multipart_.parts());
+    if (!computed.empty() && found->etag != computed) co_return computed;
+    if (found->size != size_)
+      co_return failure{errc::store_failed, "the store has " + std::to_string(found->size) + " bytes of " +
+                                                quote(name_.key) + ", sent were " + std::to_string(size_)};
+    co_return std::move(found->etag);
   }
 
   s3_client& s3_;
-  const io_executor on_;
   const object_name name_;
-  object_meta meta_;
-  std::vector<std::uint64_t> planned_; // lengths of the streamed parts that are still to begin, the next one last
-  std::unique_ptr<s3_part_upload> streaming_;
-  std::shared_ptr<awaited_part> awaited_;
-  std::string held_;
-  std::optional<s3_multipart> multipart_;
-  std::vector<s3_part> parts_;
-  int number_ = 0;
+  const object_meta meta_;
+  multipart_writer multipart_;
+  std::vector<std::uint64_t> planned_;   // lengths of the streamed parts that have not begun, the next one last
+  std::unique_ptr<s3_part_upload> part_; // the streamed part that is being written
+  std::string collected_;
   std::uint64_t size_ = 0;
-  std::uint32_t crc_ = 0; // of all bytes but those of the part that streams, where that has its own
+  std::uint32_t crc_ = 0; // of all bytes, without those of a part_ that has a checksum of its own
 };
 
 class s3_store final : public store {
@@ -241,18 +163,21 @@ public:
 
   task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
                                            std::optional<std::uint64_t> expected_size) override {
-    if (name.key.size() > 1024) co_return failure{errc::key_too_long, "at most 1024 bytes"};
+    if (name.key.size() > max_key_bytes)
+      co_return failure{errc::key_too_long, "the key has " + std::to_string(name.key.size()) + " bytes, at most 1024"};
     if (name.key.empty() || !is_utf8(name.key))
       co_return failure{errc::invalid_argument, "the key must be UTF-8 text and not empty"};
     if (auto headers = object_headers(meta); !headers) co_return headers.error();
-    auto on = co_await asio::this_coro::executor;
-    co_return std::make_unique<s3_sink>(s3_, std::move(name), std::move(meta), expected_size, on);
+    auto executor = co_await asio::this_coro::executor;
+    co_return std::make_unique<s3_sink>(s3_, std::move(name), std::move(meta), expected_size, executor);
   }
 
   std::uint64_t memory_for(std::optional<std::uint64_t> expected_size) const override {
-    if (!expected_size) return collected_part;
-    // What is announced is a form: its fields may be the difference between collected and streamed.
-    return *expected_size < small + (1 << 20) ? std::min(*expected_size, small) : s3_tail;
+    if (!expected_size) return collected_part_size;
+    // The caller knows the size of the form, not that of the file. The fields (1 MiB at most) decide which way it goes.
+    constexpr std::uint64_t max_fields = 1 << 20;
+    return *expected_size < min_multipart_size + max_fields ? std::min(*expected_size, min_multipart_size)
+                                                            : s3_tail_size;
   }
 
   task<result<stored_object>> head(object_name name) override {
@@ -262,8 +187,8 @@ public:
   }
 
   task<result<void>> remove(object_name name) override {
-    auto gone = co_await s3_.delete_object(std::move(name));
-    if (!gone) co_return to_failure(gone.error());
+    auto removed = co_await s3_.delete_object(std::move(name));
+    if (!removed) co_return to_failure(removed.error());
     co_return result<void>{};
   }
 
@@ -277,10 +202,10 @@ private:
 } // namespace
 
 std::vector<std::uint64_t> plan_parts(std::uint64_t predicted) {
-  if (predicted < small) return {};
-  const auto body = predicted - s3_tail;
-  // As equal as they can be, so that none is below S3's smallest.
-  const auto count = std::clamp<std::uint64_t>(body / usual_part, 1, s3_most_parts - 1);
+  if (predicted < min_multipart_size) return {};
+  const auto body = predicted - s3_tail_size;
+  // Nearly equal lengths, so that no part is below S3's minimum.
+  const auto count = std::clamp<std::uint64_t>(body / streamed_part_size, 1, s3_max_parts - 1);
   std::vector<std::uint64_t> parts(count, body / count);
   parts.back() += body % count;
   return parts;

@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(the_old_ones_serve_until_they_truly_end_and_it_is_tried_aga
   passed = 999;
   BOOST_TEST(get() == "KEY1");
   BOOST_TEST(source->fetched == 2); // whoever asks does not pay for it
-  BOOST_TEST(log_lines.text().find("old_ones_serve=true") != std::string::npos);
+  BOOST_TEST(log_lines.text().find("still_valid_until=20") != std::string::npos);
   source->broken = false;
   while (source->fetched < 3) loop.run_one(); // a second later
   loop.poll();

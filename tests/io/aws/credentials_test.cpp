@@ -191,8 +191,10 @@ BOOST_AUTO_TEST_CASE(shared_files_that_do_not_help_say_why) {
   const auto by = [&](const std::string& text, const std::string& name) {
     return fetched(*make_shared_file_credentials({{"AWS_SHARED_CREDENTIALS_FILE", file("credentials", text)}}, name));
   };
-  check_failure(by("[default]\naws_access_key_id=A\n", ""), errc::invalid_argument, {"both", "aws_secret_access_key"});
-  check_failure(by("[default]\naws_secret_access_key=" + std::string(hidden), ""), errc::invalid_argument, {"both"});
+  check_failure(by("[default]\naws_access_key_id=A\n", ""), errc::invalid_argument,
+                {"only one of", "aws_secret_access_key", "set both"});
+  check_failure(by("[default]\naws_secret_access_key=" + std::string(hidden), ""), errc::invalid_argument,
+                {"set both"});
   check_failure(by("[default]\nregion=x\n", ""), errc::not_found, {"no aws_access_key_id"});
   check_failure(by("[default]\nregion=x\n", "default"), errc::invalid_argument, {"no aws_access_key_id"});
   for (const auto* other : {"role_arn", "credential_process", "sso_session", "sso_start_url"})
@@ -248,7 +250,7 @@ BOOST_AUTO_TEST_CASE(container_tokens_go_to_trusted_hosts_only) {
        {"http://example.com/", "http://10.0.0.1/", "http://0.0.0.0/", "http://169.254.169.254/",
         "http://169.254.170.3/", "http://[fd00:ec2::24]/", "http://[::2]/", "http://localhost.example.com/",
         "http://127.example.com/", "http://127.0.0.1.example.com/", "http://127.0.0.1.nip.io/", "http://1270.0.0.1/"})
-    check_failure(ask(url), errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "loopback"});
+    check_failure(ask(url), errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "localhost"});
   for (const auto* url : {"localhost", "ftp://localhost/", "http://user@localhost/"})
     check_failure(ask(url), errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "not an http"});
   // What is put behind the agent's address cannot lead elsewhere.
@@ -262,9 +264,9 @@ BOOST_AUTO_TEST_CASE(container_tokens_that_cannot_be_sent) {
     return fetched(
         *make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody()}, {name, value}}, http));
   };
-  check_failure(ask("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a\r\nX-Forged: 1"), errc::invalid_argument, {"line end"});
+  check_failure(ask("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a\r\nX-Forged: 1"), errc::invalid_argument, {"line break"});
   check_failure(ask("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file("token", "a\nb")), errc::invalid_argument,
-                {"line end"});
+                {"line break"});
   check_failure(ask("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", folder.path() / "absent"), errc::invalid_argument,
                 {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "absent", "cannot be read"});
 }
@@ -277,11 +279,12 @@ BOOST_AUTO_TEST_CASE(container_answers_that_are_none) {
   check_failure(ask(answers(403, json_keys())), errc::unavailable, {"container endpoint", "403"});
   check_failure(ask(answers(500)), errc::unavailable, {"500"});
   check_failure(ask(answers(200, "<html>")), errc::unavailable, {"not JSON"});
-  check_failure(ask(answers(200, "{}")), errc::unavailable, {"no keys"});
-  check_failure(ask(answers(200, "[]")), errc::unavailable, {"no keys"});
-  check_failure(ask(answers(200, R"({"AccessKeyId":1,"SecretAccessKey":2})")), errc::unavailable, {"no keys"});
+  check_failure(ask(answers(200, "{}")), errc::unavailable, {"without credentials"});
+  check_failure(ask(answers(200, "[]")), errc::unavailable, {"without credentials"});
+  check_failure(ask(answers(200, R"({"AccessKeyId":1,"SecretAccessKey":2})")), errc::unavailable,
+                {"without credentials"});
   check_failure(ask(answers(200, R"({"Code":"Failed","Message":"no role\n"})")), errc::unavailable,
-                {"no keys", R"("no role\x0a")"});
+                {"without credentials", R"("no role\x0a")"});
   check_failure(ask(answers(200, json_keys("tomorrow"))), errc::unavailable, {"Expiration"});
   check_failure(ask(answers(200, json_keys()).cut(place::middle)), errc::unavailable, {"container endpoint"});
   check_failure(ask(answers(200, std::string(70'000, ' ') + json_keys())), errc::unavailable, {"larger than"});
@@ -347,10 +350,10 @@ BOOST_AUTO_TEST_CASE(imds_that_is_broken_says_where) {
 }
 
 BOOST_AUTO_TEST_CASE(imds_that_nobody_answers_is_soon_passed_by) {
-  check_failure(fetched(*imds_at(nobody(), http)), errc::not_found, {"nobody answers"});
+  check_failure(fetched(*imds_at(nobody(), http)), errc::not_found, {"does not answer"});
   const auto begun = std::chrono::steady_clock::now();
   scripted_peer silent({imds_token().says_nothing()});
-  check_failure(fetched(*imds_at(silent.url(), http)), errc::not_found, {"nobody answers"});
+  check_failure(fetched(*imds_at(silent.url(), http)), errc::not_found, {"does not answer"});
   BOOST_TEST((std::chrono::steady_clock::now() - begun < 10s)); // of the client's usual thirty
 }
 
@@ -562,11 +565,11 @@ BOOST_AUTO_TEST_CASE(what_sts_refuses_is_sorted_and_told) {
     scripted_peer sts({std::move(s)});
     return fetched(*make_assumed_role(long_lived(), http, {sts.url(), "r"}, role, stopped));
   };
-  const std::string during = "AssumeRole arn:x with the keys of configuration";
+  const std::string operation = "AssumeRole arn:x with the credentials from configuration";
   struct row {
     int status;
     const char *code, *message;
-    errc sorted;
+    errc category;
   };
   for (const auto& r : std::vector<row>{
            {403, "AccessDenied", "User: u is not authorized to perform: sts:AssumeRole", errc::store_failed},
@@ -579,21 +582,21 @@ BOOST_AUTO_TEST_CASE(what_sts_refuses_is_sorted_and_told) {
            {500, "InternalFailure", "", errc::unavailable},
            {503, "ServiceUnavailable", "", errc::unavailable},
        })
-    check_failure(ask(answers(r.status, sts_error(r.code, r.message))), r.sorted,
-                  {during, std::to_string(r.status), r.code, r.message});
-  check_failure(ask(answers(502, "<html>")), errc::unavailable, {during, "502"});
-  check_failure(ask(answers(200, "<html>")), errc::unavailable, {during, "without credentials"});
-  check_failure(ask(answers(200, "")), errc::unavailable, {during, "without credentials"});
+    check_failure(ask(answers(r.status, sts_error(r.code, r.message))), r.category,
+                  {operation, std::to_string(r.status), r.code, r.message});
+  check_failure(ask(answers(502, "<html>")), errc::unavailable, {operation, "502"});
+  check_failure(ask(answers(200, "<html>")), errc::unavailable, {operation, "no complete <Credentials>"});
+  check_failure(ask(answers(200, "")), errc::unavailable, {operation, "no complete <Credentials>"});
   for (const auto* gone : {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}) {
     auto answer = sts_keys("AssumeRole");
     answer.replace(answer.find(gone), 1, "x"); // an element that does not match its end: not XML
-    check_failure(ask(answers(200, answer)), errc::unavailable, {"without credentials"});
+    check_failure(ask(answers(200, answer)), errc::unavailable, {"no complete <Credentials>"});
     answer = sts_keys("AssumeRole");
     for (auto at = answer.find(gone); at != answer.npos; at = answer.find(gone)) answer.replace(at, 1, "x");
-    check_failure(ask(answers(200, answer)), errc::unavailable, {"without credentials"});
+    check_failure(ask(answers(200, answer)), errc::unavailable, {"no complete <Credentials>"});
   }
   for (const auto at : {place::head, place::body, place::answer, place::middle})
-    check_failure(ask(answers(200, sts_keys("AssumeRole")).cut(at)), errc::unavailable, {during});
+    check_failure(ask(answers(200, sts_keys("AssumeRole")).cut(at)), errc::unavailable, {operation});
   check_failure(fetched(*make_assumed_role(long_lived(), http, {"sts", "r"}, role, stopped)), errc::invalid_argument,
                 {"store.credentials.sts_endpoint"});
   check_failure(fetched(*make_assumed_role(make_environment_credentials({}), http, {nobody(), "r"}, role, stopped)),
@@ -626,7 +629,7 @@ BOOST_AUTO_TEST_CASE(the_first_that_has_any) {
     char name = 'a';
     for (auto& one : all)
       sources.push_back(std::make_unique<noted_source>(std::string(1, name++), std::move(one), order));
-    return fetched(*first_of(std::move(sources)));
+    return fetched(*make_credential_chain(std::move(sources)));
   };
   const failure none{errc::not_found, "nothing here"}, other_none{errc::not_found, "nor here"};
   const held_credentials one{{"ONE", secret(hidden), ""}, {}, "one"}, two{{"TWO", secret(hidden), ""}, {}, "two"};
@@ -655,7 +658,7 @@ BOOST_AUTO_TEST_CASE(the_whole_chain_with_nothing_set_lists_all_places) {
   all.push_back(make_web_identity_credentials(v, http, {nobody(), "r"}));
   all.push_back(make_container_credentials(v, http));
   all.push_back(make_imds_credentials(v, http));
-  check_failure(fetched(*first_of(std::move(all))), errc::not_found,
+  check_failure(fetched(*make_credential_chain(std::move(all))), errc::not_found,
                 {"environment:", "shared files:", "web identity:", "container:", "instance metadata:"});
 }
 
@@ -688,7 +691,7 @@ BOOST_AUTO_TEST_CASE(nothing_secret_is_printed) {
   BOOST_TEST(text.find("source=\"role arn:x by configuration\"") != text.npos, text);
   BOOST_TEST(text.find("expires=2026-11-23T19:15:00Z") != text.npos, text);
   BOOST_TEST(text.find("expires=never") != text.npos, text);
-  BOOST_TEST(text.find("one hour at most") != text.npos, text);
+  BOOST_TEST(text.find("is cut to one hour") != text.npos, text);
   BOOST_TEST(text.find("secret=***") != text.npos, text);
   for (const auto* s : {hidden, token, "eyJhidden", "session"}) BOOST_TEST(text.find(s) == text.npos, text);
 }

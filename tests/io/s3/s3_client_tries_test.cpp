@@ -13,7 +13,7 @@ using place = step::place;
 
 namespace {
 
-const s3_multipart some_upload{{"media", "k"}, "u", false};
+const s3_multipart_upload some_upload{{"media", "k"}, "u", false};
 const object_name name{"media", "k"};
 
 // Asks with one request that changes nothing.
@@ -40,10 +40,10 @@ BOOST_AUTO_TEST_CASE(not_for_ever) {
   for (const unsigned tries : {1u, 2u, 4u}) {
     scripted_peer peer(std::vector<step>(tries, error(500, "InternalError")));
     auto o = by_path(peer);
-    o.tries = tries;
+    o.max_tries = tries;
     world w(o);
     const auto e = error_of(ask(w));
-    BOOST_TEST((e.sorted == errc::unavailable));
+    BOOST_TEST((e.category == errc::unavailable));
     BOOST_TEST(e.code == "InternalError");
   }
 }
@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(not_for_ever) {
 BOOST_AUTO_TEST_CASE(silence_is_tried_again_too) {
   scripted_peer peer({good().says_nothing(), good()});
   auto o = by_path(peer);
-  o.patience = 100ms;
+  o.timeout = 100ms;
   world w(o);
   BOOST_TEST(value_of(ask(w)) == "good");
 }
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(an_error_in_an_answer_of_200) {
   BOOST_TEST(value_of(complete()).etag == "e-1");
   const auto e = error_of(complete());
   BOOST_TEST(e.code == "InvalidPart");
-  BOOST_TEST((e.sorted == errc::store_failed));
+  BOOST_TEST((e.category == errc::store_failed));
 }
 
 BOOST_AUTO_TEST_CASE(another_region) {
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(keys_that_have_ended) {
   BOOST_TEST(error_of(ask(twice)).code == "ExpiredToken");
   scripted_peer once({error(400, "ExpiredToken")});
   world none(by_path(once), {keys("OLD", "t")});
-  BOOST_TEST((error_of(ask(none)).sorted == errc::unavailable));
+  BOOST_TEST((error_of(ask(none)).category == errc::unavailable));
   scripted_peer other({error(403, "InvalidAccessKeyId")}); // others will not help
   world wrong(by_path(other), {keys("OLD"), keys("NEW")});
   BOOST_TEST(error_of(ask(wrong)).code == "InvalidAccessKeyId");

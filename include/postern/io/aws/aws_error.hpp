@@ -1,4 +1,5 @@
-// What S3 and STS say when they refuse, read from their XML and sorted into our codes in one place.
+// The errors of S3 and STS as values: an error answer is read from its XML and mapped to our codes here, and nowhere
+// else. Pure.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -9,30 +10,32 @@
 
 namespace postern {
 
-// <Error><Code>…</Code><Message>…</Message>…</Error>, alone or inside STS's <ErrorResponse>. Text from outside: quote
-// it.
+// <Error><Code>…</Code><Message>…</Message>…</Error>, alone or inside the <ErrorResponse> of STS. All strings but
+// `operation` come from outside: quote them before they are logged.
 struct aws_error {
-  int status = 0;   // 0: no answer came, and `message` says why
-  std::string code; // "AccessDenied"; empty when there was no XML
-  std::string message;
-  std::string region; // where S3 says that the bucket is, if it does
-  std::string during; // "PutObject media/key"
-  errc sorted = errc::store_failed;
-  // Of SignatureDoesNotMatch, where the store says it: what it signed, and the signature that it was given. With them
-  // it can be told whether the secret is another one or the text was changed on its way.
+  int status = 0;        // of the answer; 0: there was no answer, and `message` says why
+  std::string code;      // "AccessDenied"; empty when the answer had no XML
+  std::string message;   // for people
+  std::string region;    // of the bucket, when S3 names it
+  std::string operation; // "PutObject media/\"key\""
+  errc category = errc::store_failed;
+  // With SignatureDoesNotMatch some stores send the text that they signed and the signature that they received. From
+  // these, blame_signature tells a wrong secret from a request that was changed on its way.
   std::string canonical_request, string_to_sign, signature;
 };
 
-// The error in an answer; in one of 200 too, where S3 begins to answer before it knows how it ends
-// (CompleteMultipartUpload, CopyObject).
-aws_error read_aws_error(const http_response& answer, std::string during);
-// An answer that S3 would not give: `what` says what is odd about it.
-aws_error odd_answer(const http_response& answer, std::string during, std::string_view what);
-aws_error no_answer(const failure& why, std::string during);
+// The error in an answer of any status. S3 can answer 200 and then an error in the body, because it answers before it
+// has finished (CompleteMultipartUpload).
+aws_error read_aws_error(const http_response& answer, std::string operation);
+// An answer that does not follow the API. `what` says in which way, for people.
+aws_error unexpected_answer(const http_response& answer, std::string operation, std::string_view what);
+// The operation failed without an answer: no credentials, no connection, a timeout.
+aws_error error_without_answer(const failure& why, std::string operation);
 
-// May it pass by itself: server errors, throttling, broken connections?
-bool is_passing(const aws_error& e);
+// Can the same request succeed later: a server error, throttling, a broken connection?
+bool is_transient(const aws_error& e);
 
+// "PutObject media/\"key\": 403 AccessDenied \"…\"". For logs: it can name what a client may not know.
 failure to_failure(const aws_error& e);
 [[noreturn]] void throw_exception_from_error(const aws_error& e, const boost::source_location& where);
 template <class T> using aws_result = boost::system::result<T, aws_error>;

@@ -1,6 +1,6 @@
-// Where the keys of S3 come from. Each source knows one place; first_of and assume_role compose them; credential_cache
-// keeps what they gave, renews it early, and is what the rest of the program asks. Nothing here is ever printed but the
-// name of the place.
+// S3 credentials: where they come from, and the cache that the rest of the program asks. Each source knows one place;
+// make_credential_chain and make_assumed_role combine sources. `storage` owns the cache, which every thread uses.
+// Secrets are never logged: a log line names the access key's source only.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -21,42 +21,40 @@
 
 namespace postern {
 
+// Credentials with their end and their source.
 struct held_credentials {
   sigv4::credentials keys;
-  std::optional<seconds_clock> expires; // nothing: never
-  std::string source;                   // "environment", "role arn:aws:iam::1:role/x by environment"
+  std::optional<seconds_clock> expires; // std::nullopt: never
+  std::string source;                   // for people: "environment", "role arn:aws:iam::1:role/x by environment"
 };
 using credentials_ptr = std::shared_ptr<const held_credentials>;
 
-// errc::not_found: this place has none, ask the next. All other failures are faults of a place that was configured, and
-// say what and how to mend it.
+// One place that can have credentials. Used on one thread at a time.
 class credential_source {
 public:
   virtual ~credential_source() = default;
+  // errc::not_found: this place has none, so the next one is asked. Every other failure means that the place is
+  // configured and does not work: the failure says what is wrong and what to do, and no other place is asked.
   virtual task<result<held_credentials>> fetch() = 0;
 };
 using credential_source_ptr = std::unique_ptr<credential_source>;
 
-// The environment variables that AWS's tools know, by name. Given, not read, so that tests have their own.
+// Environment variables by name. A parameter of the sources, so that tests can have their own.
 using variables = std::map<std::string, std::string>;
 using utc_clock = std::function<seconds_clock()>;
 
+// --- the places, in the order of the AWS SDKs -------------------------------------------------------
+
+// The credentials in the configuration. Never fails.
 credential_source_ptr make_static_credentials(sigv4::credentials keys);
 
 // AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 credential_source_ptr make_environment_credentials(const variables& v);
 
-// ~/.aws/credentials and ~/.aws/config (AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE), the profile that is named, else
-// AWS_PROFILE, else "default". Read at each fetch. A profile that was named and is not there is errc::invalid_argument.
+// ~/.aws/credentials and ~/.aws/config (or AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE). The profile is `profile`,
+// else AWS_PROFILE, else "default". Both files are read at each fetch. A profile that was named but is missing is
+// errc::invalid_argument.
 credential_source_ptr make_shared_file_credentials(const variables& v, std::string profile);
-
-// The endpoint that ECS and EKS give a container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or _FULL_URI (https,
-// loopback, or the two agents' addresses only), with AWS_CONTAINER_AUTHORIZATION_TOKEN(_FILE).
-credential_source_ptr make_container_credentials(const variables& v, http_client& http);
-
-// The instance's metadata, version 2 only (AWS, "Use IMDSv2"): a token first. AWS_EC2_METADATA_SERVICE_ENDPOINT,
-// AWS_EC2_METADATA_DISABLED. Where nobody answers within a second: errc::not_found.
-credential_source_ptr make_imds_credentials(const variables& v, http_client& http);
 
 // STS (AWS Security Token Service API Reference, AssumeRole and AssumeRoleWithWebIdentity).
 struct sts_options {
@@ -70,50 +68,65 @@ struct role_options {
   std::chrono::seconds duration{3600};
 };
 
-// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, as Kubernetes sets them. The file is read at each fetch, because it is
-// renewed too.
+// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, as Kubernetes sets them. The token file is read at each fetch, because
+// Kubernetes replaces it.
 credential_source_ptr make_web_identity_credentials(const variables& v, http_client& http, sts_options sts);
 
-// Keys of the role, asked for with the keys of `by`. Where those are temporary themselves AWS grants one hour at most
-// (role chaining), so no more is asked for.
-credential_source_ptr make_assumed_role(credential_source_ptr by, http_client& http, sts_options sts, role_options role,
-                                        utc_clock clock);
+// The endpoint that ECS and EKS give to a container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, with
+// AWS_CONTAINER_AUTHORIZATION_TOKEN(_FILE). A full URI must be https, loopback or the address of an agent.
+credential_source_ptr make_container_credentials(const variables& v, http_client& http);
 
-// One AssumeRole with the keys of `by`, and what STS says to it in its own words; for whoever explains them.
+// The metadata service of an EC2 instance, version 2 only (AWS, "Use IMDSv2"): it asks for a token first.
+// AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_EC2_METADATA_DISABLED. errc::not_found when it does not answer in a second.
+credential_source_ptr make_imds_credentials(const variables& v, http_client& http);
+
+// --- combinations -----------------------------------------------------------------------------------
+
+// Asks one source after the other until one has credentials. When none has, errc::not_found lists the places.
+credential_source_ptr make_credential_chain(std::vector<credential_source_ptr> sources);
+
+// Credentials of a role, which STS gives to the credentials of `caller`. AWS limits a role that was assumed with
+// temporary credentials to one hour (role chaining), so no longer duration is asked for then.
+credential_source_ptr make_assumed_role(credential_source_ptr caller, http_client& http, sts_options sts,
+                                        role_options role, utc_clock clock);
+
+// One AssumeRole request. The error is what STS answered, for the doctor to explain.
 task<aws_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
-                                               const held_credentials& by, seconds_clock now);
+                                               const held_credentials& caller, seconds_clock now);
 
-// The ARN of whoever holds these keys. AWS tells it to everyone; Ceph RGW does not know the question.
-task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& by,
+// The ARN of the user or role that owns these credentials. AWS answers it to everyone; Ceph RGW has no such operation.
+task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& caller,
                                               seconds_clock now);
 
-// The first that has any. When none has, errc::not_found lists the places.
-credential_source_ptr first_of(std::vector<credential_source_ptr> sources);
+// --- the cache --------------------------------------------------------------------------------------
 
-// The process's credentials. Any thread. Single flight: however many ask, the source is asked once at a time.
+// The credentials of the process. Every thread may use it. One fetch at a time: calls that arrive during a fetch share
+// its result.
 class credential_cache {
 public:
-  // They are renewed while more than `spare` of their life is left, or half of it where it is not that long.
+  // keep_fresh renews credentials when less than `spare` of their life is left, or half of it if it is shorter than
+  // twice that.
   credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock);
 
-  // What is valid now, without waiting; nullptr when there is nothing.
+  // The credentials that are valid now, without waiting. nullptr: there are none.
   credentials_ptr current() const;
 
-  // What is valid now, else what the source gives. Its failures.
+  // The credentials that are valid now; fetched when there are none. Fails as the source does.
   task<result<credentials_ptr>> get();
 
-  // The server says that this key is no longer good: others, unless someone else has got them already.
+  // Fetches new credentials after the server rejected those with this access key. Answers the cached credentials when
+  // they have another access key already.
   task<result<credentials_ptr>> renew(std::string access_key);
 
-  // Renews early, with jitter, until stop; a failure is logged and tried again, and the old ones serve until they truly
-  // end. Run it once.
+  // Renews early, with jitter, until stop. After a failure it logs, waits and tries again; the old credentials stay in
+  // use until they expire. Run it once.
   task<> keep_fresh();
   void stop(); // on the thread of keep_fresh
 
 private:
-  credentials_ptr usable(const std::string& unwanted) const; // mutex_ is held
-  task<result<credentials_ptr>> fly(std::string unwanted);
-  void land(const result<credentials_ptr>& got);
+  credentials_ptr usable(const std::string& rejected_key) const; // mutex_ is held
+  task<result<credentials_ptr>> get_other_than(std::string rejected_key);
+  void finish_fetch(const result<credentials_ptr>& fetched);
   seconds_clock renew_at(const held_credentials& h) const;
 
   const credential_source_ptr source_;
@@ -122,9 +135,9 @@ private:
   mutable std::mutex mutex_;
   credentials_ptr current_;
   seconds_clock fetched_at_{};
-  bool flying_ = false;
-  std::vector<std::function<void(result<credentials_ptr>)>> waiting_;
-  bool stopped_ = false;
+  bool is_fetching_ = false;
+  std::vector<std::function<void(result<credentials_ptr>)>> waiting_; // for the fetch that runs
+  bool is_stopped_ = false;
   std::optional<timer> sleep_;
 };
 

@@ -1,5 +1,5 @@
-// The contract for asking Amazon SNS: for the certificates with which it signs, and to confirm a subscription. Shared
-// by all threads.
+// The contract for requests to Amazon SNS: for the certificates that verify its messages, and to confirm a
+// subscription. `node` owns one; every thread uses it.
 #pragma once
 
 #include <postern/base/certificate.hpp>
@@ -17,17 +17,17 @@ class sns {
 public:
   virtual ~sns() = default;
 
-  // The certificate there, which is in force, belongs to SNS and leads to an issuer that is trusted.
-  // errc::forbidden: it is not such a one. errc::unavailable: SNS cannot be asked now.
+  // The certificate at this URL, after it was checked: valid now, issued for SNS, by a trusted issuer. errc::forbidden:
+  // a check failed. errc::unavailable: SNS cannot be reached now, or too many certificates are being fetched.
   virtual task<result<certificate>> signing_certificate(sns_url at, seconds_clock now) = 0;
 
-  // Confirms a subscription by a GET. errc::unavailable, errc::forbidden (SNS does not agree).
+  // Confirms a subscription with a GET. errc::unavailable: try later. errc::forbidden: SNS refused.
   virtual task<result<void>> confirm(sns_url at) = 0;
 };
 
-// Over verified HTTPS by `http`, which must outlive it and trusts the same. A certificate is kept by its URL until it
-// expires, sixteen at most, the oldest going first. SNS serves its certificates without their issuer's: that is fetched
-// where the certificate says, if that is at Amazon Trust Services.
+// Uses verified HTTPS through `http`, which must outlive this and trust the same issuers. Caches the sixteen newest
+// certificates by URL until they expire. SNS does not send the issuer's certificate with its own: that one is fetched
+// from the URL in the certificate, if it belongs to Amazon Trust Services.
 std::unique_ptr<sns> make_sns(http_client& http, trusted_issuers trusted);
 
 } // namespace postern

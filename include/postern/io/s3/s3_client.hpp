@@ -1,10 +1,10 @@
-// S3 as functions: each makes one request, signs it (AWS Signature Version 4), sends it, tries again where that may
-// help, and sorts the answer. Follows the Amazon S3 API Reference, and what Ceph RGW and MinIO do differently. Shared
-// by all threads; a call lives on the thread that made it.
+// S3's operations as functions. Each builds one request, signs it (AWS Signature Version 4), sends it, retries where a
+// retry can help, and reads the answer. Follows the Amazon S3 API Reference, and Ceph RGW and MinIO where they differ.
+// `storage` owns one client; every thread uses it, and an operation runs on the thread that called it.
 //
-// Tried again, with growing pauses and jitter: broken connections, 5xx, SlowDown, RequestTimeout. Once each: a region
-// or host that S3 names, the server's clock when ours is off (RequestTimeTooSkewed), other credentials when these have
-// ended (ExpiredToken).
+// Retried with growing pauses and jitter: broken connections, 5xx, SlowDown, RequestTimeout. Corrected once each, then
+// sent again: another region or host that S3 names, a difference between the clocks (RequestTimeTooSkewed), credentials
+// that have expired (ExpiredToken).
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -29,72 +29,82 @@
 
 namespace postern {
 
-struct s3_multipart {
+// A multipart upload that was created and is neither completed nor aborted.
+struct s3_multipart_upload {
   object_name name;
   std::string upload_id;
-  bool checksums = false; // the store said that it verifies CRC32C of the whole object
+  bool has_checksums = false; // the store agreed to verify the CRC32C of the whole object
 };
 
-struct s3_finished {
-  std::string etag;      // without quotes; empty when the store did not say it (Ceph RGW 16 of a multipart upload)
-  bool verified = false; // the store confirmed the checksum
+// What the store answered when an object became complete.
+struct s3_write_result {
+  std::string etag;         // without quotes; empty when the store did not send one (Ceph RGW 16 after multipart)
+  bool is_verified = false; // the store confirmed the checksum
 };
 
 class s3_client {
 public:
-  // What is passed must outlive this.
+  // `http` and `credentials` must outlive this.
   s3_client(s3_options options, http_client& http, credential_cache& credentials, utc_clock clock);
 
-  // PUT /key, from memory. `bytes` must live until it returns. The store's answer is held against the checksum.
-  task<aws_result<s3_finished>> put_object(object_name name, object_meta meta, std::string_view bytes,
-                                           std::uint32_t crc32c);
+  // PUT /key, from memory. `bytes` must live until this returns. errc::bad_digest when the store answers with another
+  // checksum.
+  task<aws_result<s3_write_result>> put_object(object_name name, object_meta meta, std::string_view bytes,
+                                               std::uint32_t crc32c);
 
-  // POST /key?uploads. Asks for CRC32C of the whole object; whether the store knows it, its answer says.
-  task<aws_result<s3_multipart>> create_multipart(object_name name, object_meta meta);
-  // PUT /key?partNumber=N&uploadId=… from memory.
-  task<aws_result<s3_part>> upload_part(const s3_multipart& to, int number, std::string_view bytes);
-  // The same, streamed: `size` bytes will follow. The checksum goes in a trailer where the store takes checksums.
-  task<aws_result<std::unique_ptr<s3_part_upload>>> begin_part(const s3_multipart& to, int number, std::uint64_t size);
-  // POST /key?uploadId=…
-  task<aws_result<s3_finished>> complete_multipart(const s3_multipart& what, const std::vector<s3_part>& parts,
-                                                   std::uint32_t crc32c);
-  // DELETE /key?uploadId=…; one that is gone already is no failure.
-  task<aws_result<void>> abort_multipart(const s3_multipart& what);
+  // POST /key?uploads. Asks the store to verify the CRC32C of the whole object; has_checksums says whether it agreed.
+  task<aws_result<s3_multipart_upload>> create_multipart(object_name name, object_meta meta);
+  // PUT /key?partNumber=N&uploadId=…, from memory. `bytes` must live until this returns.
+  task<aws_result<s3_part>> upload_part(const s3_multipart_upload& upload, int number, std::string_view bytes);
+  // The same, streamed: the caller writes exactly `size` bytes. The checksum is sent behind them, in a trailer, where
+  // the store verifies checksums.
+  task<aws_result<std::unique_ptr<s3_part_upload>>> begin_part(const s3_multipart_upload& upload, int number,
+                                                               std::uint64_t size);
+  // POST /key?uploadId=… `crc32c` is that of the whole object. errc::bad_digest as for put_object.
+  task<aws_result<s3_write_result>> complete_multipart(const s3_multipart_upload& upload,
+                                                       const std::vector<s3_part>& parts, std::uint32_t crc32c);
+  // DELETE /key?uploadId=… Idempotent.
+  task<aws_result<void>> abort_multipart(const s3_multipart_upload& upload);
   // GET /key?uploadId=…, all pages.
-  task<aws_result<std::vector<s3_part>>> list_parts(const s3_multipart& what);
+  task<aws_result<std::vector<s3_part>>> list_parts(const s3_multipart_upload& upload);
 
   task<aws_result<stored_object>> head_object(object_name name);
-  // All of an object that should be small: errc::payload_too_large when it has more than `most` bytes.
+  // The whole of a small object. errc::payload_too_large when it has more than `max` bytes.
   task<aws_result<std::string>> get_object(object_name name, std::size_t max);
+  // Idempotent.
   task<aws_result<void>> delete_object(object_name name);
 
-  task<aws_result<http_response>> head_bucket(std::string bucket); // its headers tell date and region
+  // The answer's header fields name the date and the bucket's region.
+  task<aws_result<http_response>> head_bucket(std::string bucket);
   task<aws_result<std::string>> get_bucket_location(std::string bucket);
-  task<aws_result<std::string>> get_bucket_cors(std::string bucket); // the XML document
+  // The XML document.
+  task<aws_result<std::string>> get_bucket_cors(std::string bucket);
   task<aws_result<void>> put_bucket_cors(std::string bucket, std::string document);
 
   const s3_options& options() const { return options_; }
   credential_cache& credentials() { return credentials_; }
   // The region that S3 has named for this bucket, else the configured one.
   std::string region_of(const std::string& bucket) const;
-  // Now, by the clock of the S3 server where it is known to differ from this machine's.
+  // Now, by the S3 server's clock where that is known to differ from this machine's.
   seconds_clock store_time() const { return clock_() + std::chrono::seconds(skew_.load(std::memory_order_relaxed)); }
 
 private:
   struct call;
-  struct trying;
+  struct attempts;
   task<aws_result<http_response>> perform(call c);
-  task<aws_result<http_request>> prepare(const call& c, trying& t);
-  task<bool> mend(const aws_error& e, const http_response* answer, const call& c, trying& t);
+  task<aws_result<http_request>> sign(const call& c, attempts& a);
+  task<bool> should_retry(const aws_error& e, const http_response* answer, const call& c, attempts& a);
+  bool learn_location(const aws_error& e, const http_response& answer, const call& c, attempts& a);
+  bool learn_clock(const aws_error& e, const http_response& answer, const call& c, attempts& a);
   void learn_region(const std::string& bucket, const std::string& region);
 
   const s3_options options_;
   http_client& http_;
   credential_cache& credentials_;
   const utc_clock clock_;
-  std::atomic<std::int64_t> skew_{0}; // seconds that the server's clock is ahead of ours
+  std::atomic<std::int64_t> skew_{0}; // seconds by which the server's clock is ahead of ours
   mutable std::mutex mutex_;
-  std::map<std::string, std::string> regions_;
+  std::map<std::string, std::string> regions_; // by bucket, as S3 has named them
 };
 
 } // namespace postern

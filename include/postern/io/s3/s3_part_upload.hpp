@@ -1,5 +1,5 @@
-// One part of a multipart upload whose bytes are sent to S3 as they come. Made by s3_client::begin_part; lives on the
-// thread that began it.
+// One part of a multipart upload whose bytes are sent to S3 as they arrive. s3_client::begin_part makes it; the caller
+// owns it and uses it on the thread that began it.
 #pragma once
 
 #include <postern/io/aws/aws_error.hpp>
@@ -14,34 +14,37 @@
 
 namespace postern {
 
+// A part that S3 has.
 struct s3_part {
-  int number = 0;
+  int number = 0; // from 1
   std::string etag;
   std::uint64_t size = 0;
-  std::optional<std::uint32_t> crc32c; // where it was sent as a checksum
+  std::optional<std::uint32_t> crc32c; // when it was sent as a checksum
 };
 
-// A part whose bytes are sent as they come: exactly as many as were announced, then finish. Destroyed before, its
-// connection is cut and S3 has no such part.
+// Write exactly `size` bytes, then call finish. When it is destroyed before finish, the connection is cut and S3 does
+// not store the part.
 class s3_part_upload {
 public:
-  s3_part_upload(std::unique_ptr<http_upload> on, s3_part part, bool checksum, std::string during);
+  // `part` has number and size. `operation` names the request in errors.
+  s3_part_upload(std::unique_ptr<http_upload> upload, s3_part part, bool has_checksum, std::string operation);
   s3_part_upload(const s3_part_upload&) = delete;
   s3_part_upload& operator=(const s3_part_upload&) = delete;
 
+  // `bytes` must live until this returns. After a failure, finish can still know why S3 closed the connection.
   task<result<void>> write(std::span<const char> bytes);
-  std::uint64_t left() const { return part_.size - sent_; }
+  std::uint64_t bytes_left() const { return part_.size - sent_; }
   std::uint64_t size() const { return part_.size; }
-  // The CRC-32C of what was written, where it is sent with the part.
-  std::optional<std::uint32_t> sum() const { return checksum_ ? std::optional(crc_) : std::nullopt; }
-  // The answer, also where not all bytes were sent: then it is why S3 wanted no more of them, if it said so.
+  // The CRC-32C of the bytes written so far, when the part carries a checksum.
+  std::optional<std::uint32_t> checksum() const { return has_checksum_ ? std::optional(crc_) : std::nullopt; }
+  // S3's answer. May be called before all bytes were written: S3 can reject a part early, and the error is its reason.
   task<aws_result<s3_part>> finish();
 
 private:
-  const std::unique_ptr<http_upload> on_;
+  const std::unique_ptr<http_upload> upload_;
   s3_part part_;
-  const bool checksum_;
-  const std::string during_;
+  const bool has_checksum_;
+  const std::string operation_;
   std::uint64_t sent_ = 0, chunk_left_ = 0;
   std::uint32_t crc_ = 0;
 };

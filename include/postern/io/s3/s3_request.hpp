@@ -1,5 +1,5 @@
-// What S3 wants in a request: where a bucket is, an object's header fields, ETags and checksums as text, and the
-// framing of a body whose checksum comes behind it. Pure.
+// The pieces of an S3 request: the bucket's host and path, an object's header fields, ETags and checksums as text, and
+// the framing of a body with a trailing checksum. Pure.
 #pragma once
 
 #include <postern/core/http/url.hpp>
@@ -17,43 +17,45 @@
 namespace postern {
 
 struct s3_options {
-  std::string endpoint;        // URL; empty: AWS's of the region
-  std::string public_endpoint; // what browsers call it, where that differs
+  std::string endpoint;        // URL; empty: AWS's for the region
+  std::string public_endpoint; // the endpoint's URL for browsers, where it differs
   std::string region = "us-east-1";
-  bool path_style = false;                    // http://host/bucket/key instead of http://bucket.host/key
-  std::chrono::milliseconds patience{30'000}; // for any one wait
-  unsigned tries = 4;
+  bool path_style = false;                   // http://host/bucket/key instead of http://bucket.host/key
+  std::chrono::milliseconds timeout{30'000}; // of each wait for the server
+  unsigned max_tries = 4;
 };
 
-// Where a bucket is, and which region its signatures name.
-struct bucket_place {
+// Where requests for a bucket go, and the region that their signatures name.
+struct bucket_location {
   http_address at;
   std::string path; // "/" or "/bucket/"
   std::string region;
 };
-// errc::invalid_argument when the endpoint is no URL. Path style whatever is said: bucket names with dots over TLS,
-// because no certificate covers them, and addresses, because no name can be put ahead of one.
-result<bucket_place> place_of(const s3_options& o, const std::string& region, std::string_view bucket);
+// errc::invalid_argument: the endpoint is no URL. errc::no_such_bucket: no bucket can have this name. Uses path style
+// also without the option: over TLS for names with dots, which no wildcard certificate covers, and for IP addresses,
+// which cannot have a subdomain.
+result<bucket_location> locate_bucket(const s3_options& o, const std::string& region, std::string_view bucket);
 
-// Header fields of an object as a request carries them. errc::invalid_argument for values that no header can hold, and
-// tags that are not S3's XML.
+// The object's metadata as header fields of a request. errc::invalid_argument: a value has control characters, a name
+// has characters that are not allowed, or the tags are not S3's XML.
 result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta);
 
-// The other way: a field's value as the object's metadata had it (RFC 2047 taken off).
-std::string plain_metadata(std::string_view value);
+// The reverse for one value of user metadata: decodes RFC 2047.
+std::string decode_metadata(std::string_view value);
 
-// The four bytes behind x-amz-checksum-crc32c; nothing when it is not that.
-std::optional<std::uint32_t> crc32c_of(std::string_view base64);
+// The value of x-amz-checksum-crc32c. std::nullopt: it is not four bytes in base64.
+std::optional<std::uint32_t> parse_crc32c(std::string_view base64);
 
-// "?a=b&c=", percent-encoded; empty when there is nothing.
-std::string query_text(const std::vector<sigv4::name_value>& query);
+// "?a=b&c=", percent-encoded; empty for an empty query.
+std::string to_query_string(const std::vector<sigv4::name_value>& query);
 
-// aws-chunked (AWS, "Signature calculations: including trailing headers"): <hex>\r\n<data>\r\n …,
-// 0\r\nx-amz-checksum-crc32c:<base64>\r\n\r\n
-constexpr std::uint64_t aws_chunk = 1 << 20;
-constexpr std::string_view aws_trailer = "x-amz-checksum-crc32c";
+// aws-chunked (AWS, "Signature calculations: including trailing headers"):
+//   <hex>\r\n<data>\r\n … 0\r\nx-amz-checksum-crc32c:<base64>\r\n\r\n
+constexpr std::uint64_t aws_chunk_size = 1 << 20;
+constexpr std::string_view aws_checksum_trailer = "x-amz-checksum-crc32c";
 std::string aws_chunk_head(std::uint64_t bytes);
 std::string aws_chunked_end(std::uint32_t crc32c);
+// Bytes on the wire for a body of `size` bytes, framing included.
 std::uint64_t aws_chunked_length(std::uint64_t size);
 
 } // namespace postern
