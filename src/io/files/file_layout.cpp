@@ -14,7 +14,7 @@ namespace {
 
 using pairs = std::vector<std::pair<std::string, std::string>>;
 
-// Also a folder that is seen, and one that all file systems take.
+// A bucket's name must also be the name of a folder on every file system, and must not be hidden.
 bool is_bucket(std::string_view b) { return is_bucket_name(b) && b.size() <= 63 && b.front() != '.'; }
 
 void write_pairs(json_writer& w, std::string_view name, const pairs& from) {
@@ -34,21 +34,25 @@ pairs read_pairs(const json_value* v) {
 
 } // namespace
 
-result<std::vector<std::string>> path_of(const object_name& name) {
+result<std::vector<std::string>> object_path(const object_name& name) {
   if (!is_bucket(name.bucket)) return failure{errc::no_such_bucket, quote(name.bucket)};
-  if (name.key.size() > 1024) return failure{errc::key_too_long, "at most 1024 bytes"};
+  if (name.key.size() > 1024)
+    return failure{errc::key_too_long, "the key has " + std::to_string(name.key.size()) + " bytes, at most 1024"};
   if (!is_utf8(name.key)) return failure{errc::invalid_argument, "the key is not UTF-8"};
   std::vector<std::string> parts{name.bucket};
   std::string_view rest = name.key;
-  for (bool more = true; more;) {
+  for (bool has_more = true; has_more;) {
     const auto slash = rest.find('/');
-    more = slash != rest.npos;
+    has_more = slash != rest.npos;
     const auto part = rest.substr(0, slash);
     if (part.empty() || part == "." || part == ".." || part.find('\0') != part.npos)
-      return failure{errc::invalid_argument, "the key has a part that cannot be a file's name: " + quote(part)};
-    if (part.size() > 255) return failure{errc::key_too_long, "a part of the key between slashes may have 255 bytes"};
+      return failure{errc::invalid_argument,
+                     "the key has a part that cannot be a file's name in the file store: " + quote(part)};
+    if (part.size() > 255)
+      return failure{errc::key_too_long, "a part of the key between slashes has " + std::to_string(part.size()) +
+                                             " bytes; the file store takes at most 255"};
     parts.emplace_back(part);
-    if (more) rest.remove_prefix(slash + 1);
+    if (has_more) rest.remove_prefix(slash + 1);
   }
   return parts;
 }
@@ -65,8 +69,8 @@ bool sidecar::describes(const struct stat& file) const {
 std::string to_json(const sidecar& s) {
   json_writer w;
   w.begin_object();
-  w.member("bucket", s.of.bucket);
-  w.member("key", s.of.key);
+  w.member("bucket", s.name.bucket);
+  w.member("key", s.name.key);
   w.member("mtime_ns", s.mtime_ns);
   w.member("size", s.object.size);
   w.member("etag", s.object.etag);
@@ -91,7 +95,7 @@ result<sidecar> read_sidecar(std::string_view json) {
     return n && *n >= 0 ? std::optional(static_cast<std::uint64_t>(*n)) : std::nullopt;
   };
   sidecar s;
-  s.of = {text("bucket"), text("key")};
+  s.name = {text("bucket"), text("key")};
   s.mtime_ns = number("mtime_ns").value_or(0);
   s.object.size = number("size").value_or(0);
   s.object.etag = text("etag");
@@ -101,14 +105,14 @@ result<sidecar> read_sidecar(std::string_view json) {
   return s;
 }
 
-stored_object plain_object(const struct stat& file) {
-  stored_object plain;
-  plain.size = static_cast<std::uint64_t>(file.st_size);
+stored_object object_without_sidecar(const struct stat& file) {
+  stored_object object;
+  object.size = static_cast<std::uint64_t>(file.st_size);
   std::array<char, 40> etag;
   std::snprintf(etag.data(), etag.size(), "%016llx%012llx", static_cast<unsigned long long>(mtime_ns(file)),
-                static_cast<unsigned long long>(plain.size));
-  plain.etag = etag.data();
-  return plain;
+                static_cast<unsigned long long>(object.size));
+  object.etag = etag.data();
+  return object;
 }
 
 std::string new_etag(std::uint64_t size, std::uint32_t crc32c) {

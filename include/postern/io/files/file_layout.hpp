@@ -1,5 +1,5 @@
-// Where the file store puts an object, and the sidecar in which it remembers what a file cannot: ETag, checksum,
-// headers and metadata. Pure, but for what a caller read from the disk.
+// The layout of the file store on disk: the path of an object, and the sidecar file, which has what a plain file cannot
+// hold: ETag, checksum, headers and user metadata. Pure: the caller reads and writes the disk.
 #pragma once
 
 #include <postern/io/store.hpp>
@@ -14,13 +14,14 @@ struct stat;
 
 namespace postern {
 
-// The bucket, the folders and last the file's own name: the path below the root. errc::no_such_bucket,
-// errc::invalid_argument, errc::key_too_long, as make_file_store says.
-result<std::vector<std::string>> path_of(const object_name& name);
+// The path below the root: the bucket, then folders, last the file's name. errc::no_such_bucket, errc::invalid_argument
+// and errc::key_too_long as make_file_store describes.
+result<std::vector<std::string>> object_path(const object_name& name);
 
-// What is kept beside a file. It describes the file that has this modification time and size, and no other.
+// A sidecar describes the file that has exactly this modification time and size. A file with others was put there by
+// another program.
 struct sidecar {
-  object_name of;
+  object_name name;
   std::uint64_t mtime_ns = 0;
   stored_object object;
 
@@ -32,11 +33,11 @@ std::string to_json(const sidecar& s);
 result<sidecar> read_sidecar(std::string_view json);
 inline constexpr std::size_t max_sidecar_bytes = 1 << 20;
 
-// What can be said of a file that has no sidecar of its own.
-stored_object plain_object(const struct stat& file);
+// A file that has no sidecar, as an object: its size, and an ETag made from size and modification time.
+stored_object object_without_sidecar(const struct stat& file);
 
-// 32 hex digits, another at each call. Not MD5, which would cost more CPU a GB than all else that is done for the
-// bytes; an ETag has only to differ when the object does.
+// 32 hex digits, different at each call. An ETag must only differ when the object differs; an MD5 would take more CPU
+// than everything else that is done with the bytes.
 std::string new_etag(std::uint64_t size, std::uint32_t crc32c);
 
 } // namespace postern

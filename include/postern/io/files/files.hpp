@@ -1,5 +1,5 @@
-// Files by descriptor, for stores: opening below a folder without following links, writing whole, making durable.
-// Blocking; run on a pool.
+// Files by descriptor, for the file store: open folders without following links, write whole files, make them durable.
+// These calls block, so run them on a thread pool.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -12,7 +12,7 @@
 
 namespace postern {
 
-// A file descriptor that is closed with it.
+// Owns a file descriptor and closes it. -1: there is none.
 class descriptor {
 public:
   explicit descriptor(int fd = -1) : fd_(fd) {}
@@ -29,18 +29,19 @@ private:
   int fd_;
 };
 
-// errc::store_failed with what errno says.
-failure disk_failure(std::string_view doing);
+// errc::store_failed: "cannot <action>: <errno in words>". The text is for the log.
+failure disk_failure(std::string_view action);
 
-// The folder that `parts` name below `at`, one openat a part, links refused. `make`: missing ones are made and their
-// parents fsynced. errc::object_absent when missing or not a folder (errno tells), errc::store_failed.
-result<descriptor> open_folder(int at, std::span<const std::string> parts, bool make);
+// The folder at the path `parts` below the folder `start`. Links are not followed. With `create`, missing folders are
+// created and made durable. errc::object_absent: a part is missing or is no folder. errc::store_failed.
+result<descriptor> open_folder(int start, std::span<const std::string> parts, bool create);
 
 result<void> write_all(int fd, std::span<const char> bytes);
+// errc::store_failed also when the file has more than `max` bytes.
 result<std::string> read_whole(int fd, std::size_t max);
 
-// Puts `text` under `name` in the folder, whole or not at all, durable when it returns. It is written in the folder
-// `scratch` of the same file system first.
+// Writes `text` as the file `name` in `folder`: whole or not at all, and durable on return. `scratch` is a folder of
+// the same file system, for the temporary file.
 result<void> replace_file(int scratch, int folder, const std::string& name, std::string_view text);
 
 std::string random_name(); // 32 hex digits
