@@ -112,7 +112,7 @@ class AgainstRgw(Doctored):
             said = apply(server__allowed_origins=origins)
             self.assertEqual(said.code, 0, said.err)
             self.assertIn(words, said.text)
-            self.assertIn("1 rules of others stay as they are", said.text)
+            self.assertIn("the bucket's other rules (1) are unchanged", said.text)
         rules = self.s3.request("GET", query="?cors=")[1].decode()
         self.assertEqual(rules.count("<CORSRule>"), 2)
         self.assertIn("https://other.example.com", rules)
@@ -129,7 +129,7 @@ class AgainstRgw(Doctored):
 
     def test_a_wrong_secret(self):
         wrong = {**KEYS, "AWS_SECRET_ACCESS_KEY": "wrong secret that nobody knows"}
-        said = self.names(self.examine(self.s3, environment=wrong), "bucket", "SignatureDoesNotMatch", f'the secret key is not that of the access key "{ACCESS_KEY}"', "region", "new pair")
+        said = self.names(self.examine(self.s3, environment=wrong), "bucket", "SignatureDoesNotMatch", f'the secret key does not belong to the access key "{ACCESS_KEY}"', "region", "new pair")
         self.untried(said, "probe object", "form")
         said = self.examine(self.s3, environment=wrong, store__credentials__role_arn=self.role)
         self.names(said, "AssumeRole", "SignatureDoesNotMatch", f'"{ACCESS_KEY}"')
@@ -164,7 +164,7 @@ class AgainstRgw(Doctored):
         self.s3.make_user("stranger", "AKIASTRANGER", "the secret of the stranger")
         said = self.examine(self.s3, environment={"AWS_ACCESS_KEY_ID": "AKIASTRANGER", "AWS_SECRET_ACCESS_KEY": "the secret of the stranger"})
         self.names(said, "bucket", "s3:ListBucket", mark="!")
-        self.names(said, "probe object", 'the user of the access key "AKIASTRANGER" may not do s3:DeleteObject', "whose bucket policy must allow it")
+        self.names(said, "probe object", 'the user of the access key "AKIASTRANGER" may not do s3:DeleteObject', "the bucket's policy must allow it")
         said = self.run_it("setup", "cors", "--apply", environment={"AWS_ACCESS_KEY_ID": "AKIASTRANGER", "AWS_SECRET_ACCESS_KEY": "the secret of the stranger"}, **self.settings(self.s3))
         self.assertEqual(said.code, 1)
         self.assertIn("may not do s3:GetBucketCORS", said.text)
@@ -196,16 +196,16 @@ class AgainstRgw(Doctored):
     def test_nobody_at_the_redirect_url(self):
         port = free_port()
         said = self.examine(self.s3, server__public_url=f"http://127.0.0.1:{port}")
-        self.names(said, "public_url", f"nobody answers at http://127.0.0.1:{port}", "`postern serve` must be running", "success_action_redirect")
+        self.names(said, "public_url", f"nothing answers at http://127.0.0.1:{port}", "`postern serve` must be running", "success_action_redirect")
         said = self.examine(self.s3, server__public_url=self.s3.endpoint)  # somebody, but not Postern
-        self.names(said, "public_url", f"{self.s3.endpoint}/postern.js answers 404", "Something else listens there")
+        self.names(said, "public_url", f"{self.s3.endpoint}/postern.js answers 404", "Another program listens at server.public_url")
         said = self.examine(self.s3, server__public_url="http://nobody.invalid")
         self.names(said, "public_url", "cannot be resolved", "server.public_url")
         self.assertNotIn("path_style", said.text)
 
     def test_the_store_cannot_be_reached(self):
         port = free_port()
-        said = self.names(self.examine(f"http://127.0.0.1:{port}"), "store", f"nobody answers at http://127.0.0.1:{port}: Connection refused", "store.endpoint")
+        said = self.names(self.examine(f"http://127.0.0.1:{port}"), "store", f"nothing answers at http://127.0.0.1:{port}: Connection refused", "store.endpoint")
         self.untried(said, "clock", "credentials", "AssumeRole", "bucket", "probe object", "form", "CORS")
         self.names(self.examine("http://store.invalid"), "store", "cannot be resolved", "path_style = true")
         self.names(self.examine(self.s3.endpoint.replace("http:", "https:")), "store", "TLS handshake", "http://")
@@ -237,7 +237,7 @@ class AgainstPeers(Doctored):
         with peer("sts_refuses", external_id="tenant-42") as s3:
             plain = lambda **more: self.examine(s3, store__credentials__role_arn=ROLE, **more)
             said = self.names(plain(), "AssumeRole", "arn:aws:iam::111122223333:user/bob is not authorized to perform: sts:AssumeRole", "in the account 111122223333, the role in 444455556666", f'"Resource": "{ROLE}"',
-                              '"AWS": "arn:aws:iam::111122223333:user/bob"', "3. The external id: the configuration has none", 'external_id = "…"')
+                              '"AWS": "arn:aws:iam::111122223333:user/bob"', "3. The external id: store.credentials.external_id is empty", 'external_id = "…"')
             said = self.names(plain(store__credentials__external_id="tenant-43"), "AssumeRole", 'store.credentials.external_id is "tenant-43"', '"sts:ExternalId": "tenant-43"')
             self.untried(said, "bucket", "probe object", "form")
             said = plain(store__credentials__external_id="tenant-42")
@@ -245,10 +245,10 @@ class AgainstPeers(Doctored):
             self.assertEqual(s3.objects, {})
 
     def test_which_policy_is_missing_where_aws_says_it(self):
-        for because, words, others in ((" because no identity-based policy allows the sts:AssumeRole action", "the caller's policy is what is missing", "trust policy"),
-                                       (" because no role trust policy allows the sts:AssumeRole action", "the role's trust policy is what does not let it, or its external id", "The caller's policy"),
+        for because, words, others in ((" because no identity-based policy allows the sts:AssumeRole action", "the caller's policy does not allow it", "trust policy"),
+                                       (" because no role trust policy allows the sts:AssumeRole action", "the role's trust policy does not allow it, or its external id is another", "The caller's policy"),
                                        (" with an explicit deny in a service control policy", "a policy denies it explicitly", "The caller's policy"),
-                                       (" because no permissions boundary allows the sts:AssumeRole action", "a permissions boundary stands against it", "The caller's policy")):
+                                       (" because no permissions boundary allows the sts:AssumeRole action", "a permissions boundary does not allow it", "The caller's policy")):
             with self.subTest(because), peer("sts_refuses", because) as s3:
                 said = self.names(self.examine(s3, store__credentials__role_arn=ROLE), "AssumeRole", words)
                 self.assertNotIn(others, said.text)
@@ -261,7 +261,7 @@ class AgainstPeers(Doctored):
             self.assertEqual(json.loads(said.out)["Statement"][0]["Principal"], {"AWS": "arn:aws:iam::444455556666:role/app"})
 
     def test_other_refusals_of_sts(self):
-        for code, message, words in (("ExpiredToken", "The security token included in the request is expired", "the keys are no longer good"),
+        for code, message, words in (("ExpiredToken", "The security token included in the request is expired", "the keys are no longer valid"),
                                      ("InvalidClientTokenId", "The security token included in the request is invalid.", "does not know the access key"),
                                      ("SignatureDoesNotMatch", "Signature expired: 20261123T180000Z is now earlier than 20261123T181500Z", "timedatectl"),
                                      ("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", "duration = \"1h\"")):
@@ -270,7 +270,7 @@ class AgainstPeers(Doctored):
 
     def test_another_region(self):
         with peer("other_region") as s3:
-            said = self.names(self.examine(s3), "bucket", 'the bucket "media" is in "eu-west-3", the configuration says "us-east-1"', 'region = "eu-west-3"')
+            said = self.names(self.examine(s3), "bucket", 'the bucket "media" is in the region "eu-west-3", and store.region is "us-east-1"', 'region = "eu-west-3"')
             self.untried(said, "probe object", "form")
 
     def test_a_clock_that_is_off(self):
@@ -283,7 +283,7 @@ class AgainstPeers(Doctored):
 
     def test_what_was_signed_tells_secret_and_change_apart(self):
         with peer("verifies", "the secret of the peer") as s3:
-            self.names(self.examine(s3), "bucket", f'the secret key is not the one of the access key "{ACCESS_KEY}"', "So it is not the clock, the region or a changed field")
+            self.names(self.examine(s3), "bucket", f'the secret key does not belong to the access key "{ACCESS_KEY}"', "So the clock, the region and the request are right")
         with peer("verifies", SECRET_KEY) as s3:
             self.assertEqual(self.examine(s3).mark("probe object"), ["✓"])
             self.assertEqual(s3.objects, {})
@@ -296,10 +296,10 @@ class AgainstPeers(Doctored):
         cases = ((lambda f: (403, "AccessDenied", f'Invalid according to Policy: Policy Condition failed: ["eq", "$success_action_redirect", "{redirect(f)}"]'), 'the field "success_action_redirect" is not the one that was signed'),
                  (lambda f: (403, "AccessDenied", "Invalid according to Policy: Extra input fields: x-amz-meta-extra"), 'the field "x-amz-meta-extra"'),
                  (lambda f: (403, "AccessDenied", "Invalid according to Policy: Policy expired."), "the form has expired"),
-                 (lambda f: (403, "SignatureDoesNotMatch", "no", f"<StringToSign>{policy(f)}</StringToSign>"), "it is the region"),
+                 (lambda f: (403, "SignatureDoesNotMatch", "no", f"<StringToSign>{policy(f)}</StringToSign>"), "Either store.region"),
                  (lambda f: (403, "SignatureDoesNotMatch", "no", "<StringToSign>e30=</StringToSign>"), 'field "policy" was changed on its way'),
                  (lambda f: (403, "AccessDenied", "Access Denied"), "acl, tags, sse"),
-                 (lambda f: (501, "NotImplemented", "Not implemented"), "the store takes no forms"))
+                 (lambda f: (501, "NotImplemented", "Not implemented"), "the store does not support POST Object"))
         for because, words in cases:
             with self.subTest(words), peer("refuses_forms", because) as s3:
                 said = self.names(self.examine(s3), "form", words)
@@ -308,7 +308,7 @@ class AgainstPeers(Doctored):
 
     def test_a_store_that_says_nothing(self):
         with peer("silent", "HeadBucket") as s3:
-            self.names(self.examine(s3, store__timeout="300ms"), "store", "nobody answers", "firewall")
+            self.names(self.examine(s3, store__timeout="300ms"), "store", "nothing answers", "firewall")
 
     def test_interrupted_it_removes_what_it_has_put(self):
         with peer("silent", "HeadObject") as s3:
@@ -358,7 +358,7 @@ class WithADirectory(Doctored):
             self.assertEqual((self.files(), server.leftovers()), ([], []))
             run = lambda **more: self.run_it("doctor", "--config", server.config, environment={**server.environment, **more})
             said = run(POSTERN_SERVER__SECRETS="another secret of the tests")
-            self.names(said, "form", "the running server does not know what is signed here", "server.secrets")
+            self.names(said, "form", "the running server does not accept what this program signs", "server.secrets")
             said = run(POSTERN_STORE__PATH=os.path.join(self.folder, "elsewhere"))
             self.names(said, "form", "keeps its objects elsewhere", "store.path")
             said = run(POSTERN_STORE__BUCKET="unknown")
@@ -369,7 +369,7 @@ class WithADirectory(Doctored):
     def test_receivers_of_webhooks(self):
         moved = lambda request, n: request.say(308, Location="/new")
         faults = {"/moved": (moved, ["answers 308", '"/new"', "final URL"]), "/gone": (410, ["answers 410", "--retry-all"]), "/nowhere": (404, ["answers 404", "path"]),
-                  "/login": (401, ["answers 401", "very same secret"]), "/broken": (500, ["answers 500", "postern.test"])}
+                  "/login": (401, ["answers 401", "signature with the secret in"]), "/broken": (500, ["answers 500", "postern.test"])}
         says = {path: what for path, (what, _) in faults.items()}
         certificate = hooks.make_certificate(self.folder)
         with hooks.Receiver(says) as app, hooks.Receiver(certificate=certificate) as other:

@@ -17,15 +17,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto patience = 10s; // nobody waits longer for a doctor's answer
+constexpr auto max_wait = 10s; // for one answer
 
-config hurried(config c) {
-  if (c.store.timeout == 0ms || c.store.timeout > patience) c.store.timeout = patience;
+config with_short_timeouts(config c) {
+  if (c.store.timeout == 0ms || c.store.timeout > max_wait) c.store.timeout = max_wait;
   return c;
 }
 
-result<bucket_location> place_in(const patient& p, const std::string& bucket) {
-  return locate_bucket(s3_options_of(p.c), p.c.store.region, bucket);
+result<bucket_location> place_in(const examination& exam, const std::string& bucket) {
+  return locate_bucket(s3_options_of(exam.c), exam.c.store.region, bucket);
 }
 
 http_request request_to(const web_url& url, const char* method) {
@@ -33,15 +33,15 @@ http_request request_to(const web_url& url, const char* method) {
   r.to = url.server;
   r.target = url.target;
   r.method = method;
-  r.silence = patience;
+  r.silence = max_wait;
   return r;
 }
 
 } // namespace
 
-patient::patient(config of, report& to, std::string with)
-    : c(hurried(std::move(of))), out(to), with_config(std::move(with)), own(c.server.secrets), backend(c, own),
-      hooks(c) {
+examination::examination(config of, report& to, std::string option)
+    : c(with_short_timeouts(std::move(of))), out(to), config_option(std::move(option)), server_signer(c.server.secrets),
+      backend(c, server_signer), webhooks(c) {
   for (const auto& s : c.server.secrets) out.hide(s.reveal());
   out.hide(c.store.secret_key.reveal());
   out.hide(c.store.session_token.reveal());
@@ -49,110 +49,117 @@ patient::patient(config of, report& to, std::string with)
 
 std::string without_password(const std::string& url) { return url.starts_with("sqlite:") ? url : postgres::shown(url); }
 
-bool is_s3(const patient& p) { return p.c.store.type == "s3"; }
+bool is_s3(const examination& exam) { return exam.c.store.type == "s3"; }
 
 // --- the store --------------------------------------------------------------------------------------
 
-task<finding> check_store(patient& p) {
-  if (!is_s3(p)) {
+task<finding> check_store(examination& exam) {
+  if (!is_s3(exam)) {
     try {
-      (void)p.backend.open(p.c);
+      (void)exam.backend.open(exam.c);
     } catch (const std::exception& e) {
-      co_return finding::wrong(e.what(), "The user that runs Postern must be able to write there.");
+      co_return finding::failed(e.what(), "The user that runs Postern must be able to write in store.path.");
     }
-    co_return finding::right("the directory " + p.c.store.path.string());
+    co_return finding::passed("the directory " + exam.c.store.path.string() + " can be used");
   }
-  auto place = place_in(p, p.c.store.bucket);
-  if (!place) co_return finding::wrong(place.error().on, "It must be like https://s3.example.com");
-  // Unsigned: whatever it answers, it has answered, and said what time it is.
+  auto place = place_in(exam, exam.c.store.bucket);
+  if (!place) co_return finding::failed(place.error().on, "Set store.endpoint to a URL such as https://s3.example.com");
+  // Not signed: any answer shows that the store is reached, and has its time.
   const auto ask = request_to({place->at, place->path}, "HEAD");
   auto before = std::chrono::system_clock::now();
-  auto answer = co_await p.backend.http.send(ask);
+  auto answer = co_await exam.backend.http.send(ask);
   const auto middle = before + (std::chrono::system_clock::now() - before) / 2;
   const auto url = place->at.origin();
-  if (!answer) co_return not_reached(is_aws(p.c) ? "store.region" : "store.endpoint", url, answer.error());
+  if (!answer) co_return explain_unreachable(is_aws(exam.c) ? "store.region" : "store.endpoint", url, answer.error());
   if (const auto date = parse_http_date(answer->field("date")); date)
-    p.ahead = *date - std::chrono::round<std::chrono::seconds>(middle - 500ms); // Date has no fractions: half a second
+    // Date is cut to whole seconds, so the store's clock is half a second later on average.
+    exam.clock_ahead = *date - std::chrono::round<std::chrono::seconds>(middle - 500ms);
   if (answer->status >= 502 && answer->status <= 504)
-    co_return finding::wrong(url + " answers " + std::to_string(answer->status),
-                             "That is a proxy which cannot reach the store behind it, or a store in trouble.");
-  co_return finding::right(url + " answers");
+    co_return finding::failed(url + " answers " + std::to_string(answer->status),
+                              "A proxy answers that cannot reach the store behind it, or the store has a problem of "
+                              "its own. Look into their logs.");
+  co_return finding::passed(url + " answers");
 }
 
-finding check_clock(const patient& p) {
-  if (!is_s3(p)) return finding::untried("a directory has no clock of its own");
-  if (!p.ahead) return {verdict::warning, "the store does not say what time it is"};
-  return clock_finding(p.c, *p.ahead);
+finding check_clock(const examination& exam) {
+  if (!is_s3(exam)) return finding::skipped("the file store has no clock of its own");
+  if (!exam.clock_ahead) return finding::warning("the store's answer has no Date, so the clocks cannot be compared");
+  return judge_clock(exam.c, *exam.clock_ahead);
 }
 
 // --- keys -------------------------------------------------------------------------------------------
 
-task<finding> check_credentials(patient& p) {
-  const auto from = own_source_of(p.c, p.own, p.backend.http);
+task<finding> check_credentials(examination& exam) {
+  const auto from = own_source_of(exam.c, exam.server_signer, exam.backend.http);
   auto got = co_await from->fetch();
-  if (!got) co_return no_credentials(p.c, got.error());
-  p.base = *got;
-  p.out.hide(got->keys.secret_key.reveal());
-  p.out.hide(got->keys.session_token);
-  if (!is_s3(p) && p.c.store.access_key.empty()) co_return finding::right("made from the server's secret");
+  if (!got) co_return explain_missing_credentials(exam.c, got.error());
+  exam.caller = *got;
+  exam.out.hide(got->keys.secret_key.reveal());
+  exam.out.hide(got->keys.session_token);
+  if (!is_s3(exam) && exam.c.store.access_key.empty()) co_return finding::passed("derived from server.secrets");
   auto text = "from the " + got->source + ": access key " + quote(got->keys.access_key);
   if (got->expires) text += ", until " + iso8601(*got->expires);
-  co_return finding::right(std::move(text));
+  co_return finding::passed(std::move(text));
 }
 
-task<finding> check_role(patient& p) {
-  if (!is_s3(p)) co_return finding::untried("a directory needs no role");
-  if (p.c.store.role_arn.empty()) co_return finding::untried("store.credentials.role_arn names no role");
-  const auto sts = sts_of(p.c);
-  const auto role = role_of(p.c);
+task<finding> check_role(examination& exam) {
+  if (!is_s3(exam)) co_return finding::skipped("the file store needs no role");
+  if (exam.c.store.role_arn.empty())
+    co_return finding::skipped("store.credentials.role_arn is empty, so no role is assumed");
+  const auto sts = sts_of(exam.c);
+  const auto role = role_of(exam.c);
   const auto now = system_clock_in_seconds()();
-  auto got = co_await assume_role(p.backend.http, sts, role, *p.base, now);
+  auto got = co_await assume_role(exam.backend.http, sts, role, *exam.caller, now);
   if (got) {
-    p.out.hide(got->keys.secret_key.reveal());
-    p.out.hide(got->keys.session_token);
-    co_return finding::right(p.c.store.role_arn + ", until " + iso8601(*got->expires));
+    exam.out.hide(got->keys.secret_key.reveal());
+    exam.out.hide(got->keys.session_token);
+    co_return finding::passed(exam.c.store.role_arn + ", until " + iso8601(*got->expires));
   }
-  auto caller = caller_in(got.error().message);
+  auto caller = find_caller(got.error().message);
   if (caller.empty() && got.error().status == 403) {
-    auto told = co_await caller_identity(p.backend.http, sts, *p.base, now);
-    if (told) caller = *told;
+    auto identity = co_await caller_identity(exam.backend.http, sts, *exam.caller, now);
+    if (identity) caller = *identity;
   }
   const auto url = parse_web_url(sts.endpoint);
-  co_return role_refused(p.c, got.error(), caller, p.base->keys, url ? url->server.authority() : sts.endpoint);
+  co_return explain_refused_role(exam.c, got.error(), caller, exam.caller->keys,
+                                 url ? url->server.authority() : sts.endpoint);
 }
 
 // --- buckets ----------------------------------------------------------------------------------------
 
-task<finding> check_bucket(patient& p, std::string bucket) {
-  if (!is_s3(p)) co_return finding::untried("a directory has one for every name");
-  auto keys = co_await p.backend.credentials.get();
-  if (!keys) co_return finding::wrong(describe(keys.error()), "See above: the keys were there a moment ago.");
-  p.keys = *keys;
-  p.out.hide(p.keys->keys.secret_key.reveal());
-  p.out.hide(p.keys->keys.session_token);
-  const auto place = place_in(p, bucket);
-  const attempt tried{bucket, "s3:ListBucket", place ? place->at.authority() : "", p.keys->keys};
-  auto head = co_await p.backend.s3->head_bucket(bucket);
-  auto region = p.backend.s3->region_of(bucket);
+task<finding> check_bucket(examination& exam, std::string bucket) {
+  if (!is_s3(exam)) co_return finding::skipped("the file store makes a folder for every bucket");
+  auto keys = co_await exam.backend.credentials.get();
+  if (!keys)
+    co_return finding::failed(describe(keys.error()),
+                              "The check \"credentials\" found some a moment ago. Run the doctor again.");
+  exam.keys = *keys;
+  exam.out.hide(exam.keys->keys.secret_key.reveal());
+  exam.out.hide(exam.keys->keys.session_token);
+  const auto place = place_in(exam, bucket);
+  const attempt tried{bucket, "s3:ListBucket", place ? place->at.authority() : "", exam.keys->keys};
+  auto head = co_await exam.backend.s3->head_bucket(bucket);
+  auto region = exam.backend.s3->region_of(bucket);
   if (head && !head->field("x-amz-bucket-region").empty()) region = head->field("x-amz-bucket-region");
-  if (region != p.c.store.region) co_return other_region(p.c, bucket, region);
-  if (head) co_return finding::right(quote(bucket) + " is there, in " + region);
-  if (head.error().status != 403) co_return store_refused(p.c, head.error(), tried);
-  // The answer to HEAD has no body that could say why; that to a GET has.
-  auto why = co_await p.backend.s3->get_bucket_location(bucket);
-  if (!why && why.error().code != "AccessDenied") co_return store_refused(p.c, why.error(), tried);
-  const auto refused = store_refused(p.c, why ? head.error() : why.error(), tried);
-  // Uploads do not need it, so the next check says whether the bucket can be used.
-  co_return finding{verdict::warning,
-                    refused.cause + ". Uploads work without it, but an object that is absent looks like one that is "
-                                    "forbidden",
-                    "`postern setup iam" + p.with_config + "` prints the policy that allows it."};
+  if (region != exam.c.store.region) co_return explain_other_region(exam.c, bucket, region);
+  if (head) co_return finding::passed(quote(bucket) + " exists, in the region " + region);
+  if (head.error().status != 403) co_return explain_refused_request(exam.c, head.error(), tried);
+  // The answer to HEAD has no body. The answer to this GET says why.
+  auto why = co_await exam.backend.s3->get_bucket_location(bucket);
+  if (!why && why.error().code != "AccessDenied") co_return explain_refused_request(exam.c, why.error(), tried);
+  const auto refused = explain_refused_request(exam.c, why ? head.error() : why.error(), tried);
+  // Uploads do not need this permission. The next check shows whether the bucket can be used.
+  co_return finding::warning(refused.cause +
+                                 ". Uploads work without this permission, but Postern cannot tell an absent "
+                                 "object from a forbidden one",
+                             "`postern setup iam" + exam.config_option + "` prints the policy that allows it.");
 }
 
 // --- CORS -------------------------------------------------------------------------------------------
 
 namespace {
 
+// Does the list in a header field contain the word, or everything?
 bool lists(std::string_view header, std::string_view word) {
   const auto all = "," + lower(header) + ",", one = lower(word);
   for (auto at = all.find(one); at != all.npos; at = all.find(one, at + 1)) {
@@ -172,139 +179,149 @@ bool exposes(const http_response& answer) {
 // OPTIONS / HTTP/1.1
 // Origin: https://app.example.com
 // Access-Control-Request-Method: POST
-task<finding> check_origin(patient& p, std::string bucket, std::string origin) {
-  const auto urls = direct_urls(p.c);
+task<finding> check_origin(examination& exam, std::string bucket, std::string origin) {
+  const auto urls = direct_urls(exam.c);
   const auto url = parse_web_url(urls.at(bucket));
   auto ask = request_to(*url, "OPTIONS");
   ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}};
-  auto answer = co_await p.backend.http.send(ask);
+  auto answer = co_await exam.backend.http.send(ask);
   if (!answer)
-    co_return not_reached(p.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint",
-                          url->server.origin(), answer.error());
-  // No rule is not answered so (403), but no bucket, or one in another region.
+    co_return explain_unreachable(exam.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint",
+                                  url->server.origin(), answer.error());
+  // A bucket without rules answers 403. These come from a bucket that is absent or in another region.
   if (answer->status == 404 || answer->status == 400 || (answer->status >= 300 && answer->status < 400))
-    co_return finding::untried("first bucket: the preflight is answered " + std::to_string(answer->status));
+    co_return finding::skipped("skipped, because the bucket answers the preflight with " +
+                               std::to_string(answer->status));
   const auto allowed = answer->field("access-control-allow-origin");
-  const bool may = answer->status < 300 && (allowed == origin || allowed == "*") &&
-                   lists(answer->field("access-control-allow-methods"), "post");
-  if (!may) {
-    const auto got = answer->status >= 300 ? "the preflight is answered " + std::to_string(answer->status)
-                     : allowed.empty()     ? "the preflight is answered without it"
+  const bool is_allowed = answer->status < 300 && (allowed == origin || allowed == "*") &&
+                          lists(answer->field("access-control-allow-methods"), "post");
+  if (!is_allowed) {
+    const auto got = answer->status >= 300 ? "the preflight is answered with " + std::to_string(answer->status)
+                     : allowed.empty()     ? "the preflight's answer has no Access-Control-Allow-Origin"
                      : allowed != origin && allowed != "*"
-                         ? "the preflight allows " + quote(allowed)
-                         : "the preflight allows " + quote(answer->field("access-control-allow-methods"));
-    co_return origin_refused(p.c, origin, got, !std::exchange(p.shown_cors, true), p.with_config);
+                         ? "the preflight allows the origin " + quote(allowed)
+                         : "the preflight allows the methods " + quote(answer->field("access-control-allow-methods"));
+    co_return explain_refused_origin(exam.c, origin, got, !std::exchange(exam.has_shown_cors, true),
+                                     exam.config_option);
   }
-  if (exposes(*answer)) co_return finding::right("pages of " + origin + " may post to " + quote(bucket));
-  // Some stores say it with the answer itself only: to no form at all, there is one too.
+  if (exposes(*answer)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
+  // Some stores send Access-Control-Expose-Headers with the answer only. An empty form gets an answer too.
   ask.method = "POST";
   ask.fields = {{"Origin", origin}, {"Content-Type", "multipart/form-data; boundary=x"}};
-  auto refused = co_await p.backend.http.send(ask, "--x--\r\n");
-  if (refused && exposes(*refused)) co_return finding::right("pages of " + origin + " may post to " + quote(bucket));
-  co_return finding{verdict::warning,
-                    "pages of " + origin + " may post, but not read ETag and Location, as some clients (Uppy) must",
-                    "`postern setup cors --apply" + p.with_config + "` puts a rule that exposes both."};
+  auto refused = co_await exam.backend.http.send(ask, "--x--\r\n");
+  if (refused && exposes(*refused)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
+  co_return finding::warning("pages of " + origin + " may post to " + quote(bucket) +
+                                 ", but may not read ETag and Location in the answer, which some clients (Uppy) need",
+                             "`postern setup cors --apply" + exam.config_option + "` puts a rule that exposes both.");
 }
 
-// --- at home ----------------------------------------------------------------------------------------
+// --- Postern's own ----------------------------------------------------------------------------------------
 
-task<finding> check_ledger(patient& p) {
-  std::unique_ptr<ledger> records; // gone before the loop is, as reply_from wants it
+task<finding> check_ledger(examination& exam) {
+  std::unique_ptr<ledger> records; // destroyed before the loop, as reply_from requires
   std::string why;
   try {
-    records = make_ledger(ledger_options_of(p.c));
+    records = make_ledger(ledger_options_of(exam.c));
   } catch (const std::exception& e) {
     why = e.what();
   }
   if (records) {
     auto writable = co_await records->flush();
-    if (writable) co_return finding::right(without_password(p.c.ledger_url) + " can be written");
-    why = "ledger.url: " + without_password(p.c.ledger_url) + " cannot be written: " + writable.error().on;
+    if (writable) co_return finding::passed(without_password(exam.c.ledger_url) + " can be written");
+    why = "ledger.url: " + without_password(exam.c.ledger_url) + " cannot be written: " + writable.error().on;
   }
-  co_return finding::wrong(
-      why, p.c.ledger_url.starts_with("sqlite:")
-               ? "The user that runs Postern must be able to write that file and its folder, and no other program may "
-                 "hold it locked. Is this the same user, and the same working directory, as the server's?"
-               : "The database must be the primary, and its user be able to create the schema \"postern\", or to "
-                 "write the tables in it.");
+  co_return finding::failed(
+      why,
+      exam.c.ledger_url.starts_with("sqlite:")
+          ? "The user that runs Postern must be able to write this file and its folder, and no other program may lock "
+            "it. "
+            "Run the doctor as the server's user and in the server's working directory."
+          : "ledger.url must name the primary server, and its user must be able to create the schema \"postern\" or to "
+            "write its tables.");
 }
 
-task<finding> check_webhook(patient& p, std::size_t which) {
-  const auto& to = p.hooks.endpoints()[which];
+task<finding> check_webhook(examination& exam, std::size_t index) {
+  const auto& to = exam.webhooks.endpoints()[index];
   std::string sender = "Postern/" POSTERN_VERSION " doctor";
   auto answer = co_await send_test_webhook(to, std::move(sender), now_millis());
   const auto url = to.at.server.origin() + to.at.target.substr(0, to.at.target.find('?')); // a query may hold a token
-  co_return answer ? webhook_answered(which + 1, url, *answer) : webhook_unanswered(which + 1, url, answer.error());
+  co_return answer ? judge_webhook_answer(index + 1, url, *answer)
+                   : explain_unanswered_webhook(index + 1, url, answer.error());
 }
 
 namespace {
 
-finding not_postern(const patient& p, const http_response& answer, const std::string& path) {
-  const auto url = p.c.server.public_url + path;
+finding explain_foreign_answer(const examination& exam, const http_response& answer, const std::string& path) {
+  const auto url = exam.c.server.public_url + path;
   const auto cause = url + " answers " + std::to_string(answer.status);
   if (answer.status >= 301 && answer.status <= 308 && !answer.field("location").empty())
-    return finding::wrong(cause + ", to " + quote(answer.field("location"), 200),
-                          "Browsers must be sent to the final URL at once: set server.public_url to it.");
+    return finding::failed(cause + ", a redirect to " + quote(answer.field("location"), 200),
+                           "Set server.public_url to the final URL, so that browsers are sent there at once.");
   if (answer.status >= 502 && answer.status <= 504)
-    return finding::wrong(cause, "The proxy there does not reach Postern. Is `postern serve` running, and does the "
-                                 "proxy point to an address in server.listen?");
-  return finding::wrong(cause + ", and not as Postern does",
-                        "Something else listens there, or a proxy hands on only some paths. Postern needs /v1/, "
-                        "/upload/, /form and /postern.js.");
+    return finding::failed(
+        cause,
+        "The proxy at server.public_url does not reach Postern. Check that `postern serve` runs, and that the proxy "
+        "points to an address in server.listen.");
+  return finding::failed(cause + "; Postern would answer otherwise",
+                         "Another program listens at server.public_url, or a proxy passes only some paths on. Postern "
+                         "needs /v1/, /upload/, /form and /postern.js.");
 }
 
 } // namespace
 
-task<finding> check_public_url(patient& p) {
-  const auto url = parse_web_url(p.c.server.public_url + "/postern.js");
-  if (!url) co_return finding::wrong(url.error().on, "It must be like https://uploads.example.com");
+task<finding> check_public_url(examination& exam) {
+  const auto url = parse_web_url(exam.c.server.public_url + "/postern.js");
+  if (!url)
+    co_return finding::failed(url.error().on, "Set server.public_url to a URL such as https://uploads.example.com");
   auto ask = request_to(*url, "GET");
-  auto answer = co_await p.web.send(ask);
+  auto answer = co_await exam.browser.send(ask);
   if (!answer) {
-    auto found = not_reached("server.public_url", p.c.server.public_url, answer.error());
+    auto found = explain_unreachable("server.public_url", exam.c.server.public_url, answer.error());
     if (answer.error().code == errc::unavailable && found.cause.find("efused") != std::string::npos)
-      found.remedy = "`postern serve" + p.with_config +
-                     "` must be running (or the proxy in front of it). S3 sends browsers there after an upload "
-                     "(success_action_redirect), so nothing is ever complete while nobody answers.";
+      found.remedy = "`postern serve" + exam.config_option +
+                     "` must be running, and the proxy before it if there is one. After an upload S3 sends the browser "
+                     "to this URL (success_action_redirect); without an answer the completion comes later, from events "
+                     "or the sweep.";
     co_return found;
   }
-  const auto ours = front::client_file("postern.js").value_or(std::string_view{});
+  const auto own_script = front::client_file("postern.js").value_or(std::string_view{});
   if (answer->status != 200 || answer->body.find("Postern") == std::string::npos)
-    co_return not_postern(p, *answer, "/postern.js");
-  // Where S3 sends browsers; a claim that is none is refused by Postern, and by nobody else in these words.
-  const auto back = parse_web_url(p.c.server.public_url + "/v1/complete/doctor");
-  ask.target = back->target;
+    co_return explain_foreign_answer(exam, *answer, "/postern.js");
+  // S3 sends browsers to this path. Only Postern rejects an invalid claim with this status and code.
+  const auto completion = parse_web_url(exam.c.server.public_url + "/v1/complete/doctor");
+  ask.target = completion->target;
   ask.fields = {{"Accept", "application/json"}};
-  auto refused = co_await p.web.send(ask);
-  if (!refused) co_return not_reached("server.public_url", p.c.server.public_url, refused.error());
+  auto refused = co_await exam.browser.send(ask);
+  if (!refused) co_return explain_unreachable("server.public_url", exam.c.server.public_url, refused.error());
   if (refused->status != 403 || refused->body.find("\"forbidden\"") == std::string::npos)
-    co_return not_postern(p, *refused, "/v1/complete/…");
-  p.served = true;
-  co_return finding::right("Postern answers at " + p.c.server.public_url +
-                           (answer->body == ours ? "" : ", in another version than this program's"));
+    co_return explain_foreign_answer(exam, *refused, "/v1/complete/…");
+  exam.is_served = true;
+  co_return finding::passed(
+      "Postern answers at " + exam.c.server.public_url +
+      (answer->body == own_script ? "" : ", but its postern.js is another version than this program's"));
 }
 
 // --- signals ----------------------------------------------------------------------------------------
 
 namespace {
 
-std::atomic<int> standing{0}, asked_to_end{0};
+std::atomic<int> deferring{0}, deferred_signal{0};
 
 void on_signal(int number) {
-  if (standing == 0) _exit(128 + number);
-  asked_to_end = number;
+  if (deferring == 0) _exit(128 + number);
+  deferred_signal = number;
 }
 
 } // namespace
 
-unbroken::unbroken() {
+deferred_signals::deferred_signals() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  ++standing;
+  ++deferring;
 }
 
-unbroken::~unbroken() {
-  if (--standing == 0 && asked_to_end != 0) _exit(128 + asked_to_end);
+deferred_signals::~deferred_signals() {
+  if (--deferring == 0 && deferred_signal != 0) _exit(128 + deferred_signal);
 }
 
 } // namespace postern::app

@@ -8,113 +8,133 @@
 namespace postern::app {
 namespace {
 
-// A row of checks each of which needs those before it.
-class chain {
-public:
-  explicit chain(report& out) : out_(out) {}
+finding skipped_after(const std::string& failed) {
+  return finding::skipped("skipped, because the check \"" + failed + "\" failed");
+}
 
-  task<> next(std::string what, task<finding> check) {
-    if (!broken_at_.empty()) {
-      out_.add(what, finding::untried("first " + broken_at_));
+// Checks of which each needs those before it. After a failure the others are skipped.
+class check_sequence {
+public:
+  explicit check_sequence(report& out) : out_(out) {}
+
+  task<> run(std::string name, task<finding> check) {
+    if (!failed_.empty()) {
+      out_.add(name, skipped_after(failed_));
       co_return;
     }
     auto found = co_await std::move(check);
-    add(what, found);
+    add(name, found);
   }
-  void add(const std::string& what, const finding& found) {
-    out_.add(what, found);
-    if (found.is == verdict::wrong && broken_at_.empty()) broken_at_ = what;
+  void add(const std::string& name, const finding& found) {
+    out_.add(name, found);
+    if (found.kind == verdict::failed && failed_.empty()) failed_ = name;
   }
-  const std::string& broken_at() const { return broken_at_; }
+  // The name of the check that failed first. Empty: none.
+  const std::string& failed() const { return failed_; }
 
 private:
   report& out_;
-  std::string broken_at_;
+  std::string failed_;
 };
 
-finding configuration(const config& c) {
+finding check_configuration(const config& c) {
   const auto store = c.store.type == "file" ? "the directory " + c.store.path.string()
                                             : "S3 at " + (is_aws(c) ? "AWS, " + c.store.region : c.store.endpoint);
   const auto text =
       "public_url " + c.server.public_url + ", store " + store + ", ledger " + without_password(c.ledger_url);
   if (!c.auth.anonymous && c.auth.api_keys.empty())
-    return {verdict::warning, text + "; but nobody may sign",
-            "Set auth.api_keys for the application's back end, or auth.anonymous = true for trying it out."};
-  return finding::right(text);
+    return finding::warning(text + "; nobody may sign uploads",
+                            "Set auth.api_keys for the application's back end. To try Postern out without keys, set "
+                            "auth.anonymous = true.");
+  return finding::passed(text);
 }
 
-task<> check_all(patient& p, bool& ended) {
-  chain row(p.out);
-  // With a directory the form is judged by the running server, so it must be known first whether there is one.
-  std::optional<finding> home;
-  if (!is_s3(p)) home = co_await check_public_url(p);
-  co_await row.next("store", check_store(p));
-  if (row.broken_at().empty())
-    row.add("clock", check_clock(p));
-  else
-    p.out.add("clock", finding::untried("first store"));
-  const bool reached = row.broken_at() != "store";
-  co_await row.next("credentials", check_credentials(p));
-  co_await row.next("AssumeRole", check_role(p));
-  for (const auto& bucket : buckets_of(p.c)) {
-    auto of_bucket = row;
-    co_await of_bucket.next("bucket", check_bucket(p, bucket));
-    bool probed = false;
-    for (const auto& [name, rules] : p.c.profiles) {
-      if (rules.bucket != bucket) continue;
-      if (!std::exchange(probed, true)) co_await of_bucket.next("probe object", check_probe(p, rules));
-      co_await of_bucket.next("form", check_form(p, rules));
+// The bucket, and with it the profiles that write to it.
+task<> check_bucket_and_forms(examination& exam, check_sequence checks, std::string bucket) {
+  co_await checks.run("bucket", check_bucket(exam, bucket));
+  bool has_probed = false;
+  for (const auto& [name, rules] : exam.c.profiles) {
+    if (rules.bucket != bucket) continue;
+    if (!std::exchange(has_probed, true)) co_await checks.run("probe object", check_probe(exam, rules));
+    co_await checks.run("form", check_form(exam, rules));
+  }
+}
+
+task<> check_origins(examination& exam, bool is_store_reached) {
+  if (!is_s3(exam)) {
+    exam.out.add("CORS", finding::skipped("pages post to Postern, which accepts the server.allowed_origins"));
+    co_return;
+  }
+  if (!is_store_reached) {
+    exam.out.add("CORS", skipped_after("store"));
+    co_return;
+  }
+  for (const auto& bucket : buckets_of(exam.c))
+    for (const auto& origin : origins_of(exam.c)) {
+      auto found = co_await check_origin(exam, bucket, origin);
+      exam.out.add("CORS", found);
     }
+}
+
+task<> check_all(examination& exam, bool& has_ended) {
+  check_sequence checks(exam.out);
+  // With the file store the form goes to the running server, so the first question is whether there is one.
+  std::optional<finding> public_url;
+  if (!is_s3(exam)) public_url = co_await check_public_url(exam);
+  co_await checks.run("store", check_store(exam));
+  const bool is_store_reached = checks.failed().empty();
+  if (is_store_reached)
+    checks.add("clock", check_clock(exam));
+  else
+    exam.out.add("clock", skipped_after("store"));
+  co_await checks.run("credentials", check_credentials(exam));
+  co_await checks.run("AssumeRole", check_role(exam));
+  for (const auto& bucket : buckets_of(exam.c)) co_await check_bucket_and_forms(exam, checks, bucket);
+  co_await check_origins(exam, is_store_reached);
+  auto ledger = co_await check_ledger(exam);
+  exam.out.add("ledger", ledger);
+  for (std::size_t index = 0; index < exam.c.webhooks.size(); ++index) {
+    auto found = co_await check_webhook(exam, index);
+    exam.out.add("webhook", found);
   }
-  if (!is_s3(p)) {
-    p.out.add("CORS", finding::untried("pages post to Postern itself, which lets server.allowed_origins in"));
-  } else if (!reached) {
-    p.out.add("CORS", finding::untried("first store"));
-  } else {
-    for (const auto& bucket : buckets_of(p.c))
-      for (const auto& origin : origins_of(p.c)) {
-        auto found = co_await check_origin(p, bucket, origin);
-        p.out.add("CORS", found);
-      }
-  }
-  auto ledger = co_await check_ledger(p);
-  p.out.add("ledger", ledger);
-  for (std::size_t which = 0; which < p.c.webhooks.size(); ++which) {
-    auto found = co_await check_webhook(p, which);
-    p.out.add("webhook", found);
-  }
-  if (!home) home = co_await check_public_url(p);
-  p.out.add("public_url", *home);
-  ended = true;
+  if (!public_url) public_url = co_await check_public_url(exam);
+  exam.out.add("public_url", *public_url);
+  has_ended = true;
+}
+
+finding unusable_configuration(const std::exception& e) {
+  return finding::failed(e.what(), "conf/README.md describes each setting with its default.");
 }
 
 } // namespace
 
-int examine(const std::function<config()>& load, const std::string& with_config) {
+int examine(const std::function<config()>& load, const std::string& config_option) {
   report out(stdout);
   std::optional<config> c;
   try {
     c.emplace(load());
   } catch (const std::exception& e) {
-    out.add("configuration", finding::wrong(e.what(), "Every setting is described in README.md."));
+    out.add("configuration", unusable_configuration(e));
     out.finish();
     return 2;
   }
-  // What is done by itself elsewhere, and logged, is a finding here.
+  // The findings say what a running server would log.
   if (c->log_level != log::level::debug) log::set_up(log::level::error, c->log_format);
-  asio::io_context loop{1}; // outlives the threads that answer to it
+  asio::io_context loop{1}; // must outlive the threads that answer to it
   try {
-    patient p(std::move(*c), out, with_config);
-    (void)direct_urls(p.c); // throws where store.public_endpoint cannot be used
-    out.add("configuration", configuration(p.c));
+    examination exam(std::move(*c), out, config_option);
+    (void)direct_urls(exam.c); // throws when store.public_endpoint cannot be used
+    out.add("configuration", check_configuration(exam.c));
     group running(loop.get_executor());
-    bool ended = false;
-    running.start(check_all(p, ended));
+    bool has_ended = false;
+    running.start(check_all(exam, has_ended));
     loop.run();
-    p.backend.disk.join();
-    if (!ended) out.add("doctor", finding::wrong("ended by a fault of its own, see the log line", ""));
+    exam.backend.disk.join();
+    if (!has_ended)
+      out.add("doctor", finding::failed("stopped before the last check because of a bug; the log line above names it",
+                                        "Report this log line to the authors of Postern."));
   } catch (const std::exception& e) {
-    out.add("configuration", finding::wrong(e.what(), "Every setting is described in README.md."));
+    out.add("configuration", unusable_configuration(e));
     out.finish();
     return 2;
   }

@@ -7,13 +7,13 @@ namespace {
 
 constexpr std::size_t columns = 80, label_width = 16, remedy_indent = 4;
 
-// Characters, as far as a terminal's columns go: every byte that does not continue one.
+// The columns that a terminal needs: one for each character of UTF-8.
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-// Words, put into lines; what follows the first line is indented.
+// Wraps `text` at blanks. The first line begins at the column `at`, the others at `indent`.
 void append_wrapped(std::string& out, std::string_view text, std::size_t at, std::size_t indent) {
   bool first = true;
   while (!text.empty()) {
@@ -47,20 +47,20 @@ void append_remedy(std::string& out, std::string_view remedy) {
 
 std::string_view mark_of(verdict v) {
   switch (v) {
-  case verdict::right: return "✓";
+  case verdict::passed: return "✓";
   case verdict::warning: return "!";
-  case verdict::wrong: return "✗";
-  case verdict::untried: return "–";
+  case verdict::failed: return "✗";
+  case verdict::skipped: return "–";
   }
   return "?";
 }
 
 } // namespace
 
-std::string to_text(std::string_view what, const finding& f) {
-  std::string out(mark_of(f.is));
-  out.append(" ").append(what);
-  const auto used = width_of(what);
+std::string to_text(std::string_view check, const finding& f) {
+  std::string out(mark_of(f.kind));
+  out.append(" ").append(check);
+  const auto used = width_of(check);
   out.append(used < label_width ? label_width - used : 1, ' ');
   append_wrapped(out, f.cause, 2 + std::max(used + 1, label_width), 2 + label_width);
   append_remedy(out, f.remedy);
@@ -68,32 +68,32 @@ std::string to_text(std::string_view what, const finding& f) {
 }
 
 void report::hide(std::string_view text) {
-  if (text.size() >= 8) hidden_.emplace_back(text); // a shorter one would be found where it is not meant
+  if (text.size() >= 8) hidden_.emplace_back(text);
 }
 
-void report::add(std::string_view what, const finding& f) {
-  ++(f.is == verdict::right     ? right_
-     : f.is == verdict::warning ? warnings_
-     : f.is == verdict::wrong   ? wrong_
-                                : untried_);
+void report::add(std::string_view check, const finding& f) {
+  ++(f.kind == verdict::passed    ? passed_
+     : f.kind == verdict::warning ? warnings_
+     : f.kind == verdict::failed  ? failed_
+                                  : skipped_);
   auto shown = f;
   for (auto* text : {&shown.cause, &shown.remedy})
     for (const auto& h : hidden_)
       for (auto at = text->find(h); at != text->npos; at = text->find(h, at)) text->replace(at, h.size(), "***");
-  spaced_ = !shown.remedy.empty();
-  std::fputs(to_text(what, shown).c_str(), to_);
+  ends_with_empty_line_ = !shown.remedy.empty();
+  std::fputs(to_text(check, shown).c_str(), to_);
   std::fflush(to_);
 }
 
 int report::finish() {
-  const auto say = [](unsigned n, const char* what) {
+  const auto count = [](unsigned n, const char* what) {
     return n ? ", " + std::to_string(n) + " " + what : std::string{};
   };
-  auto text = std::to_string(right_) + " right" + say(warnings_, warnings_ == 1 ? "warning" : "warnings") +
-              say(wrong_, "wrong") + say(untried_, "not tried");
-  if (wrong_) text += ". Mend the first ✗, then run it again";
-  std::fprintf(to_, "%s%s.\n", spaced_ ? "" : "\n", text.c_str());
-  return wrong_ ? 1 : 0;
+  auto text = std::to_string(passed_) + " passed" + count(warnings_, warnings_ == 1 ? "warning" : "warnings") +
+              count(failed_, "failed") + count(skipped_, "skipped");
+  if (failed_) text += ". Fix the first ✗, then run `postern doctor` again";
+  std::fprintf(to_, "%s%s.\n", ends_with_empty_line_ ? "" : "\n", text.c_str());
+  return failed_ ? 1 : 0;
 }
 
 } // namespace postern::app

@@ -6,40 +6,39 @@
 namespace postern::app {
 namespace {
 
-bool has(std::string_view text, std::string_view word) { return text.find(word) != text.npos; }
+bool contains(std::string_view text, std::string_view word) { return text.find(word) != text.npos; }
 
 } // namespace
 
 // --- keys -------------------------------------------------------------------------------------------
 
-finding no_credentials(const config& c, const failure& why) {
+finding explain_missing_credentials(const config& c, const failure& why) {
   if (why.code != errc::not_found)
-    return finding::wrong(why.on,
-                          "The keys were looked for there because the configuration or the environment says so.");
+    return finding::failed(
+        why.on, "The configuration or the environment names this place, so no other place is asked. Correct it there.");
   std::string places;
   std::string_view rest = why.on;
-  if (const auto colon = rest.find(": "); colon != rest.npos && has(rest.substr(0, colon), "anywhere"))
+  if (const auto colon = rest.find(": "); colon != rest.npos && contains(rest.substr(0, colon), "anywhere"))
     rest.remove_prefix(colon + 2);
   while (!rest.empty()) {
-    const auto one = rest.substr(0, rest.find("; "));
-    places.append("  - ").append(one).append("\n");
-    rest.remove_prefix(std::min(rest.size(), one.size() + 2));
+    const auto place = rest.substr(0, rest.find("; "));
+    places.append("  - ").append(place).append("\n");
+    rest.remove_prefix(std::min(rest.size(), place.size() + 2));
   }
   const std::string keys = "AWS_ACCESS_KEY_ID=AKIA… AWS_SECRET_ACCESS_KEY=… postern serve";
-  return finding::wrong(
-      "there are none. Looked for in this order:",
-      places + "Give some in one of these ways:\n  " + keys +
+  return finding::failed(
+      "there are no credentials for S3",
+      "Postern has looked in this order:\n" + places + "Give credentials in one of these ways:\n  " + keys +
           "\n  aws configure                     # writes ~/.aws/credentials\n"
-          "or in the configuration, the secret from a file that only this user may read:\n"
+          "or in the configuration, with the secret in a file that only this user may read:\n"
           "  [store.credentials]\n  access_key = \"AKIA…\"\n  secret_key = { file = \"/etc/postern/s3-secret\" "
           "}\n" +
-          (is_aws(c) ? "On EC2, ECS or EKS give the machine, task or service account a role instead: then "
-                       "there is nothing to keep secret."
-                     : "The store's own tool makes keys, such as radosgw-admin user create, or mc admin "
-                       "user add."));
+          (is_aws(c) ? "On EC2, ECS or EKS, give the machine, task or service account a role instead: then "
+                       "there is no secret to keep."
+                     : "The store's own tool creates keys: radosgw-admin user create, or mc admin user add."));
 }
 
-signature_fault blame(const aws_error& e, const sigv4::credentials& keys) {
+signature_fault find_signature_fault(const aws_error& e, const sigv4::credentials& keys) {
   // AWS4-HMAC-SHA256 / 20261123T181500Z / 20261123/eu-west-1/s3/aws4_request / hash
   const auto second = e.string_to_sign.find('\n');
   const auto third = second == std::string::npos ? second : e.string_to_sign.find('\n', second + 1);
@@ -50,95 +49,96 @@ signature_fault blame(const aws_error& e, const sigv4::credentials& keys) {
   if (!scope) return signature_fault::unknown;
   const auto ours = sigv4::signature(sigv4::signing_key(keys.secret_key, scope->day, scope->region, scope->service),
                                      e.string_to_sign);
-  return ours == e.signature ? signature_fault::secret : signature_fault::changed;
+  return ours == e.signature ? signature_fault::wrong_secret : signature_fault::changed_request;
 }
 
 namespace {
 
-// What the store saw of a header that was signed.
-std::string_view seen(std::string_view canonical_request, std::string_view header) {
+// The value of a signed header as the store received it.
+std::string_view received_header(std::string_view canonical_request, std::string_view header) {
   const auto begin = canonical_request.find("\n" + std::string(header) + ":");
   if (begin == canonical_request.npos) return {};
   const auto value = canonical_request.substr(begin + header.size() + 2);
   return value.substr(0, value.find('\n'));
 }
 
-std::string what_changed(const aws_error& e, const std::string& host) {
-  const auto saw = seen(e.canonical_request, "host");
-  if (!saw.empty() && saw != host)
-    return "The header Host was changed on the way, from " + quote(host) + " to " + quote(saw) +
-           ". A proxy in front of the store must pass it on as it is: in nginx\n  proxy_set_header Host $http_host;";
+std::string explain_change(const aws_error& e, const std::string& host) {
+  const auto received = received_header(e.canonical_request, "host");
+  if (!received.empty() && received != host)
+    return "The header Host was changed on the way, from " + quote(host) + " to " + quote(received) +
+           ". A proxy before the store must pass it on unchanged; in nginx:\n  proxy_set_header Host $http_host;";
   const auto first = e.canonical_request.substr(0, e.canonical_request.find("\n\n"));
-  return "Something between here and the store changes requests. The store was asked for " + quote(first, 300) +
-         "; path, query and the signed headers must reach it as they were sent.";
+  return "Something between this machine and the store changes requests. The store received " + quote(first, 300) +
+         ". A proxy must pass on path, query and signed headers unchanged.";
 }
 
-std::string new_secret(const config& c, const sigv4::credentials& keys) {
+std::string secret_remedy(const config& c, const sigv4::credentials& keys) {
   if (!keys.session_token.empty())
-    return "The keys are temporary: access key, secret and session token belong together, all three from one answer.";
-  std::string out = "Is the secret copied whole, without a blank or line end, and is it that of " +
-                    quote(keys.access_key) + "? A secret is shown only once; when in doubt make a new pair:\n";
+    return "These keys are temporary. Access key, secret and session token must come from the same answer of STS.";
+  std::string out = "Check that the secret is copied whole, without a blank or line break, and belongs to " +
+                    quote(keys.access_key) + ". A secret is shown only once. When in doubt, create a new pair:\n";
   return out + (is_aws(c) ? "  aws iam create-access-key --user-name NAME"
                           : "  radosgw-admin key create --uid NAME --key-type s3   # Ceph; or mc admin user add");
 }
 
-finding signature_refused(const config& c, const aws_error& e, const sigv4::credentials& keys,
-                          const std::string& host) {
+finding explain_refused_signature(const config& c, const aws_error& e, const sigv4::credentials& keys,
+                                  const std::string& host) {
   const std::string cause = "the store says SignatureDoesNotMatch: ";
-  if (has(e.message, "expired") || has(e.message, "not yet current"))
-    return finding::wrong(cause + "its clock and this machine's differ (" + quote(e.message, 200) + ")",
-                          set_the_clock());
-  switch (blame(e, keys)) {
-  case signature_fault::secret:
-    return finding::wrong(
-        cause + "the secret key is not the one of the access key " + quote(keys.access_key),
-        "The store signed the very text that was signed here, and came to another signature. So it is not "
-        "the clock, the region or a changed field: it is the secret.\n" +
-            new_secret(c, keys));
-  case signature_fault::changed:
-    return finding::wrong(cause + "the request was changed on its way to the store", what_changed(e, host));
+  if (contains(e.message, "expired") || contains(e.message, "not yet current"))
+    return finding::failed(cause + "its clock and this machine's differ (" + quote(e.message, 200) + ")",
+                           clock_remedy());
+  switch (find_signature_fault(e, keys)) {
+  case signature_fault::wrong_secret:
+    return finding::failed(
+        cause + "the secret key does not belong to the access key " + quote(keys.access_key),
+        "The store signed the same text and got another signature. So the clock, the region and the request are "
+        "right, and the secret is wrong.\n" +
+            secret_remedy(c, keys));
+  case signature_fault::changed_request:
+    return finding::failed(cause + "the request was changed on its way to the store", explain_change(e, host));
   case signature_fault::unknown: break;
   }
-  return finding::wrong(cause + "most likely the secret key is not that of the access key " + quote(keys.access_key),
-                        "Of what else can cause it, the clock has been compared already; it can also be the region (" +
-                            quote(c.store.region) +
-                            " in store.region), or a proxy before the store that changes Host (" + quote(host) +
-                            ") or the path.\n" + new_secret(c, keys));
+  return finding::failed(cause + "most likely the secret key does not belong to the access key " +
+                             quote(keys.access_key),
+                         "Other causes: store.region (" + quote(c.store.region) +
+                             ") is wrong, or a proxy before the store changes the header Host (" + quote(host) +
+                             ") or the path. The clock was checked already.\n" + secret_remedy(c, keys));
 }
 
-finding key_unknown(const config& c, const aws_error& e, const sigv4::credentials& keys) {
-  return finding::wrong("the store does not know the access key " + quote(keys.access_key) + " (" + said(e) + ")",
-                        "It was mistyped, deleted or switched off, or is one of another store or partition. " +
-                            std::string(is_aws(c) ? "Those that there are:\n  aws iam list-access-keys --user-name NAME"
-                                                  : "store.endpoint is " + quote(c.store.endpoint) + "."));
+finding explain_unknown_key(const config& c, const aws_error& e, const sigv4::credentials& keys) {
+  return finding::failed(
+      "the store does not know the access key " + quote(keys.access_key) + " (" + refusal_text(e) + ")",
+      "It is misspelt, deleted or inactive, or belongs to another store or partition. " +
+          std::string(is_aws(c) ? "This lists the keys that exist:\n  aws iam list-access-keys --user-name NAME"
+                                : "store.endpoint is " + quote(c.store.endpoint) + "."));
 }
 
-finding token_ended(const aws_error& e, const sigv4::credentials& keys) {
-  return finding::wrong(
-      "the keys are no longer good (" + said(e) + ")",
+finding explain_expired_token(const aws_error& e, const sigv4::credentials& keys) {
+  return finding::failed(
+      "the keys are no longer valid (" + refusal_text(e) + ")",
       keys.session_token.empty()
-          ? "The store wants a session token with them: give AWS_SESSION_TOKEN or "
+          ? "The store requires a session token with these keys: set AWS_SESSION_TOKEN or "
             "store.credentials.session_token."
-          : "Temporary keys end. Get new ones, or let Postern get them by itself: with a role of the machine, "
-            "or with store.credentials.role_arn.");
+          : "Temporary keys expire. Get new ones, or let Postern renew them: give the machine a role, or set "
+            "store.credentials.role_arn.");
 }
 
 } // namespace
 
-std::optional<finding> keys_refused(const config& c, const aws_error& e, const sigv4::credentials& keys,
-                                    const std::string& host) {
-  if (e.code == "SignatureDoesNotMatch") return signature_refused(c, e, keys, host);
-  if (e.code == "InvalidAccessKeyId" || e.code == "InvalidClientTokenId") return key_unknown(c, e, keys);
+std::optional<finding> explain_refused_keys(const config& c, const aws_error& e, const sigv4::credentials& keys,
+                                            const std::string& host) {
+  if (e.code == "SignatureDoesNotMatch") return explain_refused_signature(c, e, keys, host);
+  if (e.code == "InvalidAccessKeyId" || e.code == "InvalidClientTokenId") return explain_unknown_key(c, e, keys);
   if (e.code == "RequestTimeTooSkewed" || e.code == "RequestExpired")
-    return finding::wrong("the clock is off (" + said(e) + ")", set_the_clock());
+    return finding::failed("the store rejects this machine's time (" + refusal_text(e) + ")", clock_remedy());
   if (e.code.starts_with("ExpiredToken") || e.code == "InvalidToken" || e.code == "TokenRefreshRequired")
-    return token_ended(e, keys);
+    return explain_expired_token(e, keys);
   return std::nullopt;
 }
 
 // --- roles ------------------------------------------------------------------------------------------
 
-std::string caller_in(std::string_view message) {
+std::string find_caller(std::string_view message) {
   constexpr std::string_view before = "User: ", behind = " is not authorized";
   const auto begin = message.find(before), end = message.find(behind);
   if (begin == message.npos || end == message.npos || end < begin + before.size()) return {};
@@ -149,85 +149,91 @@ std::string caller_in(std::string_view message) {
 namespace {
 
 std::string callers_policy(const config& c, const std::string& who) {
-  return "The caller's policy: " + who +
-         " must be allowed to ask for the role. Add (IAM, Users or Roles, the caller, "
-         "Add permissions, Create inline policy, JSON):\n" +
+  return "The caller's policy: it must allow " + who +
+         " to assume the role. Add (IAM, Users or Roles, the caller, Add permissions, Create inline policy, JSON):\n" +
          verbatim(caller_policy(c));
 }
 
 std::string roles_trust(const config& c, const std::string& caller) {
   const auto role = role_name_of(c.store.role_arn);
-  return "The role's trust policy: the role must let that caller take it on. Set (IAM, Roles, " + role +
+  return "The role's trust policy: it must allow this caller to assume the role. Set (IAM, Roles, " + role +
          ", Trust relationships, Edit):\n" + verbatim(trust_policy(c, caller)) +
-         (!caller.empty()                        ? ""
-          : account_of(c.store.role_arn).empty() ? "with the caller's own ARN as Principal.\n"
-                                                 : "Better than the whole account, name the caller as Principal:\n"
-                                                   "  aws sts get-caller-identity\n");
+         (!caller.empty() ? ""
+          : account_of(c.store.role_arn).empty()
+              ? "with the caller's own ARN as the Principal.\n"
+              : "It is safer to name the caller as the Principal instead of the whole account. This prints its ARN:\n"
+                "  aws sts get-caller-identity\n");
 }
 
 std::string external_id(const config& c) {
   if (c.store.external_id.empty())
-    return "The external id: the configuration has none. If the role's trust policy has a condition sts:ExternalId, "
-           "whoever made the role knows it:\n  [store.credentials]\n  external_id = \"…\"";
+    return "The external id: store.credentials.external_id is empty. If the role's trust policy has a condition "
+           "sts:ExternalId, ask the owner of the role for its value and set it:\n  [store.credentials]\n  external_id "
+           "= \"…\"";
   return "The external id: store.credentials.external_id is " + quote(c.store.external_id) +
-         ". The condition sts:ExternalId in the role's trust policy must name the very same.";
+         ". The condition sts:ExternalId in the role's trust policy must have the same value.";
 }
 
-// AWS, "Troubleshoot access denied error messages": the kind of policy stands behind "because no" or "with an explicit
-// deny in". STS itself mostly leaves it out.
-finding not_authorized(const config& c, const aws_error& e, const std::string& caller) {
+// AWS, "Troubleshoot access denied error messages": "because no … policy allows" or "with an explicit deny in" names
+// the kind of policy. STS mostly leaves it out.
+finding explain_unauthorized(const config& c, const aws_error& e, const std::string& caller) {
   const std::string_view m = e.message;
   const auto who = caller.empty() ? std::string("the caller") : principal_of(caller);
   const auto cause = who + " is not authorized to perform: sts:AssumeRole on " + c.store.role_arn;
-  const auto end = [&](const char* what) { return cause + "; " + what; };
-  if (has(m, "explicit deny"))
-    return finding::wrong(end("a policy denies it explicitly"),
-                          "No Allow outweighs a Deny. STS says: " + quote(m, 600) + ". Look for it there.");
+  const auto because = [&](const std::string& reason) { return cause + "; " + reason; };
+  if (contains(m, "explicit deny"))
+    return finding::failed(because("a policy denies it explicitly"),
+                           "A Deny overrides every Allow, so the policy with the Deny must change. STS says: " +
+                               quote(m, 600));
   for (const char* boundary : {"permissions boundary", "service control policy", "resource control policy",
                                "session policy", "VPC endpoint policy"})
-    if (has(m, boundary))
-      return finding::wrong(cause + "; a " + boundary + " stands against it",
-                            "It must allow sts:AssumeRole too. STS says: " + quote(m, 600));
-  if (has(m, "no identity-based policy allows"))
-    return finding::wrong(end("the caller's policy is what is missing"), callers_policy(c, who));
-  if (has(m, "trust policy allows") || has(m, "no resource-based policy allows"))
-    return finding::wrong(end("the role's trust policy is what does not let it, or its external id"),
-                          "1. " + roles_trust(c, caller) + "\n2. " + external_id(c));
+    if (contains(m, boundary))
+      return finding::failed(because(std::string("a ") + boundary + " does not allow it"),
+                             "It must allow sts:AssumeRole as well. STS says: " + quote(m, 600));
+  if (contains(m, "no identity-based policy allows"))
+    return finding::failed(because("the caller's policy does not allow it"), callers_policy(c, who));
+  if (contains(m, "trust policy allows") || contains(m, "no resource-based policy allows"))
+    return finding::failed(because("the role's trust policy does not allow it, or its external id is another"),
+                           "1. " + roles_trust(c, caller) + "\n2. " + external_id(c));
   const auto from = account_of(caller), to = account_of(c.store.role_arn);
   const std::string accounts =
-      from.empty() || to.empty() ? "One of these is missing, and the answer does not say which:"
+      from.empty() || to.empty() ? "One of these is missing, and STS does not say which:"
       : from == to               ? "Caller and role are in one account (" + to +
-                         "). One of these is missing, and the answer does "
-                         "not say which; where the trust policy names the caller itself, the first is not needed:"
+                         "). One of these is missing, and STS does not say which. If the trust policy names the caller "
+                         "itself, the first is not needed:"
                    : "The caller is in the account " + from + ", the role in " + to +
-                         ". Each must allow it; the answer does not say which one does not:";
-  return finding::wrong(cause, accounts + "\n\n1. " + callers_policy(c, who) + "\n2. " + roles_trust(c, caller) +
-                                   "\n3. " + external_id(c) +
-                                   "\n\nThe answer is the same when there is no such role: is the ARN spelt right?");
+                         ". Both accounts must allow it, and STS does not say which one does not:";
+  return finding::failed(cause,
+                         accounts + "\n\n1. " + callers_policy(c, who) + "\n2. " + roles_trust(c, caller) + "\n3. " +
+                             external_id(c) +
+                             "\n\nSTS answers the same when there is no such role: check store.credentials.role_arn.");
 }
 
 } // namespace
 
-finding role_refused(const config& c, const aws_error& e, const std::string& caller, const sigv4::credentials& keys,
-                     const std::string& sts) {
-  if (e.status == 0) return not_reached("store.credentials.sts_endpoint", sts, {e.category, e.message});
-  if (auto by_keys = keys_refused(c, e, keys, sts)) return *by_keys;
+finding explain_refused_role(const config& c, const aws_error& e, const std::string& caller,
+                             const sigv4::credentials& keys, const std::string& sts) {
+  if (e.status == 0) return explain_unreachable("store.credentials.sts_endpoint", sts, {e.category, e.message});
+  if (auto by_keys = explain_refused_keys(c, e, keys, sts)) return *by_keys;
   const auto& role = c.store.role_arn;
   if (e.status == 404 || e.code == "NoSuchEntity")
-    return finding::wrong("there is no role " + role + " at " + sts + " (" + said(e) + ")",
-                          "Is store.credentials.role_arn spelt right? aws iam list-roles shows those that there are.");
-  if (has(e.message, "DurationSeconds") || has(e.message, "MaxSessionDuration"))
-    return finding::wrong("the role does not last that long (" + said(e) + ")",
-                          "Ask for less, an hour at most where the caller's keys are a role's themselves:\n"
-                          "  [store.credentials]\n  duration = \"1h\"\n"
-                          "or raise the role's maximum session duration.");
+    return finding::failed(
+        "there is no role " + role + " at " + sts + " (" + refusal_text(e) + ")",
+        "Check the spelling of store.credentials.role_arn. This lists the roles that exist:\n  aws iam list-roles");
+  if (contains(e.message, "DurationSeconds") || contains(e.message, "MaxSessionDuration"))
+    return finding::failed("store.credentials.duration is longer than the role allows (" + refusal_text(e) + ")",
+                           "Set a shorter one; at most an hour if the caller's keys come from a role themselves:\n"
+                           "  [store.credentials]\n  duration = \"1h\"\n"
+                           "or raise the role's maximum session duration.");
   if (e.code == "RegionDisabledException")
-    return finding::wrong("STS is switched off in that region (" + said(e) + ")",
-                          "IAM, Account settings, Security Token Service: switch it on, or name another "
-                          "store.credentials.sts_endpoint.");
-  if (e.code == "AccessDenied" || e.status == 403) return not_authorized(c, e, caller);
-  return finding::wrong("STS refuses AssumeRole for " + role + " (" + said(e) + ")",
-                        "It was asked at " + sts + ". Is that STS, and is store.credentials.role_arn right?");
+    return finding::failed(
+        "STS is disabled in this region (" + refusal_text(e) + ")",
+        "Enable it (IAM, Account settings, Security Token Service), or name the endpoint of another region in "
+        "store.credentials.sts_endpoint.");
+  if (e.code == "AccessDenied" || e.status == 403) return explain_unauthorized(c, e, caller);
+  return finding::failed("STS refuses AssumeRole for " + role + " (" + refusal_text(e) + ")",
+                         "Check that " + sts +
+                             " is STS (store.credentials.sts_endpoint), and check store.credentials.role_arn.");
 }
 
 } // namespace postern::app

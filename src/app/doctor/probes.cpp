@@ -1,4 +1,4 @@
-// The checks that put something into the store: an object, and a form as a browser posts it.
+// The checks that write to the store: they put an object, and post a form as a browser does.
 #include <postern/app/doctor/checks.hpp>
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/base/digest.hpp>
@@ -18,17 +18,18 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::string_view contents = "postern doctor was here\n";
-constexpr std::uint64_t largest_probe = 1 << 20;
+constexpr const char* check_path = "Check the path and the permissions of store.path.";
+constexpr std::uint64_t max_probe_size = 1 << 20;
 
-// A name that no upload has.
+// A file name that no upload has.
 std::string probe_name() {
   std::array<unsigned char, 10> random;
   random_bytes(random);
   return "postern-doctor-" + to_hex(random) + ".txt";
 }
 
-// Where this profile's uploads go, so that permissions for just these keys are enough. Nothing where the key does not
-// depend on the upload: an object of that name would be someone's.
+// A key by the profile's template, so that permissions for the profile's keys are enough. std::nullopt: the template
+// gives one key to all uploads, and a probe would replace one of them.
 std::optional<std::string> probe_key(const profile& rules) {
   const auto now = now_millis();
   const auto id = new_uuid_v7(now), name = probe_name();
@@ -39,104 +40,105 @@ std::optional<std::string> probe_key(const profile& rules) {
 }
 
 finding fixed_key(const profile& rules) {
-  return finding::untried("profile " + quote(rules.name) + " has one key for all uploads; a probe would replace one");
+  return finding::skipped("skipped, because the profile " + quote(rules.name) + " has one key for all uploads (" +
+                          quote(rules.key) + "), and a probe would replace one");
 }
 
-// What is left behind when even the removal fails, so that it can be done by hand.
 finding not_removed(const object_name& name, const std::string& why) {
-  return finding::wrong("the probe object could not be removed again: " + why,
-                        "Remove it by hand:\n  aws s3 rm \"s3://" + name.bucket + "/" + name.key + "\"");
+  return finding::failed("the probe object could not be removed: " + why,
+                         "Remove it yourself:\n  aws s3 rm \"s3://" + name.bucket + "/" + name.key + "\"");
 }
 
-task<finding> probe_s3(patient& p, object_name name) {
-  auto& s3 = *p.backend.s3;
-  const auto place = locate_bucket(s3.options(), p.c.store.region, name.bucket);
-  attempt tried{name.bucket, "s3:DeleteObject", place ? place->at.authority() : "", p.keys->keys};
-  // First that it can be removed: S3 says yes of what is not there, and no to whoever may not.
-  auto may_remove = co_await s3.delete_object(name);
-  if (!may_remove) co_return store_refused(p.c, may_remove.error(), tried);
-  const unbroken until_removed;
+task<finding> probe_s3(examination& exam, object_name name) {
+  auto& s3 = *exam.backend.s3;
+  const auto place = locate_bucket(s3.options(), exam.c.store.region, name.bucket);
+  attempt tried{name.bucket, "s3:DeleteObject", place ? place->at.authority() : "", exam.keys->keys};
+  // Before anything is put, a DELETE shows that it can be removed. Without an object it changes nothing.
+  auto may_delete = co_await s3.delete_object(name);
+  if (!may_delete) co_return explain_refused_request(exam.c, may_delete.error(), tried);
+  const deferred_signals until_removed;
   tried.action = "s3:PutObject";
   object_meta meta;
   meta.headers.emplace_back("content-type", "text/plain");
   const auto sum = crc32c(0, contents);
   auto put = co_await s3.put_object(name, std::move(meta), contents, sum);
   std::optional<finding> bad;
-  if (!put) bad = store_refused(p.c, put.error(), tried);
+  if (!put) bad = explain_refused_request(exam.c, put.error(), tried);
   if (put) {
     tried.action = "s3:GetObject";
     auto head = co_await s3.head_object(name);
     if (!head)
-      bad = store_refused(p.c, head.error(), tried);
+      bad = explain_refused_request(exam.c, head.error(), tried);
     else if (head->size != contents.size())
-      bad = finding::wrong("the store keeps " + std::to_string(head->size) + " bytes of " +
-                               std::to_string(contents.size()),
-                           "What stands before the store changes what passes through.");
+      bad = finding::failed("the store has " + std::to_string(head->size) + " bytes of the probe object, " +
+                                std::to_string(contents.size()) + " were sent",
+                            "Something between Postern and the store changes bodies: check the proxies there.");
   }
-  // Even when the PUT failed: an answer can get lost.
+  // Also when the PUT failed: its answer can be lost although the object was stored.
   auto removed = co_await s3.delete_object(name);
   if (!removed && put) co_return not_removed(name, to_failure(removed.error()).on);
   if (bad) co_return *bad;
-  co_return finding::right("put, looked at and deleted in " + quote(name.bucket));
+  co_return finding::passed("put, read (HEAD) and deleted in " + quote(name.bucket));
 }
 
-// Nothing when it is there, whole.
-task<std::optional<finding>> put_file(const patient& p, store& objects, object_name name) {
+// std::nullopt: the object exists now.
+task<std::optional<finding>> put_file(const examination& exam, store& objects, object_name name) {
   object_meta meta;
   auto sink = co_await objects.open(name, std::move(meta), contents.size());
-  if (!sink) co_return finding::wrong(describe(sink.error()), "Look at store.path.");
+  if (!sink) co_return finding::failed(describe(sink.error()), check_path);
   auto written = co_await (*sink)->write({contents.data(), contents.size()});
   if (!written) {
     co_await (*sink)->abandon();
-    co_return finding::wrong(describe(written.error()), "Is there room on that disk? df -h " + p.c.store.path.string());
+    co_return finding::failed(describe(written.error()),
+                              "Check the free space of the disk:\n  df -h " + exam.c.store.path.string());
   }
   auto finished = co_await (*sink)->finish();
-  if (!finished) co_return finding::wrong(describe(finished.error()), "Look at store.path.");
+  if (!finished) co_return finding::failed(describe(finished.error()), check_path);
   co_return std::nullopt;
 }
 
-task<finding> probe_files(patient& p, object_name name) {
-  const auto objects = p.backend.open(p.c);
-  const unbroken until_removed;
-  auto bad = co_await put_file(p, *objects, name);
+task<finding> probe_files(examination& exam, object_name name) {
+  const auto objects = exam.backend.open(exam.c);
+  const deferred_signals until_removed;
+  auto bad = co_await put_file(exam, *objects, name);
   if (bad) co_return *bad;
   auto head = co_await objects->head(name);
   auto removed = co_await objects->remove(name);
-  if (!head) co_return finding::wrong(describe(head.error()), "Look at store.path.");
-  if (!removed) co_return finding::wrong(describe(removed.error()), "Look at store.path.");
-  co_return finding::right("put, looked at and deleted in " + quote(name.bucket));
+  if (!head) co_return finding::failed(describe(head.error()), check_path);
+  if (!removed) co_return finding::failed(describe(removed.error()), check_path);
+  co_return finding::passed("put, read (HEAD) and deleted in " + quote(name.bucket));
 }
 
 } // namespace
 
-task<finding> check_probe(patient& p, const profile& rules) {
+task<finding> check_probe(examination& exam, const profile& rules) {
   const auto key = probe_key(rules);
   if (!key) co_return fixed_key(rules);
   object_name name{rules.bucket, *key};
-  if (is_s3(p)) co_return co_await probe_s3(p, std::move(name));
-  co_return co_await probe_files(p, std::move(name));
+  if (is_s3(exam)) co_return co_await probe_s3(exam, std::move(name));
+  co_return co_await probe_files(exam, std::move(name));
 }
 
 // --- the form ---------------------------------------------------------------------------------------
 
 namespace {
 
-result<signed_form> sign_probe(patient& p, const profile& rules) {
-  form_signer_options options{p.c.profiles,     p.c.server.public_url,  direct_urls(p.c),
-                              p.c.store.region, [&] { return p.keys; }, p.c.sweep.claim_lifetime};
-  const form_signer forms(std::move(options), p.own, [](const upload&) {}); // the doctor's forms are nobody's uploads
+result<signed_form> sign_probe(examination& exam, const profile& rules) {
+  form_signer_options options{exam.c.profiles,     exam.c.server.public_url,  direct_urls(exam.c),
+                              exam.c.store.region, [&] { return exam.keys; }, exam.c.sweep.claim_lifetime};
+  const form_signer forms(std::move(options), exam.server_signer, [](const upload&) {}); // not recorded as an upload
   sign_request ask;
   ask.profile = rules.name;
   ask.filename = probe_name();
   const auto& type = rules.content_types.front();
   if (type != "*/*") ask.content_type = type.ends_with("/*") ? type.substr(0, type.size() - 1) + "x-probe" : type;
-  ask.origin = p.c.server.public_url;
+  ask.origin = exam.c.server.public_url;
   caller who;
   who.user = "doctor";
   return forms.sign(ask, who, now_millis());
 }
 
-// As browsers send it (RFC 7578).
+// The form as browsers encode it (RFC 7578).
 std::string encoded(const std::vector<form_field>& fields, const std::string& boundary, const std::string& file) {
   std::string out;
   for (const auto& f : fields)
@@ -153,11 +155,12 @@ void hide_all(report& out, const signed_form& form) {
   out.hide(form.complete_url.substr(form.complete_url.rfind('/') + 1));
 }
 
-// 303, Location: <complete_url>?bucket=…&key=…&etag=…, in any order.
-std::string fault_of(const http_response& answer, const signed_form& form) {
+// What is wrong with the answer to a form. Empty: nothing; it is a 303 to <complete_url>?bucket=…&key=…&etag=…, in any
+// order.
+std::string find_redirect_fault(const http_response& answer, const signed_form& form) {
   const std::string_view location = answer.field("location");
-  if (answer.status != 303) return "it is answered " + std::to_string(answer.status) + " instead of a redirect (303)";
-  if (!location.starts_with(form.complete_url + "?")) return "the redirect does not go to success_action_redirect";
+  if (answer.status != 303) return "the answer is " + std::to_string(answer.status) + " instead of a redirect (303)";
+  if (!location.starts_with(form.complete_url + "?")) return "the redirect does not lead to success_action_redirect";
   const auto query = location.substr(form.complete_url.size() + 1);
   const auto is = [&](const char* name, const std::string& value) {
     const auto found = query_parameter(query, name);
@@ -168,14 +171,15 @@ std::string fault_of(const http_response& answer, const signed_form& form) {
   return etag && !etag->empty() ? "" : "the redirect has no etag";
 }
 
-// Does the running server keep its files where we look for them, and is its secret ours? It is asked to complete an
-// upload that is not one: of what is not there it says 404, of another object than the claim's 409, of a claim that it
-// has not signed 403. Nothing is recorded, and nothing was posted yet that could not be found again.
-task<std::optional<finding>> server_is_ours(patient& p, const signed_form& form) {
+// Does the running server have the same store.path and the same server.secrets? The doctor puts an object that does not
+// match the form's claim, and asks the server to complete the upload. 409: the server sees the object. 404: its store
+// is elsewhere. 403: its secrets differ. In no case is anything recorded, and the form is not posted yet. std::nullopt:
+// it has the same.
+task<std::optional<finding>> find_other_server(examination& exam, const signed_form& form) {
   const object_name name{form.bucket, form.key};
-  const auto objects = p.backend.open(p.c);
-  const unbroken until_removed;
-  auto bad = co_await put_file(p, *objects, name);
+  const auto objects = exam.backend.open(exam.c);
+  const deferred_signals until_removed;
+  auto bad = co_await put_file(exam, *objects, name);
   if (bad) co_return bad;
   const auto url = parse_web_url(form.complete_url + "?etag=%22doctor%22");
   http_request ask;
@@ -183,87 +187,96 @@ task<std::optional<finding>> server_is_ours(patient& p, const signed_form& form)
   ask.target = url->target;
   ask.silence = 10s;
   ask.fields = {{"Accept", "application/json"}};
-  auto answer = co_await p.web.send(ask);
+  auto answer = co_await exam.browser.send(ask);
   auto removed = co_await objects->remove(name);
-  if (!removed) co_return finding::wrong(describe(removed.error()), "Look at store.path.");
+  if (!removed) co_return finding::failed(describe(removed.error()), check_path);
   if (answer && answer->status == 404)
-    co_return finding::wrong("the running server keeps its objects elsewhere than in " + p.c.store.path.string(),
-                             "store.path is relative to the working directory: run the doctor in the server's.");
+    co_return finding::failed(
+        "the running server keeps its objects elsewhere than in " + exam.c.store.path.string(),
+        "A relative store.path is relative to the working directory. Run the doctor in the server's working "
+        "directory, or set an absolute path.");
   if (answer && answer->status == 403)
-    co_return finding::wrong("the running server does not know what is signed here",
-                             "It was started with another server.secrets. Forms of one are worthless to the other.");
+    co_return finding::failed(
+        "the running server does not accept what this program signs",
+        "The running server has another server.secrets. Run the doctor with the server's configuration, or "
+        "restart the server.");
   co_return std::nullopt;
 }
 
-task<result<void>> remove_object(patient& p, object_name name) {
-  if (!is_s3(p)) {
-    const auto objects = p.backend.open(p.c);
+task<result<void>> remove_object(examination& exam, object_name name) {
+  if (!is_s3(exam)) {
+    const auto objects = exam.backend.open(exam.c);
     auto removed = co_await objects->remove(std::move(name));
     co_return removed;
   }
-  auto removed = co_await p.backend.s3->delete_object(std::move(name));
+  auto removed = co_await exam.backend.s3->delete_object(std::move(name));
   if (!removed) co_return to_failure(removed.error());
   co_return result<void>{};
 }
 
-finding form_finding(const patient& p, const result<http_response>& answer, const signed_form& form,
+finding form_finding(const examination& exam, const result<http_response>& answer, const signed_form& form,
                      const std::string& url) {
   if (!answer)
-    return not_reached(!is_s3(p)                           ? "server.public_url"
-                       : p.c.store.public_endpoint.empty() ? "store.endpoint"
-                                                           : "store.public_endpoint",
-                       url, answer.error());
+    return explain_unreachable(!is_s3(exam)                           ? "server.public_url"
+                               : exam.c.store.public_endpoint.empty() ? "store.endpoint"
+                                                                      : "store.public_endpoint",
+                               url, answer.error());
   if (answer->status >= 400 || (answer->status >= 300 && answer->status != 303)) {
     const auto policy =
         std::find_if(form.fields.begin(), form.fields.end(), [](auto& f) { return f.name == "policy"; });
     const posted_form posted{url, form.bucket, policy->value};
     const auto e = read_aws_error(*answer, "PostObject");
-    if (is_s3(p)) return form_refused(p.c, e, posted);
-    return finding::wrong("the running server refuses the form (" + said(e) + ")",
-                          "Was it started with this very configuration, and the same server.secrets?");
+    if (is_s3(exam)) return explain_refused_form(exam.c, e, posted);
+    return finding::failed(
+        "the running server refuses the form (" + refusal_text(e) + ")",
+        "Check that it was started with this configuration and the same server.secrets; restart it if not.");
   }
-  if (const auto fault = fault_of(*answer, form); !fault.empty())
-    return finding::wrong("a form posted to " + url + " is stored, but " + fault,
-                          "Browsers would not come back to Postern, and nothing would be complete. What stands at that "
-                          "URL must hand on the field success_action_redirect, and the answer as it is.");
-  return finding::right("a form posted to " + url + " is redirected to " + p.c.server.public_url + "/v1/complete/…");
+  if (const auto fault = find_redirect_fault(*answer, form); !fault.empty())
+    return finding::failed(
+        "a form posted to " + url + " is stored, but " + fault,
+        "Browsers would not return to Postern after an upload. A proxy at this URL must pass on the form "
+        "and the answer unchanged.");
+  return finding::passed("a form posted to " + url + " is redirected to " + exam.c.server.public_url +
+                         "/v1/complete/…");
 }
 
 } // namespace
 
-task<finding> check_form(patient& p, const profile& rules) {
-  const auto named = p.c.profiles.size() > 1 ? "profile " + quote(rules.name) + ": " : std::string{};
-  if (!is_s3(p) && !p.served)
-    co_return finding::untried("the form goes to the running server, and nobody answers at public_url");
-  if (!is_s3(p)) p.keys = std::make_shared<const held_credentials>(*p.base);
+task<finding> check_form(examination& exam, const profile& rules) {
+  const auto named = exam.c.profiles.size() > 1 ? "profile " + quote(rules.name) + ": " : std::string{};
+  if (!is_s3(exam) && !exam.is_served)
+    co_return finding::skipped("skipped, because the form goes to the running server and none answers at public_url");
+  if (!is_s3(exam)) exam.keys = std::make_shared<const held_credentials>(*exam.caller);
   if (!probe_key(rules)) co_return fixed_key(rules);
-  if (rules.min_size > largest_probe)
-    co_return finding::untried(named + "its uploads have at least " + std::to_string(rules.min_size) + " bytes");
-  auto form = sign_probe(p, rules);
-  if (!form) co_return finding::wrong(named + describe(form.error()), "Look at the profile's settings.");
-  hide_all(p.out, *form);
-  if (!is_s3(p)) {
-    auto stranger = co_await server_is_ours(p, *form);
-    if (stranger) co_return *stranger;
+  if (rules.min_size > max_probe_size)
+    co_return finding::skipped(named + "skipped, because its min_size of " + std::to_string(rules.min_size) +
+                               " bytes is more than the doctor sends");
+  auto form = sign_probe(exam, rules);
+  if (!form)
+    co_return finding::failed(named + describe(form.error()), "Check the settings in [profiles." + rules.name + "].");
+  hide_all(exam.out, *form);
+  if (!is_s3(exam)) {
+    auto other = co_await find_other_server(exam, *form);
+    if (other) co_return *other;
   }
   const std::string file(std::clamp<std::uint64_t>(contents.size(), rules.min_size, rules.max_size), '.');
   const auto boundary = "----postern" + form->id;
   const auto body = encoded(form->fields, boundary, file);
-  const auto url = parse_web_url(is_s3(p) ? form->url : form->fallback_url);
-  if (!url) co_return finding::wrong(url.error().on, "Look at store.public_endpoint and store.endpoint.");
+  const auto url = parse_web_url(is_s3(exam) ? form->url : form->fallback_url);
+  if (!url) co_return finding::failed(url.error().on, "Check store.public_endpoint and store.endpoint.");
   http_request ask;
   ask.to = url->server;
   ask.target = url->target;
   ask.method = "POST";
   ask.silence = 10s;
   ask.fields = {{"Content-Type", "multipart/form-data; boundary=" + boundary}, {"Accept", "*/*"}};
-  const unbroken until_removed;
-  auto answer = co_await (is_s3(p) ? p.backend.http : p.web).send(ask, body);
-  auto found = form_finding(p, answer, *form, url->server.origin() + url->target);
+  const deferred_signals until_removed;
+  auto answer = co_await (is_s3(exam) ? exam.backend.http : exam.browser).send(ask, body);
+  auto found = form_finding(exam, answer, *form, url->server.origin() + url->target);
   found.cause.insert(0, named);
   object_name name{form->bucket, form->key};
-  auto removed = co_await remove_object(p, name);
-  if (removed || found.is == verdict::wrong) co_return found;
+  auto removed = co_await remove_object(exam, name);
+  if (removed || found.kind == verdict::failed) co_return found;
   co_return not_removed(name, removed.error().on);
 }
 

@@ -11,11 +11,11 @@ namespace postern::app {
 namespace {
 
 constexpr const char* rule_id = "postern";
-constexpr std::array methods{"POST", "PUT"}; // forms, and parts of multipart uploads
-constexpr std::array exposed{"ETag", "Location"};
-constexpr unsigned max_age = 3000; // seconds
+constexpr std::array methods{"POST", "PUT"}; // forms; presigned URLs
+constexpr std::array exposed_headers{"ETag", "Location"};
+constexpr unsigned max_age_seconds = 3000;
 
-std::string for_people(json_writer& w) { return indented(*read_json(w.take())); }
+std::string take_indented(json_writer& w) { return indented(*read_json(w.take())); }
 
 template <class Texts> void list(json_writer& w, std::string_view name, const Texts& texts) {
   w.key(name);
@@ -40,10 +40,10 @@ void begin_statement(json_writer& w, const char* sid) {
 std::string end_policy(json_writer& w) {
   w.end_array();
   w.end_object();
-  return for_people(w);
+  return take_indented(w);
 }
 
-// What the keys of a profile begin with, whoever uploads what.
+// The beginning that all keys of the profile share.
 std::string fixed_prefix(const profile& p) { return p.key.substr(0, p.key.find("${")); }
 
 std::string bucket_arn(const config& c, const std::string& bucket) {
@@ -71,10 +71,10 @@ std::set<std::string> kms_keys(const config& c) {
   std::set<std::string> out;
   for (const auto& [name, p] : c.profiles) {
     if (p.sse_kms_key.empty()) continue;
-    const bool whole = p.sse_kms_key.starts_with("arn:");
+    const bool is_arn = p.sse_kms_key.starts_with("arn:");
     const auto in_region = "arn:" + partition_of(c.store.region) + ":kms:" + c.store.region + ":*:";
-    // An alias is no key: only the key behind it can be allowed.
-    out.insert(whole                                 ? p.sse_kms_key
+    // A policy cannot name an alias, only the key behind it, which is not known here.
+    out.insert(is_arn                                ? p.sse_kms_key
                : p.sse_kms_key.starts_with("alias/") ? in_region + "key/*"
                                                      : in_region + "key/" + p.sse_kms_key);
   }
@@ -87,8 +87,8 @@ void write_rule(json_writer& w, const config& c) {
   list(w, "AllowedOrigins", origins_of(c));
   list(w, "AllowedMethods", methods);
   list(w, "AllowedHeaders", std::array{"*"});
-  list(w, "ExposeHeaders", exposed);
-  w.member("MaxAgeSeconds", std::uint64_t{max_age});
+  list(w, "ExposeHeaders", exposed_headers);
+  w.member("MaxAgeSeconds", std::uint64_t{max_age_seconds});
   w.end_object();
 }
 
@@ -101,11 +101,11 @@ void fill_rule(pugi::xml_node rule, const config& c) {
   add_all(rule, "AllowedOrigin", origins_of(c));
   add_all(rule, "AllowedMethod", methods);
   add_all(rule, "AllowedHeader", std::array{"*"});
-  add_all(rule, "ExposeHeader", exposed);
-  rule.append_child("MaxAgeSeconds").text().set(max_age);
+  add_all(rule, "ExposeHeader", exposed_headers);
+  rule.append_child("MaxAgeSeconds").text().set(max_age_seconds);
 }
 
-// A store may answer a rule's parts in another order than they were put.
+// Comparable: a store may answer the parts of a rule in another order.
 std::multiset<std::string> parts_of(pugi::xml_node rule) {
   std::multiset<std::string> out;
   for (const auto part : rule.children()) out.insert(std::string(part.name()) + "=" + part.text().get());
@@ -124,7 +124,7 @@ std::string partition_of(std::string_view region) {
 }
 
 std::string account_of(std::string_view arn) {
-  for (int words = 0; words < 4 && !arn.empty(); ++words) {
+  for (int fields = 0; fields < 4 && !arn.empty(); ++fields) {
     const auto colon = arn.find(':');
     arn = colon == arn.npos ? std::string_view{} : arn.substr(colon + 1);
   }
@@ -167,15 +167,15 @@ std::string upload_policy(const config& c) {
   list(w, "Action", object_actions(c));
   list(w, "Resource", key_arns(c));
   w.end_object();
-  // Without it S3 says 403 of an object that is not there, and nobody can tell "absent" from "forbidden".
-  begin_statement(w, "PosternTellsAbsent");
+  // Without this permission S3 answers 403 for an absent object, as if it were forbidden.
+  begin_statement(w, "PosternFindsAbsentObjects");
   w.member("Action", "s3:ListBucket");
   std::set<std::string> buckets;
   for (const auto& b : buckets_of(c)) buckets.insert(bucket_arn(c, b));
   list(w, "Resource", buckets);
   w.end_object();
   if (const auto keys = kms_keys(c); !keys.empty()) {
-    begin_statement(w, "PosternEncrypts");
+    begin_statement(w, "PosternEncryption");
     list(w, "Action", std::array{"kms:GenerateDataKey", "kms:Decrypt"});
     list(w, "Resource", keys);
     w.end_object();
@@ -186,7 +186,7 @@ std::string upload_policy(const config& c) {
 std::string caller_policy(const config& c) {
   json_writer w;
   begin_policy(w);
-  begin_statement(w, "PosternTakesTheRole");
+  begin_statement(w, "PosternAssumesRole");
   w.member("Action", "sts:AssumeRole");
   w.member("Resource", c.store.role_arn);
   w.end_object();
@@ -195,14 +195,14 @@ std::string caller_policy(const config& c) {
 
 std::string trust_policy(const config& c, std::string_view caller_arn) {
   const auto& role = c.store.role_arn;
-  const auto own = "arn:" + role.substr(4, role.find(':', 4) - 4) + ":iam::" + account_of(role);
-  // Stores without accounts have no root either.
+  const auto account = "arn:" + role.substr(4, role.find(':', 4) - 4) + ":iam::" + account_of(role);
+  // A store without accounts has no root user to name.
   const auto principal = !caller_arn.empty()        ? principal_of(caller_arn)
-                         : account_of(role).empty() ? own + ":user/NAME"
-                                                    : own + ":root";
+                         : account_of(role).empty() ? account + ":user/NAME"
+                                                    : account + ":root";
   json_writer w;
   begin_policy(w);
-  begin_statement(w, "PosternMayTakeIt");
+  begin_statement(w, "PosternCaller");
   w.key("Principal");
   w.begin_object();
   w.member("AWS", principal);
@@ -228,7 +228,7 @@ std::string cors_for_console(const config& c) {
   w.begin_array();
   write_rule(w, c);
   w.end_array();
-  return for_people(w);
+  return take_indented(w);
 }
 
 std::string cors_for_cli(const config& c) {
@@ -239,7 +239,7 @@ std::string cors_for_cli(const config& c) {
   write_rule(w, c);
   w.end_array();
   w.end_object();
-  return for_people(w);
+  return take_indented(w);
 }
 
 // <CORSConfiguration><CORSRule><ID>postern</ID><AllowedOrigin>https://app.example.com</AllowedOrigin>…</CORSRule>…
@@ -252,23 +252,23 @@ result<cors_merge> merge_cors(const config& c, std::string_view existing) {
     all = document.append_child("CORSConfiguration");
     all.append_attribute("xmlns").set_value("http://s3.amazonaws.com/doc/2006-03-01/");
   } else if (!read || !all) {
-    return failure{errc::store_failed, "the rules that the bucket has cannot be read: " + quote(existing, 200)};
+    return failure{errc::store_failed, "the CORS rules of the bucket cannot be read: " + quote(existing, 200)};
   }
-  pugi::xml_document fresh;
-  const auto ours = fresh.append_child("CORSRule");
-  fill_rule(ours, c);
+  pugi::xml_document own;
+  const auto own_rule = own.append_child("CORSRule");
+  fill_rule(own_rule, c);
   for (auto rule = all.child("CORSRule"); rule;) {
     const auto next = rule.next_sibling("CORSRule");
     if (std::string_view(rule.child_value("ID")) == rule_id) {
-      out.same = !out.replaced && parts_of(rule) == parts_of(ours);
-      out.replaced = true;
+      out.is_unchanged = !out.had_rule && parts_of(rule) == parts_of(own_rule);
+      out.had_rule = true;
       all.remove_child(rule);
     } else {
-      ++out.kept;
+      ++out.other_rules;
     }
     rule = next;
   }
-  all.append_copy(ours);
+  all.append_copy(own_rule);
   std::ostringstream text;
   document.save(text, "", pugi::format_raw | pugi::format_no_declaration);
   out.document = std::move(text).str();

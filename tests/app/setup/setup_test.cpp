@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(the_cors_rule_is_put_among_those_of_others) {
     return n;
   };
   const auto first = app::merge_cors(c, "").value();
-  BOOST_TEST((first.kept == 0u && !first.replaced && !first.same));
+  BOOST_TEST((first.other_rules == 0u && !first.had_rule && !first.is_unchanged));
   for (const char* part :
        {"<ID>postern</ID>", "<AllowedOrigin>https://up.example.com</AllowedOrigin>",
         "<AllowedOrigin>http://localhost:3000</AllowedOrigin>", "<AllowedMethod>POST</AllowedMethod>",
@@ -156,15 +156,15 @@ BOOST_AUTO_TEST_CASE(the_cors_rule_is_put_among_those_of_others) {
         "<ExposeHeader>Location</ExposeHeader>", "<MaxAgeSeconds>3000</MaxAgeSeconds>"})
     BOOST_TEST(count(first.document, part) == 1u, part);
   const auto again = app::merge_cors(c, first.document).value();
-  BOOST_TEST((again.kept == 0u && again.replaced && again.same));
+  BOOST_TEST((again.other_rules == 0u && again.had_rule && again.is_unchanged));
   BOOST_TEST(again.document == first.document);
 
   const auto other = app::merge_cors(plain(), first.document).value();
-  BOOST_TEST((other.kept == 0u && other.replaced && !other.same));
+  BOOST_TEST((other.other_rules == 0u && other.had_rule && !other.is_unchanged));
   const std::string theirs = "<CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>";
   const auto beside =
       app::merge_cors(c, "<?xml version=\"1.0\"?><CORSConfiguration>" + theirs + "</CORSConfiguration>").value();
-  BOOST_TEST((beside.kept == 1u && !beside.replaced));
+  BOOST_TEST((beside.other_rules == 1u && !beside.had_rule));
   BOOST_TEST(count(beside.document, "<CORSRule>") == 2u);
   BOOST_TEST(count(beside.document, theirs) == 1u);
   // What cannot be read may hold rules of others.

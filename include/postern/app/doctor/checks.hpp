@@ -1,5 +1,5 @@
-// The doctor's checks, each a question to one neighbour. They share a patient, in which a check leaves what later ones
-// need. A check never throws; what it makes it removes.
+// The doctor's checks. Each asks one neighbour of Postern one question. They share an examination, in which a check
+// stores what later checks need. A check never throws, and removes what it creates.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -18,52 +18,54 @@
 
 namespace postern::app {
 
-struct patient {
-  // Throws std::runtime_error naming the setting, as storage does.
-  patient(config of, report& to, std::string with);
-  patient(const patient&) = delete;
-  patient& operator=(const patient&) = delete;
+// One run of the doctor: the configuration, the clients that the checks use, and what the checks have found out.
+struct examination {
+  // Throws std::runtime_error that names the setting, as `storage` does.
+  examination(config of, report& to, std::string option);
+  examination(const examination&) = delete;
+  examination& operator=(const examination&) = delete;
 
   const config c;
-  report& out; // for what must not be printed
-  const std::string with_config;
-  const signer own;
+  report& out;                     // is told what it must hide
+  const std::string config_option; // " --config F" or empty
+  const signer server_signer;
   storage backend;
-  http_client web; // trusts whom browsers trust
-  const webhook_clients hooks;
+  http_client browser; // trusts the issuers that browsers trust
+  const webhook_clients webhooks;
 
-  std::optional<std::chrono::seconds> ahead; // the store's clock
-  std::optional<held_credentials> base;      // the caller's own
-  credentials_ptr keys;                      // with which the store is asked
-  bool served = false;                       // public_url is answered by Postern
-  bool shown_cors = false;                   // the document stands above already
+  std::optional<std::chrono::seconds> clock_ahead; // of the store; by how much
+  std::optional<held_credentials> caller;          // that were found, before a role is assumed
+  credentials_ptr keys;                            // for the store
+  bool is_served = false;                          // Postern answers at server.public_url
+  bool has_shown_cors = false;                     // the CORS document was printed
 };
 
-bool is_s3(const patient& p);
+bool is_s3(const examination& exam);
 
-// In the order in which they are done. With a directory as the store, only those that concern it ask anything.
-task<finding> check_store(patient& p); // it answers at all; its clock is noted
-finding check_clock(const patient& p);
-task<finding> check_credentials(patient& p);
-task<finding> check_role(patient& p);
-task<finding> check_bucket(patient& p, std::string bucket);
-task<finding> check_probe(patient& p, const profile& rules); // put, head, delete
-task<finding> check_form(patient& p, const profile& rules);
-task<finding> check_origin(patient& p, std::string bucket, std::string origin);
-task<finding> check_ledger(patient& p);
-task<finding> check_webhook(patient& p, std::size_t which); // of config::webhooks
-task<finding> check_public_url(patient& p);
+// In the order in which they run. With the file store, the checks that concern only S3 are skipped.
+task<finding> check_store(examination& exam); // does it answer? Notes its clock
+finding check_clock(const examination& exam);
+task<finding> check_credentials(examination& exam);
+task<finding> check_role(examination& exam);
+task<finding> check_bucket(examination& exam, std::string bucket);
+task<finding> check_probe(examination& exam, const profile& rules); // put, head and delete an object
+task<finding> check_form(examination& exam, const profile& rules);  // post a form as a browser does
+task<finding> check_origin(examination& exam, std::string bucket, std::string origin);
+task<finding> check_ledger(examination& exam);
+task<finding> check_webhook(examination& exam, std::size_t index); // in config::webhooks
+task<finding> check_public_url(examination& exam);
 
-// The URL of a database as it may be shown.
+// The ledger's URL without a password, for printing.
 std::string without_password(const std::string& url);
 
-// While one stands, SIGINT and SIGTERM wait: what was put into the store is first removed again.
-class unbroken {
+// Defers SIGINT and SIGTERM while one exists, so that an object that a check has put is removed before the program
+// ends.
+class deferred_signals {
 public:
-  unbroken();
-  unbroken(const unbroken&) = delete;
-  unbroken& operator=(const unbroken&) = delete;
-  ~unbroken();
+  deferred_signals();
+  deferred_signals(const deferred_signals&) = delete;
+  deferred_signals& operator=(const deferred_signals&) = delete;
+  ~deferred_signals();
 };
 
 } // namespace postern::app

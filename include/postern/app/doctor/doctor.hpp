@@ -1,5 +1,6 @@
-// The doctor: tries, in the order in which one thing needs the other, all that a running Postern needs, and says what
-// is wrong and how to mend it. One thread, one loop; every wait has an end; nothing that it makes remains.
+// `postern doctor`: tries everything that a running Postern needs, in the order in which one thing needs the other.
+// Prints what is wrong and what to do about it. It runs on one thread with one loop, every wait has a deadline, and
+// everything that it creates is removed again.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -9,8 +10,8 @@
 
 namespace postern::app {
 
-// `load` reads the configuration: that is the first thing tried. `with_config` is how the commands that are prescribed
-// name it (" --config F", or nothing). Answers the program's exit code.
-int examine(const std::function<config()>& load, const std::string& with_config);
+// `load` reads the configuration, which is the first check. `config_option` is how the commands that are recommended
+// name the configuration: " --config F", or empty. Answers the program's exit code.
+int examine(const std::function<config()>& load, const std::string& config_option);
 
 } // namespace postern::app

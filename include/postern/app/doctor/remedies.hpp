@@ -1,5 +1,5 @@
-// What is wrong, in plain words, and how to mend it: from a neighbour's answer and the configuration. Pure; the doctor
-// says which check it was. Text from outside is quoted, and nothing secret stands in it.
+// The doctor's explanations: from a neighbour's answer and the configuration to a finding that says what is wrong and
+// what to do. Pure. Text from outside is quoted, and findings contain no secret.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -16,67 +16,71 @@
 
 namespace postern::app {
 
-// --- reaching someone -------------------------------------------------------------------------------
+// --- connections and clocks (remedies.cpp) -----------------------------------------------------------
 
-// Nobody answers at `url`, which stands in (or comes from) `setting`.
-finding not_reached(const std::string& setting, const std::string& url, const failure& why);
-// How far the store's clock is ahead of ours, and whether forms and signatures live with that.
-finding clock_finding(const config& c, std::chrono::seconds ahead);
+// There was no answer from `url`, which comes from the setting `setting`.
+finding explain_unreachable(const std::string& setting, const std::string& url, const failure& why);
+// `ahead`: by how much the store's clock is ahead of ours. Fails when signatures or forms would be rejected for it.
+finding judge_clock(const config& c, std::chrono::seconds ahead);
 
-// --- keys and roles ---------------------------------------------------------------------------------
+// --- credentials and roles (key_remedies.cpp) --------------------------------------------------------
 
-finding no_credentials(const config& c, const failure& why);
-// What the store or STS says against the keys themselves; nothing when it is something else. `host` was signed.
-std::optional<finding> keys_refused(const config& c, const aws_error& e, const sigv4::credentials& keys,
-                                    const std::string& host);
-// STS does not give the role. `caller` is the ARN of who asked, empty where it is not known; `sts` where it was.
-finding role_refused(const config& c, const aws_error& e, const std::string& caller, const sigv4::credentials& keys,
-                     const std::string& sts);
-// The ARN in "User: arn:… is not authorized to perform: …"; empty where there is none.
-std::string caller_in(std::string_view message);
+finding explain_missing_credentials(const config& c, const failure& why);
+// Explains an error of the store or STS that concerns the credentials themselves. std::nullopt: it concerns something
+// else. `host` is the host that was signed.
+std::optional<finding> explain_refused_keys(const config& c, const aws_error& e, const sigv4::credentials& keys,
+                                            const std::string& host);
+// STS refused to assume the role. `caller` is the ARN of the credentials' owner, empty when unknown; `sts` the host of
+// STS.
+finding explain_refused_role(const config& c, const aws_error& e, const std::string& caller,
+                             const sigv4::credentials& keys, const std::string& sts);
+// The ARN in "User: arn:… is not authorized to perform: …". Empty: there is none.
+std::string find_caller(std::string_view message);
 
-// --- the store --------------------------------------------------------------------------------------
+enum class signature_fault { wrong_secret, changed_request, unknown };
+// The cause of SignatureDoesNotMatch. If the store signed the text that we signed, the secrets differ; if it signed
+// another text, the request was changed on its way. unknown: the store does not say what it signed.
+signature_fault find_signature_fault(const aws_error& e, const sigv4::credentials& keys);
 
-enum class signature_fault { secret, changed, unknown };
-// Did the store sign the same text as we did (then the secrets differ), or another one? As far as it says.
-signature_fault blame(const aws_error& e, const sigv4::credentials& keys);
+// --- the store (remedies.cpp) ------------------------------------------------------------------------
 
+// A request to the store, for explaining its error.
 struct attempt {
   std::string bucket;
-  std::string action; // s3:PutObject: the permission that it takes
-  std::string host;   // that was asked, and signed
+  std::string action; // the permission that it needs: "s3:PutObject"
+  std::string host;   // that was asked and signed
   const sigv4::credentials& keys;
 };
-// The store refuses a request of ours.
-finding store_refused(const config& c, const aws_error& e, const attempt& a);
-// The bucket is there, but elsewhere than the configuration says.
-finding other_region(const config& c, const std::string& bucket, const std::string& region);
+finding explain_refused_request(const config& c, const aws_error& e, const attempt& a);
+// The bucket exists, in another region than store.region.
+finding explain_other_region(const config& c, const std::string& bucket, const std::string& region);
 
-// What was posted as a form. `field` names are the form's.
+// A form that was posted. `policy` is its base64, as the form has it.
 struct posted_form {
   std::string url, bucket, policy;
 };
-// The store refuses a form that was signed with keys that it accepts in requests.
-finding form_refused(const config& c, const aws_error& e, const posted_form& p);
+// The store refused a form, although it accepts requests that are signed with the same credentials.
+finding explain_refused_form(const config& c, const aws_error& e, const posted_form& p);
 
-// Pages of that origin may not post: "No 'Access-Control-Allow-Origin' header". With the document when it is asked for.
-finding origin_refused(const config& c, const std::string& origin, const std::string& said, bool with_document,
-                       const std::string& with_config);
+// The bucket's CORS rules do not let pages of `origin` post. `answer` says what the preflight answered. The finding
+// contains the CORS document if `with_document`.
+finding explain_refused_origin(const config& c, const std::string& origin, const std::string& answer,
+                               bool with_document, const std::string& config_option);
 
-// --- webhooks ---------------------------------------------------------------------------------------
+// --- webhooks (remedies.cpp) -------------------------------------------------------------------------
 
-// What the receiver at `url`, in the [[webhooks]] of that number (from 1), says to a test message.
-finding webhook_answered(std::size_t number, const std::string& url, const http_response& answer);
-finding webhook_unanswered(std::size_t number, const std::string& url, const failure& why);
+// The answer to a test message of the receiver at `url`. `number` counts the [[webhooks]] from 1.
+finding judge_webhook_answer(std::size_t number, const std::string& url, const http_response& answer);
+finding explain_unanswered_webhook(std::size_t number, const std::string& url, const failure& why);
 
-// --- texts for all of them --------------------------------------------------------------------------
+// --- texts -------------------------------------------------------------------------------------------
 
-// A document or command as report prints it unwrapped.
+// A document or command as lines that the report does not wrap.
 std::string verbatim(std::string_view text);
-std::string set_the_clock();
-// The code and message of a refusal, quoted.
-std::string said(const aws_error& e);
-// Without an endpoint of one's own.
+std::string clock_remedy();
+// The code and message of an error, quoted.
+std::string refusal_text(const aws_error& e);
+// The store is AWS itself: store.endpoint is empty.
 bool is_aws(const config& c);
 
 } // namespace postern::app

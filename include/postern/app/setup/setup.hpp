@@ -1,6 +1,6 @@
-// The documents that AWS wants before an upload works: who may write what (IAM), who may take the role on (trust), and
-// which pages may post to the bucket (CORS). Pure functions of the configuration, for `postern setup` to print and for
-// the doctor to prescribe; and the command itself.
+// The documents that a store needs before uploads work: what Postern may do (IAM policy), who may assume its role
+// (trust policy), and which pages may post to the bucket (CORS). Pure functions of the configuration, used by `postern
+// setup` and by the doctor's remedies. And set_up, the command itself, which runs on one thread.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -13,48 +13,49 @@
 
 namespace postern::app {
 
-// aws, aws-cn, aws-us-gov, aws-iso or aws-iso-b: the second word of every ARN in that region.
+// The partition, which is the second field of every ARN in the region: aws, aws-cn, aws-us-gov, aws-iso or aws-iso-b.
 std::string partition_of(std::string_view region);
-// The fifth word of an ARN; empty where it has none, as Ceph RGW's have.
+// The account, the fifth field of an ARN. Empty when the ARN has none, as in Ceph RGW.
 std::string account_of(std::string_view arn);
-// How a trust policy names the caller: the session of a role, as STS names it, by its role.
+// The caller as a trust policy names it. STS names the session of a role; the policy needs the role.
 std::string principal_of(std::string_view arn);
 // The name behind the last slash.
 std::string role_name_of(std::string_view arn);
 
-// The buckets that profiles write to, the store's own among them.
+// The buckets that profiles write to, and store.bucket.
 std::set<std::string> buckets_of(const config& c);
-// The page's origin that public_url gives, then server.allowed_origins, each once.
+// The origin of server.public_url, then server.allowed_origins, each once.
 std::vector<std::string> origins_of(const config& c);
 
-// The JSON documents are indented for people, without a line end behind them.
+// The JSON documents are indented and have no line break at the end.
 //
-// What the one that writes to the store must be allowed: the role where there is one, else the caller. Only below the
-// keys that the profiles name.
+// The permissions of the role, or of the caller where there is no role: only below the keys of the profiles.
 std::string upload_policy(const config& c);
-// What the caller must be allowed to take the role on.
+// The caller's permission to assume the role.
 std::string caller_policy(const config& c);
-// The role's trust policy for that caller; without one, for everyone whom the role's own account lets.
+// The role's trust policy for this caller. Without a caller it trusts the role's own account.
 std::string trust_policy(const config& c, std::string_view caller_arn = {});
 
-// The rule that lets pages of origins_of post to the bucket and read ETag and Location; as the console takes it, and as
-// `aws s3api put-bucket-cors` does.
+// The CORS rule that lets pages of origins_of post to the bucket and read ETag and Location: in the form of the AWS
+// console, and in that of `aws s3api put-bucket-cors`.
 std::string cors_for_console(const config& c);
 std::string cors_for_cli(const config& c);
 
+// A bucket's CORS rules with Postern's rule among them.
 struct cors_merge {
-  std::string document;  // for PutBucketCors
-  std::size_t kept = 0;  // rules of others
-  bool replaced = false; // an older one of ours was there
-  bool same = false;     // and is the same as the new one
+  std::string document;        // for PutBucketCors
+  std::size_t other_rules = 0; // rules that are not Postern's; they are unchanged
+  bool had_rule = false;       // the bucket had a rule of Postern
+  bool is_unchanged = false;   // and it is equal to the new one
 };
-// Our rule, known by its ID, put among those that the bucket has (GetBucketCors' document; empty: none). One that
-// cannot be read is errc::store_failed: rules of others would get lost.
+// Adds or replaces Postern's rule, which is known by its ID. `existing` is the document of GetBucketCors; empty: there
+// are no rules. errc::store_failed when it cannot be read, because the other rules would be lost.
 result<cors_merge> merge_cors(const config& c, std::string_view existing);
 
 enum class document { iam, trust, cors };
-// Prints the document to standard output, and what to do with it to standard error; with `apply` puts the CORS rule
-// into each bucket. Answers the exit code. Throws config_error where the configuration has no use for it.
+// `postern setup`: prints the document to standard output and what to do with it to standard error. With `apply` it
+// puts the CORS rule into each bucket instead. Answers the exit code. Throws config_error when the configuration needs
+// no such document.
 int set_up(const config& c, document which, bool apply);
 
 } // namespace postern::app
