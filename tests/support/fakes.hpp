@@ -64,7 +64,7 @@ struct fake_store final : store {
   }
 };
 
-struct fake_ledger final : ledger {
+struct fake_ledger : ledger {
   mutable std::map<std::string, upload> rows;
   std::optional<failure> broken;
   int confirmed = 0, failed = 0, flushes = 0;
@@ -165,6 +165,13 @@ struct fake_ledger final : ledger {
     const auto found = rows.find(id);
     if (found == rows.end()) co_return failure(errc::not_found, id);
     co_return found->second;
+  }
+  task<result<std::vector<upload>>> find_all(std::vector<std::string> ids) override {
+    if (broken) co_return *broken;
+    std::vector<upload> found;
+    for (const auto& id : ids)
+      if (const auto row = rows.find(id); row != rows.end()) found.push_back(row->second);
+    co_return found;
   }
   task<result<std::vector<upload>>> list(upload_filter) override { co_return std::vector<upload>{}; }
   task<result<void>> flush() override {

@@ -1,4 +1,5 @@
-// What every ledger must do, whatever it writes to. A ledger's test calls check_ledger with a way to make one.
+// What every ledger must do, whatever its database. The test of each ledger calls check_ledger with a function that
+// makes one.
 #pragma once
 
 #include "run_task.hpp"
@@ -15,11 +16,12 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace postern::test {
 
-// An empty one at each call, wherever it is: the URL in the options is not looked at.
+// Makes an empty ledger at each call. Ignores the URL in the options.
 using make_ledger_fn = std::function<std::unique_ptr<ledger>(const ledger_options&)>;
 
 inline millis_clock at_second(std::int64_t n) { return millis_clock{std::chrono::seconds{1'800'000'000 + n}}; }
@@ -190,23 +192,27 @@ inline void check_progress(const make_ledger_fn& make) {
   const auto l = make({});
   const auto u = some_upload(1), other = some_upload(2), unknown = some_upload(3);
   const auto received = [&](const upload& of) { return run_task(l->find(of.id)).value().received; };
+  const auto report = [&](std::vector<std::pair<std::string, std::uint64_t>> bytes) {
+    l->record_progress(std::move(bytes), at_second(0));
+    BOOST_TEST(run_task(l->flush()).has_value()); // written behind
+  };
   l->issue(other);
   l->start_receiving(u);
   BOOST_TEST(!received(u).has_value());
-  l->record_progress({}, at_second(0));
-  l->record_progress({{u.id, 5}, {other.id, 6}, {unknown.id, 7}}, at_second(0));
+  report({});
+  report({{u.id, 5}, {other.id, 6}, {unknown.id, 7}});
   BOOST_TEST((received(u) == 5u));
-  BOOST_TEST(!received(other).has_value()); // it is not being received
+  BOOST_TEST(!received(other).has_value()); // its state is not receiving
   BOOST_TEST(!run_task(l->find(unknown.id)).has_value());
-  l->record_progress({{u.id, 6ull << 30}}, at_second(0));
+  report({{u.id, 6ull << 30}});
   BOOST_TEST((run_task(l->list({})).value().at(0).received == 6ull << 30));
 
   BOOST_TEST(!run_task(l->fail(u, "incomplete_body", at_second(10))).value().received.has_value());
   l->start_receiving(u); // from its beginning
   BOOST_TEST(!received(u).has_value());
-  l->record_progress({{u.id, 8}}, at_second(0));
+  report({{u.id, 8}});
   BOOST_TEST(!run_task(l->confirm(some_completion(u))).value().received.has_value());
-  l->record_progress({{u.id, 9}}, at_second(0)); // said too late
+  report({{u.id, 9}}); // too late
   BOOST_TEST(!received(u).has_value());
 }
 

@@ -81,6 +81,7 @@ struct outbox final : ledger {
   task<result<std::size_t>> retry_webhooks(std::vector<std::string>, millis_clock) override { co_return none(); }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return none(); }
   task<result<upload>> find(std::string) override { co_return none(); }
+  task<result<std::vector<upload>>> find_all(std::vector<std::string>) override { co_return none(); }
   task<result<std::vector<upload>>> list(upload_filter) override { co_return none(); }
   task<result<std::size_t>> purge_uploads(millis_clock, std::size_t) override { co_return none(); }
   task<result<void>> flush() override { co_return result<void>{}; }

@@ -2,6 +2,7 @@
 // ends as skipped.
 #pragma once
 
+#include "ledger_read_contract.hpp"
 #include "ledger_work_contract.hpp"
 #include "postgres_server.hpp"
 #include "skip.hpp"

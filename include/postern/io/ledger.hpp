@@ -1,11 +1,17 @@
-// The contract for remembering uploads, and what the application is still to be told of them. Each method is one
-// transaction named after its meaning. A ledger is shared by all threads; it has one writer thread of its own that
-// commits what has queued up as one transaction (group commit), in the order of the calls, reads included: a call sees
-// what was called before it. Nodes that share a database see each other's facts once they are committed.
-// When a method answers success the fact is durable, but for issue, receiving and progress, which are written behind.
-// All methods that wait may answer errc::ledger_failed (the database refused or broke) or errc::unavailable (it cannot
-// be reached now, or there is too much to do). Then nothing may be taken for recorded, and the same call may be made
-// again; should the database have recorded it after all, because only its answer was lost, that changes nothing more.
+// The contract of the ledger, which records uploads and the webhooks that the application is still to receive. Each
+// method is one transaction, named for its meaning. The node owns the ledger; all threads share it. Nodes that share a
+// database see each other's committed changes.
+//
+// Writes queue up for one writer thread, which commits everything in its queue at once (group commit). Writes of one
+// upload run in the order of the calls. issue, start_receiving and record_progress are written behind: they return at
+// once and become durable soon. When any other write succeeds, its change is durable.
+// Reads (find, find_all, list, list_webhooks) use other connections and never wait for the writer. They see everything
+// that is committed. find also sees this process's earlier writes of its upload, committed or not; only then does it
+// wait for the writer.
+//
+// Any method that waits can fail with errc::ledger_failed (the database rejected the statement or is broken) or
+// errc::unavailable (the database cannot be reached, or a queue is full). A failed write may nevertheless be recorded,
+// if only the reply was lost. Methods are idempotent, so the caller can retry.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -23,11 +29,10 @@
 
 namespace postern {
 
-// The fact that an object exists, and all that is needed to remember it even when nothing was known of the upload
-// before.
+// An object exists in the store. Holds everything that is needed to record the upload if the ledger has no row of it.
 struct completion {
-  upload of; // id, profile, user, bucket, key, min_size, max_size, expires_at; state and the fields from size on are
-             // ignored
+  upload
+      of; // id, profile, user, bucket, key, metadata, min_size, max_size, created_at, expires_at; all else is ignored
   std::uint64_t size = 0;
   std::string etag;
   std::optional<std::uint32_t> crc32c;
@@ -37,23 +42,23 @@ struct completion {
 
 struct upload_filter {
   std::optional<upload_state> state{};
-  std::string after_id{};              // only ids greater than this one (ids are in order of time); empty: all
-  std::optional<millis_clock> since{}; // created at or after
+  std::string after_id{};              // only greater ids (ids sort by time of creation); empty: all
+  std::optional<millis_clock> since{}; // created at or after this time
   std::size_t limit = 100;
 };
 
-// One message to one endpoint. It is written in the transaction of the fact that it tells (transactional outbox), and
-// is gone when it was delivered; one that was given up stays as a dead letter.
+// One message to one endpoint. The ledger adds it in the transaction of the change that it announces (transactional
+// outbox) and deletes it after delivery. A message that is no longer retried is kept as a dead letter.
 struct webhook {
-  std::string id; // webhook-id: the same on each try
+  std::string id; // the header webhook-id: the same in each attempt
   std::string upload_id;
   std::string url;
   std::string type;                    // "upload.completed"
-  std::string payload;                 // as it is sent, to the last byte
-  unsigned tries = 0;                  // that failed
+  std::string payload;                 // the body, byte for byte
+  unsigned tries = 0;                  // failed attempts
   millis_clock created_at{}, due_at{}; // due_at of a dead letter is 0
   bool is_dead = false;
-  std::string last_error; // of the last try that failed
+  std::string last_error; // of the last failed attempt
 };
 
 struct webhook_filter {
@@ -64,83 +69,85 @@ struct webhook_filter {
 
 class ledger {
 public:
-  virtual ~ledger() = default; // waits until all that was called is written, or cannot be
+  virtual ~ledger() = default; // writes what is queued; it is lost if the database is unavailable
 
-  // --- what happens to an upload ---
+  // --- changes of an upload ---
 
-  // Remembers an upload that was signed. Written behind: returns at once and cannot fail; what cannot be written is
-  // counted and logged. Does nothing when the id is there already.
+  // Records a signed upload. Written behind; a call that is lost is counted and logged. No effect if the id exists.
   virtual void issue(upload u) = 0;
 
-  // Its bytes have begun to arrive here (made when unknown). Written behind. Never takes a completed upload back.
+  // The first bytes of the upload have arrived at this node. Written behind. Creates the row if it is missing. No
+  // effect on a completed upload.
   virtual void start_receiving(upload u) = 0;
 
-  // How many bytes of each upload have arrived at this node so far, for whoever asks another node. They live, so the
-  // store is not asked about them before then, however long ago their policy expired. Written behind; only of uploads
-  // that are being received.
+  // How many bytes of each upload this node has received so far, for readers on other nodes. These uploads are active:
+  // the sweep does not check them before `not_before`. Written behind. Only uploads in the state receiving change.
   virtual void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received,
                                millis_clock not_before) = 0;
 
-  // Records the completion, once: idempotent for the same object. Answers the upload as recorded now. When the upload
-  // is completed already with another ETag, the completion stays, and overwritten_at is set and announced, once for
-  // each further ETag in a row.
+  // Records the completion and returns the row. Idempotent for the same object. If the upload is already completed with
+  // another ETag, the completion stays; overwritten_at is set, and an overwrite is announced once for each new ETag.
   virtual task<result<upload>> confirm(completion c) = 0;
 
-  // The upload failed with that code (errc_text::name) or its fallback broke off. A completed upload stays completed.
-  // Answers it as recorded now.
+  // Records that the upload failed, or that its fallback upload broke off, and returns the row. `code` is
+  // errc_text::name. Creates the row if it is missing. A completed upload stays completed.
   virtual task<result<upload>> fail(upload u, std::string code, millis_clock at) = 0;
 
-  // --- what is to be asked of the store ---
+  // --- checks: uploads for which the store must be asked whether the object exists ---
 
-  // The object is said to be there, but the store could not be asked: it is to be asked at that time. Made when
-  // unknown. This is news, so it ends a hold of due_checks. Answers the upload as recorded now; one that is
-  // completed has nothing more to be asked.
+  // Schedules a check, because the object may exist but the store could not be asked. Creates the row if it is missing.
+  // Replaces an earlier time and ends a lease. Returns the row. A completed upload needs no check.
   virtual task<result<upload>> check_later(upload u, millis_clock at) = 0;
 
-  // Uploads of which it is time to ask the store, at most so many, the longest waiting first: those of check_later, and
-  // those that are not completed when their policy has expired and the grace has passed. They are held until then: no
-  // other call, on any node, answers them before `leased_until`; what becomes of them ends that (confirm, expire).
+  // Returns at most `max` uploads whose check is due, the longest due first: those of check_later, and uploads that are
+  // not completed although their policy and the grace period have ended. Leases them: no other call, on any node, gets
+  // them before `leased_until`. confirm and expire end the lease.
   virtual task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until,
                                                        std::size_t max) = 0;
 
-  // Neither an object nor a policy under which one could still come. issued and receiving become expired; failed stays
-  // failed; nothing is asked of the store again. A completed upload stays completed. errc::not_found.
+  // The store has no object, and the policy has ended. issued and receiving become expired; failed and completed stay.
+  // No further checks. Returns the row, or errc::not_found.
   virtual task<result<upload>> expire(std::string id, millis_clock at) = 0;
 
-  // --- what the application is to be told ---
+  // --- webhooks ---
 
-  // Messages that are due, at most so many, the longest waiting first, held until then as questions are. Only those to
-  // ledger_options::endpoints; others are other nodes', and dead letters when no node has taken them for a day.
+  // Leases at most `max` messages that are due, the longest due first, as due_checks does. Only messages to
+  // ledger_options::endpoints: other nodes may have other endpoints. A message whose endpoint no node has becomes a
+  // dead letter after a day.
   virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
                                                           std::size_t max) = 0;
-  // The endpoint took it. One that is not there any more is no failure.
+  // The endpoint accepted the message. No effect if the message does not exist.
   virtual task<result<void>> record_delivery(std::string webhook_id) = 0;
-  // It did not. `again`: when the next try is due; nothing: it is a dead letter.
+  // The endpoint did not accept the message. Without `retry_at` it becomes a dead letter.
   virtual task<result<void>> record_failed_delivery(std::string webhook_id, std::string why,
                                                     std::optional<millis_clock> retry_at) = 0;
-  // The endpoint wants no more: its messages become dead letters and no new ones are written, until one is retried.
+  // The endpoint refuses all further messages. Its messages, and new ones, become dead letters until one is retried.
   virtual task<result<void>> stop_endpoint(std::string url, std::string why) = 0;
 
-  // In order of creation.
+  // At most filter.limit messages in order of creation.
   virtual task<result<std::vector<webhook>>> list_webhooks(webhook_filter filter) = 0;
-  // Dead letters become due at once, their tries counted anew; their endpoints are no longer stopped. No ids: all of
-  // them, and no endpoint is stopped any more, even one without a dead letter. Answers how many.
+  // Makes dead letters due now, with no failed attempts, and resumes their endpoints. Without ids: all dead letters and
+  // all endpoints. Returns the number of messages.
   virtual task<result<std::size_t>> retry_webhooks(std::vector<std::string> ids, millis_clock now) = 0;
-  // Dead letters go. No ids: all of them. Answers how many.
+  // Deletes dead letters. Without ids: all. Returns the number of messages.
   virtual task<result<std::size_t>> purge_webhooks(std::vector<std::string> ids) = 0;
 
-  // --- looking ---
+  // --- uploads ---
 
-  virtual task<result<upload>> find(std::string id) = 0; // errc::not_found
+  // errc::not_found if the ledger has no such id.
+  virtual task<result<upload>> find(std::string id) = 0;
 
-  // In order of id, at most filter.limit.
+  // The committed rows of these ids in any order, in one statement. Unknown ids are left out.
+  virtual task<result<std::vector<upload>>> find_all(std::vector<std::string> ids) = 0;
+
+  // At most filter.limit committed rows in order of id.
   virtual task<result<std::vector<upload>>> list(upload_filter filter) = 0;
 
-  // Forgets uploads that are completed, failed or expired and were created before then, at most so many, and never one
-  // of which a message is still due. Their dead letters go with them. Answers how many.
+  // Deletes at most `max` uploads that are completed, failed or expired and were created before this time, with their
+  // dead letters. An upload with a message that is still due stays. Returns the number of uploads.
   virtual task<result<std::size_t>> purge_uploads(millis_clock created_before, std::size_t max) = 0;
 
-  // Can it write now? When it can, what was written behind before this call is durable.
+  // Waits until all earlier calls are durable. Fails if the ledger cannot be written now.
   virtual task<result<void>> flush() = 0;
 };
 

@@ -10,25 +10,28 @@
 namespace postern {
 namespace {
 
-metrics::gauge queued("postern_ledger_queue", "Calls waiting for the ledger's writer", "");
-metrics::histogram commit_seconds("postern_ledger_commit_seconds", "Time of one transaction", "");
-metrics::counter dropped("postern_ledger_dropped_total", "Facts written behind that could not be written", "");
-metrics::counter repeated("postern_ledger_repeated_total", "Transactions tried again for another writer's sake", "");
+metrics::gauge queued("postern_ledger_queue", "Calls that wait for the ledger's writer thread", "");
+metrics::histogram commit_seconds("postern_ledger_commit_seconds", "Duration of one ledger transaction", "");
+metrics::counter dropped("postern_ledger_dropped_total", "Write-behind calls that the ledger lost", "");
+metrics::counter repeated("postern_ledger_repeated_total", "Transactions retried after a conflict with another writer",
+                          "");
 metrics::gauge reachable("postern_ledger_up", "1 while the ledger can be written", "");
 
-constexpr int max_conflicts = 5; // of one transaction in a row, before it is cut in two; each half has half of that
+// Of one transaction in a row, before it is split in two. Each half may have half as many.
+constexpr int conflicts_before_split = 5;
 
-// Writers that were in each other's way should not come back together. At most 10 ms the first time, 160 the last.
-void pause_by_chance(int tries) {
+// Random, so that two writers in conflict do not meet again. At most 10 ms after the first conflict, 160 ms after the
+// last.
+void pause_at_random(int conflicts) {
   std::array<unsigned char, 1> chance;
   random_bytes(chance);
-  std::this_thread::sleep_for(std::chrono::microseconds((std::int64_t{chance[0]} << tries) * 20));
+  std::this_thread::sleep_for(std::chrono::microseconds((std::int64_t{chance[0]} << conflicts) * 20));
 }
 
 } // namespace
 
 group_commit::group_commit(transactions& to, group_commit_options options)
-    : to_(to), options_(options), writer_([this] { write(); }) {
+    : to_(to), options_(options), writer_([this] { run_writer(); }) {
   reachable.set(1);
 }
 
@@ -41,42 +44,58 @@ group_commit::~group_commit() {
   writer_.join();
 }
 
-// --- the callers' side --------------------------------------------------------------------------
+// --- the callers' threads -------------------------------------------------------------------------
 
-// Wakes the writer only for what changes its mind: the first call, one that is waited for, a batch that is full.
+// Wakes the writer only when that changes what the writer does: for the first call, for the first awaited call, and for
+// a full batch.
 std::optional<failure> group_commit::push(call c) {
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
-    if (away_ && c.answer) return away_;
-    if (queue_.size() >= options_.queue) return failure{errc::unavailable, "the ledger has too much to do"};
-    const bool first_awaited = c.answer && !std::exchange(awaited_, true);
+    if (away_ && c.is_awaited()) return away_;
+    if (queue_.size() >= options_.max_queue)
+      return failure{errc::unavailable, "the ledger's queue is full: " + std::to_string(queue_.size()) + " calls wait"};
+    if (c.writes && !c.key.empty()) ++pending_[c.key];
+    const bool first_awaited = c.is_awaited() && !std::exchange(awaited_, true);
     queue_.push_back(std::move(c));
-    wake = !away_ && (first_awaited || queue_.size() == 1 || queue_.size() == options_.batch);
+    wake = !away_ && (first_awaited || queue_.size() == 1 || queue_.size() == options_.max_batch);
   }
   queued.add(1);
   if (wake) wake_.notify_one();
   return std::nullopt;
 }
 
-bool group_commit::behind(std::string key, std::function<void()> work) {
+bool group_commit::write_behind(std::string key, std::function<void()> work) {
   call c;
   c.key = std::move(key);
   c.work = std::move(work);
   const bool taken = !push(std::move(c));
-  const bool dropping = dropping_.exchange(!taken, std::memory_order_relaxed);
+  const bool was_dropping = dropping_.exchange(!taken, std::memory_order_relaxed);
   if (taken) return true;
   dropped.add();
-  if (!dropping) log::warning("ledger queue full, facts are dropped"); // once for all that are lost in a row
+  if (!was_dropping) // one line for all calls that are lost in a row
+    log::warning("ledger: the queue is full; write-behind calls are lost", {{"queue", options_.max_queue}});
   return false;
+}
+
+bool group_commit::has_pending(const std::string& key) const {
+  std::lock_guard lock(mutex_);
+  return pending_.contains(key);
+}
+
+// With the lock held.
+void group_commit::end_pending(const call& c) {
+  if (!c.writes || c.key.empty()) return;
+  const auto found = pending_.find(c.key);
+  if (--found->second == 0) pending_.erase(found);
 }
 
 // --- the writer thread ----------------------------------------------------------------------------
 
-// What has queued up while one transaction ran is the next one.
-void group_commit::write() {
+// Calls that are queued while one transaction runs form the next transaction.
+void group_commit::run_writer() {
   std::vector<call> batch;
-  std::vector<call*> order, kept;
+  std::vector<call*> order, postponed;
   while (take(batch)) {
     order.clear();
     for (auto& c : batch) order.push_back(&c);
@@ -86,15 +105,15 @@ void group_commit::write() {
       std::stable_sort(from, to, [](const call* a, const call* b) { return a->key < b->key; });
       from = std::find_if_not(to, order.end(), keyless);
     }
-    kept.clear();
-    settle(order, kept, max_conflicts);
-    put_back(kept);
+    postponed.clear();
+    commit(order, postponed, conflicts_before_split);
+    put_back(postponed);
     batch.clear();
-    wait_until_back();
+    wait_until_available();
   }
 }
 
-// Waits for work. False when there will be none.
+// Waits for calls. False at the end of the program, when the queue is empty.
 bool group_commit::take(std::vector<call>& batch) {
   std::unique_lock lock(mutex_);
   const auto has_work = [&] { return stopping_ || !queue_.empty(); };
@@ -104,8 +123,8 @@ bool group_commit::take(std::vector<call>& batch) {
     wake_.wait_until(lock, parked_until_, has_work);
   if (stopping_ || std::chrono::steady_clock::now() >= parked_until_) unpark();
   if (queue_.empty()) return false;
-  wake_.wait_for(lock, options_.linger, [&] { return stopping_ || awaited_ || queue_.size() >= options_.batch; });
-  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.batch));
+  wake_.wait_for(lock, options_.linger, [&] { return stopping_ || awaited_ || queue_.size() >= options_.max_batch; });
+  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.max_batch));
   batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
   queue_.erase(queue_.begin(), end);
   awaited_ = awaited_ && !queue_.empty();
@@ -114,21 +133,19 @@ bool group_commit::take(std::vector<call>& batch) {
   return true;
 }
 
-// Writes them in as few transactions as can be, and answers each. Those that nobody waits for and that cannot be
-// written now are kept, or parked when only another writer stands in their way: one row that somebody holds for long
-// must not hold up all others.
-void group_commit::settle(calls some, std::vector<call*>& kept, int tries) {
+// Commits the calls in as few transactions as possible, and answers each. When the database is unavailable,
+// write-behind calls are postponed. When only another writer's lock is in the way, a write-behind call is parked: one
+// row that is locked for long must not delay all others.
+void group_commit::commit(calls some, std::vector<call*>& postponed, int max_conflicts) {
   for (int conflicts = 0; !away_;) {
-    trouble kind = trouble::own;
+    auto kind = transaction_failure::rejected;
     std::string why;
     try {
       attempt(some);
-      for (auto* c : some)
-        if (c->answer) c->answer(nullptr);
-      return;
+      return answer(some);
     } catch (const transaction_error& e) {
-      if (e.kind == trouble::away || e.kind == trouble::broken) {
-        gone(e);
+      if (e.kind == transaction_failure::unavailable || e.kind == transaction_failure::broken) {
+        refuse_awaited(e);
         break;
       }
       kind = e.kind;
@@ -136,24 +153,25 @@ void group_commit::settle(calls some, std::vector<call*>& kept, int tries) {
     } catch (const std::exception& e) {
       why = e.what();
     }
-    if (kind == trouble::conflict && ++conflicts <= tries) {
+    const bool in_conflict = kind == transaction_failure::conflict;
+    if (in_conflict && ++conflicts <= max_conflicts) {
       repeated.add();
-      pause_by_chance(conflicts);
+      pause_at_random(conflicts);
       continue;
     }
     if (some.size() == 1) {
-      if (kind == trouble::conflict && !some[0]->answer && !is_stopping()) return park(std::move(*some[0]));
-      return refuse(*some[0], {kind == trouble::own ? errc::ledger_failed : errc::unavailable, std::move(why)});
+      if (in_conflict && !some[0]->is_awaited() && !is_stopping()) return park(std::move(*some[0]));
+      return refuse(*some[0], {in_conflict ? errc::unavailable : errc::ledger_failed, std::move(why)});
     }
     const auto half = some.size() / 2;
-    settle(some.first(half), kept, tries / 2);
-    return settle(some.subspan(half), kept, tries / 2);
+    commit(some.first(half), postponed, max_conflicts / 2);
+    return commit(some.subspan(half), postponed, max_conflicts / 2);
   }
   for (auto* c : some) {
-    if (c->answer)
-      c->answer(&*away_);
+    if (c->is_awaited())
+      refuse(*c, *away_);
     else
-      kept.push_back(c);
+      postponed.push_back(c);
   }
 }
 
@@ -171,42 +189,58 @@ void group_commit::attempt(calls some) {
     to_.commit();
   } catch (...) {
     to_.roll_back();
-    throw; // the cause, not what undoing it may say
+    throw; // the cause, not an error of the rollback
   }
   if (writes) commit_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
 }
 
-void group_commit::refuse(call& c, const failure& why) {
-  if (c.answer) return c.answer(&why);
-  dropped.add();
-  log::error("ledger: a fact written behind is refused", {{"of", quote(c.key)}, {"why", why.on}});
-}
-
-// From here on nobody needs to wait to be told that nothing can be written.
-void group_commit::gone(const transaction_error& why) {
-  reachable.set(0);
-  log::error("ledger cannot be written", {{"why", why.what()}});
-  std::vector<call> told;
+// Keys are no longer pending when a caller learns that its call is committed: the caller's next read takes a reader.
+void group_commit::answer(calls some) {
   {
     std::lock_guard lock(mutex_);
-    away_.emplace(why.kind == trouble::away ? errc::unavailable : errc::ledger_failed, why.what());
-    const auto awaited = std::stable_partition(queue_.begin(), queue_.end(), [](const call& c) { return !c.answer; });
-    told.assign(std::make_move_iterator(awaited), std::make_move_iterator(queue_.end()));
+    for (const auto* c : some) end_pending(*c);
+  }
+  for (auto* c : some)
+    if (c->is_awaited()) c->answer(nullptr);
+}
+
+void group_commit::refuse(call& c, const failure& why) {
+  {
+    std::lock_guard lock(mutex_);
+    end_pending(c);
+  }
+  if (c.is_awaited()) return c.answer(&why);
+  dropped.add();
+  log::error("ledger: the database rejects a write-behind call; it is lost",
+             {{"upload", quote(c.key)}, {"why", why.on}});
+}
+
+// Until the database is available again, push() refuses awaited calls at once.
+void group_commit::refuse_awaited(const transaction_error& why) {
+  reachable.set(0);
+  log::error("ledger cannot be written", {{"why", why.what()}});
+  std::vector<call> refused;
+  {
+    std::lock_guard lock(mutex_);
+    away_.emplace(why.kind == transaction_failure::unavailable ? errc::unavailable : errc::ledger_failed, why.what());
+    const auto awaited =
+        std::stable_partition(queue_.begin(), queue_.end(), [](const call& c) { return !c.is_awaited(); });
+    refused.assign(std::make_move_iterator(awaited), std::make_move_iterator(queue_.end()));
     queue_.erase(awaited, queue_.end());
     awaited_ = false;
   }
-  queued.add(-static_cast<std::int64_t>(told.size()));
-  for (auto& c : told) c.answer(&*away_);
+  queued.add(-static_cast<std::int64_t>(refused.size()));
+  for (auto& c : refused) refuse(c, *away_);
 }
 
-void group_commit::put_back(std::span<call*> kept) {
-  if (kept.empty()) return;
+void group_commit::put_back(std::span<call*> postponed) {
+  if (postponed.empty()) return;
   std::lock_guard lock(mutex_);
-  std::for_each(kept.rbegin(), kept.rend(), [&](call* c) { queue_.push_front(std::move(*c)); });
-  queued.add(static_cast<std::int64_t>(kept.size()));
+  std::for_each(postponed.rbegin(), postponed.rend(), [&](call* c) { queue_.push_front(std::move(*c)); });
+  queued.add(static_cast<std::int64_t>(postponed.size()));
 }
 
-// Those that come later go with the first: were its time moved on, it might never come.
+// All parked calls share the first one's deadline. If later calls extended it, they would starve the first.
 void group_commit::park(call c) {
   if (parked_.empty()) parked_until_ = std::chrono::steady_clock::now() + options_.parked;
   parked_.push_back(std::move(c));
@@ -219,11 +253,11 @@ void group_commit::unpark() {
   parked_.clear();
 }
 
-// Tries with growing pauses; at the end of the program once more.
-void group_commit::wait_until_back() {
+// Tries with growing pauses. At the end of the program, tries once more and then gives up.
+void group_commit::wait_until_available() {
   if (!away_) return;
   const auto since = std::chrono::steady_clock::now();
-  for (auto pause = options_.first_pause;; pause = std::min(2 * pause, options_.longest_pause)) {
+  for (auto pause = options_.first_pause;; pause = std::min(2 * pause, options_.max_pause)) {
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, pause, [&] { return stopping_; });
     const bool last = stopping_;
@@ -237,7 +271,7 @@ void group_commit::wait_until_back() {
     } catch (const std::exception& e) {
       to_.roll_back();
       if (!last) continue;
-      return lose_all(e.what());
+      return lose_queue(e.what());
     }
   }
   reachable.set(1);
@@ -245,13 +279,14 @@ void group_commit::wait_until_back() {
   log::info("ledger can be written again", {{"after_seconds", gap.count()}});
 }
 
-void group_commit::lose_all(std::string_view why) {
+void group_commit::lose_queue(std::string_view why) {
   std::lock_guard lock(mutex_);
   if (queue_.empty()) return;
   dropped.add(queue_.size());
   queued.add(-static_cast<std::int64_t>(queue_.size()));
-  log::error("ledger: facts written behind are lost", {{"facts", queue_.size()}, {"why", why}});
+  log::error("ledger: the program ends and write-behind calls are lost", {{"calls", queue_.size()}, {"why", why}});
   queue_.clear();
+  pending_.clear();
 }
 
 } // namespace postern

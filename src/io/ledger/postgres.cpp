@@ -24,10 +24,10 @@ namespace {
 
 constexpr Oid type_bigint = 20, type_text = 25; // their numbers in pg_type, the same in every PostgreSQL
 
-// For a row or a table that somebody else holds. Other nodes hold theirs for some milliseconds.
-constexpr std::chrono::milliseconds longest_lock{250};
-// Any number that others are not likely to take.
-constexpr const char* lock_for_migrating = "SELECT pg_advisory_xact_lock(7310868735421280872)";
+// How long a statement waits for a lock. Other nodes hold their locks for some milliseconds.
+constexpr std::chrono::milliseconds max_lock_wait{250};
+// An arbitrary number: other programs are unlikely to use it.
+constexpr const char* migration_lock = "SELECT pg_advisory_xact_lock(7310868735421280872)";
 
 // libpq's messages end in a line feed and may have several lines.
 std::string one_line(const char* message) {
@@ -36,35 +36,35 @@ std::string one_line(const char* message) {
   return text;
 }
 
-// PostgreSQL's appendix A. The class is the first two.
-trouble kind_of(std::string_view state) {
+// PostgreSQL, appendix A, "Error codes". The first two characters are the class.
+transaction_failure kind_of(std::string_view state) {
   const auto kind = state.substr(0, 2);
-  if (state == "40001" || state == "40P01" || state == "55P03") return trouble::conflict;
-  // A connection that ends; a statement that took too long, though not for a lock; a server that may only be read, for
-  // another is the primary now; one that does not know our prepared statements.
+  if (state == "40001" || state == "40P01" || state == "55P03") return transaction_failure::conflict;
+  // Connection ended; statement timeout; a server that became read-only, because another one is the primary now; a
+  // server (or a pooler in front of it) that does not know our prepared statements.
   if (kind == "08" || kind == "57" || state == "53300" || state == "25006" || state == "26000" || state == "25P03")
-    return trouble::away;
-  // Out of something, an input or output error, corrupt; a table or a right is missing.
-  if (kind == "53" || kind == "58" || kind == "XX" || kind == "42") return trouble::broken;
-  return trouble::own;
+    return transaction_failure::unavailable;
+  // Out of resources, input or output error, corruption; a table or a privilege is missing.
+  if (kind == "53" || kind == "58" || kind == "XX" || kind == "42") return transaction_failure::broken;
+  return transaction_failure::rejected;
 }
 
 struct free_options {
   void operator()(PQconninfoOption* o) const { PQconninfoFree(o); }
 };
 
-// What the URL names, or nothing and why.
+// What the URL names; if it cannot be parsed: nothing, and why.
 std::unique_ptr<PQconninfoOption, free_options> parse(const std::string& url, std::string& why) {
   char* message = nullptr;
   std::unique_ptr<PQconninfoOption, free_options> options(PQconninfoParse(url.c_str(), &message));
-  // What follows a colon is a piece of the URL, and may be a piece of the password.
+  // libpq quotes a piece of the URL after a colon, which may be a piece of the password.
   why = one_line(message);
   why = why.substr(0, why.find(": \""));
   PQfreemem(message);
   for (const auto* o = options.get(); o && o->keyword; ++o) {
     const std::string_view keyword = o->keyword, value = o->val ? o->val : "";
     if ((keyword != "host" && keyword != "dbname") || value.find('@') == value.npos) continue;
-    // A / or @ in the password, so that pieces of it are taken for others.
+    // An unescaped / or @ in the password moves pieces of it into other parts of the URL.
     why = "a second @, or a / ahead of it";
     return nullptr;
   }
@@ -107,13 +107,13 @@ public:
     if (PQgetisnull(result_.get(), row_, at)) return std::nullopt;
     std::uint64_t n = 0;
     if (PQgetlength(result_.get(), row_, at) != sizeof n)
-      throw transaction_error(trouble::own, "a number of an unexpected type");
+      throw transaction_error(transaction_failure::rejected, "a number of an unexpected type");
     std::memcpy(&n, PQgetvalue(result_.get(), row_, at), sizeof n);
     return static_cast<std::int64_t>(swapped(n));
   }
 
 protected:
-  // Everything is sent and answered in binary: text is not cut at a NUL but refused by the server, as it must be.
+  // All values are sent in binary format. The server then rejects text with a NUL instead of truncating it.
   void put(std::string_view v) override {
     values_.push_back(v.data() ? v.data() : "");
     numbers_.push_back(0);
@@ -144,7 +144,7 @@ private:
 
   database& db_;
   const std::string text_, name_;
-  std::uint64_t prepared_in_ = 0; // the connection that knows it
+  std::uint64_t prepared_in_ = 0; // number of the connection in which it is prepared
   std::vector<const char*> values_;
   std::vector<std::uint64_t> numbers_; // what values_ points to, for numbers
   std::vector<int> lengths_, formats_;
@@ -172,15 +172,15 @@ std::string shown(const std::string& url) {
 
 // --- the connection ---------------------------------------------------------------------------------
 
-database::database(std::string url, std::chrono::milliseconds patience)
-    : url_(std::move(url)), usual_patience_(patience), patience_(patience) {
+database::database(std::string url, std::chrono::milliseconds patience, sql::access as)
+    : url_(std::move(url)), access_(as), usual_patience_(patience), patience_(patience) {
   std::string why;
-  if (!parse(url_, why)) throw transaction_error(trouble::own, "the URL cannot be read: " + why);
+  if (!parse(url_, why)) throw transaction_error(transaction_failure::rejected, "the URL cannot be read: " + why);
   connect();
 }
 
 database::~database() {
-  forget_prepared();
+  close_statements();
   disconnect();
 }
 
@@ -190,8 +190,7 @@ void database::connect() {
   disconnect();
   const auto seconds = std::to_string(std::max<std::int64_t>(2, usual_patience_ / 2s));
   const auto milliseconds = std::to_string(usual_patience_.count());
-  // What is named before the URL may be said otherwise in it. A node that stood by and is the primary now is found
-  // when the URL names both.
+  // The URL overrides the parameters before it. With several hosts in the URL, the primary is found after a failover.
   const std::array<std::pair<const char*, const char*>, 10> parameters{{{"connect_timeout", seconds.c_str()},
                                                                         {"keepalives_idle", "10"},
                                                                         {"keepalives_interval", "3"},
@@ -205,30 +204,31 @@ void database::connect() {
   std::array<const char*, parameters.size()> names, values;
   for (std::size_t i = 0; i < parameters.size(); ++i) std::tie(names[i], values[i]) = parameters[i];
   raw_ = PQconnectdbParams(names.data(), values.data(), 1);
-  if (!raw_) throw transaction_error(trouble::broken, "out of memory");
-  if (PQstatus(raw_) != CONNECTION_OK) lost(one_line(PQerrorMessage(raw_)));
+  if (!raw_) throw transaction_error(transaction_failure::broken, "out of memory");
+  if (PQstatus(raw_) != CONNECTION_OK) lose_connection(one_line(PQerrorMessage(raw_)));
   PQsetNoticeProcessor(
       raw_, [](void*, const char*) {}, nullptr);
-  if (PQsetnonblocking(raw_, 1) != 0) lost(one_line(PQerrorMessage(raw_)));
+  if (PQsetnonblocking(raw_, 1) != 0) lose_connection(one_line(PQerrorMessage(raw_)));
   ++connection_;
-  // The server gives up a little earlier than we do, so that it says why; and it lets go of the rows that a frozen node
-  // of ours was holding. What was answered is to be durable, whatever is usual there.
+  // The server's timeout ends before ours, so that its message says why. It also releases the rows that a frozen node
+  // has locked. A reply must mean durable data, so synchronous_commit must not be off.
   const auto set_up = "SET search_path = postern; SET default_transaction_isolation = 'read committed'; "
                       "SET statement_timeout = " +
                       std::to_string(usual_patience_.count() * 7 / 8) +
-                      "; SET lock_timeout = " + std::to_string(longest_lock.count()) +
+                      "; SET lock_timeout = " + std::to_string(max_lock_wait.count()) +
                       "; SET idle_in_transaction_session_timeout = " + std::to_string(2 * usual_patience_.count()) +
                       "; SELECT set_config('synchronous_commit', 'on', false) "
-                      "WHERE current_setting('synchronous_commit') = 'off'";
+                      "WHERE current_setting('synchronous_commit') = 'off'" +
+                      (access_ == sql::access::read_only ? "; SET default_transaction_read_only = on" : "");
   command(set_up.c_str());
 }
 
-void database::lost(const std::string& why) {
+void database::lose_connection(const std::string& why) {
   disconnect();
-  throw transaction_error(trouble::away, why);
+  throw transaction_error(transaction_failure::unavailable, why);
 }
 
-// Has the server closed it while nothing was asked? Costs no round trip.
+// Whether the server closed the connection while it was idle. Needs no round trip.
 bool database::has_ended() {
   if (!raw_) return true;
   for (pollfd p{PQsocket(raw_), POLLIN, 0}; PQstatus(raw_) == CONNECTION_OK && ::poll(&p, 1, 0) > 0;)
@@ -236,28 +236,29 @@ bool database::has_ended() {
   return PQstatus(raw_) != CONNECTION_OK;
 }
 
-// Until the server has answered. libpq's own waits have no end.
-void database::wait() {
+// Waits for the server's reply with a deadline; libpq's own waits have none.
+void database::wait_for_reply() {
   const auto until = std::chrono::steady_clock::now() + patience_;
   for (;;) {
     const int unsent = PQflush(raw_);
-    if (unsent < 0) lost(one_line(PQerrorMessage(raw_)));
+    if (unsent < 0) lose_connection(one_line(PQerrorMessage(raw_)));
     if (unsent == 0 && !PQisBusy(raw_)) return;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (left <= 0ms) lost("the server says nothing");
+    if (left <= 0ms) lose_connection("the server did not reply within " + std::to_string(patience_.count()) + " ms");
     pollfd p{PQsocket(raw_), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
-    if (::poll(&p, 1, static_cast<int>(left.count())) < 0 && errno != EINTR) lost("poll: " + std::to_string(errno));
-    if ((p.revents & ~POLLOUT) && !PQconsumeInput(raw_)) lost(one_line(PQerrorMessage(raw_)));
+    if (::poll(&p, 1, static_cast<int>(left.count())) < 0 && errno != EINTR)
+      lose_connection("poll: " + std::to_string(errno));
+    if ((p.revents & ~POLLOUT) && !PQconsumeInput(raw_)) lose_connection(one_line(PQerrorMessage(raw_)));
   }
 }
 
-// The last result of what was sent; the others are empty, or it is the failure.
+// The last result of what was sent, or the failure.
 result_ptr database::answer(bool sent) {
-  if (!raw_) throw transaction_error(trouble::away, "there is no connection");
-  if (!sent) lost(one_line(PQerrorMessage(raw_)));
+  if (!raw_) throw transaction_error(transaction_failure::unavailable, "not connected");
+  if (!sent) lose_connection(one_line(PQerrorMessage(raw_)));
   result_ptr last, failed;
   for (;;) {
-    wait();
+    wait_for_reply();
     result_ptr next(PQgetResult(raw_));
     if (!next) break;
     const auto status = PQresultStatus(next.get());
@@ -267,21 +268,22 @@ result_ptr database::answer(bool sent) {
   }
   if (failed) {
     const char* state = PQresultErrorField(failed.get(), PG_DIAG_SQLSTATE);
-    const auto kind = state ? kind_of(state) : trouble::away;
+    const auto kind = state ? kind_of(state) : transaction_failure::unavailable;
     auto why = one_line(PQresultErrorField(failed.get(), PG_DIAG_MESSAGE_PRIMARY));
-    if (why.empty()) why = one_line(PQresultErrorMessage(failed.get())); // libpq's own
-    // A statement that was too slow is no reason to leave; all else that makes it count as away is.
-    if (PQstatus(raw_) != CONNECTION_OK || (kind == trouble::away && std::string_view(state ? state : "") != "57014"))
-      lost(why);
+    if (why.empty()) why = one_line(PQresultErrorMessage(failed.get())); // from libpq itself
+    // After a statement timeout the connection still works; after any other such failure it is closed.
+    if (PQstatus(raw_) != CONNECTION_OK ||
+        (kind == transaction_failure::unavailable && std::string_view(state ? state : "") != "57014"))
+      lose_connection(why);
     throw transaction_error(kind, why);
   }
-  if (!last) lost("the connection ended");
+  if (!last) lose_connection("the server closed the connection");
   return last;
 }
 
 result_ptr database::command(const char* text) { return answer(PQsendQuery(raw_, text)); }
 
-const sql::dialect& database::speaks() const { return ledger_schema::postgres; }
+const sql::dialect& database::get_dialect() const { return ledger_schema::postgres; }
 
 void database::execute(const char* text) { command(text); }
 
@@ -291,8 +293,8 @@ std::unique_ptr<sql::statement> database::prepare(std::string text) {
 
 // --- transactions -----------------------------------------------------------------------------------
 
-// Statements that only read need none: each sees what is committed. One that writes says so, since a server that
-// stands by would otherwise find out later.
+// A single SELECT sees all committed data and needs no transaction. READ WRITE makes a standby server fail at BEGIN
+// instead of at the first write.
 void database::begin(bool writes) {
   if (has_ended()) connect();
   if (!writes) return;
@@ -300,12 +302,11 @@ void database::begin(bool writes) {
   for (bool last = false;; last = true) {
     try {
       command("BEGIN READ WRITE");
-      writing_ = true;
+      in_transaction_ = true;
       return;
     } catch (const transaction_error& e) {
-      // Nothing was done yet: an old connection that turns out to be dead, or to a server that was the primary, is no
-      // reason to give up.
-      if (last || std::chrono::steady_clock::now() - since > 1s) lost(e.what());
+      // Nothing was sent before. The idle connection was dead, or leads to a former primary: connect once more.
+      if (last || std::chrono::steady_clock::now() - since > 1s) lose_connection(e.what());
     }
     connect();
   }
@@ -313,15 +314,15 @@ void database::begin(bool writes) {
 
 void database::commit() {
   patience_ = usual_patience_;
-  if (!std::exchange(writing_, false)) return;
+  if (!std::exchange(in_transaction_, false)) return;
   const auto done = command("COMMIT");
   if (std::string_view(PQcmdStatus(done.get())) != "COMMIT")
-    throw transaction_error(trouble::conflict, "the transaction was rolled back");
+    throw transaction_error(transaction_failure::conflict, "the transaction was rolled back");
 }
 
 void database::roll_back() noexcept {
   patience_ = usual_patience_;
-  if (!std::exchange(writing_, false) || !raw_) return;
+  if (!std::exchange(in_transaction_, false) || !raw_) return;
   try {
     command("ROLLBACK");
   } catch (const transaction_error&) {
@@ -345,10 +346,10 @@ std::int64_t database::schema_version() {
 
 void database::begin_alone() {
   begin(true);
-  patience_ = 10min; // another may be at it, with a large table
+  patience_ = 10min; // another process may be migrating a large table
   command("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0");
-  command(lock_for_migrating);
-  // Asking for what is there already would need rights that nothing else needs.
+  command(migration_lock);
+  // CREATE … IF NOT EXISTS needs the privilege to create even if the object exists; a node has no such privilege.
   command("DO $$ BEGIN IF to_regnamespace('postern') IS NULL THEN CREATE SCHEMA postern; END IF; "
           "IF to_regclass('postern.schema_version') IS NULL THEN "
           "CREATE TABLE postern.schema_version (version BIGINT NOT NULL, one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK "

@@ -8,15 +8,14 @@ namespace postern {
 namespace {
 
 std::string remedy_for(const transaction_error& e, const std::string& shown) {
-  if (e.kind == trouble::own)
-    return "It must be like postgresql://user:password@host:5432/database?sslmode=verify-full; characters such as @ / "
-           ": "
-           "? # % in a password are written %40 %2F %3A %3F %23 %25.";
+  if (e.kind == transaction_failure::rejected)
+    return "Write it like postgresql://user:password@host:5432/database?sslmode=verify-full. In a password, write "
+           "%40 %2F %3A %3F %23 %25 for @ / : ? # %.";
   if (std::string_view(e.what()).find("permission denied") != std::string_view::npos)
-    return "Its user needs the right to make a schema there, once: GRANT CREATE ON DATABASE … TO …; or make it the "
-           "database's owner.";
-  return "See that the server runs, that this machine may reach it, and that the database, the user and the password "
-         "are right; psql \"" +
+    return "At the first start, the role must be allowed to create a schema: GRANT CREATE ON DATABASE … TO …; or make "
+           "it the database's owner.";
+  return "Check that the server runs, that this machine may connect to it, and that the database, the user and the "
+         "password are right; psql \"" +
          shown + "\" tries the same.";
 }
 
@@ -30,9 +29,12 @@ std::unique_ptr<ledger> make_postgres_ledger(const postgres_ledger_options& serv
   try {
     auto db = std::make_unique<postgres::database>(server.url, server.patience);
     db->migrate();
-    return make_sql_ledger(std::move(db), options, server.commits);
+    const auto connect_reader = [url = server.url, patience = server.patience] {
+      return std::make_unique<postgres::database>(url, patience, sql::access::read_only);
+    };
+    return make_sql_ledger(std::move(db), connect_reader, options, server.use);
   } catch (const sql::schema_too_new& e) {
-    throw cannot(e.what(), "Use that one, or name another database.");
+    throw cannot(e.what(), "Run that version, or name another database.");
   } catch (const transaction_error& e) {
     throw cannot(e.what(), remedy_for(e, shown));
   }

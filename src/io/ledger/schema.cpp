@@ -5,12 +5,12 @@
 namespace postern::ledger_schema {
 namespace {
 
-// The completion source "fallback" was called "proxy" before.
+// The completion source "fallback" had the name "proxy" in versions 1 and 2.
 constexpr const char* rename_proxy_to_fallback =
     "UPDATE uploads SET completed_by = 'fallback' WHERE completed_by = 'proxy'";
 
-// Times are milliseconds since 1970. ask_at: when the store is to be asked next, NULL when there is nothing to ask.
-// due_at: NULL for a dead letter.
+// Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
+// due_at: when the next delivery is due; NULL: a dead letter.
 constexpr std::array<const char*, 3> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
@@ -38,7 +38,7 @@ constexpr std::array<const char*, 3> sqlite_steps{
     rename_proxy_to_fallback,
 };
 
-// Ids compare byte by byte, whatever the database's language. Numbered as SQLite's are.
+// Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
 constexpr std::array<const char*, 3> postgres_steps{
     "SELECT 1",
 
@@ -64,7 +64,8 @@ constexpr std::array<const char*, 3> postgres_steps{
 
 } // namespace
 
-const sql::dialect sqlite{sqlite_steps, ""};
-const sql::dialect postgres{postgres_steps, " FOR UPDATE SKIP LOCKED"};
+const sql::dialect sqlite{sqlite_steps, "", "id IN (SELECT value FROM json_each($1))"};
+const sql::dialect postgres{postgres_steps, " FOR UPDATE SKIP LOCKED",
+                            "id = ANY (ARRAY(SELECT json_array_elements_text(CAST($1 AS json))))"};
 
 } // namespace postern::ledger_schema

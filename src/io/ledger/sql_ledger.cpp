@@ -3,108 +3,150 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <utility>
 
 namespace postern {
 namespace {
 
+using uploads = std::vector<upload>;
+using webhooks = std::vector<webhook>;
+
+// The writer's transactions. The changes of a transaction are reported when it has committed. Writer thread only.
+class reported_transactions final : public transactions {
+public:
+  reported_transactions(transactions& to, std::function<void(const upload&)> on_change)
+      : to_(to), on_change_(std::move(on_change)) {}
+
+  // For upload_rows. Empty if nobody wants to know.
+  std::function<void(const upload&)> collector() {
+    if (!on_change_) return {};
+    return [this](const upload& u) { changed_.push_back(u); };
+  }
+
+  void begin(bool writes) override {
+    changed_.clear();
+    to_.begin(writes);
+  }
+  void commit() override {
+    to_.commit();
+    for (const auto& u : changed_) on_change_(u);
+  }
+  void roll_back() noexcept override { to_.roll_back(); }
+
+private:
+  transactions& to_;
+  const std::function<void(const upload&)> on_change_;
+  uploads changed_;
+};
+
 class sql_ledger final : public ledger {
 public:
-  sql_ledger(std::unique_ptr<sql::database> db, const ledger_options& options, group_commit_options commits)
-      : db_(std::move(db)), webhooks_(*db_, options.endpoints), uploads_(*db_, webhooks_, options.grace),
-        writer_(*db_, commits) {}
+  sql_ledger(std::unique_ptr<sql::database> writing, readers::connect_function connect_reader,
+             const ledger_options& options, const sql_ledger_options& use)
+      : db_(std::move(writing)), transactions_(*db_, options.on_change), webhooks_(*db_, options.endpoints),
+        uploads_(*db_, webhooks_, options.grace, transactions_.collector()), writer_(transactions_, use.commits) {
+    if (connect_reader) readers_.emplace(std::move(connect_reader), use.reads);
+  }
 
-  // --- what happens to an upload ---
+  // --- changes of an upload ---
 
   void issue(upload u) override {
     auto id = u.id;
-    writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.issue(u); });
+    writer_.write_behind(std::move(id), [this, u = std::move(u)] { uploads_.issue(u); });
   }
   void start_receiving(upload u) override {
     auto id = u.id;
-    writer_.behind(std::move(id), [this, u = std::move(u)] { uploads_.start_receiving(u); });
+    writer_.write_behind(std::move(id), [this, u = std::move(u)] { uploads_.start_receiving(u); });
   }
   void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) override {
-    // Only the newest counts: while one waits, for a ledger that is away perhaps, others would only pile up behind it.
-    if (received.empty() || progress_waits_.exchange(true)) return;
-    std::sort(received.begin(), received.end()); // as the writer sorts its calls, and for the same reason
-    const bool taken = writer_.behind("", [this, received = std::move(received), not_before] {
-      progress_waits_ = false;
+    // One report is queued at a time. While the database is unavailable, reports must not pile up.
+    if (received.empty() || progress_is_queued_.exchange(true)) return;
+    std::sort(received.begin(), received.end()); // rows are locked in the order of their keys, as group_commit does
+    const bool taken = writer_.write_behind("", [this, received = std::move(received), not_before] {
+      progress_is_queued_ = false;
       uploads_.record_progress(received, not_before);
     });
-    if (!taken) progress_waits_ = false;
+    if (!taken) progress_is_queued_ = false;
   }
   task<result<upload>> confirm(completion c) override {
     auto id = c.of.id;
-    return ask<upload>(std::move(id), [this, c = std::move(c)] { return uploads_.confirm(c); });
+    return write<upload>(std::move(id), [this, c = std::move(c)] { return uploads_.confirm(c); });
   }
   task<result<upload>> fail(upload u, std::string code, millis_clock at) override {
     auto id = u.id;
-    return ask<upload>(std::move(id),
-                       [this, u = std::move(u), code = std::move(code), at] { return uploads_.fail(u, code, at); });
+    return write<upload>(std::move(id),
+                         [this, u = std::move(u), code = std::move(code), at] { return uploads_.fail(u, code, at); });
   }
 
-  // --- what is to be asked of the store ---
+  // --- checks of the store ---
 
   task<result<upload>> check_later(upload u, millis_clock at) override {
     auto id = u.id;
-    return ask<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.check_later(u, at); });
+    return write<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.check_later(u, at); });
   }
-  task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
-    return ask<std::vector<upload>>("", [=, this] { return uploads_.due_checks(now, leased_until, max); });
+  task<result<uploads>> due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
+    return write<uploads>("", [=, this] { return uploads_.due_checks(now, leased_until, max); });
   }
   task<result<upload>> expire(std::string id, millis_clock at) override {
     auto key = id;
-    return ask<upload>(std::move(key),
-                       [this, id = std::move(id), at] { return or_not_found(uploads_.expire(id, at)); });
+    return write<upload>(std::move(key),
+                         [this, id = std::move(id), at] { return or_not_found(uploads_.expire(id, at)); });
   }
 
-  // --- what the application is to be told ---
+  // --- webhooks ---
 
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
-                                                  std::size_t max) override {
-    return ask<std::vector<webhook>>("", [=, this] { return webhooks_.due(now, leased_until, max); });
+  task<result<webhooks>> due_webhooks(millis_clock now, millis_clock leased_until, std::size_t max) override {
+    return write<webhooks>("", [=, this] { return webhooks_.due(now, leased_until, max); });
   }
   task<result<void>> record_delivery(std::string webhook_id) override {
     auto key = webhook_id;
-    return ask<void>(std::move(key),
-                     [this, id = std::move(webhook_id)] { return done([&] { webhooks_.record_delivery(id); }); });
+    return write<void>(std::move(key),
+                       [this, id = std::move(webhook_id)] { return done([&] { webhooks_.record_delivery(id); }); });
   }
   task<result<void>> record_failed_delivery(std::string webhook_id, std::string why,
-                                            std::optional<millis_clock> again) override {
+                                            std::optional<millis_clock> retry_at) override {
     auto key = webhook_id;
-    return ask<void>(std::move(key), [this, id = std::move(webhook_id), why = std::move(why), again] {
-      return done([&] { webhooks_.record_failed_delivery(id, why, again); });
+    return write<void>(std::move(key), [this, id = std::move(webhook_id), why = std::move(why), retry_at] {
+      return done([&] { webhooks_.record_failed_delivery(id, why, retry_at); });
     });
   }
   task<result<void>> stop_endpoint(std::string url, std::string why) override {
-    return ask<void>(
+    return write<void>(
         "", [this, url = std::move(url), why = std::move(why)] { return done([&] { webhooks_.stop(url, why); }); });
   }
-  task<result<std::vector<webhook>>> list_webhooks(webhook_filter filter) override {
-    return look<std::vector<webhook>>("", [this, f = std::move(filter)] { return webhooks_.list(f); });
+  task<result<webhooks>> list_webhooks(webhook_filter filter) override {
+    return read<webhooks>([f = std::move(filter)](sql::database& db) { return postern::list_webhooks(db, f); });
   }
   task<result<std::size_t>> retry_webhooks(std::vector<std::string> ids, millis_clock now) override {
-    return ask<std::size_t>("", [this, ids = std::move(ids), now] { return webhooks_.retry(ids, now); });
+    return write<std::size_t>("", [this, ids = std::move(ids), now] { return webhooks_.retry(ids, now); });
   }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string> ids) override {
-    return ask<std::size_t>("", [this, ids = std::move(ids)] { return webhooks_.purge(ids); });
+    return write<std::size_t>("", [this, ids = std::move(ids)] { return webhooks_.purge(ids); });
   }
 
-  // --- looking ---
+  // --- uploads ---
 
   task<result<upload>> find(std::string id) override {
     auto key = id;
-    return look<upload>(std::move(key), [this, id = std::move(id)] { return or_not_found(uploads_.find(id)); });
+    const bool behind_a_write = writer_.has_pending(id);
+    const std::function<result<upload>(sql::database&)> look = [id = std::move(id)](sql::database& db) {
+      return or_not_found(find_upload(db, id));
+    };
+    if (!behind_a_write) return read<upload>(look);
+    return writer_.run<upload>(std::move(key), false, [this, look] { return look(*db_); });
   }
-  task<result<std::vector<upload>>> list(upload_filter filter) override {
-    return look<std::vector<upload>>("", [this, f = std::move(filter)] { return uploads_.list(f); });
+  task<result<uploads>> find_all(std::vector<std::string> ids) override {
+    return read<uploads>([ids = std::move(ids)](sql::database& db) { return find_uploads(db, ids); });
+  }
+  task<result<uploads>> list(upload_filter filter) override {
+    return read<uploads>([f = std::move(filter)](sql::database& db) { return list_uploads(db, f); });
   }
   task<result<std::size_t>> purge_uploads(millis_clock created_before, std::size_t max) override {
-    return ask<std::size_t>("", [=, this] { return uploads_.purge(created_before, max); });
+    return write<std::size_t>("", [=, this] { return uploads_.purge(created_before, max); });
   }
   task<result<void>> flush() override {
-    return ask<void>("", [] { return result<void>{}; });
+    return write<void>("", [] { return result<void>{}; });
   }
 
 private:
@@ -116,25 +158,29 @@ private:
     f();
     return {};
   }
-  template <class T> task<result<T>> ask(std::string key, std::function<result<T>()> work) {
-    return writer_.ask<T>(std::move(key), true, std::move(work));
+  template <class T> task<result<T>> write(std::string key, std::function<result<T>()> work) {
+    return writer_.run<T>(std::move(key), true, std::move(work));
   }
-  template <class T> task<result<T>> look(std::string key, std::function<result<T>()> work) {
-    return writer_.ask<T>(std::move(key), false, std::move(work));
+  template <class T> task<result<T>> read(std::function<result<T>(sql::database&)> work) {
+    if (readers_) return readers_->read<T>(std::move(work));
+    return writer_.run<T>("", false, [this, work = std::move(work)] { return work(*db_); });
   }
 
-  const std::unique_ptr<sql::database> db_;
+  const std::unique_ptr<sql::database> db_; // the writer's
+  reported_transactions transactions_;
   webhook_rows webhooks_;
   upload_rows uploads_;
-  std::atomic<bool> progress_waits_ = false;
-  group_commit writer_; // last: its thread uses all of the above
+  std::atomic<bool> progress_is_queued_ = false;
+  std::optional<readers> readers_;
+  group_commit writer_; // last: its thread uses all members above
 };
 
 } // namespace
 
-std::unique_ptr<ledger> make_sql_ledger(std::unique_ptr<sql::database> db, const ledger_options& options,
-                                        group_commit_options commits) {
-  return std::make_unique<sql_ledger>(std::move(db), options, commits);
+std::unique_ptr<ledger> make_sql_ledger(std::unique_ptr<sql::database> writing,
+                                        readers::connect_function connect_reader, const ledger_options& options,
+                                        const sql_ledger_options& use) {
+  return std::make_unique<sql_ledger>(std::move(writing), std::move(connect_reader), options, use);
 }
 
 } // namespace postern

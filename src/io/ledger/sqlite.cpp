@@ -8,10 +8,10 @@
 namespace postern::sqlite {
 namespace {
 
-trouble kind_of(int code) {
+transaction_failure kind_of(int code) {
   switch (code & 0xff) {
   case SQLITE_BUSY:
-  case SQLITE_LOCKED: return trouble::away;
+  case SQLITE_LOCKED: return transaction_failure::unavailable;
   case SQLITE_FULL:
   case SQLITE_IOERR:
   case SQLITE_READONLY:
@@ -19,13 +19,13 @@ trouble kind_of(int code) {
   case SQLITE_CORRUPT:
   case SQLITE_NOTADB:
   case SQLITE_NOMEM:
-  case SQLITE_PERM: return trouble::broken;
-  default: return trouble::own;
+  case SQLITE_PERM: return transaction_failure::broken;
+  default: return transaction_failure::rejected;
   }
 }
 
 [[noreturn]] void fail(sqlite3* db, const char* doing) {
-  if (!db) throw transaction_error(trouble::broken, std::string(doing) + ": out of memory");
+  if (!db) throw transaction_error(transaction_failure::broken, std::string(doing) + ": out of memory");
   throw transaction_error(kind_of(sqlite3_errcode(db)), std::string(doing) + ": " + sqlite3_errmsg(db));
 }
 
@@ -49,7 +49,7 @@ public:
     if (code == SQLITE_ROW) return true;
     if (code == SQLITE_DONE) return false;
     const transaction_error why(kind_of(code), std::string("stepping: ") + sqlite3_errmsg(db_));
-    sqlite3_reset(raw_); // else it would stand in the way of the rollback
+    sqlite3_reset(raw_); // a running statement would block the rollback
     throw why;
   }
   std::string text() override {
@@ -82,25 +82,28 @@ private:
 
 } // namespace
 
-database::database(const std::string& path, std::chrono::milliseconds patience) {
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+database::database(const std::string& path, std::chrono::milliseconds patience, sql::access as) {
+  // A reader too opens the file for writing: in WAL mode it must be able to recover the log.
+  const bool writes = as == sql::access::read_write;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0);
   if (sqlite3_open_v2(path.c_str(), &raw_, flags, nullptr) == SQLITE_OK) {
     sqlite3_busy_timeout(raw_, static_cast<int>(patience.count()));
+    if (!writes) execute("PRAGMA query_only = ON");
     return;
   }
   const std::string why = raw_ ? sqlite3_errmsg(raw_) : "out of memory";
   sqlite3_close(raw_);
-  throw transaction_error(trouble::broken, "opening: " + why);
+  throw transaction_error(transaction_failure::broken, "opening: " + why);
 }
 
 database::~database() {
-  forget_prepared();
+  close_statements();
   sqlite3_close(raw_);
 }
 
-bool database::read_only() const { return sqlite3_db_readonly(raw_, "main") == 1; }
+bool database::is_read_only() const { return sqlite3_db_readonly(raw_, "main") == 1; }
 
-const sql::dialect& database::speaks() const { return ledger_schema::sqlite; }
+const sql::dialect& database::get_dialect() const { return ledger_schema::sqlite; }
 
 void database::execute(const char* text) {
   if (sqlite3_exec(raw_, text, nullptr, nullptr, nullptr) != SQLITE_OK) fail(raw_, "executing");
@@ -108,11 +111,11 @@ void database::execute(const char* text) {
 
 std::unique_ptr<sql::statement> database::prepare(std::string text) { return std::make_unique<statement>(raw_, text); }
 
-// Reading alone takes no lock, so that another process can look on while this one writes.
+// A transaction that only reads takes no lock, so it does not wait while another connection writes.
 void database::begin(bool writes) { prepared(writes ? "BEGIN IMMEDIATE" : "BEGIN").run(); }
 void database::commit() { prepared("COMMIT").run(); }
 void database::roll_back() noexcept {
-  // Some failures have rolled back by themselves already.
+  // After some errors SQLite has rolled back already.
   if (!sqlite3_get_autocommit(raw_)) sqlite3_exec(raw_, "ROLLBACK", nullptr, nullptr, nullptr);
 }
 

@@ -1,4 +1,3 @@
-#include <postern/io/ledger/sql_ledger.hpp>
 #include <postern/io/ledger/sqlite.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
 
@@ -19,12 +18,17 @@ std::unique_ptr<ledger> make_sqlite_ledger(const sqlite_ledger_options& file, co
   if (ec) throw cannot(ec.message() + remedy);
   try {
     auto db = std::make_unique<sqlite::database>(file.path, file.patience);
-    if (db->read_only()) throw transaction_error(trouble::broken, "it may only be read");
+    if (db->is_read_only()) throw transaction_error(transaction_failure::broken, "this user may not write to the file");
     db->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;");
     db->migrate();
-    return make_sql_ledger(std::move(db), options, file.commits);
+    readers::connect_function connect_reader;
+    if (file.path != ":memory:") // a second connection would open another, empty database
+      connect_reader = [path = file.path, patience = file.patience] {
+        return std::make_unique<sqlite::database>(path, patience, sql::access::read_only);
+      };
+    return make_sql_ledger(std::move(db), std::move(connect_reader), options, file.use);
   } catch (const sql::schema_too_new& e) {
-    throw cannot(std::string(e.what()) + ". Use that one, or name another file.");
+    throw cannot(std::string(e.what()) + ". Run that version, or name another file.");
   } catch (const transaction_error& e) {
     throw cannot(e.what() + remedy);
   }

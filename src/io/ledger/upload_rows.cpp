@@ -14,7 +14,7 @@ const std::string columns = "id, state, profile, \"user\", bucket, key, metadata
 const std::string returning = " RETURNING " + columns;
 const std::string select = "SELECT " + columns + " FROM uploads WHERE ";
 
-// The states from which that one may be reached, as SQL.
+// The states that may become `to`, as an SQL list.
 std::string states_before(upload_state to) {
   using enum upload_state;
   std::string list;
@@ -23,22 +23,22 @@ std::string states_before(upload_state to) {
   return list + ")";
 }
 
-// Makes a row of $1 to $11 and what more there is; where there is one already, does what is said instead.
-std::string insert(std::string_view more, std::string_view values, std::string_view instead) {
+// INSERT with the parameters $1 to $11 and further columns and values; if the row exists: `on_conflict`.
+std::string insert(std::string_view more, std::string_view values, std::string_view on_conflict) {
   return std::string("INSERT INTO uploads (id, profile, \"user\", bucket, key, metadata, min_size, max_size, "
                      "created_at, expires_at, ask_at, state")
       .append(more)
       .append(") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ")
       .append(values)
       .append(") ON CONFLICT (id) DO ")
-      .append(instead);
+      .append(on_conflict);
 }
 
 const std::string issue_sql = insert("", "'issued'", "NOTHING");
 const std::string receiving_sql = insert("", "'receiving'",
                                          "UPDATE SET state = 'receiving', failed_because = '', received = NULL, "
                                          "ask_at = COALESCE(uploads.ask_at, excluded.ask_at) WHERE uploads.state IN " +
-                                             states_before(upload_state::receiving));
+                                             states_before(upload_state::receiving) + returning);
 const std::string fail_sql =
     insert(", failed_because", "'failed', $12",
            "UPDATE SET state = 'failed', failed_because = excluded.failed_because WHERE uploads.state IN " +
@@ -60,8 +60,8 @@ const std::string overwrite_sql = "UPDATE uploads SET overwritten_at = $1, overw
 const std::string expire_sql =
     "UPDATE uploads SET state = 'expired', ask_at = NULL WHERE id = $1 AND state IN ('issued', 'receiving')" +
     returning;
-const std::string no_question_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning;
-const std::string hold_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
+const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning;
+const std::string lease_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
 const std::string find_sql = select + "id = $1";
 const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
 
@@ -125,35 +125,64 @@ std::vector<upload> all(sql::statement& s) {
   return found;
 }
 
-// The first eleven parameters of `insert`, which must live until the step, and what follows them.
+// Binds the eleven parameters of `insert` and those that follow. They must live until the first step.
 template <class... More>
-sql::statement& filled(sql::statement& s, const upload& u, const std::string& metadata, millis_clock created_at,
-                       std::optional<std::int64_t> ask_at, const More&... more) {
+sql::statement& bind_row(sql::statement& s, const upload& u, const std::string& metadata, millis_clock created_at,
+                         std::optional<std::int64_t> next_check, const More&... more) {
   return s.bind(u.id, u.profile, u.user, u.bucket, u.key, metadata, static_cast<std::int64_t>(u.min_size),
-                static_cast<std::int64_t>(u.max_size), as_integer(created_at), as_integer(u.expires_at), ask_at,
+                static_cast<std::int64_t>(u.max_size), as_integer(created_at), as_integer(u.expires_at), next_check,
                 more...);
 }
 
 } // namespace
 
-upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace)
-    : db_(db), outbox_(outbox), grace_(grace),
-      due_sql_(select + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.speaks().for_update_skip_locked),
+// --- reads ------------------------------------------------------------------------------------------
+
+std::optional<upload> find_upload(sql::database& db, const std::string& id) {
+  return one(db.prepared(find_sql).bind(id));
+}
+
+std::vector<upload> find_uploads(sql::database& db, const std::vector<std::string>& ids) {
+  json_writer list;
+  list.begin_array();
+  for (const auto& id : ids) list.string(id);
+  list.end_array();
+  const auto json = list.take();
+  return all(db.prepared(select + db.get_dialect().id_in_json).bind(json));
+}
+
+std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
+  std::string sql = select + "id > $1";
+  // The sub-select finds the first id by the index on created_at; without it the primary key would be scanned from its
+  // first entry. PostgreSQL would do so for a plain MIN(id), too; || '' prevents it.
+  if (f.since) sql += " AND id >= (SELECT MIN(id || '') FROM uploads WHERE created_at >= $2) AND created_at >= $2";
+  if (f.state) sql.append(" AND state = '").append(name_of(*f.state)).append("'");
+  sql.append(" ORDER BY id LIMIT ").append(f.since ? "$3" : "$2");
+  auto& s = db.prepared(sql);
+  return all(f.since ? s.bind(f.after_id, as_integer(*f.since), as_limit(f.limit))
+                     : s.bind(f.after_id, as_limit(f.limit)));
+}
+
+upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
+                         std::function<void(const upload&)> on_change)
+    : db_(db), outbox_(outbox), grace_(grace), on_change_(std::move(on_change)),
+      due_sql_(select + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
                              "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
-                 db.speaks().for_update_skip_locked) {}
+                 db.get_dialect().for_update_skip_locked) {}
 
-// --- what happens to an upload ---------------------------------------------------------------------
+// --- changes of an upload ----------------------------------------------------------------------------
 
 void upload_rows::issue(const upload& u) {
   const auto metadata = metadata_text(u);
-  filled(db_.prepared(issue_sql), u, metadata, u.created_at, first_asked(u)).run();
+  bind_row(db_.prepared(issue_sql), u, metadata, u.created_at, first_check(u)).run();
 }
 
 void upload_rows::start_receiving(const upload& u) {
   const auto metadata = metadata_text(u);
-  filled(db_.prepared(receiving_sql), u, metadata, u.created_at, first_asked(u)).run();
+  auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, first_check(u));
+  if (const auto receiving = one(s)) report(*receiving);
 }
 
 void upload_rows::record_progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
@@ -165,76 +194,64 @@ void upload_rows::record_progress(const std::vector<std::pair<std::string, std::
 upload upload_rows::confirm(const completion& c) {
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
-  // Where nothing was known of it before, it begins now.
+  // If the ledger had no row and the caller knows no creation time, the row begins now.
   const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
-  auto& s = filled(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
-                   static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
+  auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
+                     static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
   if (auto completed = one(s)) {
     outbox_.announce(webhook_type::completed, *completed, c.at);
+    report(*completed);
     return std::move(*completed);
   }
-  auto as_known = known(c.of.id);
-  if (as_known.key != c.of.key) return as_known; // another object, which replaced nothing
-  if (as_known.etag == c.etag || as_known.overwritten_etag == c.etag) return as_known;
+  auto row = existing(c.of.id);
+  if (row.key != c.of.key) return row; // another object: it has not overwritten this one
+  if (row.etag == c.etag || row.overwritten_etag == c.etag) return row;
   auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
-  if (!overwritten) return known(c.of.id); // another node was faster
+  if (!overwritten) return existing(c.of.id); // another node was faster
   outbox_.announce(webhook_type::overwritten, *overwritten, c.at);
+  report(*overwritten);
   return std::move(*overwritten);
 }
 
 upload upload_rows::fail(const upload& u, const std::string& code, millis_clock at) {
   const auto metadata = metadata_text(u);
-  auto failed = one(filled(db_.prepared(fail_sql), u, metadata, u.created_at, first_asked(u), code));
-  if (!failed) return known(u.id);
+  auto failed = one(bind_row(db_.prepared(fail_sql), u, metadata, u.created_at, first_check(u), code));
+  if (!failed) return existing(u.id);
   outbox_.announce(webhook_type::failed, *failed, at);
+  report(*failed);
   return std::move(*failed);
 }
 
-// --- what is to be asked of the store --------------------------------------------------------------
+// --- checks of the store ---------------------------------------------------------------------
 
 upload upload_rows::check_later(const upload& u, millis_clock at) {
   const auto metadata = metadata_text(u);
   const auto created_at = u.created_at == millis_clock{} ? at : u.created_at;
-  auto asked = one(filled(db_.prepared(check_later_sql), u, metadata, created_at, as_integer(at)));
-  return asked ? std::move(*asked) : known(u.id);
+  auto row = one(bind_row(db_.prepared(check_later_sql), u, metadata, created_at, as_integer(at)));
+  return row ? std::move(*row) : existing(u.id);
 }
 
 std::vector<upload> upload_rows::due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
-  auto& hold = db_.prepared(hold_sql);
-  for (const auto& u : found) hold.bind(as_integer(leased_until), u.id).run();
+  auto& lease = db_.prepared(lease_sql);
+  for (const auto& u : found) lease.bind(as_integer(leased_until), u.id).run();
   return found;
 }
 
 std::optional<upload> upload_rows::expire(const std::string& id, millis_clock at) {
   if (auto expired = one(db_.prepared(expire_sql).bind(id))) {
     outbox_.announce(webhook_type::expired, *expired, at);
+    report(*expired);
     return expired;
   }
-  return one(db_.prepared(no_question_sql).bind(id));
+  return one(db_.prepared(end_checks_sql).bind(id));
 }
 
-// --- looking ----------------------------------------------------------------------------------------
-
-std::optional<upload> upload_rows::find(const std::string& id) { return one(db_.prepared(find_sql).bind(id)); }
-
-// One that must be there: it was, a statement ago.
-upload upload_rows::known(const std::string& id) {
-  auto found = find(id);
-  if (!found) throw transaction_error(trouble::conflict, "the upload was forgotten meanwhile");
+// The row existed one statement ago.
+upload upload_rows::existing(const std::string& id) {
+  auto found = find_upload(db_, id);
+  if (!found) throw transaction_error(transaction_failure::conflict, "upload " + id + " was deleted meanwhile");
   return std::move(*found);
-}
-
-std::vector<upload> upload_rows::list(const upload_filter& f) {
-  std::string sql = select + "id > $1";
-  // The index by age says where to begin; the primary key would be read from its very beginning. (That it is no plain
-  // MIN(id) keeps PostgreSQL from doing just that.)
-  if (f.since) sql += " AND id >= (SELECT MIN(id || '') FROM uploads WHERE created_at >= $2) AND created_at >= $2";
-  if (f.state) sql.append(" AND state = '").append(name_of(*f.state)).append("'");
-  sql.append(" ORDER BY id LIMIT ").append(f.since ? "$3" : "$2");
-  auto& s = db_.prepared(sql);
-  return all(f.since ? s.bind(f.after_id, as_integer(*f.since), as_limit(f.limit))
-                     : s.bind(f.after_id, as_limit(f.limit)));
 }
 
 std::size_t upload_rows::purge(millis_clock created_before, std::size_t max) {

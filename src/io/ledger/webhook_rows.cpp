@@ -9,25 +9,24 @@ namespace postern {
 namespace {
 
 const std::string columns = "id, upload_id, url, type, payload, tries, created_at, due_at, last_error";
-// Until a message for which no node has an endpoint is given up.
-constexpr auto longest_unowned = std::chrono::hours(24);
+// After this time, a message whose endpoint no node has becomes a dead letter.
+constexpr auto max_unowned = std::chrono::hours(24);
 
 const std::string select = "SELECT " + columns + " FROM webhooks WHERE ";
 
-// For an endpoint that wants no more it is a dead letter from the beginning: kept and listed, so that it can be sent
-// when the endpoint is brought back.
+// For a stopped endpoint, the message is a dead letter from the beginning. It is listed, and `retry` sends it.
 constexpr std::string_view announce_sql =
     "INSERT INTO webhooks (id, upload_id, url, type, payload, tries, created_at, due_at, last_error) "
     "SELECT $1, $2, $3, $4, $5, 0, $6, CASE WHEN EXISTS (SELECT 1 FROM stopped_endpoints WHERE url = $3) "
     "THEN CAST(NULL AS BIGINT) ELSE $6 END, COALESCE((SELECT why FROM stopped_endpoints WHERE url = $3), '')";
-constexpr std::string_view hold_sql = "UPDATE webhooks SET due_at = $1 WHERE id = $2";
+constexpr std::string_view lease_sql = "UPDATE webhooks SET due_at = $1 WHERE id = $2";
 constexpr std::string_view delivered_sql = "DELETE FROM webhooks WHERE id = $1";
-// A dead letter is not brought back by a try that was under way when it died.
+// A delivery that was in flight when its message became a dead letter does not revive the message.
 constexpr std::string_view undelivered_sql =
     "UPDATE webhooks SET tries = tries + 1, last_error = $1, due_at = $2 WHERE id = $3 AND due_at IS NOT NULL";
 constexpr std::string_view stop_sql =
     "INSERT INTO stopped_endpoints (url, why) VALUES ($1, $2) ON CONFLICT (url) DO NOTHING";
-constexpr std::string_view bury_sql =
+constexpr std::string_view end_retries_sql =
     "UPDATE webhooks SET due_at = NULL, last_error = $1 WHERE url = $2 AND due_at IS NOT NULL";
 constexpr std::string_view retry_one_sql =
     "UPDATE webhooks SET due_at = $1, tries = 0 WHERE id = $2 AND due_at IS NULL RETURNING url";
@@ -62,7 +61,7 @@ std::vector<webhook> all(sql::statement& s) {
   return found;
 }
 
-// As SQL, for IN. There is always one, since a list must not be empty; no URL is empty.
+// An SQL list for IN. It must not be empty, so it begins with '', which is no endpoint's URL.
 std::string urls_of(const std::vector<webhook_endpoint>& endpoints) {
   std::string list = "''";
   for (const auto& e : endpoints) {
@@ -82,21 +81,29 @@ std::size_t count(sql::statement& s) {
 
 } // namespace
 
+std::vector<webhook> list_webhooks(sql::database& db, const webhook_filter& f) {
+  std::string sql = select + "(url = $1 OR $1 = '')";
+  if (f.is_dead) sql += *f.is_dead ? " AND due_at IS NULL" : " AND due_at IS NOT NULL";
+  if (f.upload_id.empty()) return all(db.prepared(sql + " ORDER BY id LIMIT $2").bind(f.url, as_limit(f.limit)));
+  sql += " AND upload_id = $2 ORDER BY id LIMIT $3";
+  return all(db.prepared(sql).bind(f.url, f.upload_id, as_limit(f.limit)));
+}
+
 webhook_rows::webhook_rows(sql::database& db, std::vector<webhook_endpoint> endpoints)
     : db_(db), endpoints_(std::move(endpoints)),
       due_sql_(select + "due_at <= $1 AND url IN (" + urls_of(endpoints_) + ") ORDER BY due_at, id LIMIT $2" +
-               db.speaks().for_update_skip_locked),
-      long_due_sql_(select + "due_at <= $1 ORDER BY due_at, id LIMIT $2" + db.speaks().for_update_skip_locked) {}
+               db.get_dialect().for_update_skip_locked),
+      unowned_sql_(select + "due_at <= $1 ORDER BY due_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked) {}
 
-// Those of one millisecond are in the order in which they were made: a counter stands where a UUID has its first 12
-// bits of chance (RFC 9562 §6.2, method 1).
+// Ids sort by creation, also within one millisecond: a counter replaces the first 12 random bits of the UUID (RFC 9562
+// §6.2, method 1).
 std::string webhook_rows::next_id(millis_clock at) {
-  in_last_ = at == last_ ? in_last_ + 1 : 0;
-  last_ = at;
+  count_in_last_time_ = at == last_time_ ? count_in_last_time_ + 1 : 0;
+  last_time_ = at;
   std::array<unsigned char, 10> bytes;
   random_bytes(bytes);
-  bytes[0] = static_cast<unsigned char>(in_last_ >> 8);
-  bytes[1] = static_cast<unsigned char>(in_last_);
+  bytes[0] = static_cast<unsigned char>(count_in_last_time_ >> 8);
+  bytes[1] = static_cast<unsigned char>(count_in_last_time_);
   return "msg_" + uuid_v7(at, bytes);
 }
 
@@ -110,37 +117,29 @@ void webhook_rows::announce(webhook_type type, const upload& u, millis_clock at)
   }
 }
 
-// Only what this node has an endpoint for: configurations do not change everywhere at once, and what is for another
-// node's endpoint is that node's.
+// Only messages for this node's endpoints: while a new configuration is rolled out, another node may have endpoints
+// that this node does not have.
 std::vector<webhook> webhook_rows::due(millis_clock now, millis_clock leased_until, std::size_t max) {
-  for (const auto& w : all(db_.prepared(long_due_sql_).bind(as_integer(now - longest_unowned), as_limit(max))))
+  for (const auto& w : all(db_.prepared(unowned_sql_).bind(as_integer(now - max_unowned), as_limit(max))))
     if (std::none_of(endpoints_.begin(), endpoints_.end(), [&](const auto& e) { return e.url == w.url; }))
       record_failed_delivery(w.id, "no endpoint with this URL is configured", std::nullopt);
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
-  auto& hold = db_.prepared(hold_sql);
-  for (const auto& w : found) hold.bind(as_integer(leased_until), w.id).run();
+  auto& lease = db_.prepared(lease_sql);
+  for (const auto& w : found) lease.bind(as_integer(leased_until), w.id).run();
   return found;
 }
 
 void webhook_rows::record_delivery(const std::string& id) { db_.prepared(delivered_sql).bind(id).run(); }
 
 void webhook_rows::record_failed_delivery(const std::string& id, const std::string& why,
-                                          std::optional<millis_clock> again) {
-  const auto due = again ? std::optional(as_integer(*again)) : std::nullopt;
+                                          std::optional<millis_clock> retry_at) {
+  const auto due = retry_at ? std::optional(as_integer(*retry_at)) : std::nullopt;
   db_.prepared(undelivered_sql).bind(why, due, id).run();
 }
 
 void webhook_rows::stop(const std::string& url, const std::string& why) {
   db_.prepared(stop_sql).bind(url, why).run();
-  db_.prepared(bury_sql).bind(why, url).run();
-}
-
-std::vector<webhook> webhook_rows::list(const webhook_filter& f) {
-  std::string sql = select + "(url = $1 OR $1 = '')";
-  if (f.is_dead) sql += *f.is_dead ? " AND due_at IS NULL" : " AND due_at IS NOT NULL";
-  if (f.upload_id.empty()) return all(db_.prepared(sql + " ORDER BY id LIMIT $2").bind(f.url, as_limit(f.limit)));
-  sql += " AND upload_id = $2 ORDER BY id LIMIT $3";
-  return all(db_.prepared(sql).bind(f.url, f.upload_id, as_limit(f.limit)));
+  db_.prepared(end_retries_sql).bind(why, url).run();
 }
 
 std::size_t webhook_rows::retry(const std::vector<std::string>& ids, millis_clock now) {

@@ -25,18 +25,18 @@ struct fake_transactions final : transactions {
 
   void begin(bool) override {
     ++begun;
-    if (away) throw transaction_error(trouble::away, "nobody is there");
+    if (away) throw transaction_error(transaction_failure::unavailable, "nobody is there");
     open.clear();
   }
   void commit() override {
     if (conflicts > 0) {
       --conflicts;
-      throw transaction_error(trouble::conflict, "somebody was faster");
+      throw transaction_error(transaction_failure::conflict, "somebody was faster");
     }
     if (!open.empty()) committed.push_back(open);
     if (lost_answers > 0) {
       --lost_answers;
-      throw transaction_error(trouble::away, "the answer got lost");
+      throw transaction_error(transaction_failure::unavailable, "the answer got lost");
     }
   }
   void roll_back() noexcept override { open.clear(); }
@@ -58,24 +58,25 @@ struct fixture {
   held_row locked;
   fake_transactions to;
   std::optional<group_commit> commits;
-  void start(group_commit_options o = {.linger = 50ms, .first_pause = 10ms, .longest_pause = 20ms}) {
+  void start(group_commit_options o = {.linger = 50ms, .first_pause = 10ms, .max_pause = 20ms}) {
     commits.emplace(to, o);
   }
   std::function<void()> note(std::string what) {
     return [this, what = std::move(what)] {
-      if (what.find("poison") != what.npos) throw transaction_error(trouble::own, "not that one");
-      if (what == "held for ever") throw transaction_error(trouble::conflict, "a lock");
-      if (what == "held" && ++locked.tries && locked.held) throw transaction_error(trouble::conflict, "a lock");
+      if (what.find("poison") != what.npos) throw transaction_error(transaction_failure::rejected, "not that one");
+      if (what == "held for ever") throw transaction_error(transaction_failure::conflict, "a lock");
+      if (what == "held" && ++locked.tries && locked.held)
+        throw transaction_error(transaction_failure::conflict, "a lock");
       to.open.push_back(what);
     };
   }
-  void behind(const std::string& key, const std::string& what) { commits->behind(key, note(what)); }
+  void behind(const std::string& key, const std::string& what) { commits->write_behind(key, note(what)); }
   result<int> ask(const std::string& key, const std::string& what) {
     const std::function<result<int>()> work = [this, what] {
       note(what)();
       return result<int>(1);
     };
-    return run_task(commits->ask<int>(key, true, work));
+    return run_task(commits->run<int>(key, true, work));
   }
 };
 
@@ -149,11 +150,11 @@ BOOST_AUTO_TEST_CASE(what_is_set_aside_later_does_not_put_off_what_was_before) {
 }
 
 BOOST_AUTO_TEST_CASE(a_full_queue_says_so) {
-  start({.queue = 1});
+  start({.max_queue = 1});
   to.away = true;
   BOOST_TEST(!ask("a", "a").has_value());
-  BOOST_TEST(commits->behind("b", note("b")));
-  BOOST_TEST(!commits->behind("c", note("c")));
+  BOOST_TEST(commits->write_behind("b", note("b")));
+  BOOST_TEST(!commits->write_behind("c", note("c")));
 }
 
 BOOST_AUTO_TEST_CASE(conflicts_without_end_do_not_keep_the_program_from_ending) {
@@ -177,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_bug_in_a_call_is_its_own_fault) {
   start();
   behind("a", "a");
   const std::function<result<int>()> work = []() -> result<int> { throw std::logic_error("a bug"); };
-  const auto failed = run_task(commits->ask<int>("b", true, work));
+  const auto failed = run_task(commits->run<int>("b", true, work));
   BOOST_TEST((!failed && failed.error().code == errc::ledger_failed));
   commits.reset();
   BOOST_TEST(to.all() == texts{"a"});
@@ -201,12 +202,12 @@ BOOST_AUTO_TEST_CASE(while_it_is_away_calls_are_refused_and_the_rest_waits_in_it
 }
 
 BOOST_AUTO_TEST_CASE(those_in_the_queue_are_told_when_it_goes_away) {
-  start({.batch = 1, .linger = 0ms, .first_pause = 10s});
+  start({.max_batch = 1, .linger = 0ms, .first_pause = 10s});
   std::promise<void> inside, go;
-  commits->behind("a", [&] {
+  commits->write_behind("a", [&] {
     inside.set_value();
     go.get_future().wait();
-    throw transaction_error(trouble::away, "gone in the middle");
+    throw transaction_error(transaction_failure::unavailable, "gone in the middle");
   });
   inside.get_future().wait();
   std::vector<std::thread> waiting;
@@ -227,8 +228,10 @@ BOOST_AUTO_TEST_CASE(those_in_the_queue_are_told_when_it_goes_away) {
 
 BOOST_AUTO_TEST_CASE(what_is_broken_is_told_as_such) {
   start();
-  const std::function<result<int>()> work = []() -> result<int> { throw transaction_error(trouble::broken, "full"); };
-  const auto failed = run_task(commits->ask<int>("a", true, work));
+  const std::function<result<int>()> work = []() -> result<int> {
+    throw transaction_error(transaction_failure::broken, "full");
+  };
+  const auto failed = run_task(commits->run<int>("a", true, work));
   BOOST_TEST((!failed && failed.error().code == errc::ledger_failed && failed.error().on == "full"));
 }
 
@@ -242,10 +245,52 @@ BOOST_AUTO_TEST_CASE(an_answer_that_got_lost_is_a_failure_for_who_waits_and_a_re
   BOOST_TEST(to.all() == (texts{"a", "b", "a", "c"}));
 }
 
-BOOST_AUTO_TEST_CASE(a_full_queue_refuses) {
-  start({.queue = 3, .batch = 1, .linger = 0ms});
+BOOST_AUTO_TEST_CASE(a_key_is_pending_from_the_call_until_the_commit) {
+  start({.max_batch = 1, .linger = 0ms});
   std::promise<void> inside, go;
-  commits->behind("a", [&] {
+  commits->write_behind("a", [&] {
+    inside.set_value();
+    go.get_future().wait();
+  });
+  inside.get_future().wait(); // "a" is in the running transaction
+  behind("b", "b1"), behind("b", "b2"), behind("", "all");
+  BOOST_TEST((commits->has_pending("a") && commits->has_pending("b")));
+  BOOST_TEST((!commits->has_pending("c") && !commits->has_pending("")));
+  go.set_value();
+  BOOST_TEST(ask("c", "c").has_value());
+  for (const char* key : {"a", "b", "c"}) BOOST_TEST(!commits->has_pending(key), key);
+
+  // A read of a pending key does not keep the key pending.
+  const std::function<result<bool>()> read = [this] { return result<bool>(commits->has_pending("d")); };
+  BOOST_TEST(!run_task(commits->run<bool>("d", false, read)).value());
+}
+
+BOOST_AUTO_TEST_CASE(a_key_is_pending_while_its_write_waits_and_not_after_it_is_lost) {
+  start({.max_queue = 2, .linger = 1ms, .first_pause = 10ms, .max_pause = 20ms, .parked = 200ms});
+  to.away = true;
+  BOOST_TEST(!ask("a", "a").has_value());
+  BOOST_TEST(!commits->has_pending("a")); // it was refused
+  behind("b", "b");
+  behind("c", "c");
+  behind("d", "d"); // the queue is full
+  BOOST_TEST((commits->has_pending("b") && commits->has_pending("c") && !commits->has_pending("d")));
+  to.away = false;
+  while (commits->has_pending("b") || commits->has_pending("c")) std::this_thread::sleep_for(1ms);
+  behind("e", "held");
+  while (locked.tries < 3) std::this_thread::sleep_for(1ms); // parked by now, or soon
+  BOOST_TEST(commits->has_pending("e"));
+  locked.held = false;
+  while (commits->has_pending("e")) std::this_thread::sleep_for(1ms);
+  behind("f", "poison");
+  while (commits->has_pending("f")) std::this_thread::sleep_for(1ms);
+  commits.reset();
+  BOOST_TEST(to.all() == (texts{"b", "c", "held"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_full_queue_refuses) {
+  start({.max_queue = 3, .max_batch = 1, .linger = 0ms});
+  std::promise<void> inside, go;
+  commits->write_behind("a", [&] {
     inside.set_value();
     go.get_future().wait();
   });

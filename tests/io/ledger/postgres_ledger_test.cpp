@@ -19,6 +19,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_contract) {
     return make_ledger(o);
   };
   check_ledger(make);
+  check_ledger_reads(make);
   check_ledger_work(make);
 }
 
@@ -127,7 +128,7 @@ BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused) {
 
 // The ledger's transaction holds the first row and wants the second; another session has it the other way round.
 BOOST_AUTO_TEST_CASE(a_deadlock_is_tried_again) {
-  const auto l = open_with({.url = url, .commits = {.linger = 200ms}});
+  const auto l = open_with({.url = url, .use = {.commits = {.linger = 200ms}}});
   const auto a = some_upload(1), b = some_upload(2);
   l->issue(a), l->issue(b);
   BOOST_TEST(run_task(l->flush()).has_value());
@@ -150,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_deadlock_is_tried_again) {
 // --- a call's own fault ---------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
-  const auto l = open_with({.url = url, .commits = {.linger = 300ms}});
+  const auto l = open_with({.url = url, .use = {.commits = {.linger = 300ms}}});
   const auto dropped = metric("postern_ledger_dropped_total");
   for (unsigned n = 0; n < 60; ++n) {
     auto u = some_upload(n);
@@ -167,6 +168,7 @@ BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
   const auto refused = run_task(l->confirm(c));
   BOOST_TEST((!refused && refused.error().code == errc::ledger_failed));
   BOOST_TEST(has(refused.error().on, "UTF8"), refused.error().on);
+  BOOST_TEST(run_task(l->flush()).has_value());
   BOOST_TEST(run_task(l->list({})).value().size() == 59u);
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 2);
   BOOST_TEST(metric("postern_ledger_up") == 1);
@@ -185,6 +187,50 @@ BOOST_AUTO_TEST_CASE(a_table_that_is_missing_fails_calls_and_the_ledger_lives) {
   BOOST_TEST(run_task(l->find(some_upload(2).id)).has_value());
 }
 
+// --- reads ------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(reads_are_answered_while_the_writer_is_blocked) {
+  const auto l = open();
+  const auto done = some_upload(1), pending = some_upload(2);
+  BOOST_TEST(run_task(l->confirm(some_completion(done))).has_value());
+  postgres::database other(url, 60s);
+  other.begin(true);
+  other.execute("LOCK TABLE uploads IN EXCLUSIVE MODE"); // which readers do not need
+  l->issue(pending);
+  while (metric("postern_ledger_repeated_total") == 0) std::this_thread::sleep_for(1ms); // the writer waits for it
+  for (unsigned n = 0; n < 500; ++n) {
+    BOOST_TEST((run_task(l->find(some_upload(1000 + n).id)).error().code == errc::not_found));
+    BOOST_TEST((run_task(l->find(done.id)).value().state == upload_state::completed));
+  }
+  BOOST_TEST(run_task(l->find_all({done.id, pending.id})).value().size() == 1u);
+  BOOST_TEST(run_task(l->list({})).value().size() == 1u);
+  BOOST_TEST(run_task(l->list_webhooks({})).value().size() == 1u);
+  other.roll_back();
+  BOOST_TEST(run_task(l->flush()).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_database_that_cannot_be_written_is_still_read) {
+  open().reset();
+  postgres::database other(url, 8s);
+  other.execute("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; "
+                "GRANT USAGE ON SCHEMA postern TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA postern TO reader");
+  BOOST_TEST(run_task(open()->confirm(some_completion(some_upload(1)))).has_value());
+  const auto l = open_with({.url = "postgresql://reader@127.0.0.1:" + server().port() + "/" + name});
+  const auto refused = run_task(l->confirm(some_completion(some_upload(2))));
+  BOOST_TEST((!refused && refused.error().code == errc::ledger_failed));
+  BOOST_TEST(has(refused.error().on, "permission denied"), refused.error().on);
+  BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
+  BOOST_TEST((run_task(l->find(some_upload(2).id)).error().code == errc::not_found));
+}
+
+BOOST_AUTO_TEST_CASE(a_read_only_connection_rejects_writes) {
+  open().reset();
+  postgres::database reading(url, 8s, sql::access::read_only);
+  reading.execute("SELECT * FROM uploads");
+  BOOST_CHECK_EXCEPTION(reading.execute("DELETE FROM uploads"), transaction_error,
+                        [](const auto& e) { return has(e.what(), "read-only"); });
+}
+
 // --- at the start -----------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy_and_never_with_the_password) {
@@ -196,16 +242,16 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy_and_never_with
   const auto at = [&](const std::string& user) { return "postgresql://" + user + "@127.0.0.1:" + server().port(); };
   const std::vector<row> rows{
       {"postgresql://u:geheim@127.0.0.1:1/d", "onnection refused", "psql \"postgresql://u@127.0.0.1:1/d\""},
-      {"postgres://u:geheim@no.such.host.invalid/d", "translate host name", "See that the server runs"},
+      {"postgres://u:geheim@no.such.host.invalid/d", "translate host name", "Check that the server runs"},
       {at("nobody:geheim") + "/" + name, "role \"nobody\" does not exist", "the user and the password are right"},
       {at("postgres:geheim") + "/nowhere", "database \"nowhere\" does not exist", "the database"},
       {at("weak:geheim") + "/" + name, "permission denied", "GRANT CREATE ON DATABASE"},
-      {at("postgres:geheim") + "/" + name + "?sslmode=require", "SSL", "See that the server runs"},
+      {at("postgres:geheim") + "/" + name + "?sslmode=require", "SSL", "Check that the server runs"},
       {"postgresql://u:ge/geheim@host/d", "cannot be read", "%2F"},
       {"postgresql://u:ge@geheim@host/d", "cannot be read", "%40"},
       {"postgresql://u:ge%zzgeheim@host/d", "cannot be read", "%25"},
-      {"postgresql://u:geheim@[::1/d", "cannot be read", "It must be like"},
-      {"postgresql://u@host/d?nonsense=geheim", "cannot be read", "It must be like"},
+      {"postgresql://u:geheim@[::1/d", "cannot be read", "Write it like"},
+      {"postgresql://u@host/d?nonsense=geheim", "cannot be read", "Write it like"},
   };
   for (const auto& r : rows) {
     BOOST_TEST_CONTEXT(r.url) {
@@ -253,19 +299,21 @@ BOOST_AUTO_TEST_CASE(no_statement_reads_a_large_table_from_end_to_end) {
   uploads.fail(some_upload(1), "x", first);
   uploads.confirm(some_completion(some_upload(1)));
   uploads.due_checks(early, late, 5);
-  uploads.list({.limit = 10});
-  uploads.list({.state = upload_state::failed, .limit = 10});
-  uploads.list({.since = late, .limit = 10});
-  uploads.list({.state = upload_state::failed, .since = late, .limit = 10});
+  list_uploads(db, {.limit = 10});
+  list_uploads(db, {.state = upload_state::failed, .limit = 10});
+  list_uploads(db, {.since = late, .limit = 10});
+  list_uploads(db, {.state = upload_state::failed, .since = late, .limit = 10});
   webhooks.due(early, late, 5);
-  webhooks.list({.is_dead = true, .limit = 10});
-  webhooks.list({.upload_id = "a", .limit = 10});
+  list_webhooks(db, {.is_dead = true, .limit = 10});
+  list_webhooks(db, {.upload_id = "a", .limit = 10});
   webhooks.record_failed_delivery("x", "y", first);
   webhooks.record_delivery("x");
   webhooks.retry({"x"}, first);
   webhooks.purge({"x"});
   uploads.expire("x", first);
   uploads.purge(early, 5);
+  find_upload(db, "x");
+  find_uploads(db, {"x", "y"});
   db.roll_back();
   std::size_t explained = 0;
   for (const auto& text : db.prepared_texts()) {

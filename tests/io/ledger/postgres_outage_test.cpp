@@ -62,6 +62,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_goes_in_mid_use_and_comes_b
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped);
   upload_filter f;
   f.limit = 100'000;
+  BOOST_TEST(run_task(l->flush()).has_value());
   f.state = upload_state::completed;
   std::set<std::string> completed;
   for (const auto& u : run_task(l->list(f)).value()) completed.insert(u.id);
@@ -154,6 +155,85 @@ BOOST_AUTO_TEST_CASE(a_commit_whose_answer_got_lost_is_repeated_without_a_second
   wait_until_up(*l);
   BOOST_TEST(run_task(l->confirm(c)).value().overwritten_etag == "e2");
   BOOST_TEST(types_of(messages(*other)) == (names{"upload.completed", "upload.overwritten"}));
+}
+
+BOOST_AUTO_TEST_CASE(reads_are_refused_at_once_while_the_server_is_stopped_and_answered_after_its_start) {
+  const auto l = open();
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
+  server().stop();
+  for (int n = 0; n < 50; ++n) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto refused = run_task(l->find(some_upload(1).id));
+    BOOST_TEST((!refused && refused.error().code == errc::unavailable));
+    BOOST_TEST(seconds_since(begin) < 1);
+  }
+  server().start();
+  const auto begin = std::chrono::steady_clock::now();
+  while (!run_task(l->find(some_upload(1).id)) && seconds_since(begin) < 30)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_frozen_server_holds_up_no_read_for_longer_than_the_patience) {
+  const auto l = open_with({.url = url, .patience = 2s});
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  server().freeze();
+  std::vector<std::thread> readers; // more than there are connections
+  std::atomic<unsigned> refused{0};
+  const auto since = std::chrono::steady_clock::now();
+  for (int n = 0; n < 20; ++n)
+    readers.emplace_back([&] {
+      const auto found = run_task(l->find(some_upload(1).id));
+      if (!found && found.error().code == errc::unavailable) ++refused;
+    });
+  for (auto& t : readers) t.join();
+  BOOST_TEST(seconds_since(since) < 4);
+  BOOST_TEST(refused == 20u);
+  const auto again = std::chrono::steady_clock::now();
+  for (int n = 0; n < 20; ++n) BOOST_TEST(!run_task(l->find(some_upload(1).id)).has_value());
+  BOOST_TEST(seconds_since(again) < 0.5);
+  server().freeze(false);
+  const auto begin = std::chrono::steady_clock::now();
+  while (!run_task(l->find(some_upload(1).id)) && seconds_since(begin) < 30)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_table_that_is_locked_for_long_delays_its_reads_and_no_others) {
+  const auto l = open();
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
+  postgres::database other(url, 60s);
+  other.begin(true);
+  other.execute("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE");
+  const auto begin = std::chrono::steady_clock::now();
+  const auto refused = run_task(l->find(some_upload(1).id));
+  BOOST_TEST((!refused && refused.error().code == errc::unavailable));
+  BOOST_TEST(has(refused.error().on, "lock timeout"), refused.error().on);
+  BOOST_TEST(seconds_since(begin) < 3);
+  while (!run_task(l->list_webhooks({}))) std::this_thread::sleep_for(1ms);
+  other.roll_back();
+  while (!run_task(l->find(some_upload(1).id))) std::this_thread::sleep_for(1ms);
+}
+
+// A read runs again on a new connection, whatever step of it was cut.
+BOOST_AUTO_TEST_CASE(a_read_whose_connection_is_cut_is_repeated) {
+  const auto u = some_upload(1);
+  BOOST_TEST(run_task(open()->confirm(some_completion(u))).has_value());
+  // The connection's first statements, the preparing of the read, its execution.
+  for (const char* step : {"search_path", "SELECT id, state", "no such id"})
+    for (const bool before : {true, false}) {
+      BOOST_TEST_CONTEXT(step << (before ? " does not arrive" : " is not answered")) {
+        cutting_proxy proxy(server().port());
+        const auto l = open_with({.url = server().url_at(proxy.port(), name), .use = {.reads = {.connections = 1}}});
+        before ? proxy.cut_before(step) : proxy.cut_after(step);
+        const auto found = run_task(l->find("no such id"));
+        BOOST_TEST((!found && found.error().code == errc::not_found));
+        BOOST_TEST(proxy.cuts() == 1u);
+        BOOST_TEST((run_task(l->find_all({u.id})).value().at(0).state == upload_state::completed));
+        BOOST_TEST(run_task(l->list({})).value().size() == 1u);
+      }
+    }
 }
 
 // Cut at any other place, nothing is recorded and nothing told.

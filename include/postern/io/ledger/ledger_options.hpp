@@ -2,8 +2,10 @@
 #pragma once
 
 #include <postern/core/events/webhook.hpp>
+#include <postern/core/upload.hpp>
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,10 @@ struct ledger_options {
   std::string url{}; // "sqlite:var/postern.db" (relative to the working directory), "sqlite::memory:", "postgresql://…"
   std::vector<webhook_endpoint> endpoints{}; // a message for each is recorded with each change
   std::chrono::milliseconds grace{600'000};  // from the end of a policy until the sweep checks the store
+  // Called on the writer thread with each upload that this process changed, after the change is committed. Progress is
+  // no change. It must neither block nor throw. A change whose commit succeeded but whose reply was lost is not
+  // reported.
+  std::function<void(const upload&)> on_change{};
 };
 
 } // namespace postern

@@ -1,6 +1,6 @@
-// PostgreSQL as an SQL database of a ledger: one connection, made anew by begin() when it was lost. Its tables are in a
-// schema of their own, "postern". No wait lasts longer than `patience`: a server that is frozen, or behind a network
-// that swallows everything, counts as away.
+// One connection to a PostgreSQL server, as an SQL database of a ledger. One thread uses it. If the connection was
+// lost, begin() connects again. The tables are in the schema "postern". No wait lasts longer than `patience`: after it,
+// a server that is frozen or behind a broken network counts as unavailable.
 #pragma once
 
 #include <postern/io/ledger/sql.hpp>
@@ -20,13 +20,15 @@ struct free_result {
 };
 using result_ptr = std::unique_ptr<pg_result, free_result>;
 
-// The URL as it may be shown: user, host, port and database, nothing secret, whatever else is in it or wrong with it.
+// The URL's user, host, port and database, for logs and messages. Of a URL that cannot be parsed, nothing is shown: any
+// part of it may be a piece of the password.
 std::string shown(const std::string& url);
 
 class database final : public sql::database {
 public:
-  // `url`: as libpq takes it, sslmode and all. Connects. Throws transaction_error, in whose text nothing is secret.
-  database(std::string url, std::chrono::milliseconds patience);
+  // Connects. `url`: as libpq takes it, with its parameters such as sslmode. Throws transaction_error; its text
+  // contains no secret. A read_only connection rejects every statement that writes.
+  database(std::string url, std::chrono::milliseconds patience, sql::access as = sql::access::read_write);
   ~database() override;
   database(const database&) = delete;
   database& operator=(const database&) = delete;
@@ -34,11 +36,11 @@ public:
   void begin(bool writes) override;
   void commit() override;
   void roll_back() noexcept override;
-  const sql::dialect& speaks() const override;
+  const sql::dialect& get_dialect() const override;
   void execute(const char* text) override;
   std::unique_ptr<sql::statement> prepare(std::string text) override;
 
-  // For its statements: the connection, and which one it is; what was sent is answered, or thrown.
+  // For the statements: the connection, its number, and the last result of what was sent. A failure is thrown.
   pg_conn* raw() const { return raw_; }
   std::uint64_t connection() const { return connection_; }
   result_ptr answer(bool sent);
@@ -51,16 +53,17 @@ private:
   void connect();
   void disconnect();
   bool has_ended();
-  void wait();
-  [[noreturn]] void lost(const std::string& why);
+  void wait_for_reply();
+  [[noreturn]] void lose_connection(const std::string& why);
   result_ptr command(const char* text);
 
   const std::string url_;
+  const sql::access access_;
   const std::chrono::milliseconds usual_patience_;
   std::chrono::milliseconds patience_;
   pg_conn* raw_ = nullptr;
-  std::uint64_t connection_ = 0, statements_ = 0; // made so far
-  bool writing_ = false;                          // a transaction is open
+  std::uint64_t connection_ = 0, statements_ = 0; // counters
+  bool in_transaction_ = false;
 };
 
 } // namespace postern::postgres

@@ -1,4 +1,4 @@
-// The tables of a ledger, and all else in which the databases differ.
+// The tables of a ledger in each database, and the other differences between the databases.
 #pragma once
 
 #include <postern/io/ledger/sql.hpp>

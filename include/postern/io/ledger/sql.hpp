@@ -1,14 +1,15 @@
-// A connection to an SQL database and its prepared statements, so far as a ledger needs them. SQLite and PostgreSQL
-// implement it. Used by one thread. Failures are thrown as transaction_error.
+// A connection to an SQL database and its prepared statements, as far as a ledger needs them. SQLite and PostgreSQL
+// implement it. One thread uses a connection. All functions throw transaction_error.
 //
-// Statements are written in the SQL that both understand: parameters are $1, $2 … and appear first in that order (for
-// SQLite these are names, numbered as they appear), ON CONFLICT, RETURNING. What is not the same in both is in
-// `dialect`, and nowhere else.
+// Statements are written in SQL that both databases understand: parameters are $1, $2 … and first appear in that order
+// (SQLite takes these for names and numbers them as they appear), ON CONFLICT, RETURNING. `dialect` holds every
+// difference between the databases.
 #pragma once
 
-#include <postern/io/ledger/group_commit.hpp>
+#include <postern/io/ledger/transaction.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,8 +20,8 @@
 
 namespace postern::sql {
 
-// Used again and again: bind all parameters in order, step through the rows, read each row's columns in order. It is
-// rewound at the next bind. What is bound must live until the first step. Numbers are 64 bits, text is UTF-8.
+// A prepared statement, used many times: bind all parameters in order, step through the rows, read the columns of each
+// row in order. bind() rewinds. A bound value must live until the first step. Numbers have 64 bits; text is UTF-8.
 class statement {
 public:
   virtual ~statement() = default;
@@ -30,7 +31,7 @@ public:
     (put(values), ...);
     return *this;
   }
-  virtual bool step() = 0; // is there a row?
+  virtual bool step() = 0; // whether there is a next row
   void run() {
     while (step()) {
     }
@@ -49,20 +50,24 @@ protected:
   void put(std::int64_t v) { put(std::optional(v)); }
 };
 
-// Where the databases differ.
+// The differences between the databases.
 struct dialect {
-  // Each text brings the schema from the version of its place to the next. Never changed once released, only added to.
+  // Step n migrates the schema from version n to version n + 1. A released step never changes.
   std::span<const char* const> schema;
-  // Behind a SELECT of rows that are to be held: those that another node is holding just now are left to it.
+  // At the end of a SELECT whose rows are to be leased: rows that another node is leasing now are skipped.
   const char* for_update_skip_locked;
+  // A condition: the column id is in the JSON array $1.
+  const char* id_in_json;
 };
+
+enum class access { read_write, read_only };
 
 class database : public transactions {
 public:
-  virtual const dialect& speaks() const = 0;
+  virtual const dialect& get_dialect() const = 0;
   virtual void execute(const char* text) = 0; // one or more statements without parameters
 
-  // The statement of that text, prepared once; it lives as long as this.
+  // The statement with this text. It is prepared once and lives as long as the database object.
   statement& prepared(std::string_view text) {
     const auto found = prepared_.find(text);
     if (found != prepared_.end()) return *found->second;
@@ -75,15 +80,15 @@ public:
     return texts;
   }
 
-  // Brings the schema to the newest version. One process does it at a time, the others wait. Throws schema_too_new.
+  // Migrates the schema to the newest version. One process migrates at a time; others wait. Throws schema_too_new.
   void migrate();
 
 protected:
   virtual std::unique_ptr<statement> prepare(std::string text) = 0;
-  virtual std::int64_t schema_version() = 0; // 0: there is none yet
-  virtual void begin_alone() = 0;            // a transaction in which no other process migrates
+  virtual std::int64_t schema_version() = 0; // 0: no schema yet
+  virtual void begin_alone() = 0;            // begins a transaction during which no other process migrates
   virtual void set_schema_version(std::int64_t v) = 0;
-  void forget_prepared() { prepared_.clear(); }
+  void close_statements() { prepared_.clear(); }
 
 private:
   struct hash : std::hash<std::string_view> {
@@ -93,7 +98,10 @@ private:
 };
 
 struct schema_too_new : transaction_error {
-  schema_too_new() : transaction_error(trouble::broken, "it was written by a newer version of this program") {}
+  schema_too_new(std::int64_t found, std::int64_t known)
+      : transaction_error(transaction_failure::broken,
+                          "its schema has version " + std::to_string(found) + ", this program knows versions up to " +
+                              std::to_string(known) + "; a newer version of this program has migrated it") {}
 };
 
 } // namespace postern::sql

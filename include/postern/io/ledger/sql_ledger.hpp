@@ -1,17 +1,28 @@
-// A ledger in an SQL database: the contract's calls, each as work for the one writer thread.
+// A ledger in an SQL database. Writes go through one writer thread and connection (group_commit); reads take
+// connections of their own (readers).
 #pragma once
 
 #include <postern/io/ledger.hpp>
 #include <postern/io/ledger/group_commit.hpp>
 #include <postern/io/ledger/ledger_options.hpp>
+#include <postern/io/ledger/readers.hpp>
 #include <postern/io/ledger/sql.hpp>
 
 #include <memory>
 
 namespace postern {
 
-// `db` has the newest schema. Of the options, what concerns the rows: endpoints and grace.
-std::unique_ptr<ledger> make_sql_ledger(std::unique_ptr<sql::database> db, const ledger_options& options,
-                                        group_commit_options commits);
+// How the ledger uses its database.
+struct sql_ledger_options {
+  group_commit_options commits{};
+  readers_options reads{};
+};
+
+// `writing` has the newest schema. `connect_reader` makes read_only connections to the same database. If it is empty,
+// the database allows only one connection, and reads go through the writer thread. Of `options`, all but the URL is
+// used.
+std::unique_ptr<ledger> make_sql_ledger(std::unique_ptr<sql::database> writing,
+                                        readers::connect_function connect_reader, const ledger_options& options,
+                                        const sql_ledger_options& use);
 
 } // namespace postern

@@ -1,4 +1,4 @@
-// SQLite as an SQL database of a ledger: one file, in WAL mode where the file allows.
+// One connection to an SQLite file, as an SQL database of a ledger. One thread uses it.
 #pragma once
 
 #include <postern/io/ledger/sql.hpp>
@@ -13,18 +13,19 @@ namespace postern::sqlite {
 
 class database final : public sql::database {
 public:
-  // Opens or makes the file. `patience`: how long a statement waits for another process that holds the file.
-  database(const std::string& path, std::chrono::milliseconds patience);
+  // Opens the file, and creates it unless `as` is read_only. `patience`: how long a statement waits while another
+  // connection holds the file's lock. A read_only connection rejects every statement that writes.
+  database(const std::string& path, std::chrono::milliseconds patience, sql::access as = sql::access::read_write);
   ~database() override;
   database(const database&) = delete;
   database& operator=(const database&) = delete;
 
-  bool read_only() const;
+  bool is_read_only() const; // the file, for this user
 
   void begin(bool writes) override;
   void commit() override;
   void roll_back() noexcept override;
-  const sql::dialect& speaks() const override;
+  const sql::dialect& get_dialect() const override;
   void execute(const char* text) override;
   std::unique_ptr<sql::statement> prepare(std::string text) override;
 

@@ -1,5 +1,6 @@
-// What a ledger's transactions do to its table of uploads, written once for every database; what it announces goes to
-// the outbox. Used by the writer thread alone, inside a transaction. Throws transaction_error.
+// The statements on the ledger's table of uploads, written once for all databases. upload_rows writes; each change adds
+// its webhooks to the outbox. The writer thread uses it inside a transaction. The free functions only read; any thread
+// may call them with a connection of its own. All functions throw transaction_error.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -7,15 +8,24 @@
 #include <postern/io/ledger/sql.hpp>
 #include <postern/io/ledger/webhook_rows.hpp>
 
+#include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace postern {
 
+std::optional<upload> find_upload(sql::database& db, const std::string& id);
+std::vector<upload> find_uploads(sql::database& db, const std::vector<std::string>& ids);
+std::vector<upload> list_uploads(sql::database& db, const upload_filter& f);
+
 class upload_rows {
 public:
-  upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace);
+  // `on_change` is called inside the transaction with each row that a method changed.
+  upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
+              std::function<void(const upload&)> on_change = {});
 
   void issue(const upload& u);
   void start_receiving(const upload& u);
@@ -25,17 +35,19 @@ public:
   upload check_later(const upload& u, millis_clock at);
   std::vector<upload> due_checks(millis_clock now, millis_clock leased_until, std::size_t max);
   std::optional<upload> expire(const std::string& id, millis_clock at);
-  std::optional<upload> find(const std::string& id);
-  std::vector<upload> list(const upload_filter& f);
   std::size_t purge(millis_clock created_before, std::size_t max);
 
 private:
-  std::int64_t first_asked(const upload& u) const { return as_integer(u.expires_at + grace_); }
-  upload known(const std::string& id);
+  std::int64_t first_check(const upload& u) const { return as_integer(u.expires_at + grace_); }
+  upload existing(const std::string& id);
+  void report(const upload& changed) const {
+    if (on_change_) on_change_(changed);
+  }
 
   sql::database& db_;
   webhook_rows& outbox_;
   const std::chrono::milliseconds grace_;
+  const std::function<void(const upload&)> on_change_;
   const std::string due_sql_, purge_sql_;
 };
 

@@ -1,5 +1,6 @@
-// What a ledger's transactions do to its outbox, written once for every database. Used by the writer thread alone,
-// inside a transaction. Throws transaction_error.
+// The statements on the ledger's outbox (webhooks and stopped endpoints), written once for all databases. webhook_rows
+// writes; the writer thread uses it inside a transaction. The free function only reads; any thread may call it with a
+// connection of its own. All functions throw transaction_error.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -22,18 +23,19 @@ inline std::int64_t as_limit(std::size_t n) {
 }
 inline millis_clock as_time(std::int64_t n) { return millis_clock{std::chrono::milliseconds{n}}; }
 
+std::vector<webhook> list_webhooks(sql::database& db, const webhook_filter& f);
+
 class webhook_rows {
 public:
   webhook_rows(sql::database& db, std::vector<webhook_endpoint> endpoints);
 
-  // One message to each endpoint that wants that type and is not stopped.
+  // Adds one message for each endpoint that subscribes to this type. A stopped endpoint's message is a dead letter.
   void announce(webhook_type type, const upload& u, millis_clock at);
 
   std::vector<webhook> due(millis_clock now, millis_clock leased_until, std::size_t max);
   void record_delivery(const std::string& id);
-  void record_failed_delivery(const std::string& id, const std::string& why, std::optional<millis_clock> again);
+  void record_failed_delivery(const std::string& id, const std::string& why, std::optional<millis_clock> retry_at);
   void stop(const std::string& url, const std::string& why);
-  std::vector<webhook> list(const webhook_filter& f);
   std::size_t retry(const std::vector<std::string>& ids, millis_clock now);
   std::size_t purge(const std::vector<std::string>& ids);
   void delete_of(const std::string& upload_id);
@@ -43,9 +45,9 @@ private:
 
   sql::database& db_;
   const std::vector<webhook_endpoint> endpoints_;
-  const std::string due_sql_, long_due_sql_;
-  millis_clock last_{};  // of the last id
-  unsigned in_last_ = 0; // ids with that time
+  const std::string due_sql_, unowned_sql_;
+  millis_clock last_time_{};        // of the last id that was made
+  unsigned count_in_last_time_ = 0; // ids with that time
 };
 
 } // namespace postern
