@@ -77,16 +77,19 @@ def random_bytes(size, name=""):
 class Server:
     """One running Postern in a folder of its own. `settings` are environment variables without POSTERN_.
 
+    `tls`: the ssl.SSLContext of the clients, for a server with server.tls.
+
     However the process ends, the test states how it should: stop() and close() expect exit code 0, kill() expects the test's own SIGKILL. Any other end fails the test and shows the log.
     """
 
-    def __init__(self, config="", folder=None, **settings):
+    def __init__(self, config="", folder=None, tls=None, **settings):
         self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
         self.keep = folder is not None
         if not self.keep:
             watchdog.watch_folder(self.folder)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.config = os.path.join(self.folder, "postern.toml")
         if config is not None:
             with open(self.config, "w") as f:
@@ -108,7 +111,13 @@ class Server:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
-        self.start()
+        try:
+            self.start()
+        except RuntimeError:
+            self.log.close()
+            if not self.keep:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def start(self):
         self.log_path = os.path.join(self.folder, "log")
@@ -121,13 +130,15 @@ class Server:
             with open(self.log_path, errors="replace") as f:
                 f.seek(seen)
                 text = f.read()
-            if "kind=admin" in text:
-                self.admin_port = int(re.search(r"kind=admin address=127.0.0.1:(\d+)", text).group(1))
+            if found := re.search(r'kind"?[=:]"?admin"?[ ,]"?address"?[=:]"?127.0.0.1:(\d+)"?[\n}]', text):  # as logfmt or as JSON
+                self.admin_port = int(found.group(1))
                 return
             if self.process.poll() is not None:
                 raise RuntimeError("the server did not start:\n" + text)
             time.sleep(0.01)
-        raise RuntimeError("the server did not listen within 30 s")
+        self.process.kill()
+        self.process.wait()
+        raise RuntimeError("the server did not listen within 30 s:\n" + text)
 
     def stop(self, number=signal.SIGTERM, seconds=60):
         """Drains the server, or waits for one that drains already (number=None). Returns 0; fails the test on any other exit code."""
@@ -186,7 +197,10 @@ class Server:
 
     def request(self, method, path, body=None, headers=None, port=None):
         """One request on a connection of its own: (status, headers in lower case, body)."""
-        c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+        if self.tls and not port:
+            c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls)
+        else:
+            c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
         try:
             c.request(method, path, body, headers or {})
             r = c.getresponse()

@@ -1,9 +1,10 @@
-"""Two nodes that share a PostgreSQL: what one signs the other takes and completes; and what they do while it is away."""
+"""Two nodes that share a PostgreSQL: what one signs the other takes and completes, what they do while it is away, and the connection to it with TLS."""
 
-import os, sys, time
+import os, sys, unittest.mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
+from certificates import Authority
 import postgres
 
 
@@ -27,15 +28,6 @@ class TwoNodes(unittest.TestCase):
     def state(self, node, id):
         return node.status(id)["state"]
 
-    def wait_until(self, what, seconds=30):
-        end = time.monotonic() + seconds
-        while not what():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.05)
-
-    def ready(self, node):
-        return node.admin("/readyz")[0] == 200
-
     def test_one_signs_and_the_other_takes(self):
         a, b = self.nodes
         for signs, takes in ((a, b), (b, a)):
@@ -49,14 +41,14 @@ class TwoNodes(unittest.TestCase):
         for how in (self.db.stop, self.db.kill):
             how()
             begin = time.monotonic()
-            self.assertFalse(self.ready(a))
+            self.assertFalse(a.is_ready())
             form = a.sign()  # needs nobody
             self.assertEqual(b.request("GET", f"/v1/uploads/{form['id']}")[0], 503)
             self.assertLess(time.monotonic() - begin, 5)
             self.db.start()
             for n in (a, b):
-                self.wait_until(lambda: self.ready(n))
-            self.wait_until(lambda: b.request("GET", f"/v1/uploads/{form['id']}")[0] == 200)  # it was written when it could be
+                wait_until(n.is_ready, "ready again", 30)
+            wait_until(lambda: b.request("GET", f"/v1/uploads/{form['id']}")[0] == 200, "the row, written when it could be", 30)
             id, status, _ = self.upload(a, b)
             self.assertEqual((status, self.state(a, id)), (303, "completed"))
 
@@ -67,6 +59,104 @@ class TwoNodes(unittest.TestCase):
         node.close()
         self.assertIn(f"postgresql://postgres@127.0.0.1:{self.db.port}/uploads", text)
         self.assertNotIn("geheim", text)
+
+    def test_the_other_node_knows_the_progress_within_two_seconds(self):
+        a, b = self.nodes
+        form, piece = a.sign(), b"x" * 65536
+        begin, count = form_begin(form["fields"]), 60
+        seen, lags = [], []  # when node A had said how much
+        with a.raw() as s:
+            s.sendall(form_header(len(begin) + count * len(piece) + len(form_end())) + begin)
+            for _ in range(count):
+                s.sendall(piece)
+                told = a.status(form["id"])
+                if told and "received" in told:
+                    seen.append((time.monotonic(), told["received"]))
+                asked = time.monotonic()
+                there = b.status(form["id"])
+                there = (there or {}).get("received") or 0
+                # How long ago had A less than, or just, what B says now?
+                newer = [at for at, received in seen if received > there]
+                lags.append(asked - newer[0] if newer else 0)
+                time.sleep(0.1)  # the pace of the sender
+            self.assertGreater(there, 0)
+            s.sendall(form_end())
+            self.assertEqual(read_answer(s)[0], 303)
+        self.assertGreater(seen[-1][0] - seen[0][0], 5, "the upload was too short to see anything")
+        print(f"\nprogress at another node: at most {max(lags):.2f} s old", file=sys.stderr)
+        self.assertLessEqual(max(lags), 2)
+
+
+class Tls(unittest.TestCase):
+    """A PostgreSQL that takes connections from the network with TLS only."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="postern-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.authority = Authority(cls.folder)
+        cls.other = Authority(cls.folder, "another authority")
+        cls.db = postgres.Postgres()
+        cls.addClassCleanup(cls.db.close)
+        cls.db.__enter__()
+        cls.use("localhost")
+
+    @classmethod
+    def use(cls, name):
+        """Starts it again with a certificate for that name."""
+        certificate, key = cls.authority.certificate(name, addresses=())
+        cls.db.stop()
+        for file, as_name in ((certificate, "server.crt"), (key, "server.key")):
+            path = cls.db.path("data", as_name)
+            shutil.copy(file, path)
+            os.chmod(path, 0o600)
+            if cls.db.user:
+                os.chown(path, cls.db.user.pw_uid, cls.db.user.pw_gid)
+        with open(cls.db.path("data", "postgresql.auto.conf"), "w") as f:
+            f.write("ssl = on\n")
+        with open(cls.db.path("data", "pg_hba.conf"), "w") as f:
+            f.write("hostssl all all 127.0.0.1/32 trust\n")
+        cls.db.start()
+
+    def url(self, **parameters):
+        return f"postgresql://postgres@localhost:{self.db.port}/postgres?" + "&".join(f"{k}={v}" for k, v in parameters.items())
+
+    def verified(self, authority):
+        return self.url(sslmode="verify-full", sslrootcert=authority.file.replace(" ", "%20"))
+
+    def refused(self, url, why):
+        """The server ends at its start, or says that the ledger cannot be written; the log has the reason."""
+        try:
+            with Server(LEDGER__URL=url) as server:
+                self.assertFalse(server.is_ready())
+                log = server.log_text()
+        except RuntimeError as e:
+            log = str(e)
+        self.assertRegex(log, why)
+
+    def test_a_verified_connection(self):
+        with Server(LEDGER__URL=self.verified(self.authority)) as server:
+            form = server.sign()
+            self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)
+            self.assertEqual(server.status(form["id"])["state"], "completed")
+            with unittest.mock.patch.dict(os.environ, HOME=self.db.folder):  # where psql, as the user postgres, looks for certificates
+                sessions = self.db.query("SELECT ssl, version FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+            self.assertGreater(len(sessions), 0)
+            for session in sessions:
+                self.assertEqual((session[0], session[1][:5]), ("t", "TLSv1"))
+
+    def test_without_tls_it_is_refused(self):
+        self.refused(self.url(sslmode="disable"), "no pg_hba.conf entry.*no encryption")
+
+    def test_another_authority_is_refused(self):
+        self.refused(self.verified(self.other), "certificate verify failed")
+
+    def test_another_name_is_refused(self):
+        self.use("elsewhere")
+        try:
+            self.refused(self.verified(self.authority), 'server certificate for "elsewhere" does not match host name "localhost"')
+        finally:
+            self.use("localhost")
 
 
 if __name__ == "__main__":
