@@ -20,11 +20,7 @@ class BadForms(unittest.TestCase):
 
     def tearDown(self):
         self.assertEqual(self.server.objects(), self.before, "something was stored")
-        for _ in range(100):
-            if not self.server.leftovers():
-                break
-            time.sleep(0.02)
-        self.assertEqual(self.server.leftovers(), [])
+        wait_until(lambda: self.server.leftovers() == [], "no temporary file is left", 5)
 
     def expect(self, answer, status, code):
         got, headers, body = answer

@@ -315,10 +315,7 @@ class AgainstPeers(Doctored):
             environment = {"PATH": os.environ["PATH"], "HOME": self.folder, **KEYS, **{"POSTERN_" + k.upper(): v for k, v in self.settings(s3, store__timeout="500ms").items()}}
             doctor = subprocess.Popen([BINARY, "doctor"], env=environment, cwd=self.folder, stdout=subprocess.PIPE, text=True)
             try:
-                end = time.monotonic() + 20
-                while not s3.objects and time.monotonic() < end:
-                    time.sleep(0.01)
-                self.assertEqual(len(s3.objects), 1)
+                wait_until(lambda: len(s3.objects) == 1, "the doctor's object in the store")
                 doctor.send_signal(signal.SIGINT)
                 self.assertEqual(doctor.wait(30), 128 + signal.SIGINT)
                 self.assertEqual(s3.objects, {})

@@ -98,7 +98,7 @@ class ThroughSns(unittest.TestCase):
         def later(event):
             return dict(self.sns.message(event, Timestamp=timestamp(3000)), Timestamp=timestamp())
         for make in (other_id, other_message, other_version, later):
-            self.refused(make, said="signature is not right")
+            self.refused(make, said="signature does not match its certificate")
         self.refused(lambda e: dict(self.sns.message(e), Signature="!"), 400, "base64")
 
     def test_a_wrong_topic(self):
@@ -141,7 +141,7 @@ class ThroughSns(unittest.TestCase):
             with self.subTest(signer):
                 self.refused(lambda e: self.sns.message(e, signer=signer), said=said)
         # A right certificate, but the signature of another key.
-        self.refused(lambda e: dict(self.sns.message(e, signer="another"), SigningCertURL=f"https://{HOST}/sns.amazonaws.com.pem"), said="signature is not right")
+        self.refused(lambda e: dict(self.sns.message(e, signer="another"), SigningCertURL=f"https://{HOST}/sns.amazonaws.com.pem"), said="signature does not match its certificate")
 
     def test_an_issuer_that_is_not_amazons_is_not_asked(self):
         self.sns.issue("elsewhere", "middle", ["subjectAltName=DNS:sns.amazonaws.com", "authorityInfoAccess=caIssuers;URI:http://169.254.169.254/middle.cer"], "sns.amazonaws.com")

@@ -88,7 +88,7 @@ class Framing(unittest.TestCase):
             try:
                 for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 100:
                     s.sendall(bytes([byte]))
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # the pace of the drip
             except ConnectionError:
                 pass
         self.assertLess(time.monotonic() - began, 4)
@@ -99,7 +99,7 @@ class Framing(unittest.TestCase):
             try:
                 for _ in range(100):
                     s.sendall(b"\r\n")
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # the pace of the drip
             except ConnectionError:
                 pass
         self.assertLess(time.monotonic() - began, 4)

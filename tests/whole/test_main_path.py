@@ -16,7 +16,7 @@ class MainPath(unittest.TestCase):
         cls.server.close()
 
     def test_a_redirected_upload_is_recorded(self):
-        form, data = self.server.sign(), os.urandom(100_000)
+        form, data = self.server.sign(), random_bytes(100_000)
         status, headers, _ = self.server.post_form(form["fields"], data)
         self.assertEqual(status, 303)
         location, etag = headers["location"], headers["etag"].strip('"')
@@ -55,7 +55,7 @@ class MainPath(unittest.TestCase):
 
     def test_curl_as_in_the_readme(self):
         with tempfile.TemporaryDirectory() as folder:
-            data = os.urandom(3_000_000)
+            data = random_bytes(3_000_000)
             with open(folder + "/f.bin", "wb") as f:
                 f.write(data)
             curl = lambda *a: subprocess.run(["curl", "-s", *a], capture_output=True, text=True, cwd=folder).stdout

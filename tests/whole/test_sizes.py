@@ -27,7 +27,7 @@ class Sizes(unittest.TestCase):
         for size in (0, 1, 65535, 65536, 5 * MIB):
             for behind in (b"", field("submit", "Send")):
                 with self.subTest(f"{size} {bool(behind)}"):
-                    form, data = self.server.sign(), os.urandom(size)
+                    form, data = self.server.sign(), random_bytes(size)
                     self.assertEqual(self.server.post_form(form["fields"], data, behind=behind)[0], 303)
                     self.check(form, data)
 
@@ -45,27 +45,22 @@ class Sizes(unittest.TestCase):
         whole = form_header(len(body), content_type=content_type) + body
         ahead = len(whole) - len(form_end()) - len(data)
         cuts = list(range(1, 400)) + list(range(400, ahead, 13)) + list(range(ahead, len(whole)))
-        failures = []
 
         def send(cut):
             with self.server.raw() as s:
                 s.sendall(whole[:cut])
-                time.sleep(0.01)
+                time.sleep(0.01)  # so that the server reads the pieces one by one
                 s.sendall(whole[cut:])
-                answer = read_answer(s)
-                if not answer or answer[0] != 303:
-                    failures.append((cut, answer))
+                return read_answer(s)
 
         for i in range(0, len(cuts), 50):
-            threads = [threading.Thread(target=send, args=(cut,)) for cut in cuts[i:i + 50]]
-            [t.start() for t in threads]
-            [t.join() for t in threads]
-        self.assertEqual(failures, [])
+            for cut, answer in zip(cuts[i:i + 50], in_threads(send, cuts[i:i + 50])):
+                self.assertEqual(answer and answer[0], 303, f"cut after {cut} bytes")
         self.check(form, data)
 
     def test_chunked_and_byte_by_byte(self):
         for step in (1, 7, 1000, 70_000):
-            form, data = self.server.sign(), os.urandom(3000 if step < 10 else 300_000)
+            form, data = self.server.sign(), random_bytes(3000 if step < 10 else 300_000)
             body, content_type = form_body(form["fields"], data)
             with self.server.raw() as s:
                 s.sendall(form_header(None, content_type=content_type) + b"".join(b"%X\r\n" % len(p) + p + b"\r\n" for p in (body[i:i + step] for i in range(0, len(body), step))) + b"0\r\n\r\n")
@@ -73,7 +68,7 @@ class Sizes(unittest.TestCase):
             self.check(form, data)
 
     def test_expect_100_continue(self):
-        form, data = self.server.sign(), os.urandom(100_000)
+        form, data = self.server.sign(), random_bytes(100_000)
         body, content_type = form_body(form["fields"], data)
         with self.server.raw() as s:
             s.sendall(form_header(len(body), content_type=content_type, extra="Expect: 100-continue\r\n"))
@@ -95,7 +90,7 @@ class Large(unittest.TestCase):
             # One upload first, so that what is made once is made.
             form = server.sign()
             server.post_form(form["fields"], b"x" * MIB)
-            piece, sent = os.urandom(MIB), hashlib.sha256()
+            piece, sent = random_bytes(MIB), hashlib.sha256()
             form = server.sign()
             begin, end = form_begin(form["fields"]), form_end()
             idle = server.memory()

@@ -42,19 +42,14 @@ class Webhooks(unittest.TestCase):
         return [json.loads(l) for l in out.splitlines()]
 
     def until(self, condition, seconds=20):
-        end = time.monotonic() + seconds
-        while not (value := condition()):
-            self.assertLess(time.monotonic(), end, "it did not come to be")
-            time.sleep(0.05)
-        return value
+        return wait_until(condition, "what the test waits for", seconds)
 
     def one_failure(self, server, path):
         """The message to that path once it has failed."""
         return self.until(lambda: [w for w in self.listed(server) if path in w["url"] and w["tries"]])[0]
 
     def metric(self, server, line):
-        found = re.search(rb"(?m)^" + re.escape(line.encode()) + rb" (\d+)$", server.admin("/metrics")[2])
-        return int(found.group(1))
+        return server.metric(line)
 
     # --- what arrives -------------------------------------------------------------------------------
 
@@ -81,9 +76,11 @@ class Webhooks(unittest.TestCase):
         self.assertFalse(other.signed_by(SECRET))
         self.assertNotEqual(other.id, came.id)
         self.until(lambda: self.listed(server) == [])
-        time.sleep(1.5)  # another look is taken
-        self.assertEqual((len(r.at("/all")), len(r.at("/done")), len(r.at("/failures"))), (1, 1, 0))
-        self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="delivered"}'), 2)
+        self.upload(server)  # whatever would come again of the first comes before all of the second
+        r.wait("/all", 2), r.wait("/done", 2)
+        self.until(lambda: self.listed(server) == [])
+        self.assertEqual((len(r.at("/all")), len(r.at("/done")), len(r.at("/failures"))), (2, 2, 0))
+        self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="delivered"}'), 4)
         self.assertEqual(self.metric(server, "postern_webhook_oldest_due_seconds"), 0)
 
     def test_receivers_that_misbehave(self):
@@ -165,13 +162,14 @@ class Webhooks(unittest.TestCase):
     def test_gone_stops_and_a_retry_begins_again(self):
         says = {"/hook": 410}
         r = self.receiver(says)
-        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
+        server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"), endpoint(f"http://127.0.0.1:{r.port}/other"))
         self.upload(server)
         dead = self.until(lambda: self.listed(server, "--dead"))
         self.assertEqual((dead[0]["last_error"], dead[0]["due_at"]), ("answered 410", None))
         self.upload(server)
+        r.wait("/other", 2)  # both messages of the second upload were due at the same time
+        self.until(lambda: len(self.listed(server)) == 2)
         self.assertEqual([(w["last_error"], w["due_at"]) for w in self.listed(server)], [("answered 410", None)] * 2)  # kept, and not sent
-        time.sleep(1.5)
         self.assertEqual(len(r.at("/hook")), 1)
         code, out, _ = self.command(server)
         self.assertRegex(out.splitlines()[1], r" upload\.completed +\d  dead +http://127.0.0.1:\d+/hook  answered 410$")
@@ -194,9 +192,12 @@ class Webhooks(unittest.TestCase):
         server.stop()
         with open(server.config, "w") as f:
             f.write(OPEN + endpoint(urls[0]))
+        self.make_due(server)
         due = self.listed(server)
         server.start()
-        time.sleep(7)  # beyond the time of the next try
+        self.upload(server)
+        old.wait("/hook", 2)  # so what is due has been looked at
+        self.until(lambda: len(self.listed(server)) == 1)
         self.assertEqual(self.listed(server), due)
 
     def test_dead_letters_are_purged(self):
@@ -240,12 +241,13 @@ class Webhooks(unittest.TestCase):
 
     # --- crashes and ends -----------------------------------------------------------------------------
 
+    def make_due(self, server):
+        """As if the time until the next try of the only message had just passed."""
+        with contextlib.closing(sqlite3.connect(os.path.join(server.folder, "postern.db"))) as db, db:
+            self.assertEqual(db.execute("UPDATE webhooks SET due_at = ?", (int(time.time() * 1000) - 1000,)).rowcount, 1)
+
     def revive(self, server):
-        """Starts it again, as if the time of what was held had passed."""
-        with sqlite3.connect(os.path.join(server.folder, "postern.db")) as db:
-            self.assertEqual(db.execute("UPDATE webhooks SET due_at = 0").rowcount, 1)
-        db.close()
-        server.log.close()
+        self.make_due(server)
         server.start()
 
     def test_killed_in_the_middle_of_a_try(self):
@@ -254,8 +256,7 @@ class Webhooks(unittest.TestCase):
         server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
         self.upload(server)
         r.wait("/hook")
-        server.process.kill()
-        server.process.wait()
+        server.kill()
         says["/hook"] = 200
         self.revive(server)
         first, second = r.wait("/hook", 2)
@@ -266,8 +267,7 @@ class Webhooks(unittest.TestCase):
         port = free_port()
         server = self.serve(endpoint(f"http://127.0.0.1:{port}/hook"))
         id = self.upload(server)
-        server.process.kill()
-        server.process.wait()
+        server.kill()
         r = self.receiver(port=port)
         self.revive(server)
         self.assertEqual(r.wait("/hook")[0].json()["data"]["id"], id)
@@ -281,13 +281,15 @@ class Webhooks(unittest.TestCase):
                 ids = sorted(self.upload((one, two)[i % 2]) for i in range(60))
                 r.wait("/hook", 60)
                 self.until(lambda: self.listed(one) == [])
-                time.sleep(1.5)  # both look once more
+                ids = sorted(ids + [self.upload(one), self.upload(two)])  # both look once more
+                r.wait("/hook", 62)
+                self.until(lambda: self.listed(one) == [])
                 self.assertEqual(sorted(a.json()["data"]["id"] for a in r.at("/hook")), ids)
-                self.assertEqual(sum(self.metric(s, 'postern_webhook_tries_total{outcome="delivered"}') for s in (one, two)), 60)
+                self.assertEqual(sum(self.metric(s, 'postern_webhook_tries_total{outcome="delivered"}') for s in (one, two)), 62)
 
     def test_a_drain_finishes_what_runs(self):
         def slow(request, n):
-            time.sleep(1.5)
+            r.ending.wait(1.5)
             request.say(200)
 
         r = self.receiver({"/hook": slow})
