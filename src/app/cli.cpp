@@ -150,7 +150,7 @@ int run(int argc, char** argv, char** environment) {
   uploads_command->add_flag("--follow", o.follow, "go on and print each change");
   uploads_command->add_flag("--json", o.json, "JSON lines");
   auto* doctor_command = with_config(
-      app.add_subcommand("doctor", "try all that serving needs, in order; say what is wrong and how to mend it"));
+      app.add_subcommand("doctor", "try everything that serving needs, in order; say what is wrong and what to do"));
   auto* setup_command = app.add_subcommand("setup", "print the documents that AWS wants, or put the CORS rules");
   setup_command->require_subcommand(1);
   const std::map<document, CLI::App*> documents{

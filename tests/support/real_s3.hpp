@@ -1,5 +1,5 @@
-// The real S3 of support/rgw.py as a child process, for the whole run of one test program. Where it is not installed,
-// the program ends with 77, which CTest takes for skipped.
+// The real S3 server of support/rgw.py (Ceph RGW) as a child process, for the whole run of one test program. Where it
+// is not installed, the whole program is skipped. It ends with the program, also when the program is killed.
 //
 //   BOOST_TEST_GLOBAL_FIXTURE(real_s3);
 #pragma once
@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <cstdio>
 #include <cstdlib>
 #include <signal.h>
 #include <stdexcept>
@@ -20,7 +21,7 @@ namespace postern::test {
 
 class real_s3 {
 public:
-  // Known once it runs.
+  // Set by the constructor.
   inline static std::string endpoint, bucket, access_key, secret_key, role;
 
   real_s3() {
@@ -34,7 +35,7 @@ public:
     const auto parent = ::getpid();
     child_ = ::fork();
     if (child_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGTERM); // should this program be killed
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM); // when this program is killed
       if (::getppid() != parent) ::_exit(1);
       ::dup2(out[1], STDOUT_FILENO);
       ::close(out[0]);
@@ -49,19 +50,25 @@ public:
     access_key = value(line, "access key "), secret_key = value(line, "secret key "), role = value(line, "role ");
     if (role.empty()) {
       stop();
-      throw std::runtime_error("the real S3 did not start; it said: " + line);
+      throw std::runtime_error("support/rgw.py did not start; its first line is: " + line);
     }
   }
   real_s3(const real_s3&) = delete;
   real_s3& operator=(const real_s3&) = delete;
-  ~real_s3() { stop(); }
+  ~real_s3() {
+    const int status = stop();
+    if (status == 0) return;
+    std::fprintf(stderr, "support/rgw.py ended with status %d: the server did not last until the end of the test\n",
+                 status);
+    std::_Exit(1);
+  }
 
 private:
-  void stop() {
-    if (child_ <= 0) return;
+  int stop() {
+    int status = 0;
     ::kill(child_, SIGTERM);
-    ::waitpid(child_, nullptr, 0);
-    child_ = 0;
+    ::waitpid(child_, &status, 0);
+    return status;
   }
   static std::string value(const std::string& line, const std::string& name) {
     const auto at = line.find(name);

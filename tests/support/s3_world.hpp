@@ -1,4 +1,4 @@
-// An S3 client in front of a scripted peer, and what a server makes of its requests.
+// An S3 client against a scripted peer, and check_signed, which verifies a request as an S3 server does.
 #pragma once
 
 #include "run_task.hpp"
@@ -22,7 +22,7 @@ namespace postern::test {
 inline const seconds_clock now = parse_iso8601("2026-11-23T18:15:00Z").value();
 inline constexpr const char *access_key = "AKIDEXAMPLE", *hidden = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-// Gives what it is told, KEY by KEY.
+// A source that answers these credentials, one after the other.
 struct given_source final : credential_source {
   explicit given_source(std::vector<held_credentials> all) : given(std::move(all)) {}
   task<result<held_credentials>> fetch() override {
@@ -38,7 +38,7 @@ inline held_credentials keys(std::string name = access_key, std::string session 
   return {{std::move(name), secret(hidden), std::move(session)}, end, "a test"};
 }
 
-// An S3 client in front of a peer.
+// A client with everything that it needs. `passed` moves its clock, in seconds.
 struct world {
   explicit world(s3_options o, std::vector<held_credentials> all = {keys()}, std::string ca_file = "")
       : http(http_client_options{std::move(ca_file)}),
@@ -83,7 +83,7 @@ template <class T> T value_of(aws_result<T> r) {
   if constexpr (!std::is_void_v<T>) return std::move(*r);
 }
 
-// --- what was signed is what went over the wire --------------------------------------------------------
+// --- signatures -----------------------------------------------------------------------------------------
 
 inline std::string_view signed_headers_of(const heard_request& r) {
   auto text = r.field("authorization");
@@ -91,7 +91,7 @@ inline std::string_view signed_headers_of(const heard_request& r) {
   return text.substr(0, text.find(','));
 }
 
-// The signature as a server makes it, from nothing but the request.
+// Computes the signature as a server does, from the request alone, and compares it.
 inline void check_signed(const heard_request& r, const std::string& region = "eu-west-1",
                          const held_credentials& by = keys(), const std::string& date = "20261123T181500Z") {
   sigv4::request s;
@@ -109,7 +109,7 @@ inline void check_signed(const heard_request& r, const std::string& region = "eu
   for (const auto& [name, value] : r.fields) {
     const bool is_signed = names.find(";" + name + ";") != names.npos;
     if (is_signed) s.headers.emplace_back(name, value);
-    // Whoever changes them on the way must be found out.
+    // A change of these fields on the way must break the signature.
     BOOST_TEST((is_signed || !(name == "host" || name.starts_with("x-amz-") || name.starts_with("content-")) ||
                 name == "content-length"),
                name << " is not signed");

@@ -1,5 +1,5 @@
-// An HTTP server on loopback, on a thread of its own, that does what its script says: one step a request, in the order
-// in which they come. What it heard is kept. When it is destroyed it checks that its script was played to the end.
+// An HTTP server on loopback that plays a script: one step for each request, in the order of arrival. It runs on a
+// thread of its own and keeps the requests. Its destructor checks that the script was played to the end.
 #pragma once
 
 #include <postern/base/text.hpp>
@@ -33,9 +33,9 @@ namespace postern::test {
 struct heard_request {
   std::string line;                                        // "PUT /key HTTP/1.1"
   std::vector<std::pair<std::string, std::string>> fields; // names in lower case
-  std::string body;                                        // as much of it as was read
-  std::size_t connection = 0;                              // on which it came, the first is 0
-  std::string server_name;                                 // that TLS was told
+  std::string body;                                        // as much of it as the step reads
+  std::size_t connection = 0;                              // its number, from 0
+  std::string server_name;                                 // of the TLS handshake (SNI)
 
   std::string_view field(std::string_view lower_case_name) const {
     for (const auto& [name, value] : fields)
@@ -59,15 +59,21 @@ public:
 
   explicit step(std::string as_it_goes_over_the_wire) : bytes(std::move(as_it_goes_over_the_wire)) {}
 
-  step& wants(std::string beginning) { return line = std::move(beginning), *this; } // of the request line
+  // The request line must begin like this.
+  step& wants(std::string beginning) { return line = std::move(beginning), *this; }
+  // Waits before the answer.
   step& after(std::chrono::milliseconds d) { return delay = d, *this; }
-  step& welcomes() { return says_continue = true, *this; }         // 100 Continue, where it is asked for
-  step& reads(std::size_t max) { return body_bytes = max, *this; } // and answers before the rest has come
-  step& closes(std::chrono::milliseconds later = {}) { return ends = later, *this; } // without having said so
+  // Sends 100 Continue where the request asks for it.
+  step& welcomes() { return says_continue = true, *this; }
+  // Answers after `max` bytes of the body.
+  step& reads(std::size_t max) { return body_bytes = max, *this; }
+  // Closes the connection after the answer, which does not announce it.
+  step& closes(std::chrono::milliseconds later = {}) { return ends = later, *this; }
+  // Never answers.
   step& says_nothing() { return silent = true, *this; }
-  // The answer byte by byte, with so long between them.
+  // Sends the answer byte by byte, with a pause between the bytes.
   step& in_pieces(std::chrono::milliseconds between = {}) { return gap = between, *this; }
-  // The connection is reset: with the head read, half the body read, all read, or half the answer sent.
+  // Resets the connection: after the head, after half of the body, before the answer, or after half of the answer.
   step& cut(place at) { return cut_at = at, *this; }
 
   std::string bytes, line;
@@ -102,7 +108,7 @@ public:
       : steps_(std::move(steps)), options_(std::move(o)) {
     begin();
   }
-  // Called on the peer's thread with each request's head, for what to do with it.
+  // `s` answers the step for each request. It is called on the peer's thread when the head has arrived.
   explicit scripted_peer(script s, peer_options o = {}) : script_(std::move(s)), options_(std::move(o)) { begin(); }
   scripted_peer(const scripted_peer&) = delete;
   scripted_peer& operator=(const scripted_peer&) = delete;
@@ -123,8 +129,9 @@ public:
     return heard_;
   }
   std::size_t accepted() const { return accepted_; }
-  std::size_t open() const { return open_; }            // connections that nobody has ended
-  void cut_on_accept(std::size_t n) { cut_first_ = n; } // the next connections, before a byte is read
+  std::size_t open() const { return open_; } // connections that are not closed
+  // Resets the next `n` connections before it reads a byte.
+  void cut_on_accept(std::size_t n) { cut_first_ = n; }
 
 private:
   struct wire {
@@ -216,7 +223,7 @@ private:
     }
   }
 
-  // Answers whether another request may follow.
+  // Answers whether the connection can carry another request.
   task<bool> play(wire& w, const step& does, const heard_request& r, std::string& ahead, std::size_t kept) {
     using enum step::place;
     if (does.cut_at == head) co_return w.reset(), false;
@@ -240,7 +247,7 @@ private:
     if (does.delay.count() > 0) co_await pause(does.delay);
     if (does.cut_at == middle) {
       co_await w.write(std::string_view(does.bytes).substr(0, does.bytes.size() / 2));
-      co_await pause(std::chrono::milliseconds(20)); // so that it is read before the reset comes
+      co_await pause(std::chrono::milliseconds(20)); // the client must read it before the reset arrives
       co_return w.reset(), false;
     }
     for (std::size_t n = 0; does.gap && n < does.bytes.size() && !w.ec; ++n) {
@@ -306,7 +313,7 @@ private:
   tcp_acceptor acceptor_{loop_.get_executor()};
   group serving_{loop_.get_executor()};
   std::uint16_t port_ = 0;
-  std::size_t played_ = 0; // these two belong to the peer's thread while that runs
+  std::size_t played_ = 0; // this and faults_ are for the peer's thread only, until it has ended
   std::string faults_;
   std::atomic<std::size_t> accepted_{0}, open_{0}, cut_first_{0};
   mutable std::mutex mutex_;

@@ -149,10 +149,10 @@ task<finding> check_bucket(examination& exam, std::string bucket) {
   if (!why && why.error().code != "AccessDenied") co_return explain_refused_request(exam.c, why.error(), tried);
   const auto refused = explain_refused_request(exam.c, why ? head.error() : why.error(), tried);
   // Uploads do not need this permission. The next check shows whether the bucket can be used.
-  co_return finding::warning(refused.cause +
-                                 ". Uploads work without this permission, but Postern cannot tell an absent "
-                                 "object from a forbidden one",
-                             "`postern setup iam" + exam.config_option + "` prints the policy that allows it.");
+  co_return finding::warning(
+      refused.cause +
+          ". Uploads work without this permission, but Postern cannot tell an absent object from a forbidden one",
+      "`postern setup iam" + exam.config_option + "` prints the policy that allows it.");
 }
 
 // --- CORS -------------------------------------------------------------------------------------------
@@ -231,13 +231,11 @@ task<finding> check_ledger(examination& exam) {
     why = "ledger.url: " + without_password(exam.c.ledger_url) + " cannot be written: " + writable.error().on;
   }
   co_return finding::failed(
-      why,
-      exam.c.ledger_url.starts_with("sqlite:")
-          ? "The user that runs Postern must be able to write this file and its folder, and no other program may lock "
-            "it. "
-            "Run the doctor as the server's user and in the server's working directory."
-          : "ledger.url must name the primary server, and its user must be able to create the schema \"postern\" or to "
-            "write its tables.");
+      why, exam.c.ledger_url.starts_with("sqlite:")
+               ? "The user that runs Postern must be able to write this file and its folder, and no other program may "
+                 "lock it. Run the doctor as the server's user and in the server's working directory."
+               : "ledger.url must name the primary server, and its user must be able to create the schema \"postern\" "
+                 "or to write its tables.");
 }
 
 task<finding> check_webhook(examination& exam, std::size_t index) {
@@ -258,10 +256,8 @@ finding explain_foreign_answer(const examination& exam, const http_response& ans
     return finding::failed(cause + ", a redirect to " + quote(answer.field("location"), 200),
                            "Set server.public_url to the final URL, so that browsers are sent there at once.");
   if (answer.status >= 502 && answer.status <= 504)
-    return finding::failed(
-        cause,
-        "The proxy at server.public_url does not reach Postern. Check that `postern serve` runs, and that the proxy "
-        "points to an address in server.listen.");
+    return finding::failed(cause, "The proxy at server.public_url does not reach Postern. Check that `postern serve` "
+                                  "runs, and that the proxy points to an address in server.listen.");
   return finding::failed(cause + "; Postern would answer otherwise",
                          "Another program listens at server.public_url, or a proxy passes only some paths on. Postern "
                          "needs /v1/, /upload/, /form and /postern.js.");
@@ -278,10 +274,10 @@ task<finding> check_public_url(examination& exam) {
   if (!answer) {
     auto found = explain_unreachable("server.public_url", exam.c.server.public_url, answer.error());
     if (answer.error().code == errc::unavailable && found.cause.find("efused") != std::string::npos)
-      found.remedy = "`postern serve" + exam.config_option +
-                     "` must be running, and the proxy before it if there is one. After an upload S3 sends the browser "
-                     "to this URL (success_action_redirect); without an answer the completion comes later, from events "
-                     "or the sweep.";
+      found.remedy =
+          "`postern serve" + exam.config_option +
+          "` must be running, and the proxy before it if there is one. After an upload S3 sends the browser to this "
+          "URL (success_action_redirect); without an answer the completion comes later, from events or the sweep.";
     co_return found;
   }
   const auto own_script = front::client_file("postern.js").value_or(std::string_view{});

@@ -31,10 +31,9 @@ finding explain_missing_credentials(const config& c, const failure& why) {
       "Postern has looked in this order:\n" + places + "Give credentials in one of these ways:\n  " + keys +
           "\n  aws configure                     # writes ~/.aws/credentials\n"
           "or in the configuration, with the secret in a file that only this user may read:\n"
-          "  [store.credentials]\n  access_key = \"AKIA…\"\n  secret_key = { file = \"/etc/postern/s3-secret\" "
-          "}\n" +
-          (is_aws(c) ? "On EC2, ECS or EKS, give the machine, task or service account a role instead: then "
-                       "there is no secret to keep."
+          "  [store.credentials]\n  access_key = \"AKIA…\"\n  secret_key = { file = \"/etc/postern/s3-secret\" }\n" +
+          (is_aws(c) ? "On EC2, ECS or EKS, give the machine, task or service account a role instead: then there is no "
+                       "secret to keep."
                      : "The store's own tool creates keys: radosgw-admin user create, or mc admin user add."));
 }
 
@@ -89,11 +88,10 @@ finding explain_refused_signature(const config& c, const aws_error& e, const sig
                            clock_remedy());
   switch (find_signature_fault(e, keys)) {
   case signature_fault::wrong_secret:
-    return finding::failed(
-        cause + "the secret key does not belong to the access key " + quote(keys.access_key),
-        "The store signed the same text and got another signature. So the clock, the region and the request are "
-        "right, and the secret is wrong.\n" +
-            secret_remedy(c, keys));
+    return finding::failed(cause + "the secret key does not belong to the access key " + quote(keys.access_key),
+                           "The store signed the same text and got another signature. So the clock, the region and the "
+                           "request are right, and the secret is wrong.\n" +
+                               secret_remedy(c, keys));
   case signature_fault::changed_request:
     return finding::failed(cause + "the request was changed on its way to the store", explain_change(e, host));
   case signature_fault::unknown: break;
@@ -114,13 +112,11 @@ finding explain_unknown_key(const config& c, const aws_error& e, const sigv4::cr
 }
 
 finding explain_expired_token(const aws_error& e, const sigv4::credentials& keys) {
-  return finding::failed(
-      "the keys are no longer valid (" + refusal_text(e) + ")",
-      keys.session_token.empty()
-          ? "The store requires a session token with these keys: set AWS_SESSION_TOKEN or "
-            "store.credentials.session_token."
-          : "Temporary keys expire. Get new ones, or let Postern renew them: give the machine a role, or set "
-            "store.credentials.role_arn.");
+  return finding::failed("the keys are no longer valid (" + refusal_text(e) + ")",
+                         keys.session_token.empty() ? "The store requires a session token with these keys: set "
+                                                      "AWS_SESSION_TOKEN or store.credentials.session_token."
+                                                    : "Temporary keys expire. Get new ones, or let Postern renew them: "
+                                                      "give the machine a role, or set store.credentials.role_arn.");
 }
 
 } // namespace
@@ -196,13 +192,13 @@ finding explain_unauthorized(const config& c, const aws_error& e, const std::str
     return finding::failed(because("the role's trust policy does not allow it, or its external id is another"),
                            "1. " + roles_trust(c, caller) + "\n2. " + external_id(c));
   const auto from = account_of(caller), to = account_of(c.store.role_arn);
-  const std::string accounts =
-      from.empty() || to.empty() ? "One of these is missing, and STS does not say which:"
-      : from == to               ? "Caller and role are in one account (" + to +
-                         "). One of these is missing, and STS does not say which. If the trust policy names the caller "
-                         "itself, the first is not needed:"
-                   : "The caller is in the account " + from + ", the role in " + to +
-                         ". Both accounts must allow it, and STS does not say which one does not:";
+  const std::string accounts = from.empty() || to.empty() ? "One of these is missing, and STS does not say which:"
+                               : from == to
+                                   ? "Caller and role are in one account (" + to +
+                                         "). One of these is missing, and STS does not say which. If the trust policy "
+                                         "names the caller itself, the first is not needed:"
+                                   : "The caller is in the account " + from + ", the role in " + to +
+                                         ". Both accounts must allow it, and STS does not say which one does not:";
   return finding::failed(cause,
                          accounts + "\n\n1. " + callers_policy(c, who) + "\n2. " + roles_trust(c, caller) + "\n3. " +
                              external_id(c) +
@@ -226,10 +222,9 @@ finding explain_refused_role(const config& c, const aws_error& e, const std::str
                            "  [store.credentials]\n  duration = \"1h\"\n"
                            "or raise the role's maximum session duration.");
   if (e.code == "RegionDisabledException")
-    return finding::failed(
-        "STS is disabled in this region (" + refusal_text(e) + ")",
-        "Enable it (IAM, Account settings, Security Token Service), or name the endpoint of another region in "
-        "store.credentials.sts_endpoint.");
+    return finding::failed("STS is disabled in this region (" + refusal_text(e) + ")",
+                           "Enable it (IAM, Account settings, Security Token Service), or name the endpoint of another "
+                           "region in store.credentials.sts_endpoint.");
   if (e.code == "AccessDenied" || e.status == 403) return explain_unauthorized(c, e, caller);
   return finding::failed("STS refuses AssumeRole for " + role + " (" + refusal_text(e) + ")",
                          "Check that " + sts +

@@ -191,15 +191,13 @@ task<std::optional<finding>> find_other_server(examination& exam, const signed_f
   auto removed = co_await objects->remove(name);
   if (!removed) co_return finding::failed(describe(removed.error()), check_path);
   if (answer && answer->status == 404)
-    co_return finding::failed(
-        "the running server keeps its objects elsewhere than in " + exam.c.store.path.string(),
-        "A relative store.path is relative to the working directory. Run the doctor in the server's working "
-        "directory, or set an absolute path.");
+    co_return finding::failed("the running server keeps its objects elsewhere than in " + exam.c.store.path.string(),
+                              "A relative store.path is relative to the working directory. Run the doctor in the "
+                              "server's working directory, or set an absolute path.");
   if (answer && answer->status == 403)
-    co_return finding::failed(
-        "the running server does not accept what this program signs",
-        "The running server has another server.secrets. Run the doctor with the server's configuration, or "
-        "restart the server.");
+    co_return finding::failed("the running server does not accept what this program signs",
+                              "The running server has another server.secrets. Run the doctor with the server's "
+                              "configuration, or restart the server.");
   co_return std::nullopt;
 }
 
@@ -232,10 +230,9 @@ finding form_finding(const examination& exam, const result<http_response>& answe
         "Check that it was started with this configuration and the same server.secrets; restart it if not.");
   }
   if (const auto fault = find_redirect_fault(*answer, form); !fault.empty())
-    return finding::failed(
-        "a form posted to " + url + " is stored, but " + fault,
-        "Browsers would not return to Postern after an upload. A proxy at this URL must pass on the form "
-        "and the answer unchanged.");
+    return finding::failed("a form posted to " + url + " is stored, but " + fault,
+                           "Browsers would not return to Postern after an upload. A proxy at this URL must pass on the "
+                           "form and the answer unchanged.");
   return finding::passed("a form posted to " + url + " is redirected to " + exam.c.server.public_url +
                          "/v1/complete/…");
 }

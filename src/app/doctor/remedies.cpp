@@ -30,8 +30,7 @@ std::string where_to_add(const config& c) {
            role_name_of(c.store.role_arn) + " \\\n    --policy-name postern --policy-document file://policy.json\n";
   return "In the AWS console: IAM, Users, the user, Add permissions, Create inline policy, JSON. Or save it as "
          "policy.json and run:\n  aws iam put-user-policy --user-name NAME \\\n    --policy-name postern "
-         "--policy-document "
-         "file://policy.json\n";
+         "--policy-document file://policy.json\n";
 }
 
 } // namespace
@@ -195,12 +194,12 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
     return finding::failed("the store says that the field " + quote(field) + " is not the one that was signed",
                            "A proxy at " + p.url + " changes, adds or drops this field.");
   if (e.code == "AccessDenied" || e.status == 403)
-    return finding::failed(
-        "the store refuses the form, although it accepts a PUT with the same keys (" + refusal_text(e) + ")",
-        "The form sets the acl, tags or sse of its profile, which need further permissions:\n" +
-            verbatim(upload_policy(c)) +
-            "A bucket with Object Ownership \"bucket owner enforced\" also refuses an acl: then remove acl from the "
-            "profile.");
+    return finding::failed("the store refuses the form, although it accepts a PUT with the same keys (" +
+                               refusal_text(e) + ")",
+                           "The form sets the acl, tags or sse of its profile, which need further permissions:\n" +
+                               verbatim(upload_policy(c)) +
+                               "A bucket with Object Ownership \"bucket owner enforced\" also refuses an acl: then "
+                               "remove acl from the profile.");
   return finding::failed("the store refuses the form (" + refusal_text(e) + ")",
                          "The form was posted to " + p.url +
                              ". The Amazon S3 API Reference explains the code under \"Error responses\".");
@@ -228,18 +227,16 @@ finding judge_webhook_answer(std::size_t number, const std::string& url, const h
                                " to the final URL.");
   if (!answer.body.empty()) cause += ": " + quote(answer.body, 120);
   if (answer.status == 410)
-    return finding::failed(
-        cause, "Postern sends nothing more to a receiver that answers 410. Let it answer 2xx, then send the dead "
-               "letters again:\n  postern uploads webhooks --retry-all");
+    return finding::failed(cause, "Postern sends nothing more to a receiver that answers 410. Let it answer 2xx, then "
+                                  "send the dead letters again:\n  postern uploads webhooks --retry-all");
   if (answer.status == 404 || answer.status == 405)
     return finding::failed(cause,
                            "This path takes no POST. Correct the path in " + setting_of_webhook(number, "url") + ".");
   if (answer.status == 401 || answer.status == 403)
-    return finding::failed(
-        cause,
-        "The receiver must verify the signature with the secret in " + setting_of_webhook(number, "secret") +
-            " (after whsec_ comes the key in base64), over webhook-id, webhook-timestamp and the unchanged body, "
-            "joined by dots. It must not require a login.");
+    return finding::failed(cause, "The receiver must verify the signature with the secret in " +
+                                      setting_of_webhook(number, "secret") +
+                                      " (after whsec_ comes the key in base64), over webhook-id, webhook-timestamp and "
+                                      "the unchanged body, joined by dots. It must not require a login.");
   return finding::failed(
       cause, "The message was {\"type\": \"postern.test\"}. A receiver must answer 2xx to every message whose "
              "signature is right, also to types that it ignores. Its own log should say why it did not.");
@@ -247,14 +244,13 @@ finding judge_webhook_answer(std::size_t number, const std::string& url, const h
 
 finding explain_unanswered_webhook(std::size_t number, const std::string& url, const failure& why) {
   if (why.code == errc::forbidden)
-    return finding::failed(
-        why.on, "Webhooks go to public addresses only, so that they cannot be aimed at internal servers. If the "
-                "receiver is internal, set:\n  [[webhooks]]\n  allow_private = true");
+    return finding::failed(why.on,
+                           "Webhooks go to public addresses only, so that they cannot be aimed at internal servers. If "
+                           "the receiver is internal, set:\n  [[webhooks]]\n  allow_private = true");
   if (why.code == errc::timed_out && contains(why.on, "no answer within"))
     return finding::failed(
         url + ": " + why.on,
-        "The receiver must answer before it works on the message: let it queue the message and answer "
-        "2xx at once.");
+        "The receiver must answer before it works on the message: let it queue the message and answer 2xx at once.");
   return explain_unreachable(setting_of_webhook(number, "url"), url, why);
 }
 

@@ -165,9 +165,8 @@ int apply_cors(const config& c) {
 
 int set_up(const config& c, document which, bool apply) {
   if (apply && which != document::cors)
-    throw config_error(
-        "only `setup cors` has --apply. Postern's keys should not be able to change their own permissions: "
-        "print the document without --apply and paste it as an administrator.");
+    throw config_error("only `setup cors` has --apply. Postern's keys should not be able to change their own "
+                       "permissions: print the document without --apply and paste it as an administrator.");
   if (c.store.type != "s3")
     throw config_error("`setup` is for S3, and store.type is \"file\": a directory has no policies and no CORS rules");
   // The command prints what it does, so the log has errors only.

@@ -79,10 +79,9 @@ public:
       co_return held_credentials{{key, secret(hidden), get(*settings, "aws_session_token")}, std::nullopt, where};
     for (const char* other : {"role_arn", "credential_process", "sso_session", "sso_start_url"})
       if (settings->contains(other))
-        co_return failure{errc::invalid_argument,
-                          where + " uses " + other +
-                              ", which Postern does not support; put an access key and secret there, and name a role "
-                              "in store.credentials.role_arn"};
+        co_return failure{errc::invalid_argument, where + " uses " + other +
+                                                      ", which Postern does not support; put an access key and secret "
+                                                      "there, and name a role in store.credentials.role_arn"};
     co_return failure{missing, where + " has no aws_access_key_id"};
   }
 
@@ -162,9 +161,9 @@ public:
     if (!token_file_.empty()) {
       auto text = read_file(token_file_);
       if (!text)
-        co_return failure{errc::invalid_argument, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) +
-                                                      " cannot be read; check that it exists and that "
-                                                      "the user that runs Postern may read it"};
+        co_return failure{errc::invalid_argument,
+                          "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + quote(token_file_) +
+                              " cannot be read; check that it exists and that the user that runs Postern may read it"};
       token = trim(*text, blanks);
     }
     if (token.find_first_of("\r\n") != token.npos)

@@ -104,8 +104,7 @@ public:
     if (!caller) co_return caller.error();
     if (!caller->keys.session_token.empty() && role_.duration > max_chained_duration &&
         !std::exchange(has_warned_, true))
-      log::warning("store.credentials.duration is cut to one hour: AWS grants no more to a caller with temporary "
-                   "credentials",
+      log::warning("role duration is cut to one hour",
                    {{"role", role_.arn}, {"configured_seconds", role_.duration.count()}});
     auto assumed = co_await assume_role(http_, sts_, role_, *caller, clock_());
     if (!assumed) co_return to_failure(assumed.error());

@@ -112,8 +112,7 @@ task<> multipart_writer::abort_upload(s3_client& s3, s3_multipart_upload upload,
   if (pending) co_await wait_for(pending); // S3 would keep a part that arrives after the abort
   auto aborted = co_await s3.abort_multipart(upload);
   if (!aborted)
-    log::warning("a multipart upload could not be aborted; its parts stay in the bucket until a lifecycle rule "
-                 "(AbortIncompleteMultipartUpload) removes them",
+    log::warning("a multipart upload is left in the store",
                  {{"upload_id", quote(upload.upload_id)}, {"why", describe(to_failure(aborted.error()))}});
 }
 
@@ -121,7 +120,7 @@ task<> remove_damaged(s3_client& s3, object_name name, aws_error e) {
   if (e.status != 200 || e.category != errc::bad_digest) co_return;
   auto removed = co_await s3.delete_object(name);
   if (!removed)
-    log::error("an object with another checksum than its upload could not be deleted",
+    log::error("a damaged object is left in the store",
                {{"bucket", name.bucket}, {"key", quote(name.key)}, {"why", describe(to_failure(removed.error()))}});
 }
 

@@ -44,7 +44,7 @@ std::string s3_client::region_of(const std::string& bucket) const {
 }
 
 void s3_client::learn_region(const std::string& bucket, const std::string& region) {
-  log::warning("the bucket is in another region than store.region; that region is used from now on",
+  log::warning("bucket is in another region",
                {{"bucket", bucket}, {"region", quote(region)}, {"configured", options_.region}});
   std::lock_guard lock(mutex_);
   regions_[bucket] = region;
@@ -131,8 +131,8 @@ bool s3_client::learn_clock(const aws_error& e, const http_response& answer, con
   const bool is_refused =
       e.code == "RequestTimeTooSkewed" || (is_without_code(e, c.method) && e.status == 403 && is_beyond_limit);
   if (!is_refused || std::exchange(a.has_set_clock, true)) return false;
-  log::warning("this machine's clock is wrong; requests to S3 are signed with the time of the S3 server",
-               {{"seconds_ahead", -skew.count()}});
+  // From here on requests to S3 are signed with the time of the S3 server.
+  log::warning("this machine's clock is wrong", {{"seconds_ahead", -skew.count()}});
   skew_.store(skew.count(), std::memory_order_relaxed);
   return true;
 }

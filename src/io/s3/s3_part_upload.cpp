@@ -15,9 +15,8 @@ s3_part_upload::s3_part_upload(std::unique_ptr<http_upload> upload, s3_part part
 task<result<void>> s3_part_upload::write(std::span<const char> bytes) {
   if (bytes.size() > bytes_left())
     co_return failure{errc::internal, operation_ + ": " + std::to_string(bytes.size()) +
-                                          " bytes are written, the part "
-                                          "takes " +
-                                          std::to_string(bytes_left()) + " more"};
+                                          " bytes are written, the part takes " + std::to_string(bytes_left()) +
+                                          " more"};
   if (!has_checksum_) {
     sent_ += bytes.size();
     co_return co_await upload_->write(bytes);

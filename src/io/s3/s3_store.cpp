@@ -41,9 +41,8 @@ public:
 
   task<result<stored_object>> finish() override {
     if (is_streaming())
-      co_return failure{errc::malformed_form,
-                        "the file is shorter than the request's Content-Length requires; at most 64 KiB of fields may "
-                        "follow the file"};
+      co_return failure{errc::malformed_form, "the file is shorter than the request's Content-Length requires; at most "
+                                              "64 KiB of fields may follow the file"};
     auto storing = multipart_.has_upload() ? complete_multipart() : put_object();
     auto stored = co_await std::move(storing);
     if (!stored) co_return stored.error();

@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(temporary_keys_show_their_token) {
   check_signed(heard, "eu-west-1", keys("ASIA", "token+/="));
 }
 
-BOOST_AUTO_TEST_CASE(without_keys_nobody_is_asked) {
+BOOST_AUTO_TEST_CASE(without_credentials_no_request_is_sent) {
   scripted_peer peer(std::vector<step>{});
   world w(by_path(peer), {});
   const auto e = error_of(w.run(w.s3.head_object({"media", "k"})));
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(without_keys_nobody_is_asked) {
 
 // --- answers ----------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(what_a_head_tells) {
+BOOST_AUTO_TEST_CASE(head_answers_size_etag_checksum_and_metadata) {
   scripted_peer peer(
       {step("HTTP/1.1 200 OK\r\nContent-Length: 5497558138880\r\nETag: \"abc-2\"\r\nContent-Type: image/jpeg\r\n"
             "Cache-Control: no-store\r\nx-amz-checksum-crc32c: 4waSgw==\r\nx-amz-checksum-type: FULL_OBJECT\r\n"
@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(what_a_head_tells) {
   BOOST_TEST(e.message.find("Content-Length") != e.message.npos);
 }
 
-BOOST_AUTO_TEST_CASE(an_object_is_got_whole_or_not_at_all) {
+BOOST_AUTO_TEST_CASE(get_object_answers_the_whole_object_or_an_error) {
   const std::string five("hello");
   scripted_peer peer({answers(206, five), answers(206, five), answers(206, five), error(416, "InvalidRange"),
                       answers(200, std::string(2'000'000, 'x')), error(404, "NoSuchKey")});
@@ -399,7 +399,7 @@ BOOST_AUTO_TEST_CASE(checksums_are_held_against_the_stores) {
   BOOST_TEST(heard[3].body.find("</ETag><ChecksumCRC32C>" + right + "</ChecksumCRC32C></Part>") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(answers_that_s3_would_not_give) {
+BOOST_AUTO_TEST_CASE(answers_that_break_the_api_are_errors) {
   const std::string bytes("hello");
   const auto fails = [&](step s, const std::function<aws_error(world&)>& call, const char* words) {
     scripted_peer peer({std::move(s)});
@@ -419,7 +419,7 @@ BOOST_AUTO_TEST_CASE(answers_that_s3_would_not_give) {
   fails(step("SSH-2.0-OpenSSH\r\n\r\n"), part, "not HTTP");
 }
 
-BOOST_AUTO_TEST_CASE(metadata_that_cannot_be_sent_asks_nobody) {
+BOOST_AUTO_TEST_CASE(unusable_metadata_sends_no_request) {
   scripted_peer peer(std::vector<step>{});
   world w(by_path(peer));
   const object_meta bad{{{"content-type", "a\r\nb"}}, {}};
@@ -428,7 +428,7 @@ BOOST_AUTO_TEST_CASE(metadata_that_cannot_be_sent_asks_nobody) {
   BOOST_TEST(peer.accepted() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(errors_are_sorted) {
+BOOST_AUTO_TEST_CASE(error_codes_are_mapped) {
   struct row {
     int status;
     std::string code;

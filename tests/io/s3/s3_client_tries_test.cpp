@@ -1,4 +1,4 @@
-// What s3_client tries again, and what it does not.
+// What s3_client retries or corrects, and what it does not.
 #include "support/certificates.hpp"
 #include "support/s3_world.hpp"
 #include "support/temporary_folder.hpp"
@@ -25,7 +25,7 @@ step good() { return answers(200, "good"); }
 
 BOOST_AUTO_TEST_SUITE(s3_client_tries)
 
-BOOST_AUTO_TEST_CASE(what_may_pass_is_tried_again) {
+BOOST_AUTO_TEST_CASE(transient_errors_are_retried) {
   for (const auto& bad : {error(500, "InternalError"), error(503, "SlowDown"), error(503, "ServiceUnavailable"),
                           answers(502), answers(429), error(400, "RequestTimeout"), error(409, "OperationAborted"),
                           good().cut(place::head), good().cut(place::answer), good().cut(place::middle)}) {
@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE(what_may_pass_is_tried_again) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(not_for_ever) {
+BOOST_AUTO_TEST_CASE(retries_end_after_max_tries) {
   for (const unsigned tries : {1u, 2u, 4u}) {
     scripted_peer peer(std::vector<step>(tries, error(500, "InternalError")));
     auto o = by_path(peer);
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(not_for_ever) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(silence_is_tried_again_too) {
+BOOST_AUTO_TEST_CASE(a_timeout_is_retried) {
   scripted_peer peer({good().says_nothing(), good()});
   auto o = by_path(peer);
   o.timeout = 100ms;
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(an_error_in_an_answer_of_200) {
   BOOST_TEST((e.category == errc::store_failed));
 }
 
-BOOST_AUTO_TEST_CASE(another_region) {
+BOOST_AUTO_TEST_CASE(a_region_that_s3_names_is_used_and_remembered) {
   const auto moved = [](int status, const std::string& code, bool in_the_header) {
     return error(status, code, in_the_header ? "" : "<Region>ap-south-1</Region>",
                  in_the_header ? header_fields{{"x-amz-bucket-region", "ap-south-1"}} : header_fields{});
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(another_region) {
   BOOST_TEST(error_of(ask(lost)).code == "AuthorizationHeaderMalformed");
 }
 
-BOOST_AUTO_TEST_CASE(elsewhere_for_this_once) {
+BOOST_AUTO_TEST_CASE(a_redirect_holds_for_one_call) {
   scripted_peer there({good()});
   scripted_peer here({error(307, "TemporaryRedirect", "", {{"Location", there.url() + "/media/?cors="}}), good()});
   world w(by_path(here));
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(elsewhere_for_this_once) {
   check_signed(followed);
 }
 
-BOOST_AUTO_TEST_CASE(redirects_end) {
+BOOST_AUTO_TEST_CASE(redirects_are_followed_three_times) {
   const scripted_peer::script round = [](const heard_request& r) {
     return error(307, "TemporaryRedirect", "", {{"Location", "http://" + std::string(r.field("host")) + "/"}});
   };
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_redirect_out_of_tls_is_not_followed) {
   BOOST_TEST(value_of(ask(w)) == "good");
 }
 
-BOOST_AUTO_TEST_CASE(a_clock_that_is_off) {
+BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected_and_remembered) {
   const header_fields theirs{{"Date", http_date(now + 1h)}};
   scripted_peer peer(
       {error(403, "RequestTimeTooSkewed", "", theirs), answers(200, "good", theirs), answers(200, "good", theirs)});
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_is_off) {
 }
 
 // The answer to a HEAD has no body, so no code: the Date tells.
-BOOST_AUTO_TEST_CASE(a_clock_that_is_off_at_a_head) {
+BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected_at_a_head) {
   const auto refusal = [](seconds_clock date) {
     return step("HTTP/1.1 403 Forbidden\r\nDate: " + http_date(date) + "\r\n\r\n");
   };
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_is_off_at_a_head) {
   BOOST_TEST(error_of(w.run(w.s3.head_object(name))).status == 403);
 }
 
-BOOST_AUTO_TEST_CASE(keys_that_have_ended) {
+BOOST_AUTO_TEST_CASE(expired_credentials_are_renewed_once) {
   for (const auto* code : {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}) {
     scripted_peer peer({error(400, code), good()});
     world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(keys_that_have_ended) {
   BOOST_TEST(error_of(ask(wrong)).code == "InvalidAccessKeyId");
 }
 
-BOOST_AUTO_TEST_CASE(keys_that_have_ended_at_a_head) {
+BOOST_AUTO_TEST_CASE(expired_credentials_are_renewed_at_a_head) {
   const step refusal("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
   const step found("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
   scripted_peer peer({refusal, found});
@@ -271,7 +271,7 @@ std::vector<scripted_call> all_calls() {
       {"PutBucketCors",
        {answers(200)},
        [](s3_client& s) { return succeeds(s.put_bucket_cors("media", "<CORSConfiguration/>")); }},
-      {"all that is mended",
+      {"every correction",
        {error(503, "SlowDown"), error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>"),
         error(403, "RequestTimeTooSkewed", "", {{"Date", http_date(now + 1h)}}), error(400, "ExpiredToken"),
         answers(204)},

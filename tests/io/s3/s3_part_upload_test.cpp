@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(more_bytes_than_were_announced_are_a_bug) {
   w.run(too_many());
 }
 
-BOOST_AUTO_TEST_CASE(refusals_ahead_of_the_body_are_mended_for_nothing) {
+BOOST_AUTO_TEST_CASE(errors_before_the_body_are_retried) {
   scripted_peer peer({error(503, "SlowDown").reads(0), error(400, "ExpiredToken").reads(0),
                       error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>").reads(0),
                       answers(200, "", etag).cut(place::head), answers(200, "", etag).welcomes()});
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(refusals_ahead_of_the_body_are_mended_for_nothing) {
   check_signed(heard[4], "ap-south-1", keys("NEW", "t"));
 }
 
-BOOST_AUTO_TEST_CASE(a_refusal_that_will_not_pass_comes_before_a_byte) {
+BOOST_AUTO_TEST_CASE(a_permanent_error_comes_before_the_first_byte) {
   for (const auto& [code, category] :
        {std::pair{"NoSuchUpload", errc::object_absent}, {"AccessDenied", errc::store_failed}}) {
     scripted_peer peer({error(403, code).reads(0)});
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_refusal_that_will_not_pass_comes_before_a_byte) {
 }
 
 // What S3 says before it hangs up is the reason, not that the connection broke.
-BOOST_AUTO_TEST_CASE(a_refusal_in_the_middle_is_heard) {
+BOOST_AUTO_TEST_CASE(an_error_in_the_middle_is_the_reason) {
   const auto bytes = some_bytes(20 << 20);
   for (const auto* to : {&plain, &checked}) {
     BOOST_TEST_CONTEXT((to->has_checksums ? "with a checksum" : "without")) {
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_connection_with_half_a_body_is_not_used_again) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_part_that_breaks_off_is_a_failure_that_may_pass) {
+BOOST_AUTO_TEST_CASE(a_part_that_breaks_off_is_a_transient_error) {
   const auto bytes = some_bytes(3 << 20);
   for (const auto at : {place::body, place::answer, place::middle}) {
     for (const auto* to : {&plain, &checked}) {

@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_contract_with_a_roles_keys_and_the_bucket_in_the_
 }
 
 // How an object is stored depends on its size and on what was predicted.
-BOOST_AUTO_TEST_CASE(bytes_are_as_they_were_by_every_way) {
+BOOST_AUTO_TEST_CASE(bytes_survive_every_way_of_storing) {
   struct row {
     std::size_t size;
     std::optional<std::size_t> predicted;
@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_prediction_that_was_too_large_stores_nothing) {
   BOOST_TEST(absent("short"));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_given_up_midway_leaves_nothing) {
+BOOST_AUTO_TEST_CASE(an_upload_given_up_midway_leaves_nothing) {
   const auto s = made();
   for (const std::size_t sent : {0u, 1u, 6u, 11u}) {
     for (const bool told : {false, true}) {
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(what_is_given_up_midway_leaves_nothing) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(refusals_are_told) {
+BOOST_AUTO_TEST_CASE(errors_of_the_store_are_reported) {
   const auto opened = run_step(made()->open({real_s3::bucket, std::string(1025, 'k')}, {}, 1));
   BOOST_TEST((!opened && opened.error().code == errc::key_too_long));
   auto to = open_sink(*made(), {"no-such-bucket", "k"}, 1);
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(refusals_are_told) {
   BOOST_TEST((refused.error().category == errc::store_failed));
 }
 
-BOOST_AUTO_TEST_CASE(a_clock_that_is_off_is_no_hindrance) {
+BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected) {
   ahead = 3h; // a role's keys would end, these do not
   const auto found = run_step(s3.head_object(named("nothing")));
   BOOST_TEST((!found && found.error().category == errc::object_absent),
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(a_presigned_url_lets_a_browser_put_one_object) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(and_no_other_object_nor_for_longer) {
+BOOST_AUTO_TEST_CASE(a_presigned_url_holds_for_one_object_and_its_lifetime) {
   auto url = presigned("allowed").url;
   auto other = url;
   other.replace(other.find("/allowed?"), 9, "/another?");
