@@ -8,6 +8,7 @@
 #include <postern/flow/notify.hpp>
 #include <postern/flow/receive_events.hpp>
 #include <postern/flow/sweep.hpp>
+#include <postern/flow/upload_feed.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/routes.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
@@ -226,8 +227,8 @@ void say_what_runs(const config& c, std::size_t threads) {
 
 } // namespace
 
-signing_parts::signing_parts(const config& c)
-    : own(c.server.secrets), backend(c, own), records(make_ledger(ledger_options_of(c))),
+signing_parts::signing_parts(const config& c, std::function<void(const upload&)> on_change)
+    : own(c.server.secrets), backend(c, own), records(make_ledger(ledger_options_of(c, std::move(on_change)))),
       options(form_signer_options_of(c, backend)),
       forms(options, own, [this](upload u) { records->issue(std::move(u)); }) {}
 
@@ -238,7 +239,8 @@ int serve(const config& c) {
   build_info.set(1);
 
   // In the order of dependence; what is below is destroyed last.
-  signing_parts parts(c);
+  upload_feed feed;
+  signing_parts parts(c, [&feed](const upload& u) { feed.publish(u); });
   auto& backend = parts.backend;
   if (auto first = backend.first_credentials(); !first)
     log::error("no form can be signed until there are credentials",
@@ -251,7 +253,7 @@ int serve(const config& c) {
   http_client sns_http(sns_client_options_of(c.events));
   const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
   event_receiver events({c.events.token, c.events.sns_topics}, completions, *amazon);
-  front::routes routes(routes_options_of(c), parts.forms, ingest, carriers, completions, events, *parts.records);
+  front::routes routes(routes_options_of(c), parts.forms, ingest, carriers, completions, events, *parts.records, feed);
   const webhook_clients hooks(c);
   const auto tls = tls_of(c);
   front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
@@ -280,23 +282,28 @@ int serve(const config& c) {
   sweeper sweep_work(sweeper_options_of(c), completions, *parts.records);
   periodic_task sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweep_work.round(); });
   const auto clock = now_millis;
-  // Whoever asks another node is told of progress that is a second old, or two.
+  // Readers of another node see progress that is at most two seconds old: this pause, the poll's pause on the other
+  // node, and what periodic_task adds to both.
   const auto tell_progress = [&]() -> task<> {
     if (auto now = carriers.all(); !now.empty()) parts.records->record_progress(std::move(now), clock() + 1min);
     co_return;
   };
   periodic_task progress(first_loop.get_executor(), 1s, tell_progress);
+  const auto poll_changes = [&] { return feed.poll(*parts.records); };
+  periodic_task changes(first_loop.get_executor(), 750ms, poll_changes);
   notifier deliveries(hooks.options(), *parts.records, first_loop.get_executor());
   all.front()->running.start(deliveries.run());
   const auto end_rounds = [&] {
     sweep.stop();
     progress.stop();
+    changes.stop();
     backend.credentials.stop();
   };
   all.front()->running.start(obey_signals(signals, all, admin.get(), routes, deliveries, c.server.drain, end_rounds));
   all.front()->running.start(backend.credentials.keep_fresh());
   all.front()->running.start(sweep.run());
   all.front()->running.start(progress.run());
+  all.front()->running.start(changes.run());
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
   all.front()->run();
   for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace postern::app {
 namespace {
@@ -93,11 +94,12 @@ std::unique_ptr<store> storage::open(const config& c) {
 
 result<credentials_ptr> storage::first_credentials() { return run_alone(credentials.get()); }
 
-ledger_options ledger_options_of(const config& c) {
+ledger_options ledger_options_of(const config& c, std::function<void(const upload&)> on_change) {
   ledger_options o;
   o.url = c.ledger_url;
   o.endpoints = webhook_endpoints_of(c);
   o.grace = c.sweep.grace;
+  o.on_change = std::move(on_change);
   return o;
 }
 

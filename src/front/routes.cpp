@@ -86,9 +86,9 @@ const routes::route routes::admin_routes[] = {
 };
 
 routes::routes(routes_options options, form_signer& forms, form_ingest& ingest, const transfers& carriers,
-               completer& completions, event_receiver& events, ledger& records)
+               completer& completions, event_receiver& events, ledger& records, upload_feed& changes)
     : options_(std::move(options)), admission_(options_.admit), form_signer_(forms), ingest_(ingest),
-      transfers_(carriers), completer_(completions), event_receiver_(events), ledger_(records) {}
+      transfers_(carriers), completer_(completions), event_receiver_(events), ledger_(records), feed_(changes) {}
 
 task<response> routes::answer_public(request& r) {
   return dispatch(std::begin(public_routes), std::end(public_routes), r);
@@ -211,21 +211,33 @@ task<response> routes::sign(request& r, std::string) {
 }
 
 task<response> routes::status(request& r, std::string id) {
+  const bool is_stream = accepts(r, "text/event-stream");
   result<upload> found = failure{errc::not_found, "the upload"};
-  if (is_uuid(id)) found = co_await ledger_.find(id);
+  std::optional<upload_feed::subscription> changes;
+  if (is_uuid(id)) {
+    if (is_stream) {
+      auto subscribed = feed_.subscribe(id, co_await asio::this_coro::executor);
+      if (!subscribed)
+        found = subscribed.error();
+      else
+        changes.emplace(std::move(*subscribed)); // before the row is read, so that no change is missed
+    }
+    if (!is_stream || changes) found = co_await ledger_.find(id);
+  }
   const auto who = admission_.who(r.field(http::field::authorization));
   const bool whole = who && found && who->may_use(found->profile);
   response answer;
   if (!found) {
     answer = problem(found.error(), r.id);
-  } else if (!accepts(r, "text/event-stream")) {
+  } else if (!is_stream) {
     if (const auto here = transfers_.received(id)) found->received = here;
     answer = text_answer(200, "application/json", to_json(*found, whole));
-  } else if (heard_the_end(r.fields["Last-Event-ID"])) {
+  } else if (was_last_event(r.fields["Last-Event-ID"])) {
     answer.status = 204;
   } else {
     answer = text_answer(200, "text/event-stream", "retry: 2000\n\n");
-    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, ledger_, transfers_);
+    const auto received = [this, id] { return transfers_.received(id); };
+    auto watch = std::make_shared<upload_watch>(std::move(*found), whole, std::move(*changes), received);
     answer.more = [watch] { return watch->next(); };
     answer.with("X-Accel-Buffering", "no"); // nginx would collect events
   }

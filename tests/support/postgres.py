@@ -7,10 +7,10 @@
         db.freeze(), db.freeze(False)   it and all its sessions stand still, and go on
         db.query("SELECT 1")         rows as lists of texts
 
-python3 tests/support/postgres.py runs one until Ctrl-C and prints its URL.
+python3 tests/support/postgres.py [--fsync] runs one until Ctrl-C and prints its URL.
 """
 
-import contextlib, glob, os, pwd, shutil, signal, socket, subprocess, tempfile, time
+import contextlib, glob, os, pwd, shutil, signal, socket, subprocess, sys, tempfile, time
 import watchdog
 
 
@@ -129,6 +129,6 @@ class Postgres:
 
 
 if __name__ == "__main__":
-    with Postgres() as db:
+    with Postgres(fsync="--fsync" in sys.argv) as db:
         print(db.url(), flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})

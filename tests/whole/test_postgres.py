@@ -6,6 +6,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
 from certificates import Authority
 import postgres
+from event_stream import Events
 
 
 class TwoNodes(unittest.TestCase):
@@ -35,6 +36,37 @@ class TwoNodes(unittest.TestCase):
             self.assertEqual(status, 303)
             self.assertEqual([self.state(n, id) for n in (a, b)], ["completed", "completed"])
             self.assertEqual(self.db.query(f"SELECT state, size FROM postern.uploads WHERE id = '{id}'", "uploads"), [["completed", "1000"]])
+
+    def test_a_stream_shows_what_the_other_node_does_at_most_two_seconds_later(self):
+        a, b = self.nodes
+        form = a.sign()
+        self.wait_until(lambda: b.request("GET", f"/v1/uploads/{form['id']}")[0] == 200)
+        events = Events(b, form)
+        self.assertEqual(events.next()[0], "issued")
+        begin, data = form_begin(form["fields"]), b"x" * 1_000_000
+        with a.raw() as s:
+            s.sendall(form_header(len(begin) + 10 * len(data) + len(form_end())) + begin)
+            ages, arrived = [], {}
+            for n in range(10):
+                s.sendall(data)
+                while a.status(form["id"]).get("received", 0) < (n + 1) * 900_000:
+                    time.sleep(0.01)
+                arrived[n + 1] = time.monotonic()
+                while (event := events.next())[1].get("received", 0) < (n + 1) * 900_000:
+                    pass
+                self.assertEqual(event[0], "receiving")
+                ages.append(time.monotonic() - arrived[n + 1])
+            s.sendall(form_end())
+            read_answer(s)
+        completed = time.monotonic()
+        while (event := events.next())[0] != "completed":
+            pass
+        ages.append(time.monotonic() - completed)
+        self.assertEqual((event[1]["state"], event[1]["size"]), ("completed", 10_000_000))
+        self.assertIsNone(events.next())
+        events.close()
+        print(f"\nanother node's progress and completion, seconds until a stream shows them: {', '.join(f'{x:.2f}' for x in ages)}", file=sys.stderr)
+        self.assertLess(max(ages), 2.5)  # 2 s by design, and what a busy machine adds
 
     def test_a_database_that_is_away(self):
         a, b = self.nodes

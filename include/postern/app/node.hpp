@@ -8,13 +8,15 @@
 #include <postern/flow/sign.hpp>
 #include <postern/io/ledger.hpp>
 
+#include <functional>
 #include <memory>
 
 namespace postern::app {
 
 // What signing needs; also for `postern sign`, which serves nothing.
 struct signing_parts {
-  explicit signing_parts(const config& c);
+  // `on_change`: see ledger_options.
+  explicit signing_parts(const config& c, std::function<void(const upload&)> on_change = {});
   signer own;
   storage backend;
   std::unique_ptr<ledger> records;

@@ -12,6 +12,7 @@
 
 #include <boost/asio/thread_pool.hpp>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,7 +37,7 @@ public:
 };
 
 // What make_ledger wants of the configuration.
-ledger_options ledger_options_of(const config& c);
+ledger_options ledger_options_of(const config& c, std::function<void(const upload&)> on_change = {});
 
 // How browsers post to the bucket; by bucket, for all buckets of all profiles. Empty with the file store.
 std::map<std::string, std::string> direct_urls(const config& c);

@@ -44,6 +44,8 @@ struct upload {
   std::string overwritten_etag;          // of what overwrote it last
   std::string failed_because;            // errc_text::name of the failure, when failed
   std::optional<std::uint64_t> received; // bytes so far, while receiving
+
+  bool operator==(const upload&) const = default;
 };
 
 // The upload as JSON: id, state, size, etag, … ; key, bucket and metadata only with `whole` (CONTRACT §2: for callers

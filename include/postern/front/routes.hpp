@@ -6,6 +6,7 @@
 #include <postern/flow/form_ingest.hpp>
 #include <postern/flow/receive_events.hpp>
 #include <postern/flow/sign.hpp>
+#include <postern/flow/upload_feed.hpp>
 #include <postern/front/admission.hpp>
 #include <postern/front/http_message.hpp>
 
@@ -28,7 +29,7 @@ class routes {
 public:
   // What is passed must outlive this.
   routes(routes_options options, form_signer& forms, form_ingest& ingest, const transfers& carriers,
-         completer& completions, event_receiver& events, ledger& records);
+         completer& completions, event_receiver& events, ledger& records, upload_feed& changes);
 
   task<response> answer_public(request& r);
   task<response> answer_admin(request& r);
@@ -67,6 +68,7 @@ private:
   completer& completer_;
   event_receiver& event_receiver_;
   ledger& ledger_;
+  upload_feed& feed_;
   std::atomic<bool> draining_{false};
 };
 

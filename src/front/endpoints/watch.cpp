@@ -1,6 +1,6 @@
 #include <postern/front/endpoints/watch.hpp>
 
-#include <boost/asio/redirect_error.hpp>
+#include <utility>
 
 namespace postern::front {
 
@@ -8,27 +8,30 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::chrono::milliseconds look_every = 500ms, reassure_every = 15s;
-constexpr auto longest = 1h;
+// How often progress on this node is read. Changes of the ledger arrive at once.
+constexpr std::chrono::milliseconds progress_interval = 500ms;
+constexpr std::chrono::milliseconds keepalive_interval = 15s;
+constexpr auto max_duration = 1h;
 
 bool is_end(upload_state s) { return s == upload_state::completed || s == upload_state::expired; }
 
 } // namespace
 
-bool heard_the_end(std::string_view last_event_id) {
+bool was_last_event(std::string_view last_event_id) {
   const auto state = upload_state_of(last_event_id);
   return state && is_end(*state);
 }
 
-upload_watch::upload_watch(upload now, bool whole, ledger& records, const transfers& running)
-    : now_(std::move(now)), whole_(whole), ledger_(records), running_(running),
-      begun_(std::chrono::steady_clock::now()), said_at_(begun_) {}
+upload_watch::upload_watch(upload now, bool is_whole, upload_feed::subscription changes,
+                           std::function<std::optional<std::uint64_t>()> received)
+    : now_(std::move(now)), is_whole_(is_whole), changes_(std::move(changes)), received_(std::move(received)),
+      begun_(std::chrono::steady_clock::now()), sent_at_(begun_) {}
 
-// What arrives here is known better here than in the ledger.
-std::string upload_watch::shown() const {
+// For an upload that this node is receiving, the node's own count is newer than the ledger's.
+std::string upload_watch::to_data() const {
   auto u = now_;
-  if (const auto here = running_.received(u.id)) u.received = here;
-  return to_json(u, whole_);
+  if (const auto received = received_()) u.received = received;
+  return to_json(u, is_whole_);
 }
 
 // id: receiving
@@ -36,20 +39,18 @@ std::string upload_watch::shown() const {
 // data: {"id":"…","state":"receiving",…}
 task<std::optional<std::string>> upload_watch::next() {
   using std::chrono::steady_clock;
-  if (!said_.empty()) {
-    if (is_end(now_.state) || steady_clock::now() - begun_ > longest) co_return std::nullopt;
-    boost::system::error_code ec;
-    timer pause(co_await asio::this_coro::executor, look_every);
-    co_await pause.async_wait(asio::redirect_error(use_task, ec));
-    auto found = co_await ledger_.find(now_.id);
-    if (found) now_ = std::move(*found); // else it cannot be asked just now
+  if (!sent_.empty()) {
+    if (is_end(now_.state) || steady_clock::now() - begun_ > max_duration) co_return std::nullopt;
+    auto changed = co_await changes_.next(progress_interval);
+    if (changed) now_ = std::move(*changed);
   }
-  const bool quiet = said_ == shown();
-  if (quiet && steady_clock::now() - said_at_ < reassure_every) co_return "";
-  said_at_ = steady_clock::now();
-  if (quiet) co_return ":\n\n";
-  said_ = shown();
-  co_return "id: " + std::string(name_of(now_.state)) + "\nevent: upload\ndata: " + said_ + "\n\n";
+  auto data = to_data();
+  const bool is_unchanged = data == sent_;
+  if (is_unchanged && steady_clock::now() - sent_at_ < keepalive_interval) co_return "";
+  sent_at_ = steady_clock::now();
+  if (is_unchanged) co_return ":\n\n";
+  sent_ = std::move(data);
+  co_return "id: " + std::string(name_of(now_.state)) + "\nevent: upload\ndata: " + sent_ + "\n\n";
 }
 
 } // namespace postern::front

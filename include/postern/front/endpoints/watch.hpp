@@ -1,38 +1,43 @@
-// One upload's changes as server-sent events (WHATWG HTML, "Server-sent events"): the state as it is, then each change,
-// until the upload has come to an end. Lives in the answer of the request that asked, on its connection's thread.
+// One upload's changes as server-sent events (WHATWG HTML, "Server-sent events"): the current state, then each change,
+// until the upload has ended. Owned by the response of its request, on the connection's thread.
 #pragma once
 
-#include <postern/flow/transfer.hpp>
-#include <postern/io/ledger.hpp>
+#include <postern/flow/upload_feed.hpp>
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace postern::front {
 
 class upload_watch {
 public:
-  // `whole`: key and metadata too. What is passed must outlive this.
-  upload_watch(upload now, bool whole, ledger& records, const transfers& running);
+  // `now` was read after `changes` was subscribed. `is_whole`: show key and metadata, too. `received` returns the bytes
+  // that this node has received, or nothing if it is not receiving the upload (transfers::received).
+  upload_watch(upload now, bool is_whole, upload_feed::subscription changes,
+               std::function<std::optional<std::uint64_t>()> received);
 
-  // The next event, or an empty text where nothing has changed in half a second; each 15 seconds a comment, so that no
-  // proxy hangs up. Nothing when all has been said, or after an hour: a browser then asks anew by itself.
+  // The next event. Empty: no change within half a second. Every 15 seconds without an event, a comment, so that no
+  // proxy closes the connection. Nothing: the last event was sent, or an hour has passed; the browser then reconnects.
   task<std::optional<std::string>> next();
 
 private:
-  std::string shown() const;
+  std::string to_data() const;
 
   upload now_;
-  const bool whole_;
-  ledger& ledger_;
-  const transfers& running_;
-  std::string said_; // the last event's data; empty: none yet
+  const bool is_whole_;
+  upload_feed::subscription changes_;
+  const std::function<std::optional<std::uint64_t>()> received_;
+  std::string sent_; // the data of the last event; empty: none yet
   const std::chrono::steady_clock::time_point begun_;
-  std::chrono::steady_clock::time_point said_at_;
+  std::chrono::steady_clock::time_point sent_at_;
 };
 
-// Did a browser that asks again with this Last-Event-ID hear of the end? Then 204 tells it to stop asking.
-bool heard_the_end(std::string_view last_event_id);
+// Whether the event with this Last-Event-ID was the last one of its stream. Status 204 then stops the browser from
+// reconnecting.
+bool was_last_event(std::string_view last_event_id);
 
 } // namespace postern::front
