@@ -238,7 +238,7 @@ describe('with a real S3', { skip }, () => {
     const lost = await upload(page, 'lost.bin', 8 * MB);
     assert.equal(lost.upload?.state, 'completed', lost.message);
     assert.deepEqual(lost.doors, [['direct', 'tried first']]);
-    assert.equal(lost.sent, 8 * MB);
+    // No word of `lost.sent`: Chromium reports progress every 100 ms, and none when the store answers sooner than that.
     assert.equal(straight().length, 2);
     assert.equal(throughPostern().length, 0);
     const told = await server.status(lost.form.id);
