@@ -57,7 +57,7 @@ class Postgres:
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **self.as_user())
         watchdog.watch(self.process.pid, "QUIT")
         end = time.monotonic() + 60
-        while subprocess.run([self.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode:
+        while subprocess.run([self.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError("PostgreSQL does not start: " + open(os.path.join(self.folder, "log"), errors="replace").read()[-2000:])
             time.sleep(0.02)
@@ -102,7 +102,7 @@ class Postgres:
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
 
     def tool(self, name, *arguments):
-        done = subprocess.run([self.program(name), *arguments], capture_output=True, text=True, timeout=120, cwd="/", **self.as_user())
+        done = subprocess.run([self.program(name), *arguments], capture_output=True, text=True, timeout=120, cwd="/", check=False, **self.as_user())
         if done.returncode:
             raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout

@@ -211,7 +211,7 @@ class Rgw:
     # --- processes --------------------------------------------------------------------------------
 
     def tool(self, *command, stdin=None):
-        done = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout

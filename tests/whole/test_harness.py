@@ -58,8 +58,8 @@ class KilledTests(unittest.TestCase):
     def test_a_killed_test_leaves_nothing(self):
         # The program; monitor, OSD and gateway; PostgreSQL with its background processes, all of them stopped.
         at_least = 1 + 3 * rgw.is_installed() + 4 * postgres.is_installed()
-        for number in (signal.SIGKILL, signal.SIGTERM):
-            with self.subTest(number.name):
+        for name, number in (("SIGKILL", signal.SIGKILL), ("SIGTERM", signal.SIGTERM)):
+            with self.subTest(name):
                 self.leaves_nothing([sys.executable, "-c", VICTIM, BINARY], number, json.loads, at_least)
 
     @unittest.skipUnless(rgw.is_installed(), "Ceph RGW is not installed")
