@@ -21,6 +21,6 @@ class Authority:
         return certificate, key
 
     def openssl(self, *arguments):
-        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise RuntimeError(f"openssl {arguments[0]}: {done.stderr}")

@@ -129,8 +129,8 @@ class Claims(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.close()
 
-    def complete(self, url, headers={"Accept": "application/json"}):
-        status, _, body = self.server.request("GET", url.removeprefix(self.server.url), headers=headers)
+    def complete(self, url, headers=None):
+        status, _, body = self.server.request("GET", url.removeprefix(self.server.url), headers=headers or {"Accept": "application/json"})
         return status, json.loads(body)
 
     def uploaded(self):
@@ -158,7 +158,7 @@ class Claims(unittest.TestCase):
         self.assertGreater(time.monotonic() - begin, 0.9)  # the clock of claims counts whole seconds
 
     def test_a_right_claim_for_another_object(self):
-        form, location = self.uploaded()
+        _, location = self.uploaded()
         base, query = location.split("?")
         bucket, key, etag = query.split("&")
         for wrong in (f"bucket=other&{key}&{etag}", f"{bucket}&key=uploads%2Fother&{etag}"):

@@ -23,7 +23,7 @@ class BadForms(unittest.TestCase):
         wait_until(lambda: self.server.leftovers() == [], "no temporary file is left", 5)
 
     def expect(self, answer, status, code):
-        got, headers, body = answer
+        got, _, body = answer
         self.assertEqual((got, s3_code(body)), (status, code), body)
         self.assertRegex(body, rb"<Message>[A-Z].+</Message>")
         return body

@@ -16,7 +16,7 @@ class CommandLine(unittest.TestCase):
         if config is not None:
             with open(self.config, "w") as f:
                 f.write(config)
-        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, cwd=self.folder, timeout=30, env={"PATH": os.environ["PATH"], **environment})
+        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, cwd=self.folder, timeout=30, env={"PATH": os.environ["PATH"], **environment}, check=False)
         return done.returncode, done.stdout, done.stderr
 
     def test_help_and_version(self):
@@ -35,7 +35,7 @@ class CommandLine(unittest.TestCase):
 
     def test_usage(self):
         for arguments in ((), ("nonsense",), ("serve", "--nonsense"), ("serve", "--config", "absent.toml"), ("uploads", "--limit", "0"), ("sign",), ("setup",), ("setup", "nonsense"), ("doctor", "--config", "absent.toml")):
-            code, out, err = self.run_it(*arguments)
+            code, _, err = self.run_it(*arguments)
             self.assertEqual(code, 2, arguments)
             self.assertTrue(err, arguments)
 
@@ -110,7 +110,7 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(server.admin("/readyz")[0], 200)
             form = server.sign()
             server.post_form(form["fields"], b"hello")
-            status, headers, body = server.admin("/metrics")
+            _, headers, body = server.admin("/metrics")
             self.assertEqual(headers["content-type"], "text/plain; version=0.0.4")
             for line in (b"postern_signed_total 1\n", b"postern_received_bytes_total 5\n", b'postern_uploads_total{outcome="stored"} 1\n', b"postern_ledger_commit_seconds_count ", b'postern_requests_total{route="POST /upload/",status="3xx"} 1\n'):
                 self.assertIn(line, body)

@@ -49,7 +49,7 @@ class Drain(unittest.TestCase):
         other = free_port()
         server = Server(server__listen=f'["127.0.0.1:0", "127.0.0.1:{other}"]')
         server.port = int(re.findall(r"kind=public address=127.0.0.1:(\d+)", server.log_text())[0])
-        form, data, s, rest = self.half_an_upload(server)
+        _, _, s, rest = self.half_an_upload(server)
         server.process.send_signal(signal.SIGTERM)
         for port in (server.port, other):
             self.wait_for_drain(server, port)
@@ -60,13 +60,13 @@ class Drain(unittest.TestCase):
 
     def test_a_second_server_on_the_same_port_is_told(self):
         with Server() as server:
-            done = subprocess.run([BINARY, "serve", "--config", server.config], env=server.environment, cwd=server.folder, capture_output=True, text=True, timeout=30)
+            done = subprocess.run([BINARY, "serve", "--config", server.config], env=server.environment, cwd=server.folder, capture_output=True, text=True, timeout=30, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertIn("is another program using that port?", done.stderr)
 
     def test_a_drain_has_an_end(self):
         server = Server('[auth]\nanonymous = true\n[server]\ndrain = "1s"\n')
-        form, _, s, _ = self.half_an_upload(server)
+        _, _, _open, _ = self.half_an_upload(server)
         began = time.monotonic()
         server.stop()
         self.assertLess(time.monotonic() - began, 8)
@@ -76,7 +76,7 @@ class Drain(unittest.TestCase):
 
     def test_a_second_signal_cuts(self):
         server = Server()
-        form, _, s, _ = self.half_an_upload(server)
+        _, _, _open, _ = self.half_an_upload(server)
         server.process.send_signal(signal.SIGTERM)
         self.wait_for_drain(server)
         self.assertIsNone(server.process.poll(), "the first signal lets the upload run")

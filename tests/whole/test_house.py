@@ -110,7 +110,7 @@ class House(unittest.TestCase):
     def test_the_top_level(self):
         if not os.path.exists(os.path.join(ROOT, ".git")):
             self.skipTest("not a checkout")
-        names = subprocess.run(["git", "-C", ROOT, "ls-tree", "--name-only", "HEAD"], capture_output=True, text=True).stdout.split()
+        names = subprocess.run(["git", "-C", ROOT, "ls-tree", "--name-only", "HEAD"], capture_output=True, text=True, check=True).stdout.split()
         allowed = {"CMakeLists.txt", "README.md", "conf", "include", "src", "tests", "bench"}
         self.assertEqual([n for n in names if not n.startswith(".") and n not in allowed], [])
 

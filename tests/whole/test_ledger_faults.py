@@ -58,7 +58,7 @@ class Clients:
         form, size = self.server.sign(**rng.choice(self.asks)), rng.randrange(2000)
         with self.lock:
             self.signed[form["id"]] = form
-        status, _, body = self.server.post_form(form["fields"], b"x" * size)
+        status, _, _ = self.server.post_form(form["fields"], b"x" * size)
         with self.lock:
             self.statuses[status] += 1
             if status in (204, 303):

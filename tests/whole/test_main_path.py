@@ -58,7 +58,7 @@ class MainPath(unittest.TestCase):
             data = random_bytes(3_000_000)
             with open(folder + "/f.bin", "wb") as f:
                 f.write(data)
-            curl = lambda *a: subprocess.run(["curl", "-s", *a], capture_output=True, text=True, cwd=folder).stdout
+            curl = lambda *a: subprocess.run(["curl", "-s", *a], capture_output=True, text=True, cwd=folder, check=True).stdout
             form = json.loads(curl(self.server.url + "/v1/uploads", "-H", "content-type: application/json", "-d", '{"filename":"a b.bin"}'))
             parts = [x for n, v in form["fields"].items() for x in ("-F", f"{n}={v}")]
             body = curl("-L", "-H", "Accept: application/json", *parts, "-F", "file=@f.bin", form["fallback_url"])

@@ -1,6 +1,6 @@
 """The status that S3 gives to each kind of form, case by case, from the fallback endpoint. Forms are signed here, as any S3 SDK would."""
 
-import os, sys, zlib
+import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *

@@ -33,7 +33,7 @@ class Fallback(unittest.TestCase):
             for behind in (b"", field("submit", "Send")):
                 with self.subTest(f"{size} {'with' if behind else 'without'} a submit button"):
                     form, data = self.server.sign(), Pattern(size, size)
-                    status, headers, _ = send_large(self.server, form, data, behind)
+                    status, _, _ = send_large(self.server, form, data, behind)
                     self.assertEqual(status, 303)
                     self.check(form, data)
                     self.s3.request("DELETE", form["key"])

@@ -122,7 +122,7 @@ class Load(unittest.TestCase):
             s3.freeze(False)
 
             def go_on(i):
-                s, form = sockets[i]
+                s, _ = sockets[i]
                 s.setblocking(True)
                 s.settimeout(120)
                 s.sendall(block[sent[i]:] + form_end())

@@ -23,7 +23,7 @@ class Peers(unittest.TestCase):
 
     def upload(self, server, size, chunked=False, seed=1):
         form, data = server.sign(), Pattern(size, seed)
-        status, headers, body = send_large(server, form, data, chunked=chunked)
+        status, _, body = send_large(server, form, data, chunked=chunked)
         return form, data, status, body
 
     def check_stored(self, s3, server, form, data):
@@ -44,7 +44,7 @@ class Peers(unittest.TestCase):
         with self.serving(s3, **settings) as server:
             for size in sizes:
                 with self.subTest(size):
-                    form, data, status, body = self.upload(server, size)
+                    form, _, status, body = self.upload(server, size)
                     self.assertIn(status, statuses, body)
                     self.assertIsNotNone(s3_code(body))
                     self.assertNotEqual(server.status(form["id"])["state"], "completed")
@@ -130,7 +130,7 @@ class Peers(unittest.TestCase):
                 s3 = peer("silent", operation)
                 begin = time.monotonic()
                 with self.serving(s3, store__timeout="500ms") as server:
-                    form, data, status, body = self.upload(server, size)
+                    form, _, status, body = self.upload(server, size)
                     self.assertEqual(status, 503, body)
                     self.assertNotIn(form["key"], s3.objects)
                 self.assertLess(time.monotonic() - begin, 20)
@@ -165,7 +165,7 @@ class Peers(unittest.TestCase):
         s3 = peer("as_aws", spoil=True)
         with self.serving(s3) as server:
             for size in (SMALL, 6 * MIB):
-                form, data, status, body = self.upload(server, size)
+                form, _, status, body = self.upload(server, size)
                 self.assertEqual((status, s3_code(body)), (400, "BadDigest"))
                 self.assertNotEqual(server.status(form["id"])["state"], "completed")
                 self.assertNotIn(form["key"], s3.objects)
@@ -192,7 +192,7 @@ class Peers(unittest.TestCase):
         port = free_port()
         with s3_server(f"http://127.0.0.1:{port}") as server:
             for size in (SMALL, LARGE):
-                form, data, status, body = self.upload(server, size)
+                _, _, status, body = self.upload(server, size)
                 self.assertEqual((status, s3_code(body)), (503, "ServiceUnavailable"))
 
 

@@ -154,7 +154,7 @@ class Retention(unittest.TestCase):
             path, sizes = os.path.join(server.folder, "postern.db"), []
             with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
                 number = lambda sql: db.execute(sql).fetchone()[0]
-                for n in range(self.ROUNDS):
+                for _ in range(self.ROUNDS):
                     def some(first):
                         forms = [server.sign(metadata={"text": "x" * 1500}, success_action_status=204) for _ in range(first, self.COUNT, 4)]
                         self.assertEqual(server.post_form(forms[-1]["fields"], b"hello")[0], 204)

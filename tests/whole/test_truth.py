@@ -75,7 +75,7 @@ class Truth(unittest.TestCase):
 
                 forms = [form for share in in_threads(lambda first: [uploaded(n) for n in range(first, COUNT, 16)], range(16)) for form in share]
                 tenth = COUNT // 10
-                by_redirect, by_event, by_nobody, early, late = forms[:tenth], forms[tenth:2 * tenth], forms[2 * tenth:3 * tenth], forms[3 * tenth:6 * tenth], forms[6 * tenth:]
+                by_redirect, by_event, _by_nobody, early, late = forms[:tenth], forms[tenth:2 * tenth], forms[2 * tenth:3 * tenth], forms[3 * tenth:6 * tenth], forms[6 * tenth:]
                 five_times = lambda forms: [(redirect, f) for f in forms for _ in range(2)] + [(event, f) for f in forms for _ in range(3)]
                 tell(five_times(early) + [(redirect, f) for f in by_redirect for _ in range(2)] + [(event, f) for f in by_event for _ in range(3)])
                 self.assertGreater(min(map(seconds_left, forms)), 0, "this machine is too slow: forms ended before the sources that come first were told")

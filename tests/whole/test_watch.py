@@ -55,7 +55,7 @@ class Watch(unittest.TestCase):
         key = "k" * 32
         config = f'[auth]\napi_keys = [{{ name = "app", sha256 = "{hashlib.sha256(key.encode()).hexdigest()}" }}]\n'
         with Server(config) as server:
-            status, _, body = server.request("POST", "/v1/uploads", b'{"filename":"a"}', {"Content-Type": "application/json", "Authorization": "Bearer " + key})
+            _, _, body = server.request("POST", "/v1/uploads", b'{"filename":"a"}', {"Content-Type": "application/json", "Authorization": "Bearer " + key})
             form = json.loads(body)
             for headers, whole in (({}, False), ({"Authorization": "Bearer " + key}, True)):
                 events = Events(server, form, **headers)
