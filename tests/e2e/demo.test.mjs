@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before } from 'node:test';
-import { Server, hashOf, launch, makeFile, shot, test } from './support.mjs';
+import { Server, hashOf, launch, makeFile, shot, test, until } from './support.mjs';
 
 let server, browser;
 before(async () => {
@@ -85,11 +85,13 @@ test('cancelled in the middle: nothing is stored', async () => {
   const { page, close } = await open();
   const before = server.objects().length;
   await throttle(page, 3_000_000);
+  const signed = page.waitForResponse((r) => r.url().endsWith('/v1/uploads')).then((r) => r.json());
   await page.setInputFiles('#choose', makeFile(server.folder, 'cancelled.bin', 30_000_000));
   await page.waitForFunction(() => Number(document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow')) > 5);
   await page.getByRole('button', { name: 'Cancel cancelled.bin' }).click();
   await page.locator('li.failed', { hasText: 'cancelled' }).waitFor();
-  await page.waitForTimeout(300);
+  const { id } = await signed;
+  await until(async () => (await server.status(id)).state === 'failed', () => 'the cancelled upload is not recorded as failed');
   assert.equal(server.objects().length, before);
   assert.ok(!server.objects().some((o) => o.endsWith('cancelled.bin')));
   await close();

@@ -31,6 +31,16 @@ export function within(seconds, promise, message) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+// The first true value of `condition`, which is asked again until then; or an error with `message` after `seconds`.
+export async function until(condition, message, seconds = 20) {
+  for (const end = Date.now() + seconds * 1000; ;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`${message()} within ${seconds} s`);
+    await new Promise((done) => { setTimeout(done, 20); });
+  }
+}
+
 process.once('SIGTERM', () => process.exit(143)); // how tests/e2e/run ends what takes too long; the browser ends with us too
 
 // Ends a child process with this one, however this one ends.
@@ -107,11 +117,15 @@ export function launch() {
   });
 }
 
-// A file of that many bytes, different each time; its path.
+const seed = process.env.POSTERN_SEED ?? String(Math.floor(Math.random() * 2 ** 32));
+let files = 0;
+
+// A file of that many bytes, different for each file of a run; its path. The seed that repeats the run's files is printed once.
 export function makeFile(folder, name, size) {
+  if (files++ === 0) console.error(`POSTERN_SEED=${seed} repeats the files of this run`);
   const file = path.join(folder, name);
   const fd = fs.openSync(file, 'w');
-  const piece = Buffer.alloc(Math.min(size, 1 << 20), Math.random().toString());
+  const piece = Buffer.alloc(Math.min(size, 1 << 20), `${seed} ${files}`);
   for (let written = 0; written < size; written += piece.length) {
     piece.writeDoubleBE(written, 0);
     fs.writeSync(fd, piece, 0, Math.min(piece.length, size - written));

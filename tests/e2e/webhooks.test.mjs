@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before } from 'node:test';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
-import { Server, test } from './support.mjs';
+import { Server, test, until } from './support.mjs';
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', older = 'an older secret, as plain text';
 let server, app;
@@ -30,8 +30,7 @@ async function upload(filename, text) {
   for (const [name, value] of Object.entries(form.fields)) body.append(name, value);
   body.append('file', new Blob([text]), filename);
   assert.equal((await fetch(form.fallback_url, { method: 'POST', body, redirect: 'manual' })).status, 303);
-  for (let i = 0; i < 500 && !arrivals.some((a) => a.body.includes(form.id)); i++) await new Promise((done) => setTimeout(done, 20));
-  const { headers, body: told } = arrivals.find((a) => a.body.includes(form.id));
+  const { headers, body: told } = await until(() => arrivals.find((a) => a.body.includes(form.id)), () => `no webhook about ${form.id}`);
   return { id: form.id, headers, told };
 }
 

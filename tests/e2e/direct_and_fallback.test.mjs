@@ -1,4 +1,4 @@
-// The ways into the house: the plain form, the hidden frame, and the direct door that fails.
+// The browser client where only the fallback exists, and where the direct upload fails: the plain form, the hidden frame of old browsers, lost answers.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -47,26 +47,49 @@ test('the plain form with JavaScript off', async () => {
   await context.close();
 });
 
-test('the hidden frame where FormData is missing', async () => {
-  const context = await browser.newContext();
-  await context.addInitScript(() => { delete window.FormData; });
-  const page = await context.newPage();
-  await page.goto(server.url + '/?transport=iframe');
-  assert.equal(await page.evaluate(() => typeof FormData), 'undefined');
-  const file = makeFile(server.folder, 'framed.bin', 2_000_000);
-  await page.setInputFiles('#choose', file);
-  await page.locator('li.completed').waitFor();
-  assert.equal(hashOf(server.objects().find((o) => o.endsWith('framed.bin'))), hashOf(file));
-  assert.equal(await page.locator('iframe').count(), 0);
-  assert.equal(await page.locator('#choose').count(), 1);
-  await context.close();
+// What browsers without it would do. The page takes it away before any script of it runs, so the client itself must notice.
+const MISSING = {
+  FormData: { remove: () => { delete window.FormData; }, isThere: () => typeof FormData !== 'undefined' },
+  'XMLHttpRequest.upload': { remove: () => { delete XMLHttpRequest.prototype.upload; }, isThere: () => 'upload' in new XMLHttpRequest() },
+  'input.files': { remove: () => { delete HTMLInputElement.prototype.files; }, isThere: () => 'files' in document.createElement('input') },
+};
+for (const [what, { remove, isThere }] of Object.entries(MISSING)) {
+  test(`the hidden frame where ${what} is missing`, async () => {
+    const context = await browser.newContext();
+    await context.addInitScript(remove);
+    const page = await context.newPage(), posts = [];
+    page.on('request', (r) => { if (r.method() === 'POST' && r.url().includes('/upload/')) posts.push(r); });
+    await page.goto(appUrl);
+    assert.equal(await page.evaluate(isThere), false);
+    const name = `framed without ${what}.bin`, file = makeFile(server.folder, name, 2_000_000);
+    await page.setInputFiles('#f', file);
+    const { upload, ways, error, message } = await uploadFrom(page, { input: true });
+    assert.equal(upload?.state, 'completed', `${error} ${message}`);
+    assert.equal(ways.length, 1);
+    assert.deepEqual(posts.map((r) => [r.resourceType(), r.frame() === page.mainFrame()]), [['document', false]]); // by a form in a frame, not by a script
+    assert.equal(hashOf(server.objects().find((o) => o.endsWith(name))), hashOf(file));
+    assert.equal(await page.locator('iframe').count(), 0);
+    assert.equal(await page.locator('#f').count(), 1);
+    await context.close();
+  });
+}
+
+test('no frame where nothing is missing', async () => {
+  const page = await browser.newPage(), posts = [];
+  page.on('request', (r) => { if (r.method() === 'POST' && r.url().includes('/upload/')) posts.push(r.resourceType()); });
+  await page.goto(appUrl);
+  await page.setInputFiles('#f', makeFile(server.folder, 'not framed.bin', 10_000));
+  const { upload } = await uploadFrom(page, { input: true });
+  assert.equal(upload?.state, 'completed');
+  assert.deepEqual(posts, ['xhr']);
+  await page.close();
 });
 
 async function uploadFrom(page, options) {
   return page.evaluate((o) => new Promise((done) => {
-    const doors = [];
-    const given = Object.assign({ onDoor: (d, r) => doors.push([d, r]), onComplete: (u) => done({ upload: u, doors }), onError: (e) => done({ error: e.code, message: e.message, doors }) }, o);
-    Postern.upload(o.transport === 'iframe' ? document.getElementById('f') : new File(['hello'], 'small.txt'), given);
+    const ways = [];
+    const given = Object.assign({ onWay: (w, r) => ways.push([w, r]), onComplete: (u) => done({ upload: u, ways }), onError: (e) => done({ error: e.code, message: e.message, ways }) }, o);
+    Postern.upload(o.input || o.transport === 'iframe' ? document.getElementById('f') : new File(['hello'], 'small.txt'), given);
   }), options);
 }
 
@@ -75,15 +98,15 @@ for (const transport of ['xhr', 'iframe']) {
     const page = await browser.newPage();
     await page.goto(appUrl);
     await page.setInputFiles('#f', makeFile(server.folder, `across-${transport}.bin`, 100_000));
-    const { upload, doors } = await uploadFrom(page, { transport });
+    const { upload, ways } = await uploadFrom(page, { transport });
     assert.equal(upload?.state, 'completed');
-    assert.equal(doors.length, 1);
+    assert.equal(ways.length, 1);
     assert.equal((await server.status(upload.id)).state, 'completed');
     await page.close();
   });
 }
 
-test('a direct door that is shut: the fallback is used and said, and the next file goes there at once', async () => {
+test('a direct upload that fails: the fallback is used and said, and the next file goes there at once', async () => {
   const page = await browser.newPage();
   const dead = await freePort();
   await page.route('**/v1/uploads', async (route) => {
@@ -95,11 +118,11 @@ test('a direct door that is shut: the fallback is used and said, and the next fi
   await page.goto(appUrl);
   const first = await uploadFrom(page, {});
   assert.equal(first.upload?.state, 'completed');
-  assert.deepEqual(first.doors, [['direct', 'tried first'], ['fallback', 'the store cannot be reached from here']]);
+  assert.deepEqual(first.ways, [['direct', 'tried first'], ['fallback', 'the store cannot be reached from here']]);
   const second = await uploadFrom(page, {});
-  assert.deepEqual(second.doors, [['fallback', 'the store cannot be reached from here, as was seen a moment ago']]);
-  const forced = await uploadFrom(page, { door: 'direct', retries: 0 });
-  assert.deepEqual([forced.error, forced.doors[0][0]], ['network', 'direct']);
+  assert.deepEqual(second.ways, [['fallback', 'the store cannot be reached from here, as was seen a moment ago']]);
+  const forced = await uploadFrom(page, { way: 'direct', retries: 0 });
+  assert.deepEqual([forced.error, forced.ways[0][0]], ['network', 'direct']);
   await page.close();
 });
 
