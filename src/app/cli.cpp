@@ -1,16 +1,18 @@
 #include <postern/app/cli.hpp>
 #include <postern/app/config/config.hpp>
+#include <postern/app/config/print_config.hpp>
 #include <postern/app/doctor/doctor.hpp>
 #include <postern/app/node.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/webhooks/webhooks_command.hpp>
-#include <postern/front/routes.hpp>
+#include <postern/front/endpoints/pages.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/redirect_error.hpp>
 
 #include <cstdio>
+#include <functional>
 #include <map>
 
 namespace postern::app {
@@ -20,45 +22,50 @@ using namespace std::chrono_literals;
 
 struct options {
   std::string config_file;
-  std::string profile = "default", filename, content_type, state;
-  std::uint64_t size = 0;
+  // sign
+  std::string profile = "default", filename, content_type;
+  std::uint64_t size = 0; // 0: not given
+  bool html = false;
+  // uploads
+  std::string state;
   std::size_t limit = 100;
-  bool html = false, follow = false, json = false, apply = false;
+  bool follow = false, json = false;
   webhooks_command webhooks;
+  bool apply = false;    // setup
+  bool defaults = false; // config
 };
 
+int failed(const failure& why) {
+  std::fprintf(stderr, "postern: %s\n", describe(why).c_str());
+  return 1;
+}
+
 config load(const options& o, const char* const* environment) {
-  // Without --config the file of the usual name is taken where it is, else the defaults.
+  // Without --config: ./postern.toml if it exists, else the defaults.
   std::filesystem::path file = o.config_file;
   if (file.empty() && std::filesystem::exists("postern.toml")) file = "postern.toml";
   auto c = load_config(file, environment);
-  log::set_up(c.log_level, c.log_format);
+  log::set_up(c.logging.level, c.logging.format);
   return c;
 }
 
 int sign(const options& o, const char* const* environment) {
   const auto c = load(o, environment);
-  signing_parts parts(c);
-  if (auto first = parts.backend.first_credentials(); !first) {
-    std::fprintf(stderr, "postern: %s\n", describe(first.error()).c_str());
-    return 1;
-  }
+  form_service service(c);
+  if (auto first = service.backend.first_credentials(); !first) return failed(first.error());
   const auto now = now_millis();
   sign_request ask;
   ask.filename = o.filename;
   ask.profile = o.profile;
   if (!o.content_type.empty()) ask.content_type = o.content_type;
   if (o.size) ask.size = o.size;
-  auto form = o.filename.empty() ? parts.forms.sign_blank(o.profile, "", {}, now) : parts.forms.sign(ask, {}, now);
-  if (!form) {
-    std::fprintf(stderr, "postern: %s\n", describe(form.error()).c_str());
-    return 1;
-  }
-  std::puts(o.html ? front::form_page_of(*form).body.c_str() : to_json(*form).c_str());
+  auto form = o.filename.empty() ? service.forms.sign_blank(o.profile, "", {}, now) : service.forms.sign(ask, {}, now);
+  if (!form) return failed(form.error());
+  std::puts(o.html ? front::form_page(*form).body.c_str() : to_json(*form).c_str());
   return 0;
 }
 
-// Control characters of a key or a name must not reach a terminal.
+// Control characters in a key must not reach the terminal.
 std::string printable(std::string_view text) {
   auto quoted_text = quote(text, 400);
   return quoted_text.substr(1, quoted_text.size() - 2);
@@ -75,7 +82,7 @@ void print_upload(const upload& u, bool json) {
               size.c_str(), by.c_str(), printable(u.bucket + "/" + u.key).c_str());
 }
 
-// Those not shown before in this state; follows until interrupted.
+// Prints each upload that it has not printed in this state. With --follow: until interrupted.
 task<> show_uploads(ledger& from, const options& o, upload_filter filter, int& code) {
   std::map<std::string, upload_state> shown;
   timer pause(co_await asio::this_coro::executor);
@@ -83,14 +90,13 @@ task<> show_uploads(ledger& from, const options& o, upload_filter filter, int& c
   for (;;) {
     auto found = co_await from.list(filter);
     if (!found) {
-      std::fprintf(stderr, "postern: %s\n", describe(found.error()).c_str());
-      code = 1;
+      code = failed(found.error());
       co_return;
     }
     for (const auto& u : *found) {
-      const auto [place, fresh] = shown.try_emplace(u.id, u.state);
-      if (fresh || place->second != u.state) print_upload(u, o.json);
-      place->second = u.state;
+      const auto [known, is_new] = shown.try_emplace(u.id, u.state);
+      if (is_new || known->second != u.state) print_upload(u, o.json);
+      known->second = u.state;
     }
     std::fflush(stdout);
     if (!o.follow) co_return;
@@ -105,7 +111,9 @@ int uploads(const options& o, const char* const* environment) {
   filter.limit = o.limit;
   if (!o.state.empty()) {
     filter.state = upload_state_of(o.state);
-    if (!filter.state) throw config_error("--state must be issued, receiving, completed, failed or expired");
+    if (!filter.state)
+      throw config_error("--state is " + quote(o.state) +
+                         "; it must be issued, receiving, completed, failed or expired");
   }
   asio::io_context loop{1}; // outlives the ledger, whose thread posts to it
   const auto records = make_ledger(ledger_options_of(c));
@@ -117,79 +125,120 @@ int uploads(const options& o, const char* const* environment) {
   return code;
 }
 
+int print_config(const options& o, const char* const* environment) {
+  std::fputs((o.defaults ? default_settings() : to_toml(load(o, environment))).c_str(), stdout);
+  return 0;
+}
+
+// The commands, with the function that runs each.
+class command_line {
+public:
+  explicit command_line(const char* const* environment) : environment_(environment) {
+    app_.name("postern");
+    app_.set_version_flag("--version", std::string("postern ") + version());
+    app_.require_subcommand(1);
+    add_serve();
+    add_sign();
+    add_uploads();
+    add_doctor();
+    add_setup();
+    add_config();
+  }
+
+  int run(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+      return app_.exit(e) == 0 ? 0 : 2;
+    }
+    try {
+      return chosen_();
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "postern: %s\n", e.what());
+      return 2;
+    }
+  }
+
+private:
+  // A command that reads the configuration. A command with sub-commands runs only without one.
+  CLI::App* add(CLI::App& to, const std::string& name, const std::string& what, std::function<int()> run) {
+    auto* command = to.add_subcommand(name, what);
+    command->add_option("-c,--config", o_.config_file, "the TOML file; default: ./postern.toml if it exists")
+        ->check(CLI::ExistingFile);
+    command->callback([this, run = std::move(run)] {
+      if (!chosen_) chosen_ = run;
+    });
+    return command;
+  }
+
+  void add_serve() {
+    add(app_, "serve", "serve until SIGTERM or SIGINT; then finish the running requests and exit",
+        [this] { return serve(load(o_, environment_)); });
+  }
+
+  void add_sign() {
+    auto* command = add(app_, "sign", "sign one form and print it as JSON or as a page", [this] {
+      if (o_.filename.empty() && !o_.html)
+        throw config_error("sign needs --filename, or --html for a page that takes the name from the browser");
+      return sign(o_, environment_);
+    });
+    command->add_option("-p,--profile", o_.profile, "the profile")->capture_default_str();
+    command->add_option("-f,--filename", o_.filename, "the file's name");
+    command->add_option("--content-type", o_.content_type, "the file's media type");
+    command->add_option("--size", o_.size, "the file's exact size in bytes");
+    command->add_flag("--html", o_.html, "print a page; without --filename it takes the name from the browser");
+  }
+
+  void add_uploads() {
+    auto* command =
+        add(app_, "uploads", "list the uploads in the ledger", [this] { return uploads(o_, environment_); });
+    command->add_option("-s,--state", o_.state,
+                        "only uploads in this state: issued, receiving, completed, failed, expired");
+    command->add_option("-n,--limit", o_.limit, "at most so many")->capture_default_str()->check(CLI::Range(1, 100000));
+    command->add_flag("--follow", o_.follow, "go on and print each change");
+    command->add_flag("--json", o_.json, "print JSON lines");
+    auto* webhooks = add(*command, "webhooks", "list the webhooks that wait; list, retry or delete dead letters",
+                         [this] { return o_.webhooks.run(load(o_, environment_)); });
+    o_.webhooks.describe(*webhooks);
+  }
+
+  void add_doctor() {
+    add(app_, "doctor", "check everything that serving needs; print each fault with its remedy", [this] {
+      const auto with_config = o_.config_file.empty() ? "" : " --config " + o_.config_file;
+      return examine([this] { return load(o_, environment_); }, with_config);
+    });
+  }
+
+  void add_setup() {
+    auto* setup = app_.add_subcommand("setup", "print the documents that the store needs, or apply the CORS rules");
+    setup->require_subcommand(1);
+    const auto add_document = [&](document which, const char* name, const char* what) {
+      auto* command =
+          add(*setup, name, what, [this, which] { return set_up(load(o_, environment_), which, o_.apply); });
+      command->add_flag("--apply", o_.apply,
+                        which == document::cors ? "put the rules into each bucket and keep the rules of others"
+                                                : "refused: only the CORS rules can be applied");
+    };
+    add_document(document::iam, "iam", "IAM policies: what Postern's user or role may do");
+    add_document(document::trust, "trust", "the role's trust policy: who may assume it");
+    add_document(document::cors, "cors", "CORS rules: which pages may post to the bucket");
+  }
+
+  void add_config() {
+    auto* command = add(app_, "config", "print the effective configuration as TOML, without secrets",
+                        [this] { return print_config(o_, environment_); });
+    command->add_flag("--defaults", o_.defaults, "print every setting with its default");
+  }
+
+  options o_;
+  const char* const* const environment_;
+  std::function<int()> chosen_;
+  CLI::App app_{"Postern gets a browser's file into S3-compatible storage, whatever stands in the way, and knows for "
+                "certain when it has arrived."};
+};
+
 } // namespace
 
-int run(int argc, char** argv, char** environment) {
-  options o;
-  CLI::App app{"Postern gets a browser's file into S3-compatible storage, whatever stands in the way, and knows for "
-               "certain when it has arrived."};
-  app.name("postern");
-  app.set_version_flag("--version", std::string("postern ") + version());
-  app.require_subcommand(1);
-  const auto with_config = [&](CLI::App* command) {
-    command
-        ->add_option("-c,--config", o.config_file,
-                     "the configuration (TOML); without it ./postern.toml, or the defaults")
-        ->check(CLI::ExistingFile);
-    return command;
-  };
-  auto* serve_command =
-      with_config(app.add_subcommand("serve", "serve until SIGTERM or SIGINT, then finish what is running and leave"));
-  auto* sign_command = with_config(app.add_subcommand("sign", "sign one form and print it, as JSON or as a page"));
-  sign_command->add_option("-p,--profile", o.profile, "the profile")->capture_default_str();
-  auto* filename = sign_command->add_option("-f,--filename", o.filename, "the file's name");
-  sign_command->add_option("--content-type", o.content_type, "its media type");
-  sign_command->add_option("--size", o.size, "its size in bytes, which is then the only one allowed");
-  auto* html = sign_command->add_flag("--html", o.html,
-                                      "a page with the ready form; without --filename the browser's file name is used");
-  auto* uploads_command = with_config(app.add_subcommand("uploads", "list what the ledger knows"));
-  uploads_command->add_option("-s,--state", o.state, "only those issued, receiving, completed, failed or expired");
-  uploads_command->add_option("-n,--limit", o.limit, "at most so many")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  uploads_command->add_flag("--follow", o.follow, "go on and print each change");
-  uploads_command->add_flag("--json", o.json, "JSON lines");
-  auto* doctor_command = with_config(
-      app.add_subcommand("doctor", "try everything that serving needs, in order; say what is wrong and what to do"));
-  auto* setup_command = app.add_subcommand("setup", "print the documents that AWS wants, or put the CORS rules");
-  setup_command->require_subcommand(1);
-  const std::map<document, CLI::App*> documents{
-      {document::iam, with_config(setup_command->add_subcommand("iam", "who may write what: policies for IAM"))},
-      {document::trust,
-       with_config(setup_command->add_subcommand("trust", "who may take the role on: its trust policy"))},
-      {document::cors, with_config(setup_command->add_subcommand("cors", "which pages may post to the bucket"))}};
-  for (const auto& [which, command] : documents)
-    command->add_flag("--apply", o.apply,
-                      which == document::cors ? "put the rule into each bucket, beside those of others"
-                                              : "refused: only `setup cors` can be applied");
-  auto* webhooks_of_uploads = with_config(uploads_command->add_subcommand(
-      "webhooks", "list the webhooks that wait; list, send again or drop dead letters"));
-  o.webhooks.describe(*webhooks_of_uploads);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-  try {
-    if (*serve_command) return serve(load(o, environment));
-    if (*sign_command) {
-      if (!*filename && !*html)
-        throw config_error("sign needs --filename, or --html for a page that takes the name from the browser");
-      return sign(o, environment);
-    }
-    if (*webhooks_of_uploads) return o.webhooks.run(load(o, environment));
-    if (*uploads_command) return uploads(o, environment);
-    if (*doctor_command) {
-      const auto with_config_file = o.config_file.empty() ? "" : " --config " + o.config_file;
-      return examine([&] { return load(o, environment); }, with_config_file);
-    }
-    for (const auto& [which, command] : documents)
-      if (*command) return set_up(load(o, environment), which, o.apply);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "postern: %s\n", e.what());
-    return 2;
-  }
-  return 2;
-}
+int run(int argc, char** argv, char** environment) { return command_line(environment).run(argc, argv); }
 
 } // namespace postern::app

@@ -1,15 +1,19 @@
 #include <postern/app/node.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
+#include <postern/app/workers.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/flow/admit.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/form_ingest.hpp>
 #include <postern/flow/notify.hpp>
+#include <postern/flow/rate_limiter.hpp>
 #include <postern/flow/receive_events.hpp>
 #include <postern/flow/sweep.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/http_server.hpp>
+#include <postern/front/listen_address.hpp>
 #include <postern/front/routes.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 
@@ -19,9 +23,10 @@
 
 #include <chrono>
 #include <csignal>
-#include <functional>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace postern::app {
 
@@ -29,7 +34,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-metrics::gauge build_info("postern_build_info", "The version that runs", "version=\"" POSTERN_VERSION "\"");
+// --- what each object wants of the configuration ----------------------------------------------------
+
+metrics::gauge build_info("postern_build_info", "The running version", "version=\"" POSTERN_VERSION "\"");
 
 form_signer_options form_signer_options_of(const config& c, const storage& backend) {
   return {c.profiles,
@@ -42,20 +49,21 @@ form_signer_options form_signer_options_of(const config& c, const storage& backe
           c.store.type == "file" ? 255u : 0u};
 }
 
-front::routes_options routes_options_of(const config& c) {
-  front::routes_options r;
-  r.admit.anonymous = c.auth.anonymous;
-  for (const auto& k : c.auth.api_keys) r.admit.api_keys.push_back({k.name, k.sha256, k.profiles});
-  r.admit.public_url = c.server.public_url;
-  r.admit.allowed_origins = c.server.allowed_origins;
-  r.admit.sign_rate = c.limits.sign_rate;
-  r.admit.sign_burst = c.limits.sign_burst;
-  r.public_url = c.server.public_url;
-  r.json_body = c.limits.json_body;
-  for (auto& [bucket, url] : direct_urls(c)) r.direct_urls.push_back(url);
-  r.demo = c.server.demo;
-  r.version = version();
-  return r;
+admitter admitter_of(const config::auth_section& auth) {
+  std::vector<admission_link_ptr> links;
+  std::vector<api_key> keys;
+  for (const auto& k : auth.api_keys) keys.push_back({k.name, k.sha256, k.profiles});
+  links.push_back(make_api_key_link(std::move(keys)));
+  if (auth.anonymous) links.push_back(make_anonymous_link());
+  return admitter(std::move(links));
+}
+
+front::pages_options pages_options_of(const config& c) {
+  front::pages_options o;
+  o.demo = c.server.demo;
+  o.version = version();
+  for (auto& [bucket, url] : direct_urls(c)) o.direct_urls.push_back(url);
+  return o;
 }
 
 form_ingest_options form_ingest_options_of(const config& c, const form_signer_options& s) {
@@ -71,7 +79,7 @@ form_ingest_options form_ingest_options_of(const config& c, const form_signer_op
 
 sweeper_options sweeper_options_of(const config& c) {
   sweeper_options o;
-  o.retention = c.retention;
+  o.retention = c.ledger.retention;
   o.clock = now_millis;
   return o;
 }
@@ -79,10 +87,9 @@ sweeper_options sweeper_options_of(const config& c) {
 front::server_options server_options_of(const config& c, asio::ssl::context* tls) {
   const auto& l = c.limits;
   front::server_options o;
-  o.limits = {l.request_header, l.header_timeout,         l.idle_timeout, {l.body_silence, l.min_body_rate},
-              l.connections,    l.connections_per_address};
+  o.limits = {l.request_header, l.header_timeout, l.idle_timeout, {l.body_silence, l.min_body_rate}};
   o.tls = tls;
-  o.trusted_proxies = c.server.trusted_proxies;
+  o.proxies = front::trusted_proxies(c.server.trusted_proxies);
   return o;
 }
 
@@ -95,7 +102,8 @@ std::unique_ptr<asio::ssl::context> tls_of(const config& c) {
     tls->use_certificate_chain_file(c.server.tls_certificate);
     tls->use_private_key_file(c.server.tls_key, asio::ssl::context::pem);
   } catch (const boost::system::system_error& e) {
-    throw std::runtime_error("server.tls: certificate or key cannot be used: " + e.code().message() +
+    throw std::runtime_error("server.tls: certificate " + c.server.tls_certificate + " or key " + c.server.tls_key +
+                             " cannot be used: " + e.code().message() +
                              ". Both must be PEM files that this user may read");
   }
   return tls;
@@ -116,202 +124,203 @@ trusted_issuers trusted_issuers_of(const config::events_section& e) {
   }
 }
 
-// One thread: its loop and what listens on it.
-struct worker {
-  asio::io_context loop{1};
-  group running{loop.get_executor()};
-  std::vector<std::unique_ptr<front::http_server>> servers;
-  std::thread thread;
+// Limits that are switched off still bound memory.
+std::size_t max_json_of(const config& c) { return c.limits.json_body ? c.limits.json_body : 16 << 20; }
+// SNS sends messages of up to 256 KiB.
+std::size_t max_event_of(const config& c) { return c.limits.json_body ? c.limits.json_body * 4 : 16 << 20; }
 
-  void run() {
-    for (auto& s : servers) running.start(s->run());
-    for (;;) {
-      try {
-        loop.run();
-        return;
-      } catch (const std::exception& e) {
-        log::error("bug: an exception reached the loop", {{"what", e.what()}});
-      }
-    }
-  }
-
-  // On this worker's thread. `done` is called there when nothing runs any more.
-  task<> drain(std::chrono::milliseconds max, std::function<void()> done) {
-    const std::function<void()> on_cut = [this] { stop_asking(); };
-    for (auto& s : servers) s->stop_accepting();
-    const auto end = std::chrono::steady_clock::now() + max;
-    for (auto& s : servers) co_await s->drain(end, on_cut);
-    done();
-  }
-  void cut() {
-    for (auto& s : servers) s->cut();
-    stop_asking();
-  }
-  // Of what waits for the store only the cleaning up goes on.
-  void stop_asking() { http_client::stop(loop); }
-};
-
-using workers = std::vector<std::unique_ptr<worker>>;
-
-// Every worker gets its own listening socket on each address; the first one's choice of a port (0) is the others' too.
-void listen(workers& all, const std::vector<std::string>& addresses, std::string_view kind,
-            const front::server_options& options, front::connection_count& counts,
-            const front::answer_function& answer) {
-  for (const auto& text : addresses) {
-    auto at = front::parse_endpoint(text);
-    front::require_free_port(at);
-    for (auto& w : all) {
-      w->servers.push_back(std::make_unique<front::http_server>(w->loop, at, options, counts, answer));
-      at = w->servers.back()->endpoint();
-    }
-    const auto shown = at.address().is_v6() ? "[" + at.address().to_string() + "]" : at.address().to_string();
-    log::info("listening", {{"kind", kind}, {"address", shown + ":" + std::to_string(at.port())}});
-  }
+std::size_t threads_of(const config& c) {
+  return c.server.threads ? c.server.threads : std::max(1u, std::thread::hardware_concurrency());
 }
 
-task<> drain_webhooks(notifier& deliveries, asio::io_context& loop, std::chrono::milliseconds max,
-                      std::function<void()> done) {
-  const std::function<void()> cut = [&loop] { http_client::stop(loop); };
-  co_await deliveries.drain(max, cut);
-  done();
-}
+// --- the node ---------------------------------------------------------------------------------------
 
 using signal_set = asio::basic_signal_set<io_executor>;
 
-// The first SIGTERM or SIGINT drains, a second one cuts. Ends when every worker has drained.
-task<> obey_signals(signal_set& signals, workers& all, front::http_server* admin, front::routes& routes,
-                    notifier& deliveries, std::chrono::milliseconds max, std::function<void()> end_rounds) {
-  auto& home = all.front()->loop;
-  boost::system::error_code ec;
-  std::size_t left = all.size() + 1; // and the webhooks, which live at home; counted there only
-  const auto one_less = [&] {
-    asio::post(home, [&] {
-      if (--left == 0) signals.cancel();
-    });
-  };
-  int number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
-  log::info("draining", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
-  routes.draining();
-  for (auto& w : all) {
-    auto* one = w.get();
-    asio::post(one->loop, [one, max, one_less] { one->running.start(one->drain(max, one_less)); });
-  }
-  all.front()->running.start(drain_webhooks(deliveries, home, max, one_less));
-  while (left > 0) {
-    number = co_await signals.async_wait(asio::redirect_error(use_task, ec));
-    if (left == 0) break;
-    log::warning("cutting", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
-    for (auto& w : all) asio::post(w->loop, [one = w.get()] { one->cut(); });
-  }
-  end_rounds();
-  // Last, so that a balancer can be told of the drain while it lasts.
-  if (admin) co_await admin->drain(std::chrono::steady_clock::now() + 1s);
+class node {
+public:
+  explicit node(const config& c);
+  int run();
+
+private:
+  void listen();
+  void log_start() const;
+  task<> record_progress();
+  task<> drain_on_signal();
+  task<> drain_webhooks();
+  void note_drained();
+  void stop_background_tasks();
+
+  // In dependency order: an object uses those above it and is destroyed before them.
+  const config& config_;
+  upload_feed feed_;                   // tells event streams of changes
+  form_service service_;               // signer, storage and ledger
+  const std::unique_ptr<store> store_; // S3 or a directory
+  byte_budget buffers_;                // memory of all transfers
+  transfers transfers_;                // the uploads that this process receives
+  form_ingest ingest_;
+  completer completer_;
+  http_client sns_http_; // trusts events.ca_file
+  const std::unique_ptr<sns> sns_;
+  event_receiver event_receiver_;
+
+  const admitter admitter_; // credentials to callers
+  const front::origins origins_;
+  rate_limiter signing_rate_;
+  const front::callers callers_;
+  front::uploads_endpoint uploads_;
+  front::fallback_endpoint fallback_;
+  front::complete_endpoint complete_;
+  front::events_endpoint events_;
+  front::pages_endpoint pages_;
+  front::admin_endpoint admin_;
+  front::router public_router_, admin_router_;
+
+  const std::unique_ptr<asio::ssl::context> tls_; // empty: plain HTTP
+  front::connection_count connections_, admin_connections_;
+  workers workers_;
+  signal_set signals_; // exists before the ports are open, so that an early signal drains too
+  std::unique_ptr<front::http_server> admin_server_;
+
+  // Background tasks, on the home worker.
+  sweeper sweeper_;
+  periodic_task sweep_, progress_, changes_;
+  const webhook_clients webhook_clients_;
+  notifier notifier_;
+  std::size_t draining_ = 0; // workers and webhooks that still drain; home worker only
+};
+
+node::node(const config& c)
+    : config_(c), service_(c, [this](const upload& u) { feed_.publish(u); }), store_(service_.backend.open(c)),
+      buffers_(c.limits.buffers), transfers_(*store_, *service_.records, buffers_, now_millis),
+      ingest_(form_ingest_options_of(c, service_.options), service_.own, *service_.records, transfers_),
+      completer_(service_.own, *store_, *service_.records, c.ledger.retention),
+      sns_http_(sns_client_options_of(c.events)), sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
+      event_receiver_({c.events.token, c.events.sns_topics}, completer_, *sns_), admitter_(admitter_of(c.auth)),
+      origins_(c.server.public_url, c.server.allowed_origins), signing_rate_(c.limits.sign_rate, c.limits.sign_burst),
+      callers_(admitter_, origins_, signing_rate_),
+      uploads_(max_json_of(c), callers_, service_.forms, *service_.records, transfers_, feed_),
+      fallback_(c.server.public_url, ingest_), complete_(completer_), events_(max_event_of(c), event_receiver_),
+      pages_(pages_options_of(c), callers_, service_.forms), admin_(*service_.records, transfers_),
+      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_}), origins_),
+      admin_router_(front::admin_routes(admin_), origins_), tls_(tls_of(c)),
+      connections_(c.limits.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
+      workers_(threads_of(c)), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
+      sweeper_(sweeper_options_of(c), completer_, *service_.records),
+      sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.round(); }),
+      progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
+      // Readers of another node see progress that is at most two seconds old: both pauses, and what periodic_task adds.
+      changes_(workers_.home().get_executor(), 750ms, [this] { return feed_.poll(*service_.records); }),
+      webhook_clients_(c), notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
+  log_start();
+  if (auto first = service_.backend.first_credentials(); !first)
+    log::error("no form can be signed until there are credentials",
+               {{"why", describe(first.error())}, {"see", "postern doctor"}});
+  listen();
 }
 
-void say_what_runs(const config& c, std::size_t threads) {
+int node::run() {
+  build_info.set(1);
+  auto& tasks = workers_.home_tasks();
+  if (admin_server_) tasks.start(admin_server_->run());
+  tasks.start(drain_on_signal());
+  tasks.start(service_.backend.credentials.keep_fresh());
+  tasks.start(sweep_.run());
+  tasks.start(progress_.run());
+  tasks.start(changes_.run());
+  tasks.start(notifier_.run());
+  workers_.run();
+  // The threads of the disk pool and of the ledger post to the loops, so they end before the loops are destroyed.
+  service_.backend.disk.join();
+  service_.records.reset();
+  log::info("stopped");
+  return 0;
+}
+
+void node::listen() {
+  workers_.listen(config_.server.listen, server_options_of(config_, tls_.get()), connections_,
+                  [this](front::request& r) { return public_router_.answer(r); });
+  if (config_.server.admin_listen.empty()) return;
+  const auto at = front::parse_listen_address(config_.server.admin_listen);
+  front::require_free_port(at);
+  admin_server_ =
+      std::make_unique<front::http_server>(workers_.home(), at, server_options_of(config_, nullptr), admin_connections_,
+                                           [this](front::request& r) { return admin_router_.answer(r); });
+  log::info("listening", {{"kind", "admin"}, {"address", front::to_text(admin_server_->local_endpoint())}});
+}
+
+void node::log_start() const {
+  const auto& s = config_.store;
   log::info("starting",
             {{"version", version()},
-             {"public_url", c.server.public_url},
-             {"store", c.store.type == "file" ? "file:" + c.store.path.string()
-                                              : "s3:" + c.store.bucket + " at " +
-                                                    (c.store.endpoint.empty() ? c.store.region : c.store.endpoint)},
-             {"ledger", ledger_shown(c.ledger_url)},
-             {"threads", threads},
-             {"profiles", c.profiles.size()},
-             {"webhooks", c.webhooks.size()}});
-  if (c.auth.anonymous)
+             {"public_url", config_.server.public_url},
+             {"store", s.type == "file" ? "file:" + s.path.string()
+                                        : "s3:" + s.bucket + " at " + (s.endpoint.empty() ? s.region : s.endpoint)},
+             {"ledger", ledger_shown(config_.ledger.url)},
+             {"threads", workers_.size()},
+             {"profiles", config_.profiles.size()},
+             {"webhooks", config_.webhooks.size()}});
+  if (config_.auth.anonymous)
     log::warning("anyone may sign: auth.anonymous is true");
-  else if (c.auth.api_keys.empty())
-    log::warning("nobody may sign: auth names neither api_keys nor anonymous");
+  else if (config_.auth.api_keys.empty())
+    log::warning("nobody may sign: set auth.api_keys or auth.anonymous");
+}
+
+// Other nodes show the progress of this node's uploads from the ledger.
+task<> node::record_progress() {
+  if (auto received = transfers_.all(); !received.empty())
+    service_.records->record_progress(std::move(received), now_millis() + 1min);
+  co_return;
+}
+
+// The first SIGTERM or SIGINT begins the drain, the second one cuts it short. Ends when all workers have drained.
+task<> node::drain_on_signal() {
+  const auto name_of = [](int number) { return number == SIGTERM ? "SIGTERM" : "SIGINT"; };
+  boost::system::error_code ec;
+  int number = co_await signals_.async_wait(asio::redirect_error(use_task, ec));
+  log::info("draining", {{"signal", name_of(number)}});
+  admin_.start_draining();
+  draining_ = workers_.size() + 1;
+  workers_.drain(config_.server.drain, [this] { asio::post(workers_.home(), [this] { note_drained(); }); });
+  workers_.home_tasks().start(drain_webhooks());
+  while (draining_ > 0) {
+    number = co_await signals_.async_wait(asio::redirect_error(use_task, ec)); // note_drained cancels the wait
+    if (draining_ == 0) break;
+    log::warning("drain cut short", {{"signal", name_of(number)}});
+    workers_.cut();
+  }
+  stop_background_tasks();
+  // The admin listener ends last, so that a load balancer sees the drain in /readyz.
+  if (admin_server_) co_await admin_server_->drain(std::chrono::steady_clock::now() + 1s);
+}
+
+task<> node::drain_webhooks() {
+  const std::function<void()> cut = [this] { http_client::stop(workers_.home()); };
+  co_await notifier_.drain(config_.server.drain, cut);
+  note_drained();
+}
+
+void node::note_drained() {
+  if (--draining_ == 0) signals_.cancel();
+}
+
+void node::stop_background_tasks() {
+  sweep_.stop();
+  progress_.stop();
+  changes_.stop();
+  service_.backend.credentials.stop();
 }
 
 } // namespace
 
-signing_parts::signing_parts(const config& c, std::function<void(const upload&)> on_change)
+form_service::form_service(const config& c, std::function<void(const upload&)> on_change)
     : own(c.server.secrets), backend(c, own), records(make_ledger(ledger_options_of(c, std::move(on_change)))),
       options(form_signer_options_of(c, backend)),
       forms(options, own, [this](upload u) { records->issue(std::move(u)); }) {}
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);
-  const std::size_t threads = c.server.threads ? c.server.threads : std::max(1u, std::thread::hardware_concurrency());
-  say_what_runs(c, threads);
-  build_info.set(1);
-
-  // In the order of dependence; what is below is destroyed last.
-  upload_feed feed;
-  signing_parts parts(c, [&feed](const upload& u) { feed.publish(u); });
-  auto& backend = parts.backend;
-  if (auto first = backend.first_credentials(); !first)
-    log::error("no form can be signed until there are credentials",
-               {{"why", describe(first.error())}, {"see", "postern doctor"}});
-  const auto objects = backend.open(c);
-  byte_budget buffers(c.limits.buffers);
-  transfers carriers(*objects, *parts.records, buffers, now_millis);
-  form_ingest ingest(form_ingest_options_of(c, parts.options), parts.own, *parts.records, carriers);
-  completer completions(parts.own, *objects, *parts.records, c.retention);
-  http_client sns_http(sns_client_options_of(c.events));
-  const auto amazon = make_sns(sns_http, trusted_issuers_of(c.events));
-  event_receiver events({c.events.token, c.events.sns_topics}, completions, *amazon);
-  front::routes routes(routes_options_of(c), parts.forms, ingest, carriers, completions, events, *parts.records, feed);
-  const webhook_clients hooks(c);
-  const auto tls = tls_of(c);
-  front::connection_count counts(c.limits.connections, c.limits.connections_per_address);
-
-  workers all;
-  for (std::size_t i = 0; i < threads; ++i) all.push_back(std::make_unique<worker>());
-  // Before anybody is told that we listen: a signal that comes at once is to drain too.
-  signal_set signals(all.front()->loop.get_executor(), SIGTERM, SIGINT);
-  listen(all, c.server.listen, "public", server_options_of(c, tls.get()), counts,
-         [&](front::request& r) { return routes.answer_public(r); });
-  front::connection_count admin_counts(1000, 0);
-  std::unique_ptr<front::http_server> admin;
-  if (!c.server.admin_listen.empty()) {
-    // One thread is enough for the operator.
-    const auto at = front::parse_endpoint(c.server.admin_listen);
-    front::require_free_port(at);
-    admin = std::make_unique<front::http_server>(all.front()->loop, at, server_options_of(c, nullptr), admin_counts,
-                                                 [&](front::request& r) { return routes.answer_admin(r); });
-    all.front()->running.start(admin->run());
-    const auto bound = admin->endpoint();
-    log::info("listening",
-              {{"kind", "admin"}, {"address", bound.address().to_string() + ":" + std::to_string(bound.port())}});
-  }
-
-  auto& first_loop = all.front()->loop;
-  sweeper sweep_work(sweeper_options_of(c), completions, *parts.records);
-  periodic_task sweep(first_loop.get_executor(), c.sweep.interval, [&] { return sweep_work.round(); });
-  const auto clock = now_millis;
-  // Readers of another node see progress that is at most two seconds old: this pause, the poll's pause on the other
-  // node, and what periodic_task adds to both.
-  const auto tell_progress = [&]() -> task<> {
-    if (auto now = carriers.all(); !now.empty()) parts.records->record_progress(std::move(now), clock() + 1min);
-    co_return;
-  };
-  periodic_task progress(first_loop.get_executor(), 1s, tell_progress);
-  const auto poll_changes = [&] { return feed.poll(*parts.records); };
-  periodic_task changes(first_loop.get_executor(), 750ms, poll_changes);
-  notifier deliveries(hooks.options(), *parts.records, first_loop.get_executor());
-  all.front()->running.start(deliveries.run());
-  const auto end_rounds = [&] {
-    sweep.stop();
-    progress.stop();
-    changes.stop();
-    backend.credentials.stop();
-  };
-  all.front()->running.start(obey_signals(signals, all, admin.get(), routes, deliveries, c.server.drain, end_rounds));
-  all.front()->running.start(backend.credentials.keep_fresh());
-  all.front()->running.start(sweep.run());
-  all.front()->running.start(progress.run());
-  all.front()->running.start(changes.run());
-  for (std::size_t i = 1; i < threads; ++i) all[i]->thread = std::thread([w = all[i].get()] { w->run(); });
-  all.front()->run();
-  for (std::size_t i = 1; i < threads; ++i) all[i]->thread.join();
-  // The disk's and the ledger's threads post to the loops: they end before the loops do.
-  backend.disk.join();
-  parts.records.reset();
-  log::info("stopped");
-  return 0;
+  return node(c).run();
 }
 
 } // namespace postern::app

@@ -10,24 +10,25 @@
 namespace postern::app {
 namespace {
 
-// A directory has no keys of its own, but the form is to be S3's field for field: these come from the server's secret
-// and sign nothing else.
-sigv4::credentials own_keys(const signer& own) {
+// The file store needs no keys, but its forms have the same fields as S3's. These keys are derived from the server's
+// secret and sign nothing else.
+sigv4::credentials file_store_keys(const signer& own) {
   auto name = own.derive("file store access key").reveal().substr(0, 13);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](char l) { return l >= 'a' ? static_cast<char>(l - 32) : l; });
   return {"POSTERN" + name, own.derive("file store secret key"), {}};
 }
 
-// The role on top.
+// With role_arn: the role's credentials, which the other ones assume.
 credential_source_ptr source_of(const config& c, const signer& own, http_client& http) {
   auto base = own_source_of(c, own, http);
   if (c.store.role_arn.empty() || c.store.type == "file") return base;
   return make_assumed_role(std::move(base), http, sts_of(c), role_of(c), system_clock_in_seconds());
 }
 
-// Forms are good for as long as their policy says, so keys must last longer than the longest of them.
-std::chrono::seconds spare_of(const config& c) {
+// A policy must not outlive the credentials that sign it, so they are renewed while more than the longest policy's
+// lifetime is left.
+std::chrono::seconds min_lifetime_of(const config& c) {
   std::chrono::seconds longest{0};
   for (const auto& [name, p] : c.profiles) longest = std::max(longest, p.expires);
   return longest + std::chrono::seconds(60);
@@ -40,7 +41,7 @@ std::unique_ptr<s3_client> client_of(const config& c, http_client& http, credent
 
 } // namespace
 
-// Where there is an endpoint of one's own, STS is nearly always behind it too (Ceph RGW, MinIO).
+// Stores with an endpoint of their own serve STS at the same endpoint (Ceph RGW, MinIO).
 sts_options sts_of(const config& c) {
   const auto& s = c.store;
   if (!s.sts_endpoint.empty()) return {s.sts_endpoint, s.region};
@@ -53,11 +54,11 @@ role_options role_of(const config& c) {
   return {c.store.role_arn, c.store.external_id, c.store.session_name, c.store.duration};
 }
 
-// In AWS's order.
+// In the order of the AWS SDKs.
 credential_source_ptr own_source_of(const config& c, const signer& own, http_client& http) {
   const auto& s = c.store;
   if (!s.access_key.empty()) return make_static_credentials({s.access_key, s.secret_key, s.session_token.reveal()});
-  if (s.type == "file") return make_static_credentials(own_keys(own));
+  if (s.type == "file") return make_static_credentials(file_store_keys(own));
   if (!s.profile.empty()) return make_shared_file_credentials(c.environment, s.profile);
   std::vector<credential_source_ptr> chain;
   chain.push_back(make_environment_credentials(c.environment));
@@ -84,7 +85,7 @@ s3_options s3_options_of(const config& c) {
 
 storage::storage(const config& c, const signer& own)
     : http(http_client_options{c.store.ca_file}),
-      credentials(source_of(c, own, http), spare_of(c), system_clock_in_seconds()),
+      credentials(source_of(c, own, http), min_lifetime_of(c), system_clock_in_seconds()),
       s3(client_of(c, http, credentials)) {}
 
 std::unique_ptr<store> storage::open(const config& c) {
@@ -96,7 +97,7 @@ result<credentials_ptr> storage::first_credentials() { return run_alone(credenti
 
 ledger_options ledger_options_of(const config& c, std::function<void(const upload&)> on_change) {
   ledger_options o;
-  o.url = c.ledger_url;
+  o.url = c.ledger.url;
   o.endpoints = webhook_endpoints_of(c);
   o.grace = c.sweep.grace;
   o.on_change = std::move(on_change);

@@ -6,13 +6,14 @@
 
 #include <boost/beast/http/status.hpp>
 
+#include <array>
 #include <charconv>
 #include <chrono>
 
 namespace postern::front {
 namespace {
 
-// The Date field of this second; made once a second and thread.
+// The Date field, formatted once a second in each thread.
 std::string_view date_field() {
   thread_local seconds_clock made_for{};
   thread_local std::string text;
@@ -29,14 +30,47 @@ void append_number(std::string& out, std::uint64_t n) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
 }
 
-void add_retry_after(response& r, errc code) {
+// When to try again, or how to authenticate.
+void add_advice(response& r, errc code) {
   if (r.status == 503 || r.status == 429) r.with("Retry-After", code == errc::too_many_requests ? "1" : "5");
   if (r.status == 401) r.with("WWW-Authenticate", "Bearer");
 }
 
+// The client gets the request's id only; an operator finds the cause by it.
+void log_fault(const failure& why, std::string_view request_id) {
+  if (why.code == errc::internal)
+    log::error("bug: a request failed", {{"request", request_id}, {"why", why.on}});
+  else if (text_of(why.code).status >= 500)
+    log::warning("request failed", {{"request", request_id}, {"why", describe(why)}});
+}
+
+// A control character in a value must not begin another field or another response.
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append("\r\n").append(name).append(": ");
+  for (const char c : value) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+}
+
 } // namespace
 
-response text_answer(int status, std::string_view content_type, std::string body) {
+bool accepts(const request& r, std::string_view type) {
+  return r.field(http::field::accept).find(type) != std::string_view::npos;
+}
+
+task<result<std::string>> read_text(byte_source& body, std::size_t max) {
+  const auto too_large = failure{errc::payload_too_large, "at most " + std::to_string(max) + " bytes"};
+  if (body.announced().value_or(0) > max) co_return too_large;
+  std::string text;
+  std::array<char, 4096> piece;
+  for (;;) {
+    auto n = co_await body.read_some(piece);
+    if (!n) co_return n.error();
+    if (*n == 0) co_return text;
+    if (text.size() + *n > max) co_return too_large;
+    text.append(piece.data(), *n);
+  }
+}
+
+response make_response(int status, std::string_view content_type, std::string body) {
   response r;
   r.status = status;
   r.content_type = content_type;
@@ -44,7 +78,7 @@ response text_answer(int status, std::string_view content_type, std::string body
   return r;
 }
 
-response redirect_to(std::string url) {
+response make_redirect(std::string url) {
   response r;
   r.status = 303;
   r.with("Location", std::move(url));
@@ -56,17 +90,7 @@ std::string text_for_client(const failure& why) {
   return row.status < 500 ? describe(why) : std::string(row.sentence);
 }
 
-namespace {
-
-// What the client is not told is found by the request's id.
-void log_fault(const failure& why, std::string_view request_id) {
-  if (text_of(why.code).status >= 500)
-    log::warning("request failed", {{"request", request_id}, {"why", describe(why)}});
-}
-
-} // namespace
-
-response problem(const failure& why, std::string_view request_id) {
+response make_problem(const failure& why, std::string_view request_id) {
   log_fault(why, request_id);
   const auto& row = text_of(why.code);
   json_writer w;
@@ -78,12 +102,12 @@ response problem(const failure& why, std::string_view request_id) {
   w.member("code", row.name);
   w.member("request_id", request_id);
   w.end_object();
-  auto r = text_answer(row.status, "application/problem+json", w.take());
-  add_retry_after(r, why.code);
+  auto r = make_response(row.status, "application/problem+json", w.take());
+  add_advice(r, why.code);
   return r;
 }
 
-response s3_error(const failure& why, std::string_view resource, std::string_view request_id) {
+response make_s3_error(const failure& why, std::string_view resource, std::string_view request_id) {
   log_fault(why, request_id);
   const auto& row = text_of(why.code);
   std::string xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>";
@@ -92,22 +116,12 @@ response s3_error(const failure& why, std::string_view resource, std::string_vie
       .append(xml_escape(text_for_client(why)))
       .append("</Message><Resource>");
   xml.append(xml_escape(resource)).append("</Resource><RequestId>").append(request_id).append("</RequestId></Error>");
-  auto r = text_answer(row.status, "application/xml", std::move(xml));
-  add_retry_after(r, why.code);
+  auto r = make_response(row.status, "application/xml", std::move(xml));
+  add_advice(r, why.code);
   return r;
 }
 
-namespace {
-
-// Whatever was let through to here cannot begin another field or another answer.
-void append_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append("\r\n").append(name).append(": ");
-  for (const char c : value) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
-}
-
-} // namespace
-
-void print(std::string& out, const response& r, bool keep_alive, bool head, std::string_view request_id) {
+void append_response(std::string& out, const response& r, bool keep_alive, bool is_head, std::string_view request_id) {
   out += "HTTP/1.1 ";
   append_number(out, static_cast<unsigned>(r.status));
   out += ' ';
@@ -118,12 +132,12 @@ void print(std::string& out, const response& r, bool keep_alive, bool head, std:
   if (!r.content_type.empty()) out.append("\r\nContent-Type: ").append(r.content_type);
   for (const auto& [name, value] : r.fields) append_field(out, name, value);
   out.append("\r\nX-Request-Id: ").append(request_id);
-  if (r.status != 204 && !r.more) { // what goes on ends with the connection (RFC 9112 §6.3)
+  if (r.status != 204 && !r.next_piece) { // a body in pieces ends with the connection (RFC 9112 §6.3)
     out += "\r\nContent-Length: ";
     append_number(out, r.body.size());
   }
   out += keep_alive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
-  if (!head) out += r.body;
+  if (!is_head) out += r.body;
 }
 
 } // namespace postern::front

@@ -1,6 +1,6 @@
 """The command line: what it prints and how it ends."""
 
-import os, sys
+import os, sys, tomllib
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
@@ -22,7 +22,7 @@ class CommandLine(unittest.TestCase):
     def test_help_and_version(self):
         code, out, _ = self.run_it("--help")
         self.assertEqual(code, 0)
-        for word in ("serve", "sign", "uploads", "doctor", "setup"):
+        for word in ("serve", "sign", "uploads", "doctor", "setup", "config"):
             self.assertIn(word, out)
         code, out, _ = self.run_it("setup", "--help")
         self.assertEqual(code, 0)
@@ -41,10 +41,10 @@ class CommandLine(unittest.TestCase):
 
     def test_configuration_errors_name_the_setting_and_the_fix(self):
         cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
-                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: must name the bucket in S3"), ("[ledger]\nurl = 'postgresql://u:geheim@127.0.0.1:1/d'\n", "the database postgresql://u@127.0.0.1:1/d cannot be used"),
-                 ("[[webhooks]]\nurl = 'x'\n", "webhooks, number 1, url"), ("[events]\ntoken = 'x'\n", "at least 16 bytes"), ("[auth.jwt]\nkeys = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
-                 ("[limits]\nbuffers = 'lots'\n", 'must be like "512"'), ("[server]\nsecrets = ['short']\n", "at least 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
-                 ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "not an address"),
+                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: is empty; name the bucket in S3"), ("[ledger]\nurl = 'postgresql://u:geheim@127.0.0.1:1/d'\n", "the database postgresql://u@127.0.0.1:1/d cannot be used"),
+                 ("[[webhooks]]\nurl = 'x'\n", "webhooks, number 1, url"), ("[events]\ntoken = 'x'\n", "fewer than 16 bytes"), ("[auth.jwt]\nkeys = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
+                 ("[limits]\nbuffers = 'lots'\n", '"lots" is not a size; write it like "512"'), ("[server]\nsecrets = ['short']\n", "fewer than 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
+                 ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "server.listen: \"nonsense\" is not an address"),
                  ("[auth]\napi_keys = [{ name = 'a', sha256 = 'x' }]\n", "64 hex digits"), ("[server]\ntls = { certificate = 'a' }\n", "both certificate and key"), ("[server]\nsecrets = [{ env = 'NOT_THERE' }]\n", "NOT_THERE"),
                  ("[ledger]\nurl = 'sqlite:/proc/nowhere/x.db'\n", "cannot be used"), ("[store]\npath = '/proc/nowhere'\n", "cannot be used")]
         for config, words in cases:
@@ -54,6 +54,27 @@ class CommandLine(unittest.TestCase):
                 self.assertIn(words, err)
         code, _, err = self.run_it("serve", "--config", self.config, config="", POSTERN_SERVER__LISTN="x")
         self.assertIn("POSTERN_SERVER__LISTN: unknown setting; did you mean server.listen?", err)
+
+    def test_config_prints_what_is_in_force_without_secrets(self):
+        config = "[server]\nsecrets = ['a secret of the server']\n[limits]\njson_body = '1MiB'\n"
+        code, out, err = self.run_it("config", "--config", self.config, config=config, POSTERN_STORE__BUCKET="media")
+        self.assertEqual(code, 0, err)
+        effective = tomllib.loads(out)
+        self.assertEqual(effective["limits"]["json_body"], "1MiB")
+        self.assertEqual(effective["store"]["bucket"], "media")  # from the environment
+        self.assertEqual(effective["profiles"]["default"]["bucket"], "media")  # follows from it
+        self.assertEqual(effective["server"]["secrets"], ["***"])
+        self.assertNotIn("a secret", out)
+        self.assertEqual(self.run_it("config", "--config", self.config, config="[server]\nlistn = 1\n")[0], 2)
+
+    def test_config_prints_the_defaults(self):
+        code, out, err = self.run_it("config", "--defaults")
+        self.assertEqual((code, err), (0, ""))
+        defaults = tomllib.loads(out)
+        self.assertEqual(defaults["server"]["listen"], ["127.0.0.1:8080"])
+        self.assertEqual(defaults["profiles"]["default"]["max_size"], "5GiB")
+        self.assertEqual(defaults["webhooks"], [])
+        self.assertFalse(os.listdir(self.folder), "printing the defaults makes no file")
 
     def test_a_port_that_is_taken(self):
         with socket.socket() as s:

@@ -222,7 +222,7 @@ class AgainstRgw(Doctored):
         self.assertEqual(said.code, 2)
         self.assertIn("a directory has no", said.err)
         said = self.run_it("doctor", **self.settings(self.s3, store__bucket=""))
-        self.names(said, "configuration", "store.bucket: must name the bucket", code=2)
+        self.names(said, "configuration", "store.bucket: is empty; name the bucket", code=2)
 
     def test_what_setup_prints_is_json(self):
         role = self.settings(self.s3, store__credentials__role_arn=self.role, store__credentials__external_id="tenant 42")

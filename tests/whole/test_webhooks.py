@@ -209,10 +209,10 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(self.listed(server, "--upload", "another"), [])
         self.assertEqual(json.loads(dead[0]["payload"])["data"]["id"], id)
         code, out, err = self.command(server, "--purge", dead[0]["id"], "msg_none")
-        self.assertEqual((code, out), (1, "1 dead letter thrown away\n"))
-        self.assertIn("1 of the 2 named is no dead letter", err)
+        self.assertEqual((code, out), (1, "1 dead letter deleted\n"))
+        self.assertIn("1 of 2 ids name no dead letter", err)
         self.assertEqual(self.listed(server), [])
-        self.assertEqual(self.command(server, "--purge-all"), (0, "0 dead letters thrown away\n", ""))
+        self.assertEqual(self.command(server, "--purge-all"), (0, "0 dead letters deleted\n", ""))
         for wrong in (["--retry"], ["--retry", "a", "--purge-all"], ["--retry-all", "--json"], ["--limit", "0"]):
             self.assertEqual(self.command(server, *wrong)[0], 2, wrong)
 

@@ -1,5 +1,5 @@
-// One running Postern: everything built in dependency order from one checked configuration, and taken down in reverse.
-// The only place that knows all types.
+// One running Postern. The node builds all objects in dependency order from a checked configuration and destroys them
+// in reverse. It is the only unit that knows all types.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -13,19 +13,21 @@
 
 namespace postern::app {
 
-// What signing needs; also for `postern sign`, which serves nothing.
-struct signing_parts {
-  // `on_change`: see ledger_options.
-  explicit signing_parts(const config& c, std::function<void(const upload&)> on_change = {});
-  signer own;
-  storage backend;
-  std::unique_ptr<ledger> records;
-  form_signer_options options;
+// Everything that signing a form needs, in dependency order. `postern sign` uses it without a node.
+struct form_service {
+  // Connects to nothing but the ledger. `on_change`: see ledger_options. Throws std::runtime_error that names the
+  // setting.
+  explicit form_service(const config& c, std::function<void(const upload&)> on_change = {});
+
+  const signer own;                // Postern's own signatures, of policies and claims
+  storage backend;                 // the store's client and credentials
+  std::unique_ptr<ledger> records; // never empty until the node resets it
+  const form_signer_options options;
   form_signer forms;
 };
 
-// Serves until SIGTERM or SIGINT, then drains. Answers the program's exit code. Throws std::runtime_error for what
-// cannot be started: it names the setting and the remedy.
+// Serves until SIGTERM or SIGINT, then drains (server.drain). Returns the program's exit code. Throws
+// std::runtime_error, with the setting and the remedy, when something cannot be started.
 int serve(const config& c);
 
 constexpr const char* version() { return POSTERN_VERSION; }

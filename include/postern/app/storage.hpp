@@ -1,5 +1,6 @@
-// The store that the configuration names, with the credentials and clients that it needs, made in the order of
-// dependence. Serving, signing by hand and the doctor all begin with this.
+// The store that the configuration names, with the credentials and HTTP clients that it needs. Serving, `postern sign`,
+// `postern setup` and the doctor all begin with it. Also the functions that turn the configuration into the options of
+// the io units.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -21,45 +22,44 @@ namespace postern::app {
 
 class storage {
 public:
-  // Asks nobody yet. Throws std::runtime_error naming the setting.
+  // Connects to nothing and keeps no reference. Throws std::runtime_error that names the setting.
   storage(const config& c, const signer& own);
 
   http_client http;
   credential_cache credentials;
   const std::unique_ptr<s3_client> s3; // nullptr with the file store
-  asio::thread_pool disk{4};
+  asio::thread_pool disk{4};           // for the blocking calls of the file store
 
-  // The store itself. With files, its folder is made now. What it needs is in here, so it must go first.
+  // Opens the store. The file store creates its folder. Destroy the store before this object.
   std::unique_ptr<store> open(const config& c);
 
-  // Fetches the first credentials on a loop of its own, and waits for them.
+  // Fetches the first credentials, on an io_context of its own, and waits for them.
   result<credentials_ptr> first_credentials();
 };
 
-// What make_ledger wants of the configuration.
 ledger_options ledger_options_of(const config& c, std::function<void(const upload&)> on_change = {});
 
-// How browsers post to the bucket; by bucket, for all buckets of all profiles. Empty with the file store.
+// The URL to which browsers post, by bucket, for the buckets of all profiles. Empty with the file store.
 std::map<std::string, std::string> direct_urls(const config& c);
 
-// Runs one task on a loop of its own, on this thread, until it is done: for the command line.
+// Runs one task on an io_context of its own, on this thread, until the task ends. For the command line.
 template <class T> T run_alone(task<T> t) {
   asio::io_context loop{1};
-  std::optional<T> answer;
+  std::optional<T> value;
   std::exception_ptr bug;
-  asio::co_spawn(loop.get_executor(), std::move(t), [&](std::exception_ptr e, T value) {
+  asio::co_spawn(loop.get_executor(), std::move(t), [&](std::exception_ptr e, T returned) {
     bug = e;
-    if (!e) answer.emplace(std::move(value));
+    if (!e) value.emplace(std::move(returned));
   });
   loop.run();
   if (bug) std::rethrow_exception(bug);
-  return std::move(*answer);
+  return std::move(*value);
 }
 
 s3_options s3_options_of(const config& c);
 sts_options sts_of(const config& c);
 role_options role_of(const config& c);
-// The keys that the configuration or AWS's places give, before any role is assumed with them.
+// The credentials that the configuration or the AWS chain gives, before a role is assumed with them.
 credential_source_ptr own_source_of(const config& c, const signer& own, http_client& http);
 utc_clock system_clock_in_seconds();
 

@@ -1,12 +1,16 @@
-// One request and its answer, as the routes see them. The text of both is bounded by the server's limits.
+// One HTTP request and its response, as the endpoints see them, and the functions that make responses. A request lives
+// in the frame of its session until its response is made; both stay on the connection's thread. The server's limits
+// bound the size of a request.
 #pragma once
 
 #include <postern/base/error.hpp>
-#include <postern/io/net/wire.hpp>
+#include <postern/io/byte_source.hpp>
+#include <postern/io/tasks.hpp>
 
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/verb.hpp>
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -18,33 +22,35 @@ namespace postern::front {
 
 namespace http = boost::beast::http;
 
-// Lives as long as its answer is being made, in the frame of its session.
 struct request {
   http::verb method = http::verb::unknown;
-  std::string_view path;  // still percent-encoded, without the query
+  std::string_view path;  // percent-encoded, without the query
   std::string_view query; // without the ?
   const http::fields& fields;
-  body_reader& body;
-  std::string client; // the peer's address, or what a trusted proxy says of it
-  std::string id;     // of this request, for the log and for problem answers
-  bool secure = false;
+  byte_source& body;          // the server discards what the endpoint does not read
+  std::string client_address; // the peer's, or the one that a trusted proxy reports
+  std::string id;             // of this request: in log lines, problem responses and X-Request-Id
+  bool is_secure = false;     // came over TLS
+  std::string path_parameter; // the decoded last part of the path, on routes that end in /
 
-  std::string_view field(http::field name) const {
+  // The value of the first field of that name; empty when there is none.
+  std::string_view field(std::string_view name) const {
     const auto found = fields.find(name);
     return found == fields.end() ? std::string_view{} : std::string_view(found->value());
   }
+  std::string_view field(http::field name) const { return field(http::to_string(name)); }
 };
 
 struct response {
   int status = 200;
   std::string_view content_type;                                // empty: no body
-  std::vector<std::pair<std::string_view, std::string>> fields; // names are constants
+  std::vector<std::pair<std::string_view, std::string>> fields; // the names are constants
   std::string body;
-  bool close = false; // after this one
-  // Where it is set, the body goes on as long as this answers text: each piece is written as it comes, an empty one is
-  // passed over, and the connection closes after the last. It is awaited on the connection's thread; what it refers to
-  // must outlive the server.
-  std::function<task<std::optional<std::string>>()> more;
+  bool close = false; // close the connection after this response
+  // When set, the body continues with the pieces that this function returns, until it returns nothing; then the
+  // connection closes. An empty piece is skipped. It runs on the connection's thread. It may only refer to objects that
+  // outlive the server.
+  std::function<task<std::optional<std::string>>()> next_piece;
 
   response& with(std::string_view name, std::string value) {
     fields.emplace_back(name, std::move(value));
@@ -52,17 +58,27 @@ struct response {
   }
 };
 
-response text_answer(int status, std::string_view content_type, std::string body);
-response redirect_to(std::string url); // 303
-// What a client may know of a failure: of one on our side (5xx) only that it was (CONTRACT §2.6).
-std::string text_for_client(const failure& why);
-// application/problem+json (RFC 9457) from the one table of errors. What the client is not told is logged.
-response problem(const failure& why, std::string_view request_id);
-// S3's XML error (AWS, "Error responses").
-response s3_error(const failure& why, std::string_view resource, std::string_view request_id);
+// Makes the response to one request. It may read the body. Failures that a client can cause are responses; an exception
+// is a bug and becomes a 500.
+using endpoint = std::function<task<response>(request&)>;
 
-// The answer as it goes over the wire, appended to `out` in one piece. `head`: without the body, whose length is still
-// said.
-void print(std::string& out, const response& r, bool keep_alive, bool head, std::string_view request_id);
+// Does the Accept field name this media type?
+bool accepts(const request& r, std::string_view type);
+// Reads the body to its end. errc::payload_too_large when it has more than `max` bytes, or the failures of
+// byte_source::read_some.
+task<result<std::string>> read_text(byte_source& body, std::size_t max);
+
+response make_response(int status, std::string_view content_type, std::string body);
+response make_redirect(std::string url); // 303
+// application/problem+json (RFC 9457), from the one table of errors. Logs what the client must not see, with the
+// request's id.
+response make_problem(const failure& why, std::string_view request_id);
+// The same as S3's XML error (AWS, "Error responses").
+response make_s3_error(const failure& why, std::string_view resource, std::string_view request_id);
+// What a client may know of a failure. Of one on our side (5xx): only the sentence of its code.
+std::string text_for_client(const failure& why);
+
+// Appends the response as it goes over the wire. With `is_head` the body is left out, but Content-Length is its length.
+void append_response(std::string& out, const response& r, bool keep_alive, bool is_head, std::string_view request_id);
 
 } // namespace postern::front

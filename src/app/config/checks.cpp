@@ -1,99 +1,152 @@
 #include <postern/app/config/checks.hpp>
-#include <postern/app/config/settings.hpp>
+#include <postern/app/config/secret_file.hpp>
+#include <postern/app/config/units.hpp>
 #include <postern/app/config/webhook_checks.hpp>
+#include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/upload.hpp>
+#include <postern/front/listen_address.hpp>
+#include <postern/front/trusted_proxies.hpp>
 
 #include <algorithm>
 
 namespace postern::app {
 namespace {
 
-void require(bool right, const std::string& setting, const std::string& what) {
-  if (!right) throw config_error(setting + ": " + what);
+using namespace std::chrono_literals;
+
+constexpr std::size_t min_secret = 16;
+constexpr const char* too_short = "has fewer than 16 bytes; make one with: openssl rand -hex 32";
+
+void require(bool is_right, const std::string& setting, const std::string& what) {
+  if (!is_right) throw config_error(setting + ": " + what);
 }
 
-void check_profile(config& c, profile& p) {
-  const auto at = "profiles." + p.name + ".";
-  if (p.bucket.empty()) p.bucket = c.store.bucket;
-  const auto& others = c.store.other_buckets;
-  const auto listed = [&](const char* b) { return std::find(others.begin(), others.end(), b) != others.end(); };
-  require(p.bucket == c.store.bucket || listed("*") || listed(p.bucket.c_str()), at + "bucket",
-          quote(p.bucket) + " is neither store.bucket nor among store.other_buckets");
-  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
-    throw config_error(at + "key: " + key.error().on);
-  require(p.overwrite || p.key.find("${id}") != p.key.npos, at + "key",
-          "must contain ${id}, so that no upload can replace another's object; overwrite = true allows it");
-  require(p.min_size <= p.max_size, at + "min_size", "is larger than max_size");
-  require(p.max_size <= largest_object, at + "max_size", "S3 takes objects of at most 5TiB");
-  require(p.expires.count() > 0 && p.expires <= std::chrono::hours(24 * 7), at + "expires", "must be 1s to 7d");
-  require(c.sweep.claim_lifetime >= p.expires, "sweep.claim_lifetime", "must not be shorter than " + at + "expires");
-  // A claim that outlived its row would complete the upload a second time.
-  require(c.retention.count() == 0 || c.retention >= c.sweep.claim_lifetime + p.expires + c.sweep.grace,
-          "ledger.retention",
-          "must not be shorter than sweep.claim_lifetime, sweep.grace and " + at + "expires together; 0 keeps all");
-  for (const auto& url : p.return_to) {
-    require(is_web_url(url), at + "return_to", quote(url) + " must be an absolute http or https URL");
-    require(!origin_of(url).ends_with('*'), at + "return_to",
-            quote(url) + " must have a / behind the host, else other hosts would match");
+bool is_origin(std::string_view text) { return !text.empty() && text == origin_of(text); }
+
+// Runs a check that throws some other exception than config_error.
+template <class Check> void check_as(const std::string& setting, Check check) {
+  try {
+    check();
+  } catch (const std::exception& e) {
+    throw config_error(setting + ": " + e.what());
+  }
+}
+
+void check_server(config::server_section& s) {
+  while (s.public_url.ends_with('/')) s.public_url.pop_back();
+  require(is_web_url(s.public_url) && s.public_url.find_first_of("?#") == s.public_url.npos, "server.public_url",
+          quote(s.public_url) + " is not a URL without a query; write it like https://uploads.example.com");
+  require(!s.listen.empty(), "server.listen", "is empty; name an address such as 127.0.0.1:8080");
+  for (const auto& address : s.listen) check_as("server.listen", [&] { front::parse_listen_address(address); });
+  if (!s.admin_listen.empty()) check_as("server.admin_listen", [&] { front::parse_listen_address(s.admin_listen); });
+  for (const auto& o : s.allowed_origins)
+    require(is_origin(o), "server.allowed_origins",
+            quote(o) +
+                " is not an exact origin; write it like https://app.example.com, in small letters, without a path");
+  check_as("server.trusted_proxies", [&] { front::trusted_proxies{s.trusted_proxies}; });
+  require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls",
+          "names only one file; set both certificate and key, or neither");
+  if (s.secrets.empty()) s.secrets.push_back(read_secret_file("var/secret", true));
+  for (const auto& one : s.secrets)
+    require(one.reveal().size() >= min_secret, "server.secrets", std::string("a secret ") + too_short);
+}
+
+void check_api_keys(std::vector<config::api_key>& keys) {
+  for (auto& key : keys) {
+    require(!key.name.empty() && key.name.find_first_of("/\\") == key.name.npos, "auth.api_keys",
+            "name " + quote(key.name) + " is empty or has a slash; give the key a name without slashes");
+    key.sha256 = lower(key.sha256);
+    const auto bytes = from_hex(key.sha256);
+    require(bytes && bytes->size() == 32, "auth.api_keys",
+            "sha256 of " + quote(key.name) + " is not 64 hex digits; make it with: printf %s KEY | sha256sum");
   }
 }
 
 void check_store(config::store_section& s) {
-  require(s.type == "s3" || s.type == "file", "store.type", "must be \"s3\" or \"file\"");
+  require(s.type == "s3" || s.type == "file", "store.type", quote(s.type) + " is neither \"s3\" nor \"file\"");
   if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
-  require(!s.bucket.empty(), "store.bucket", "must name the bucket in S3");
-  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials",
-          "needs both access_key and secret_key, or neither");
-  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token",
-          "needs access_key and secret_key");
-  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile",
-          "is one way and access_key another; name one of them");
+  require(!s.bucket.empty(), "store.bucket", "is empty; name the bucket in S3");
+  require(!s.region.empty(), "store.region", "is empty; name a region such as eu-west-1");
   for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint},
                                   {"store.public_endpoint", s.public_endpoint},
                                   {"store.credentials.sts_endpoint", s.sts_endpoint}})
-    require(url.empty() || is_web_url(url), name, quote(url) + " must be like https://s3.example.com");
-  require(!s.region.empty(), "store.region", "must be like eu-west-1");
+    require(url.empty() || is_web_url(url), name,
+            quote(url) + " is not an http or https URL; write it like https://s3.example.com");
+}
+
+void check_credentials(const config::store_section& s) {
+  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials",
+          "only one of access_key and secret_key is set; set both, or neither");
+  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token",
+          "is set without access_key and secret_key; set them too");
+  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile",
+          quote(s.profile) + " and access_key are both set; remove one of them");
   require(s.external_id.empty() || !s.role_arn.empty(), "store.credentials.external_id",
-          "is for a role: name role_arn too");
+          quote(s.external_id) + " is for a role; set role_arn too");
   require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), "store.credentials.role_arn",
-          "must be like arn:aws:iam::123456789012:role/uploader");
-  require(s.duration.count() > 0 && s.duration <= std::chrono::hours(12), "store.credentials.duration",
-          "must be at most 12h");
+          quote(s.role_arn) + " is not an ARN; write it like arn:aws:iam::123456789012:role/uploader");
+  require(s.duration > 0s && s.duration <= 12h, "store.credentials.duration",
+          time_text(s.duration) + " is out of range; AWS allows up to 12h");
+}
+
+void check_return_to(const std::string& setting, const std::string& url) {
+  require(is_web_url(url), setting, quote(url) + " is not an absolute http or https URL");
+  require(!origin_of(url).ends_with('*'), setting, quote(url) + " matches other hosts too; write a / behind the host");
+}
+
+void check_profile(config& c, profile& p) {
+  const auto section = "profiles." + p.name + ".";
+  if (p.bucket.empty()) p.bucket = c.store.bucket;
+  const auto& others = c.store.other_buckets;
+  const auto is_listed = [&](std::string_view b) { return std::find(others.begin(), others.end(), b) != others.end(); };
+  require(p.bucket == c.store.bucket || is_listed("*") || is_listed(p.bucket), section + "bucket",
+          quote(p.bucket) + " is neither store.bucket nor in store.other_buckets");
+  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
+    throw config_error(section + "key: " + key.error().on);
+  require(p.overwrite || p.key.find("${id}") != p.key.npos, section + "key",
+          quote(p.key) +
+              " must contain ${id}, so that no upload replaces another's object; overwrite = true allows it");
+  require(p.min_size <= p.max_size, section + "min_size",
+          size_text(p.min_size) + " is larger than max_size, " + size_text(p.max_size));
+  require(p.max_size <= largest_object, section + "max_size",
+          size_text(p.max_size) + " is too large; S3 stores objects of at most 5TiB");
+  require(p.expires > 0s && p.expires <= std::chrono::days(7), section + "expires",
+          time_text(p.expires) + " is out of range; it must be 1s to 7d");
+  for (const auto& url : p.return_to) check_return_to(section + "return_to", url);
+
+  require(c.sweep.claim_lifetime >= p.expires, "sweep.claim_lifetime",
+          time_text(c.sweep.claim_lifetime) + " is shorter than " + section + "expires, " + time_text(p.expires));
+  // A claim that outlives its row would complete the upload a second time.
+  const std::chrono::milliseconds needed = c.sweep.claim_lifetime + p.expires + c.sweep.grace;
+  require(c.ledger.retention == 0s || c.ledger.retention >= needed, "ledger.retention",
+          time_text(c.ledger.retention) + " is shorter than sweep.claim_lifetime, sweep.grace and " + section +
+              "expires together, " + time_text(needed) + "; 0 keeps all uploads");
 }
 
 void check_events(const config::events_section& e) {
-  require(e.token.empty() || e.token.reveal().size() >= 16, "events.token",
-          "must have at least 16 bytes: openssl rand -hex 32");
+  require(e.token.empty() || e.token.reveal().size() >= min_secret, "events.token", too_short);
   for (const auto& arn : e.sns_topics)
     require(arn.starts_with("arn:") && arn.find(":sns:") != arn.npos && arn.find('*') == arn.npos, "events.sns_topics",
-            quote(arn) + " must be like arn:aws:sns:eu-west-1:123456789012:uploads");
+            quote(arn) + " is not a topic's ARN; write it like arn:aws:sns:eu-west-1:123456789012:uploads");
   const auto to = parse_web_url("http://" + e.sns_connect_to);
-  require(e.sns_connect_to.empty() ||
-              (to && lower(e.sns_connect_to) == to->server.host + ":" + std::to_string(to->server.port)),
-          "events.sns_connect_to", quote(e.sns_connect_to) + " must be like 127.0.0.1:8443");
+  const bool is_address = to && lower(e.sns_connect_to) == to->server.host + ":" + std::to_string(to->server.port);
+  require(e.sns_connect_to.empty() || is_address, "events.sns_connect_to",
+          quote(e.sns_connect_to) + " is not host:port; write it like 127.0.0.1:8443");
 }
 
 } // namespace
 
 void complete_and_check(config& c) {
-  auto& s = c.server;
-  while (s.public_url.ends_with('/')) s.public_url.pop_back();
-  require(is_web_url(s.public_url) && s.public_url.find_first_of("?#") == s.public_url.npos, "server.public_url",
-          "must be like https://uploads.example.com");
-  require(!s.listen.empty(), "server.listen", "must name an address such as 127.0.0.1:8080");
-  for (const auto& o : s.allowed_origins)
-    require(is_origin(o), "server.allowed_origins",
-            quote(o) + " must be an exact origin like https://app.example.com, in small letters, without a path");
-  require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls", "needs both certificate and key, or neither");
-  if (s.secrets.empty()) s.secrets.push_back(secret_from_file("var/secret", true));
-  for (const auto& one : s.secrets)
-    require(one.reveal().size() >= 16, "server.secrets", "a secret must have at least 16 bytes: openssl rand -hex 32");
+  check_server(c.server);
+  check_api_keys(c.auth.api_keys);
   check_store(c.store);
+  check_credentials(c.store);
   check_events(c.events);
-  require(c.sweep.interval >= std::chrono::milliseconds(100), "sweep.interval", "must be 100ms at least");
+  require(c.sweep.interval >= 100ms, "sweep.interval",
+          time_text(c.sweep.interval) + " is too short; the minimum is 100ms");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
   check_webhooks(c);

@@ -1,120 +1,177 @@
-#include <postern/app/config/settings.hpp>
-#include <postern/base/encoding.hpp>
-#include <postern/base/random.hpp>
-#include <postern/base/text.hpp>
-#include <postern/core/http/url.hpp>
+#include "settings.hpp"
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
-#include <fcntl.h>
-#include <fstream>
-#include <numeric>
-#include <unistd.h>
+#include <postern/app/config/spelling.hpp>
 
 namespace postern::app {
 namespace {
 
-struct unit {
-  std::string_view name;
-  std::uint64_t factor;
-};
+// A list of tables, each with settings of its own.
+template <class Object> struct object_list_value {
+  const settings_of<Object>& (*settings)();
+  std::string_view rule;
 
-// A whole number and one of the units; the first unit is meant where none is said.
-std::uint64_t parse_with_unit(std::string_view text, std::span<const unit> units, const char* like) {
-  std::uint64_t n = 0;
-  const auto* end = text.data() + text.size();
-  const auto [rest, ec] = std::from_chars(text.data(), end, n);
-  std::string_view name(rest, static_cast<std::size_t>(end - rest));
-  while (name.starts_with(' ')) name.remove_prefix(1);
-  const auto found = name.empty()
-                         ? units.begin()
-                         : std::find_if(units.begin(), units.end(), [&](const unit& u) { return u.name == name; });
-  if (ec != std::errc{} || found == units.end() || (n != 0 && found->factor > UINT64_MAX / n))
-    throw config_error(quote(text) + " must be like " + like);
-  return n * found->factor;
-}
-
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const auto changed = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
+  void read(const source& s, std::vector<Object>& into) const {
+    const auto* items = s.node.as_array();
+    if (!items) throw config_error("must be " + std::string(rule));
+    into.clear();
+    for (const auto& item : *items) {
+      const auto* table = item.as_table();
+      if (!table) throw config_error("must be " + std::string(rule));
+      into.emplace_back();
+      for (const auto& [key, node] : *table) read_setting(std::string(key.str()), {node, s.environment}, into);
     }
   }
-  return row.back();
-}
 
-void make_secret_file(const std::filesystem::path& file) {
-  std::error_code ec;
-  if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ec);
-  std::array<unsigned char, 32> bytes;
-  random_bytes(bytes);
-  const auto text = to_hex(bytes) + "\n";
-  auto beside = file;
-  beside += "." + std::to_string(::getpid());
-  ::unlink(beside.c_str()); // of a process that had this number and died
-  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  const bool written =
-      fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  const int why = errno;
-  if (fd >= 0) ::close(fd);
-  // A link fails when another process was first; then its secret is the one.
-  const bool named = written && (::link(beside.c_str(), file.c_str()) == 0 || errno == EEXIST);
-  ::unlink(beside.c_str());
-  if (!named) throw config_error("cannot make the secret file " + file.string() + ": " + std::strerror(why));
-}
+  std::string write(const std::vector<Object>& objects) const {
+    return toml_list(objects, [this](const Object& object) {
+      std::string members;
+      for (const auto& s : settings())
+        members.append(members.empty() ? " " : ", ").append(s.name).append(" = ").append(s.write(object));
+      return "{" + members + " }";
+    });
+  }
+
+private:
+  // Into the last object.
+  void read_setting(const std::string& name, const source& s, std::vector<Object>& into) const {
+    const auto which = "number " + std::to_string(into.size()) + ", " + name + ": ";
+    const auto* known = find_setting(settings(), name);
+    if (!known) throw config_error(which + "unknown setting" + suggestion(name, names_of(settings())));
+    try {
+      known->read(into.back(), s);
+    } catch (const config_error& e) {
+      throw config_error(which + e.what());
+    }
+  }
+};
 
 } // namespace
 
-std::uint64_t parse_size(std::string_view text) {
-  static constexpr std::array<unit, 9> units{{{"B", 1},
-                                              {"KB", 1000},
-                                              {"KiB", 1ull << 10},
-                                              {"MB", 1000'000},
-                                              {"MiB", 1ull << 20},
-                                              {"GB", 1000'000'000},
-                                              {"GiB", 1ull << 30},
-                                              {"TB", 1000'000'000'000},
-                                              {"TiB", 1ull << 40}}};
-  return parse_with_unit(text, units, "\"512\", \"64KiB\" or \"5GiB\"");
+const settings_of<config>& config_settings() {
+  using server = config::server_section;
+  using limits = config::limits_section;
+  using auth = config::auth_section;
+  using store = config::store_section;
+  using ledger = config::ledger_section;
+  using events = config::events_section;
+  using sweep = config::sweep_section;
+  using logging = config::logging_section;
+  constexpr text_value text;
+  constexpr text_list_value texts;
+  constexpr bool_value boolean;
+  constexpr size_value size;
+  constexpr time_value time;
+  constexpr count_value count;
+  constexpr secret_value one_secret;
+  static const object_list_value<config::api_key> api_keys{api_key_settings, "a list of { name, sha256, profiles }"};
+  static const object_list_value<config::webhook_section> webhooks{
+      webhook_settings, "a list of { url, secret, types }, or [[webhooks]] sections"};
+  static const choice_value<log::level> level{{{"debug", log::level::debug},
+                                               {"info", log::level::info},
+                                               {"warning", log::level::warning},
+                                               {"error", log::level::error}}};
+  static const choice_value<log::format> format{{{"logfmt", log::format::logfmt}, {"json", log::format::json}}};
+  static const settings_of<config> all{
+      {"server.listen", texts, &config::server, &server::listen},
+      {"server.public_url", text, &config::server, &server::public_url},
+      {"server.admin_listen", text, &config::server, &server::admin_listen},
+      {"server.threads", count_value{1024}, &config::server, &server::threads},
+      {"server.secrets", secret_list_value{true}, &config::server, &server::secrets},
+      {"server.allowed_origins", texts, &config::server, &server::allowed_origins},
+      {"server.trusted_proxies", texts, &config::server, &server::trusted_proxies},
+      {"server.demo", boolean, &config::server, &server::demo},
+      {"server.drain", time, &config::server, &server::drain},
+      {"server.tls.certificate", text, &config::server, &server::tls_certificate},
+      {"server.tls.key", text, &config::server, &server::tls_key},
+      {"limits.request_header", size, &config::limits, &limits::request_header},
+      {"limits.json_body", size, &config::limits, &limits::json_body},
+      {"limits.form_fields", size, &config::limits, &limits::form_fields},
+      {"limits.header_timeout", time, &config::limits, &limits::header_timeout},
+      {"limits.body_silence", time, &config::limits, &limits::body_silence},
+      {"limits.idle_timeout", time, &config::limits, &limits::idle_timeout},
+      {"limits.min_body_rate", size, &config::limits, &limits::min_body_rate},
+      {"limits.connections", count, &config::limits, &limits::connections},
+      {"limits.connections_per_address", count, &config::limits, &limits::connections_per_address},
+      {"limits.sign_rate", count, &config::limits, &limits::sign_rate},
+      {"limits.sign_burst", count, &config::limits, &limits::sign_burst},
+      {"limits.buffers", size, &config::limits, &limits::buffers},
+      {"auth.anonymous", boolean, &config::auth, &auth::anonymous},
+      {"auth.api_keys", api_keys, &config::auth, &auth::api_keys},
+      {"store.type", text, &config::store, &store::type},
+      {"store.path", text, &config::store, &store::path},
+      {"store.bucket", text, &config::store, &store::bucket},
+      {"store.other_buckets", texts, &config::store, &store::other_buckets},
+      {"store.region", text, &config::store, &store::region},
+      {"store.endpoint", text, &config::store, &store::endpoint},
+      {"store.public_endpoint", text, &config::store, &store::public_endpoint},
+      {"store.path_style", boolean, &config::store, &store::path_style},
+      {"store.ca_file", text, &config::store, &store::ca_file},
+      {"store.timeout", time, &config::store, &store::timeout},
+      {"store.credentials.access_key", text, &config::store, &store::access_key},
+      {"store.credentials.secret_key", one_secret, &config::store, &store::secret_key},
+      {"store.credentials.session_token", one_secret, &config::store, &store::session_token},
+      {"store.credentials.profile", text, &config::store, &store::profile},
+      {"store.credentials.role_arn", text, &config::store, &store::role_arn},
+      {"store.credentials.external_id", text, &config::store, &store::external_id},
+      {"store.credentials.session_name", text, &config::store, &store::session_name},
+      {"store.credentials.duration", time, &config::store, &store::duration},
+      {"store.credentials.sts_endpoint", text, &config::store, &store::sts_endpoint},
+      {"ledger.url", database_url_value{}, &config::ledger, &ledger::url},
+      {"ledger.retention", time, &config::ledger, &ledger::retention},
+      {"events.token", one_secret, &config::events, &events::token},
+      {"events.sns_topics", texts, &config::events, &events::sns_topics},
+      {"events.ca_file", text, &config::events, &events::ca_file},
+      {"events.sns_connect_to", text, &config::events, &events::sns_connect_to},
+      {"sweep.interval", time, &config::sweep, &sweep::interval},
+      {"sweep.grace", time, &config::sweep, &sweep::grace},
+      {"sweep.claim_lifetime", time, &config::sweep, &sweep::claim_lifetime},
+      {"webhooks", webhooks, &config::webhooks},
+      {"log.level", level, &config::logging, &logging::level},
+      {"log.format", format, &config::logging, &logging::format},
+  };
+  return all;
 }
 
-std::chrono::milliseconds parse_time(std::string_view text) {
-  static constexpr std::array<unit, 5> units{
-      {{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
-  const auto ms = parse_with_unit(text, units, "\"500ms\", \"30s\", \"15m\" or \"24h\"");
-  if (ms > 1000ull * 86'400'000) throw config_error(quote(text) + " is longer than a thousand days");
-  return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
+const settings_of<profile>& profile_settings() {
+  constexpr text_value text;
+  static const settings_of<profile> all{
+      {"bucket", text, &profile::bucket},
+      {"key", text, &profile::key},
+      {"min_size", size_value{}, &profile::min_size},
+      {"max_size", size_value{}, &profile::max_size},
+      {"content_types", text_list_value{}, &profile::content_types},
+      {"expires", time_value{}, &profile::expires},
+      {"return_to", text_list_value{}, &profile::return_to},
+      {"acl", text, &profile::acl},
+      {"storage_class", text, &profile::storage_class},
+      {"sse", text, &profile::sse},
+      {"sse_kms_key", text, &profile::sse_kms_key},
+      {"tags", text_table_value{}, &profile::tags},
+      {"cache_control", text, &profile::cache_control},
+      {"content_disposition", text, &profile::content_disposition},
+      {"overwrite", bool_value{}, &profile::overwrite},
+  };
+  return all;
 }
 
-bool is_origin(std::string_view text) { return !text.empty() && text == origin_of(text); }
-
-std::string nearest(std::string_view word, const std::vector<std::string>& known) {
-  std::string best;
-  auto least = std::max<std::size_t>(3, word.size() / 3) + 1;
-  for (const auto& k : known)
-    if (const auto d = distance(word, k); d < least) least = d, best = k;
-  return best;
+const settings_of<config::api_key>& api_key_settings() {
+  using key = config::api_key;
+  static const settings_of<key> all{
+      {"name", text_value{}, &key::name},
+      {"sha256", text_value{}, &key::sha256},
+      {"profiles", text_list_value{}, &key::profiles},
+  };
+  return all;
 }
 
-secret secret_from_file(const std::filesystem::path& file, bool make) {
-  std::error_code ec;
-  if (make && !std::filesystem::exists(file, ec)) make_secret_file(file);
-  std::ifstream in(file);
-  std::string text(4097, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.empty()) throw config_error("the secret file " + file.string() + " cannot be read or is empty");
-  if (text.size() > 4096) throw config_error("the secret file " + file.string() + " is larger than 4096 bytes");
-  return secret(std::string(trim_end(text, "\r\n")));
+const settings_of<config::webhook_section>& webhook_settings() {
+  using webhook = config::webhook_section;
+  static const settings_of<webhook> all{
+      {"url", text_value{}, &webhook::url},          {"secret", secret_list_value{}, &webhook::secrets},
+      {"types", text_list_value{}, &webhook::types}, {"allow_private", bool_value{}, &webhook::allow_private},
+      {"ca_file", text_value{}, &webhook::ca_file},
+  };
+  return all;
 }
 
 } // namespace postern::app

@@ -1,38 +1,134 @@
-// The values of a configuration as TOML has them. Each reader answers the value or throws config_error with how it must
-// be; whoever calls adds which setting it is.
+// The kinds of values that settings have. Each kind reads its value from TOML and writes it as TOML. A reader throws
+// config_error with the value and the rule; the caller adds the name of the setting. A secret is never written, and is
+// never quoted in an error.
 #pragma once
 
 #include <postern/app/config/config.hpp>
+#include <postern/app/config/units.hpp>
 
 #include <toml++/toml.h>
 
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace postern::app {
 
 using environment_map = std::map<std::string, std::string>;
 
-// What a setter is given: the node, and the environment that secrets may name.
+// A value in TOML, and the environment variables that secrets may name.
 struct source {
   const toml::node& node;
   const environment_map& environment;
 };
 
-std::string text_of(const toml::node& n);
-// A number may stand bare for the smallest unit of its kind.
-std::string text_or_number(const toml::node& n);
-bool bool_of(const toml::node& n);
-std::vector<std::string> texts_of(const toml::node& n); // one, or a list of them
-// A string, { env = "NAME" } or { file = "path" }; a file that is missing is made, where that is said.
-secret secret_of(const source& s, bool make_file);
-std::vector<secret> secrets_of(const source& s, bool make_files); // one, or a list of them
-std::vector<config::api_key> api_keys_of(const toml::node& n);
-std::vector<config::webhook_section> webhooks_of(const source& s);
-std::map<std::string, std::string> tags_of(const toml::node& n);
-unsigned threads_of(const toml::node& n);
-std::chrono::seconds seconds_of(const toml::node& n);
+std::string toml_string(std::string_view text); // quoted and escaped
+std::string toml_key(std::string_view name);    // quoted if it must be
+// [a, b], each item made by write(item).
+template <class Items, class Write> std::string toml_list(const Items& items, const Write& write) {
+  std::string out = "[";
+  for (const auto& item : items) out.append(out.size() > 1 ? ", " : "").append(write(item));
+  return out + "]";
+}
+// The value as an error message shows it.
+std::string shown(const toml::node& n);
+
+// --- kinds ---
+
+struct text_value {
+  void read(const source& s, std::string& into) const;
+  void read(const source& s, std::filesystem::path& into) const;
+  std::string write(const std::string& value) const { return toml_string(value); }
+};
+
+// A database URL. It is written without its password.
+struct database_url_value {
+  void read(const source& s, std::string& into) const { text_value{}.read(s, into); }
+  std::string write(const std::string& url) const;
+};
+
+// One string, or a list.
+struct text_list_value {
+  void read(const source& s, std::vector<std::string>& into) const;
+  std::string write(const std::vector<std::string>& values) const;
+};
+
+struct bool_value {
+  void read(const source& s, bool& into) const;
+  std::string write(bool value) const { return value ? "true" : "false"; }
+};
+
+// "5GiB", or a bare number of bytes.
+struct size_value {
+  void read(const source& s, std::uint64_t& into) const;
+  std::string write(std::uint64_t value) const { return toml_string(size_text(value)); }
+};
+
+// "15m", or a bare number of seconds.
+struct time_value {
+  template <class Duration> void read(const source& s, Duration& into) const {
+    into = std::chrono::duration_cast<Duration>(read_time(s));
+  }
+  std::string write(std::chrono::milliseconds value) const { return toml_string(time_text(value)); }
+
+private:
+  static std::chrono::milliseconds read_time(const source& s);
+};
+
+// A whole number, 0 to `max`.
+struct count_value {
+  std::uint64_t max = INT64_MAX;
+  template <class Unsigned> void read(const source& s, Unsigned& into) const {
+    into = static_cast<Unsigned>(read_count(s));
+  }
+  std::string write(std::uint64_t value) const { return std::to_string(value); }
+
+private:
+  std::uint64_t read_count(const source& s) const;
+};
+
+// A string, { env = "NAME" } or { file = "path" }.
+struct secret_value {
+  void read(const source& s, secret& into) const;
+  std::string write(const secret& value) const { return value.empty() ? "\"\"" : "\"***\""; }
+};
+
+// One secret, or a list.
+struct secret_list_value {
+  bool make_files = false; // create the files that are missing
+  void read(const source& s, std::vector<secret>& into) const;
+  std::string write(const std::vector<secret>& values) const;
+};
+
+// A table of strings.
+struct text_table_value {
+  void read(const source& s, std::map<std::string, std::string>& into) const;
+  std::string write(const std::map<std::string, std::string>& values) const;
+};
+
+// One of several words.
+template <class Enum> struct choice_value {
+  std::vector<std::pair<std::string_view, Enum>> choices;
+
+  void read(const source& s, Enum& into) const {
+    std::string text, all;
+    text_value{}.read(s, text);
+    for (const auto& [name, value] : choices) {
+      if (name == text) return void(into = value);
+      all.append(all.empty() ? "" : ", ").append(name);
+    }
+    throw config_error(shown(s.node) + " is not one of: " + all);
+  }
+  std::string write(Enum value) const {
+    for (const auto& [name, choice] : choices)
+      if (choice == value) return toml_string(name);
+    return "\"\"";
+  }
+};
 
 } // namespace postern::app

@@ -227,11 +227,11 @@ task<finding> check_ledger(examination& exam) {
   }
   if (records) {
     auto writable = co_await records->flush();
-    if (writable) co_return finding::passed(without_password(exam.c.ledger_url) + " can be written");
-    why = "ledger.url: " + without_password(exam.c.ledger_url) + " cannot be written: " + writable.error().on;
+    if (writable) co_return finding::passed(without_password(exam.c.ledger.url) + " can be written");
+    why = "ledger.url: " + without_password(exam.c.ledger.url) + " cannot be written: " + writable.error().on;
   }
   co_return finding::failed(
-      why, exam.c.ledger_url.starts_with("sqlite:")
+      why, exam.c.ledger.url.starts_with("sqlite:")
                ? "The user that runs Postern must be able to write this file and its folder, and no other program may "
                  "lock it. Run the doctor as the server's user and in the server's working directory."
                : "ledger.url must name the primary server, and its user must be able to create the schema \"postern\" "

@@ -41,7 +41,7 @@ finding check_configuration(const config& c) {
   const auto store = c.store.type == "file" ? "the directory " + c.store.path.string()
                                             : "S3 at " + (is_aws(c) ? "AWS, " + c.store.region : c.store.endpoint);
   const auto text =
-      "public_url " + c.server.public_url + ", store " + store + ", ledger " + without_password(c.ledger_url);
+      "public_url " + c.server.public_url + ", store " + store + ", ledger " + without_password(c.ledger.url);
   if (!c.auth.anonymous && c.auth.api_keys.empty())
     return finding::warning(text + "; nobody may sign uploads",
                             "Set auth.api_keys for the application's back end. To try Postern out without keys, set "
@@ -119,7 +119,7 @@ int examine(const std::function<config()>& load, const std::string& config_optio
     return 2;
   }
   // The findings say what a running server would log.
-  if (c->log_level != log::level::debug) log::set_up(log::level::error, c->log_format);
+  if (c->logging.level != log::level::debug) log::set_up(log::level::error, c->logging.format);
   asio::io_context loop{1}; // must outlive the threads that answer to it
   try {
     examination exam(std::move(*c), out, config_option);

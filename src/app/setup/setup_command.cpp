@@ -170,7 +170,7 @@ int set_up(const config& c, document which, bool apply) {
   if (c.store.type != "s3")
     throw config_error("`setup` is for S3, and store.type is \"file\": a directory has no policies and no CORS rules");
   // The command prints what it does, so the log has errors only.
-  if (c.log_level != log::level::debug) log::set_up(log::level::error, c.log_format);
+  if (c.logging.level != log::level::debug) log::set_up(log::level::error, c.logging.format);
   switch (which) {
   case document::iam: return print_iam(c);
   case document::trust: return print_trust(c);

@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Of an answer only its status counts, and a few words for the operator.
-constexpr std::size_t max_answer = 5 << 10;
+// Only the status of a response counts; the log shows the beginning of its body.
+constexpr std::size_t max_response = 5 << 10;
 
 } // namespace
 
@@ -37,7 +37,7 @@ webhook_clients::webhook_clients(const config& c) {
     e.at = parse_web_url(w.url).value();
     for (const auto& s : w.secrets) e.keys.push_back(webhook_key(s).value());
     e.send = [client = &clients_.back()](const http_request& r, std::string_view body) {
-      return client->send(r, body, max_answer);
+      return client->send(r, body, max_response);
     };
     endpoints_.push_back(std::move(e));
   }
@@ -55,7 +55,7 @@ notifier_options webhook_clients::options() const {
     return static_cast<double>(n) / 4294967296.0;
   };
   o.user_agent = "Postern/" POSTERN_VERSION;
-  // Without an endpoint there is only what was written for those that have been removed.
+  // Without an endpoint only messages of removed endpoints are left, and they are in no hurry.
   if (endpoints_.empty()) o.poll = 1min;
   return o;
 }

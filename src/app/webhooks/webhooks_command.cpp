@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Control characters from outside must not reach a terminal.
+// Control characters in a URL or an error must not reach the terminal.
 std::string printable(std::string_view text, std::size_t max) {
   auto quoted = quote(text, max);
   return quoted.substr(1, quoted.size() - 2);
@@ -42,7 +42,7 @@ void print_json(const webhook& w) {
   else
     out.string(iso8601_millis(w.due_at));
   out.member("last_error", w.last_error);
-  out.member("payload", w.payload); // as text: to the last byte what is signed
+  out.member("payload", w.payload); // as text, because the signature covers every byte
   out.end_object();
   std::puts(out.take().c_str());
 }
@@ -52,30 +52,30 @@ int failed(const failure& f) {
   return 1;
 }
 
-// The ledger, and the loop on which it answers: its thread may still be inside the loop when the answer is there, so
-// the loop goes last.
-struct book {
-  explicit book(const config& c) : of(make_ledger({.url = c.ledger_url})) {}
-  template <class T> T ask(task<T> t) {
-    std::optional<T> answer;
-    asio::co_spawn(loop.get_executor(), std::move(t), [&](std::exception_ptr bug, T value) {
+// The ledger and the io_context on which it replies. The ledger's thread may still be inside the io_context when a
+// reply is there, so the io_context is destroyed last.
+struct open_ledger {
+  explicit open_ledger(const config& c) : records(make_ledger({.url = c.ledger.url})) {}
+  template <class T> T run(task<T> t) {
+    std::optional<T> value;
+    asio::co_spawn(loop.get_executor(), std::move(t), [&](std::exception_ptr bug, T returned) {
       if (bug) std::rethrow_exception(bug);
-      answer.emplace(std::move(value));
+      value.emplace(std::move(returned));
     });
     loop.restart();
     loop.run();
-    return std::move(*answer);
+    return std::move(*value);
   }
   asio::io_context loop{1};
-  const std::unique_ptr<ledger> of;
+  const std::unique_ptr<ledger> records;
 };
 
-int list(book& b, const webhooks_command& o) {
+int list(open_ledger& l, const webhooks_command& o) {
   webhook_filter filter;
   if (o.dead) filter.is_dead = true;
   filter.upload_id = o.upload;
   filter.limit = o.limit;
-  const auto found = b.ask(b.of->list_webhooks(std::move(filter)));
+  const auto found = l.run(l.records->list_webhooks(std::move(filter)));
   if (!found) return failed(found.error());
   if (!o.json)
     std::printf("%-20s  %-40s  %-18s  %5s  %-20s  %s\n", "WHEN", "ID", "TYPE", "TRIES", "NEXT", "ENDPOINT, LAST ERROR");
@@ -83,39 +83,41 @@ int list(book& b, const webhooks_command& o) {
   return 0;
 }
 
-// `asked`: how many were named; 0: all were meant.
-int say(const result<std::size_t>& done, std::size_t asked, const char* what) {
+// `named`: the number of ids on the command line; 0: all dead letters.
+int report_done(const result<std::size_t>& done, std::size_t named, const char* what) {
   if (!done) return failed(done.error());
   std::printf("%zu %s %s\n", *done, *done == 1 ? "dead letter" : "dead letters", what);
-  if (*done >= asked) return 0;
-  std::fprintf(stderr, "postern: %zu of the %zu named %s no dead letter; see postern uploads webhooks --dead\n",
-               asked - *done, asked, asked - *done == 1 ? "is" : "are");
+  if (*done >= named) return 0;
+  std::fprintf(stderr, "postern: %zu of %zu ids name no dead letter; list them with: postern uploads webhooks --dead\n",
+               named - *done, named);
   return 1;
 }
 
 } // namespace
 
 void webhooks_command::describe(CLI::App& command) {
-  command.add_flag("--dead", dead, "only dead letters: what was given up");
-  command.add_option("-u,--upload", upload, "only those of this upload");
+  command.add_flag("--dead", dead, "only dead letters: messages that are no longer retried");
+  command.add_option("-u,--upload", upload, "only messages of this upload");
   command.add_option("-n,--limit", limit, "at most so many")->capture_default_str()->check(CLI::Range(1, 100000));
-  command.add_flag("--json", json, "JSON lines, with the payload");
-  command.add_option("--retry", retry, "make these dead letters due at once")->type_name("ID...")->expected(1, 10000);
-  command.add_flag("--retry-all", retry_all, "make all dead letters due at once; stopped endpoints are sent to again");
-  command.add_option("--purge", purge, "throw these dead letters away")->type_name("ID...")->expected(1, 10000);
-  command.add_flag("--purge-all", purge_all, "throw all dead letters away");
+  command.add_flag("--json", json, "print JSON lines, with the payload");
+  command.add_option("--retry", retry, "retry these dead letters now")->type_name("ID...")->expected(1, 10000);
+  command.add_flag("--retry-all", retry_all, "retry all dead letters now, also those of stopped endpoints");
+  command.add_option("--purge", purge, "delete these dead letters")->type_name("ID...")->expected(1, 10000);
+  command.add_flag("--purge-all", purge_all, "delete all dead letters");
 }
 
 int webhooks_command::run(const config& c) const {
-  const int deeds = retry_all + purge_all + !retry.empty() + !purge.empty();
-  if (deeds > 1) throw config_error("--retry, --retry-all, --purge and --purge-all exclude one another");
-  if (deeds == 1 && (dead || json || !upload.empty()))
-    throw config_error("--dead, --upload and --json are for listing; --retry and --purge take ids, or -all");
-  book b(c);
+  const int actions = retry_all + purge_all + !retry.empty() + !purge.empty();
+  if (actions > 1) throw config_error("give only one of --retry, --retry-all, --purge and --purge-all");
+  if (actions == 1 && (dead || json || !upload.empty()))
+    throw config_error(
+        "--dead, --upload and --json only work with the list; remove them, or remove --retry and --purge");
+  open_ledger l(c);
   const auto now = now_millis();
-  if (retry_all || !retry.empty()) return say(b.ask(b.of->retry_webhooks(retry, now)), retry.size(), "due again");
-  if (purge_all || !purge.empty()) return say(b.ask(b.of->purge_webhooks(purge)), purge.size(), "thrown away");
-  return list(b, *this);
+  if (retry_all || !retry.empty())
+    return report_done(l.run(l.records->retry_webhooks(retry, now)), retry.size(), "due again");
+  if (purge_all || !purge.empty()) return report_done(l.run(l.records->purge_webhooks(purge)), purge.size(), "deleted");
+  return list(l, *this);
 }
 
 } // namespace postern::app

@@ -1,7 +1,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/front/endpoints/client_files.hpp>
-#include <postern/front/routes.hpp>
+#include <postern/front/endpoints/pages.hpp>
 
 namespace postern::front {
 
@@ -23,12 +23,12 @@ std::string fill_page(std::string_view file, const std::vector<std::pair<std::st
 void harden(response& page, const std::vector<std::string>& direct_urls) {
   std::string policy = "default-src 'self'; object-src 'none'; base-uri 'none'";
   if (!direct_urls.empty()) {
-    std::string known = " 'self'";
+    std::string allowed = " 'self'";
     for (const auto& url : direct_urls) {
       const auto origin = origin_of(url);
-      if ((known + " ").find(" " + origin + " ") == known.npos) known.append(" ").append(origin);
+      if ((allowed + " ").find(" " + origin + " ") == allowed.npos) allowed.append(" ").append(origin);
     }
-    policy.append("; connect-src").append(known).append("; frame-src").append(known);
+    policy.append("; connect-src").append(allowed).append("; frame-src").append(allowed);
   }
   page.with("Content-Security-Policy", std::move(policy))
       .with("X-Content-Type-Options", "nosniff")
@@ -38,71 +38,65 @@ void harden(response& page, const std::vector<std::string>& direct_urls) {
 
 response complete_page(int status, const std::string& title, const std::string& message, const std::string& json,
                        const std::string& origin) {
-  auto page = text_answer(status, "text/html; charset=utf-8",
-                          fill_page("complete.html", {{"title", html_escape(title)},
-                                                      {"message", html_escape(message)},
-                                                      {"data", html_escape(json)},
-                                                      {"origin", html_escape(origin)}}));
+  auto page = make_response(status, html_type,
+                            fill_page("complete.html", {{"title", html_escape(title)},
+                                                        {"message", html_escape(message)},
+                                                        {"data", html_escape(json)},
+                                                        {"origin", html_escape(origin)}}));
   harden(page);
   return page;
 }
 
-response form_page_of(const signed_form& f) {
+response form_page(const signed_form& f) {
   std::string inputs;
   for (const auto& field : f.fields)
     inputs +=
         "<input type=\"hidden\" name=\"" + html_escape(field.name) + "\" value=\"" + html_escape(field.value) + "\">\n";
   std::string fallback;
   if (f.url != f.fallback_url)
-    fallback = "<p class=\"quiet\">This form goes straight to the store. If the store cannot be reached from here:<br>\n"
-                 "<input class=\"plain button\" type=\"submit\" value=\"Send through this server\" formaction=\"" +
-                 html_escape(f.fallback_url) + "\"></p>\n";
-  auto page = text_answer(200, "text/html; charset=utf-8",
-                          fill_page("form.html", {{"action", html_escape(f.url)},
-                                                  {"fields", inputs},
-                                                  {"fallback", fallback},
-                                                  {"expires", html_escape(iso8601(f.expires_at))}}));
+    fallback = "<p class=\"quiet\">The file goes directly to the store. If the store cannot be reached from here:<br>\n"
+               "<input class=\"plain button\" type=\"submit\" value=\"Send through this server\" formaction=\"" +
+               html_escape(f.fallback_url) + "\"></p>\n";
+  auto page = make_response(200, html_type,
+                            fill_page("form.html", {{"action", html_escape(f.url)},
+                                                    {"fields", inputs},
+                                                    {"fallback", fallback},
+                                                    {"expires", html_escape(iso8601(f.expires_at))}}));
   harden(page);
   return page;
 }
 
-task<response> routes::demo_page(request& r, std::string) {
-  if (!options_.demo) co_return problem(failure{errc::not_found, "this path"}, r.id);
-  auto page = text_answer(200, "text/html; charset=utf-8",
-                          fill_page("demo.html", {{"version", html_escape(options_.version)}}));
+task<response> pages_endpoint::demo(request& r) {
+  if (!options_.demo) co_return make_problem(failure{errc::not_found, "no such endpoint: /"}, r.id);
+  auto page = make_response(200, html_type, fill_page("demo.html", {{"version", html_escape(options_.version)}}));
   harden(page, options_.direct_urls);
   co_return page;
 }
 
-task<response> routes::static_file(request& r, std::string) {
+task<response> pages_endpoint::file(request& r) {
   const auto name = r.path.substr(1);
   const auto bytes = client_file(name);
-  // The demo's script goes with the demo; the client and what the other pages need are always there.
+  // The demo's script exists only with the demo. The client and the other pages' files are always served.
   if (!bytes || (!options_.demo && name.starts_with("demo.")))
-    co_return problem(failure{errc::not_found, "this path"}, r.id);
+    co_return make_problem(failure{errc::not_found, "no such endpoint: " + quote(r.path)}, r.id);
   const auto type = name.ends_with(".css")   ? "text/css; charset=utf-8"
                     : name.ends_with(".svg") ? "image/svg+xml"
                                              : "text/javascript; charset=utf-8";
-  auto file = text_answer(200, type, std::string(*bytes));
-  file.with("X-Content-Type-Options", "nosniff")
-      .with("Cache-Control", "no-cache")
-      .with("Access-Control-Allow-Origin", "*");
-  co_return file;
+  auto made = make_response(200, type, std::string(*bytes));
+  made.with("X-Content-Type-Options", "nosniff").with("Cache-Control", "no-cache");
+  co_return made;
 }
 
-task<response> routes::form_page(request& r, std::string) {
-  auto who = admit(r);
-  if (!who) co_return problem(who.error(), r.id);
+task<response> pages_endpoint::form(request& r) {
+  auto who = co_await callers_.admit_to_sign(r);
+  if (!who) co_return make_problem(who.error(), r.id);
   auto profile = query_parameter(r.query, "profile");
   auto return_to = query_parameter(r.query, "return_to");
   const std::string name = profile ? *profile : "default";
-  if (!who->may_use(name)) co_return problem(failure{errc::forbidden, "this key may not use that profile"}, r.id);
-  if (auto counted = admission_.count(who->key ? who->key->name : r.client, std::chrono::steady_clock::now()); !counted)
-    co_return problem(counted.error(), r.id);
-  caller asks;
-  if (who->key) asks.name = asks.user = who->key->name;
-  auto form = form_signer_.sign_blank(name, return_to ? *return_to : std::string{}, asks, now_millis());
-  co_return form ? form_page_of(*form) : problem(form.error(), r.id);
+  if (!who->may_use(name))
+    co_return make_problem(failure{errc::forbidden, "this caller may not use profile " + quote(name)}, r.id);
+  auto form = form_signer_.sign_blank(name, return_to ? *return_to : std::string{}, *who, now_millis());
+  co_return form ? form_page(*form) : make_problem(form.error(), r.id);
 }
 
 } // namespace postern::front

@@ -1,5 +1,5 @@
 #include <postern/app/config/config.hpp>
-#include <postern/app/config/settings.hpp>
+#include <postern/app/config/print_config.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -20,9 +20,9 @@ std::string complaint(const std::string& toml, const char* const* environment = 
   return "";
 }
 
-bool complains(const std::string& toml, std::initializer_list<const char*> of) {
+bool complains(const std::string& toml, std::initializer_list<const char*> words) {
   const auto text = complaint(toml);
-  for (const char* word : of)
+  for (const char* word : words)
     if (text.find(word) == text.npos) {
       BOOST_TEST_MESSAGE(toml << " gave: " << text << " without: " << word);
       return false;
@@ -31,21 +31,6 @@ bool complains(const std::string& toml, std::initializer_list<const char*> of) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_CASE(sizes_and_times) {
-  using namespace std::chrono_literals;
-  BOOST_TEST(app::parse_size("0") == 0u);
-  BOOST_TEST(app::parse_size("5GiB") == 5368709120u);
-  BOOST_TEST(app::parse_size("20KB") == 20000u);
-  BOOST_TEST(app::parse_size("64KiB") == 65536u);
-  BOOST_TEST((app::parse_time("15m") == 15min));
-  BOOST_TEST((app::parse_time("500ms") == 500ms));
-  BOOST_TEST((app::parse_time("24h") == 24h));
-  BOOST_TEST((app::parse_time("30") == 30s));
-  for (const char* wrong : {"", "x", "5 parsecs", "-1", "99999999999GiB", "1.5GiB"})
-    BOOST_CHECK_THROW(app::parse_size(wrong), config_error);
-  for (const char* wrong : {"", "m", "5 fortnights", "-1s"}) BOOST_CHECK_THROW(app::parse_time(wrong), config_error);
-}
 
 BOOST_AUTO_TEST_CASE(every_section_is_read) {
   const auto c = app::parse_config(secrets + R"(
@@ -80,7 +65,7 @@ return_to = ["https://app.example.com/done", "https://app.example.com/albums/*"]
   BOOST_TEST(c.profiles.contains("default"));
 }
 
-BOOST_AUTO_TEST_CASE(the_environment_wins) {
+BOOST_AUTO_TEST_CASE(the_environment_overrides_the_file) {
   const char* const environment[] = {"POSTERN_STORE__BUCKET=from-env",
                                      "POSTERN_LIMITS__SIGN_RATE=3",
                                      "POSTERN_AUTH__ANONYMOUS=true",
@@ -98,7 +83,7 @@ BOOST_AUTO_TEST_CASE(the_environment_wins) {
   BOOST_TEST(complaint("", typo).find("did you mean store.bucket") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(secrets_come_from_elsewhere) {
+BOOST_AUTO_TEST_CASE(a_secret_comes_from_the_environment_or_a_file) {
   const char* const environment[] = {"S3_SECRET=from the environment", nullptr};
   const auto c = app::parse_config(
       secrets + "[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"S3_SECRET\" }\n", environment);
@@ -110,7 +95,7 @@ BOOST_AUTO_TEST_CASE(secrets_come_from_elsewhere) {
   BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\n", {"store.credentials", "secret_key"}));
 }
 
-BOOST_AUTO_TEST_CASE(events) {
+BOOST_AUTO_TEST_CASE(senders_of_events_are_configured_and_checked) {
   const char* const environment[] = {"POSTERN_EVENTS_TOKEN=sixteen bytes or more", nullptr};
   const auto c = app::parse_config(secrets + R"([events]
 token = { env = "POSTERN_EVENTS_TOKEN" }
@@ -124,7 +109,7 @@ sns_connect_to = "127.0.0.1:8443"
   BOOST_TEST(c.events.ca_file == "ca.pem");
   BOOST_TEST(c.events.sns_connect_to == "127.0.0.1:8443");
   BOOST_TEST(app::parse_config(secrets, no_environment).events.token.empty());
-  BOOST_TEST(complains("[events]\ntoken = \"short\"", {"events.token", "16 bytes"}));
+  BOOST_TEST(complains("[events]\ntoken = \"short\"", {"events.token", "16 bytes", "openssl rand"}));
   BOOST_TEST(complains("[events]\nsns_topics = [\"uploads\"]", {"events.sns_topics", "arn:aws:sns:"}));
   BOOST_TEST(complains("[events]\nsns_topics = [\"arn:aws:sns:eu-west-1:123456789012:*\"]", {"events.sns_topics"}));
   for (const char* wrong : {"localhost", ":1", "a:", "a:b", "a:65536", "a:123456"})
@@ -133,27 +118,118 @@ sns_connect_to = "127.0.0.1:8443"
   BOOST_TEST(complains("[events]\ntokn = \"x\"", {"did you mean events.token"}));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_with_the_setting) {
+BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
   BOOST_TEST(complains("public_ulr = \"x\"", {"server.public_ulr", "line 3", "server.public_url"}));
-  BOOST_TEST(complains("public_url = 5", {"server.public_url", "string"}));
-  BOOST_TEST(complains("public_url = \"ftp://x\"", {"server.public_url", "https://"}));
-  BOOST_TEST(complains("threads = -1", {"server.threads"}));
+  BOOST_TEST(complains("public_url = 5", {"server.public_url", "5 is not a string"}));
+  BOOST_TEST(complains("public_url = \"ftp://x\"", {"server.public_url", "\"ftp://x\"", "https://"}));
+  BOOST_TEST(complains("threads = -1", {"server.threads", "-1", "from 0 to 1024"}));
   BOOST_TEST(complains("allowed_origins = [\"https://app.example.com/\"]", {"exact origin"}));
   BOOST_TEST(complains("allowed_origins = [\"*\"]", {"exact origin"}));
+  BOOST_TEST(
+      complains("trusted_proxies = [\"proxy.example.com\"]", {"server.trusted_proxies", "\"proxy.example.com\""}));
+  BOOST_TEST(complains("listen = \"nonsense\"", {"server.listen", "\"nonsense\"", "127.0.0.1:8080"}));
+  BOOST_TEST(complains("admin_listen = \"nonsense\"", {"server.admin_listen", "\"nonsense\""}));
+  BOOST_TEST(complains("demo = \"yes\"", {"server.demo", "\"yes\"", "true or false"}));
   BOOST_TEST(complains("tls = { certificate = \"a.pem\" }", {"server.tls"}));
-  BOOST_TEST(complains("[limits]\njson_body = \"5 parsecs\"", {"limits.json_body", "parsecs"}));
-  BOOST_TEST(complains("[auth]\napi_keys = [{ name = \"a\", sha256 = \"abc\" }]", {"sha256sum"}));
-  BOOST_TEST(complains("[store]\ntype = \"tape\"", {"store.type"}));
+  BOOST_TEST(complains("[limits]\njson_body = \"5 parsecs\"", {"limits.json_body", "parsecs", "64KiB"}));
+  BOOST_TEST(complains("[limits]\nconnections = \"20KB\"", {"limits.connections", "\"20KB\"", "whole number"}));
+  BOOST_TEST(complains("[limits]\nbody_silence = \"5 fortnights\"", {"limits.body_silence", "fortnights", "15m"}));
+  BOOST_TEST(
+      complains("[auth]\napi_keys = [{ name = \"a\", sha256 = \"abc\" }]", {"auth.api_keys", "\"a\"", "sha256sum"}));
+  BOOST_TEST(complains("[auth]\napi_keys = [{ nme = \"a\" }]", {"number 1, nme", "did you mean name?"}));
+  BOOST_TEST(complains("[store]\ntype = \"tape\"", {"store.type", "\"tape\"", "\"s3\""}));
   BOOST_TEST(complains("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
   BOOST_TEST(complains("[profiles.a]\nkey = \"x/${id}/${nmae}\"", {"profiles.a.key"}));
   BOOST_TEST(complains("[profiles.a]\nmax_size = \"6000GiB\"", {"profiles.a.max_size", "5TiB"}));
-  BOOST_TEST(complains("[profiles.a]\nmin_size = \"2\"\nmax_size = \"1\"", {"profiles.a.min_size"}));
+  BOOST_TEST(complains("[profiles.a]\nmin_size = \"2\"\nmax_size = \"1\"",
+                       {"profiles.a.min_size", "2 is larger than max_size, 1"}));
   BOOST_TEST(complains("[profiles.a]\nbucket = \"other\"", {"profiles.a.bucket", "other_buckets"}));
-  BOOST_TEST(complains("[profiles.a]\nexpires = \"8d\"", {"profiles.a.expires"}));
+  BOOST_TEST(complains("[profiles.a]\nexpires = \"8d\"", {"profiles.a.expires", "8d", "1s to 7d"}));
   BOOST_TEST(complains("[profiles.a]\nreturn_to = [\"https://app.example.com*\"]", {"return_to", "other hosts"}));
-  BOOST_TEST(complains("[log]\nlevel = \"loud\"", {"log.level"}));
+  BOOST_TEST(complains("[log]\nlevel = \"loud\"", {"log.level", "\"loud\"", "debug, info, warning, error"}));
   BOOST_TEST(complains("[server", {"line"}));
   BOOST_TEST(complains("[profiles.a]\nexpires = \"2d\"\n[sweep]\nclaim_lifetime = \"1d\"", {"sweep.claim_lifetime"}));
   BOOST_TEST(complains("[ledger]\nretention = \"1d\"", {"ledger.retention", "claim_lifetime", "0 keeps all"}));
   BOOST_TEST(complaint("[ledger]\nretention = \"0\"") == complaint(""));
+}
+
+BOOST_AUTO_TEST_CASE(a_secret_of_the_wrong_type_is_not_quoted) {
+  const auto text = complaint("[store.credentials]\naccess_key = \"AK\"\nsecret_key = 1234567\n");
+  BOOST_TEST(text.find("store.credentials.secret_key") != text.npos);
+  BOOST_TEST(text.find("1234567") == text.npos);
+}
+
+// --- printing ---------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(the_printed_configuration_reads_back_as_the_same) {
+  const auto first = app::parse_config(secrets + R"(
+listen = ["127.0.0.1:1", "[::1]:2"]
+[limits]
+json_body = "1MiB"
+form_fields = 12345
+body_silence = "1500ms"
+connections = 7
+[ledger]
+retention = "0"
+[log]
+level = "warning"
+format = "json"
+[[auth.api_keys]]
+name = "app"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+[profiles."a b"]
+key = "x/${id}/\"quoted\\\\"
+tags = { team = "web", "the owner" = "ops" }
+return_to = ["https://app.example.com/done"]
+)",
+                                       no_environment);
+  const auto text = app::to_toml(first);
+  // The secrets are hidden, and what hides them is too short to be taken for a secret.
+  BOOST_CHECK_THROW(app::parse_config(text, no_environment), config_error);
+  const char* const environment[] = {"POSTERN_SERVER__SECRETS=sixteen bytes or more", nullptr};
+  const auto second = app::parse_config(text, environment);
+  BOOST_TEST(app::to_toml(second) == text);
+  BOOST_TEST(second.limits.form_fields == 12345u);
+  BOOST_TEST((second.limits.body_silence == std::chrono::milliseconds(1500)));
+  BOOST_TEST(second.auth.api_keys.front().name == "app");
+  BOOST_TEST((second.logging.level == log::level::warning));
+  const auto& p = second.profiles.at("a b");
+  BOOST_TEST(p.key == first.profiles.at("a b").key);
+  BOOST_TEST(p.tags.at("the owner") == "ops");
+}
+
+BOOST_AUTO_TEST_CASE(a_printed_configuration_has_no_secrets) {
+  const auto c = app::parse_config(R"(
+[server]
+secrets = ["a secret of the server"]
+[store.credentials]
+access_key = "AKIAIOSFODNN7EXAMPLE"
+secret_key = "a secret of the store"
+session_token = "a secret of the session"
+[ledger]
+url = "postgresql://postern:hunter2@db.example.com/postern"
+[events]
+token = "a secret of the events"
+[[webhooks]]
+url = "https://app.example.com"
+secret = ["a secret of the webhook", "a secret before it"]
+)",
+                                   no_environment);
+  const auto text = app::to_toml(c);
+  for (const char* hidden : {"a secret", "hunter2"}) BOOST_TEST(text.find(hidden) == text.npos, hidden);
+  for (const char* line : {"server.secrets = [\"***\"]\n", "store.credentials.secret_key = \"***\"\n",
+                           "secret = [\"***\", \"***\"]", "store.credentials.access_key = \"AKIAIOSFODNN7EXAMPLE\"\n",
+                           "ledger.url = \"postgresql://postern@db.example.com/"})
+    BOOST_TEST(text.find(line) != text.npos, line);
+}
+
+BOOST_AUTO_TEST_CASE(the_defaults_are_printed_with_every_setting) {
+  const auto text = app::default_settings();
+  for (const char* line :
+       {"server.listen = [\"127.0.0.1:8080\"]\n", "server.secrets = []\n", "server.drain = \"30s\"\n",
+        "server.tls.certificate = \"\"\n", "limits.form_fields = \"20KB\"\n", "limits.connections = 20000\n",
+        "auth.api_keys = []\n", "store.credentials.session_token = \"\"\n", "ledger.retention = \"365d\"\n",
+        "webhooks = []\n", "log.level = \"info\"\n", "profiles.default.key = \"uploads/${id}/${filename}\"\n",
+        "profiles.default.expires = \"15m\"\n", "profiles.default.tags = {}\n"})
+    BOOST_TEST(text.find(line) != text.npos, line);
 }

@@ -1,12 +1,12 @@
-// Does a configuration make sense as a whole? What each value may be, and which of them go together.
+// The rules that a configuration must meet as a whole: what each value may be, and which values fit together.
 #pragma once
 
 #include <postern/app/config/config.hpp>
 
 namespace postern::app {
 
-// Fills in what follows from other settings (a profile's bucket, the server's secret when none is named, which is made
-// at first) and throws config_error naming the setting that is wrong, and how it must be.
+// Fills in what follows from other settings: a profile's bucket, and the server's secret in var/secret, which is
+// created when it is missing. Throws config_error.
 void complete_and_check(config& c);
 
 } // namespace postern::app

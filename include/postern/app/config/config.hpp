@@ -1,6 +1,5 @@
-// The configuration: TOML and environment read into one checked value. Every key that the program knows is in one table
-// in config.cpp, with its type, so that unknown keys are refused with the nearest known one named, and any key can be
-// set by the environment as POSTERN_ + its path in capitals joined by __.
+// The configuration as one checked value, read from a TOML file and the environment. The members follow the sections of
+// the file. Read once at start; then constant, and any thread may read it.
 #pragma once
 
 #include <postern/base/log.hpp>
@@ -12,41 +11,42 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace postern::app {
 
-// Says the setting ("store.type"), what is wrong with it, and the fix.
+// The message names the setting, the wrong value, the rule and the remedy.
 struct config_error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 struct config {
   struct server_section {
-    std::vector<std::string> listen{"127.0.0.1:8080"}; // host:port, [v6]:port; port 0: chosen by the system
-    std::string public_url = "http://localhost:8080";  // without a slash at the end
-    std::string admin_listen = "127.0.0.1:8081";       // empty: none
-    unsigned threads = 0;
-    std::vector<secret> secrets; // at least one once loaded
-    std::vector<std::string> allowed_origins;
-    std::vector<std::string> trusted_proxies;
+    std::vector<std::string> listen{"127.0.0.1:8080"}; // see front::parse_listen_address
+    std::string public_url = "http://localhost:8080";  // what browsers call the server; no slash at the end
+    std::string admin_listen = "127.0.0.1:8081";       // empty: no admin listener
+    unsigned threads = 0;                              // 0: one a core
+    std::vector<secret> secrets;                       // the first one signs, all verify; never empty once loaded
+    std::vector<std::string> allowed_origins;          // exact: "https://app.example.com"
+    std::vector<std::string> trusted_proxies;          // addresses and CIDR networks
     bool demo = false;
-    std::string tls_certificate, tls_key;
     std::chrono::seconds drain{30};
+    std::string tls_certificate, tls_key; // [server.tls]: PEM files; empty: plain HTTP
   } server;
 
-  struct limits_section { // 0 switches one off
-    std::uint64_t request_header = 16 << 10, json_body = 64 << 10, form_fields = 20'000;
+  struct limits_section {                                                                // 0 switches one off
+    std::uint64_t request_header = 16 << 10, json_body = 64 << 10, form_fields = 20'000; // bytes
     std::chrono::milliseconds header_timeout{10'000}, body_silence{30'000}, idle_timeout{60'000};
     std::uint64_t min_body_rate = 1024; // bytes a second
     std::uint64_t connections = 20'000, connections_per_address = 200;
-    std::uint64_t sign_rate = 50, sign_burst = 100;
-    std::uint64_t buffers = 512ull << 20;
+    std::uint64_t sign_rate = 50, sign_burst = 100; // forms a second and user
+    std::uint64_t buffers = 512ull << 20;           // bytes
   } limits;
 
   struct api_key {
     std::string name;
-    std::string sha256; // hex of the key's SHA-256
+    std::string sha256; // of the key, lower-case hex
     std::vector<std::string> profiles{"*"};
   };
   struct auth_section {
@@ -55,33 +55,35 @@ struct config {
   } auth;
 
   struct store_section {
-    std::string type = "file";
-    std::filesystem::path path = "var/objects";
-    std::string bucket; // "local" for a directory where none is named
+    std::string type = "file";                  // or "s3"
+    std::filesystem::path path = "var/objects"; // of the file store
+    std::string bucket;                         // empty: "local" with the file store
     std::vector<std::string> other_buckets;
     std::string region = "us-east-1";
-    std::string endpoint, public_endpoint; // URLs; empty: AWS, and the endpoint
+    std::string endpoint, public_endpoint; // URLs; empty: AWS, and the same as endpoint
     bool path_style = false;
-    std::string ca_file;
-    std::chrono::milliseconds timeout{30'000}; // for any one wait for the store
-    std::string access_key;                    // of [store.credentials], from here on
+    std::string ca_file;                       // PEM; empty: the system's authorities
+    std::chrono::milliseconds timeout{30'000}; // of each wait for the store
+    // [store.credentials]
+    std::string access_key;
     secret secret_key, session_token;
-    std::string profile;
+    std::string profile; // of AWS's shared files
     std::string role_arn, external_id, session_name = "postern", sts_endpoint;
-    std::chrono::seconds duration{3600};
+    std::chrono::seconds duration{3600}; // of the role's session
   } store;
-  std::map<std::string, std::string> environment; // as it was at start: AWS's own variables stand there
 
-  std::string ledger_url = "sqlite:var/postern.db";
-  std::chrono::milliseconds retention = std::chrono::days(365); // of [ledger]; 0: for ever
+  struct ledger_section {
+    std::string url = "sqlite:var/postern.db";
+    std::chrono::milliseconds retention = std::chrono::days(365); // 0: for ever
+  } ledger;
 
-  std::map<std::string, profile> profiles; // "default" is always there
+  std::map<std::string, profile> profiles; // by name; "default" always exists
 
   struct events_section {
-    secret token;                        // empty: only SNS is heard
-    std::vector<std::string> sns_topics; // ARNs; empty: SNS is not heard
-    std::string ca_file;                 // PEM; whom to trust for SNS; empty: the system's
-    std::string sns_connect_to;          // host:port where SNS is really reached; for tests and forced gateways
+    secret token;                        // empty: only SNS may send events
+    std::vector<std::string> sns_topics; // ARNs; empty: SNS may not
+    std::string ca_file;                 // PEM; authorities for SNS; empty: the system's
+    std::string sns_connect_to;          // host:port; SNS is reached there instead, through a gateway
   } events;
 
   struct sweep_section {
@@ -91,23 +93,27 @@ struct config {
 
   struct webhook_section {
     std::string url;
-    std::vector<secret> secrets; // each signs; one is enough but while they are exchanged
+    std::vector<secret> secrets; // each one signs; two while one replaces the other
     std::vector<std::string> types{"*"};
-    bool allow_private = false; // may be at a private address, and may be plain http
-    std::string ca_file;        // PEM; empty: the system's
+    bool allow_private = false; // allow private addresses and plain HTTP
+    std::string ca_file;        // PEM; empty: the system's authorities
   };
   std::vector<webhook_section> webhooks;
 
-  log::level log_level = log::level::info;
-  log::format log_format = log::format::logfmt;
+  struct logging_section { // [log]
+    log::level level = log::level::info;
+    log::format format = log::format::logfmt;
+  } logging;
+
+  std::map<std::string, std::string> environment; // at start; AWS's own variables are read from it
 };
 
-// Reads the file (an empty path: defaults and environment only) and the environment given as "NAME=value" strings
-// (envp's form; null-terminated). Makes the file of a secret that is missing ({file=…} under server.secrets only): 32
-// random bytes in hex, mode 0600. Throws config_error.
+// Reads the file, then the environment, which overrides it, and checks the result. An empty path: the environment only.
+// `environment` is null-terminated "NAME=value" strings, like envp. Creates the missing files of server.secrets. Throws
+// config_error.
 config load_config(const std::filesystem::path& file, const char* const* environment);
 
-// For tests of single rules: the same from text.
+// The same for TOML text.
 config parse_config(std::string_view toml, const char* const* environment);
 
 } // namespace postern::app

@@ -1,4 +1,4 @@
-// The [[webhooks]] of the configuration, checked. Called once at start, on one thread.
+// The rules for [[webhooks]]. Used once at start, on one thread.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -8,10 +8,10 @@
 
 namespace postern::app {
 
-// How a setting of one of them is named to people; they count from 1.
+// How error messages name a setting of a webhook: "webhooks, number 1, url". The first one has number 1.
 std::string setting_of_webhook(std::size_t number, std::string_view key);
 
-// Throws config_error naming which of them, what is wrong and the fix.
+// Throws config_error.
 void check_webhooks(const config& c);
 
 } // namespace postern::app

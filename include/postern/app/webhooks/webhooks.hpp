@@ -1,4 +1,4 @@
-// The [[webhooks]] of the configuration: checked, as the ledger is told of them, and as they are delivered to.
+// The [[webhooks]] of the configuration, as the ledger and the notifier need them. Made at start, once checked.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -11,18 +11,18 @@
 
 namespace postern::app {
 
-// For ledger_options.
+// For ledger_options: which endpoints get which types.
 std::vector<webhook_endpoint> webhook_endpoints_of(const config& c);
 
-// Every endpoint has a client of its own: its CA, its addresses, and its name's resolution hold up nobody else. Must
-// outlive the loops that use it.
+// One HTTP client for each endpoint, so that a slow endpoint or name server delays no other. Must outlive the
+// io_contexts that use it.
 class webhook_clients {
 public:
-  // Throws config_error when a CA file cannot be used.
+  // Throws config_error when a ca_file cannot be used.
   explicit webhook_clients(const config& c);
 
   const std::vector<webhook_target>& endpoints() const { return endpoints_; }
-  notifier_options options() const; // with the system's clock and chance
+  notifier_options options() const; // with the system's clock and random numbers
 
 private:
   std::deque<http_client> clients_;

@@ -1,4 +1,4 @@
-// postern uploads webhooks: the messages that wait and the dead letters, listed, sent again or thrown away.
+// The command `postern uploads webhooks`: lists waiting messages and dead letters; retries or deletes dead letters.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -18,9 +18,9 @@ struct webhooks_command {
   std::size_t limit = 100;
   std::vector<std::string> retry, purge; // ids
 
-  // The options of the command, which are read into this.
+  // Adds the command's options, which are parsed into this object.
   void describe(CLI::App& command);
-  // Answers the exit code: 1 when an id is no dead letter's, or the ledger fails.
+  // Returns the exit code: 1 when an id names no dead letter, or the ledger fails.
   int run(const config& c) const;
 };
 

@@ -6,7 +6,7 @@
 
 namespace postern::front {
 
-// The bytes of src/client/<name>; nothing when there is no such file. The view lives as long as the program.
+// The content of src/client/<name>; nothing when there is no such file. The view is valid until the program ends.
 std::optional<std::string_view> client_file(std::string_view name);
 
 } // namespace postern::front

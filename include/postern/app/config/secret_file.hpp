@@ -1,0 +1,15 @@
+// Secrets that the configuration keeps in files of their own.
+#pragma once
+
+#include <postern/base/log.hpp>
+
+#include <filesystem>
+
+namespace postern::app {
+
+// The content of the file without the line end, at most 4096 bytes. With `make`, a missing file is created with 32
+// random bytes in hex and mode 0600; when several processes do so at once, all get the same secret. Throws config_error
+// with the file's name.
+secret read_secret_file(const std::filesystem::path& file, bool make);
+
+} // namespace postern::app

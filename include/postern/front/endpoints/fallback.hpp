@@ -1,0 +1,27 @@
+// POST /upload/{bucket}: takes the form that S3 would take, and answers as S3 would (AWS, "POST Object"). Owned by the
+// node, shared by all threads.
+#pragma once
+
+#include <postern/flow/form_ingest.hpp>
+#include <postern/front/http_message.hpp>
+
+#include <string>
+
+namespace postern::front {
+
+class fallback_endpoint {
+public:
+  // `public_url` begins the Location of the object. `ingest` must outlive this.
+  fallback_endpoint(std::string public_url, form_ingest& ingest)
+      : public_url_(std::move(public_url)), ingest_(ingest) {}
+
+  task<response> take(request& r);
+
+private:
+  response answer_accepted(const accepted_form& form) const;
+
+  const std::string public_url_;
+  form_ingest& ingest_;
+};
+
+} // namespace postern::front

@@ -1,0 +1,37 @@
+// Which web pages may call the endpoints and read their responses (CORS, WHATWG Fetch). The list is exact: an origin
+// that is not listed is never reflected. Built once from the configuration, then read by all threads.
+#pragma once
+
+#include <postern/front/http_message.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace postern::front {
+
+class origins {
+public:
+  // Origins are like "https://app.example.com". The origin of public_url is always allowed.
+  origins(std::string_view public_url, std::vector<std::string> allowed);
+
+  // Is it an allowed origin? "null" is not.
+  bool contains(std::string_view origin) const;
+
+  // May this request act for a caller? A request from a page of an unlisted origin may not, even with valid
+  // credentials: errc::forbidden. A page that this server itself delivered may.
+  result<void> check(const request& r) const;
+
+  // Adds the header fields that let a page of an allowed origin read the response.
+  void allow_reading(const request& r, response& made) const;
+
+private:
+  std::string public_origin_;
+  const std::vector<std::string> allowed_;
+};
+
+// Does the origin name the same host and port as the Host field? Only addresses and localhost count: a foreign name can
+// be made to resolve to this server (DNS rebinding).
+bool is_same_host(std::string_view origin, std::string_view host, bool is_secure);
+
+} // namespace postern::front

@@ -1,0 +1,43 @@
+// POST /v1/uploads signs a form. GET /v1/uploads/{id} shows the state of an upload, once or as a stream of events.
+// Owned by the node, shared by all threads.
+#pragma once
+
+#include <postern/flow/sign.hpp>
+#include <postern/flow/transfer.hpp>
+#include <postern/flow/upload_feed.hpp>
+#include <postern/front/endpoints/callers.hpp>
+#include <postern/front/http_message.hpp>
+#include <postern/io/ledger.hpp>
+
+#include <cstddef>
+
+namespace postern::front {
+
+class uploads_endpoint {
+public:
+  // `max_body`: bytes of JSON. The references must outlive this.
+  uploads_endpoint(std::size_t max_body, const callers& who, form_signer& forms, ledger& records,
+                   const transfers& running, upload_feed& changes)
+      : max_body_(max_body), callers_(who), form_signer_(forms), ledger_(records), transfers_(running), feed_(changes) {
+  }
+
+  // 201 with the form as JSON (CONTRACT §2.1).
+  task<response> sign(request& r);
+  // Whoever knows the id sees state, size and ETag. Key and metadata: only a caller with the right to read them.
+  task<response> show(request& r);
+
+private:
+  task<result<signed_form>> sign_form(request& r);
+  task<response> show_once(request& r);
+  task<response> stream(request& r);
+  task<bool> may_read(const request& r, std::string_view profile) const;
+
+  const std::size_t max_body_;
+  const callers& callers_;
+  form_signer& form_signer_;
+  ledger& ledger_;
+  const transfers& transfers_;
+  upload_feed& feed_;
+};
+
+} // namespace postern::front

@@ -1,0 +1,52 @@
+// One client connection of the HTTP/1.1 server: reads requests one after another, gets the response of each from the
+// endpoint, writes it in one piece. Lives in the frame of the coroutine that serves the connection, on that thread. It
+// ends when the client leaves, a deadline passes, the framing is broken, or a drain begins.
+#pragma once
+
+#include <postern/core/http/framing.hpp>
+#include <postern/front/http_message.hpp>
+#include <postern/front/trusted_proxies.hpp>
+#include <postern/io/net/wire.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace postern::front {
+
+struct session_limits {                             // 0 switches one off
+  std::size_t request_header = 16 << 10;            // bytes; off: 1 MiB
+  std::chrono::milliseconds header_timeout{10'000}; // from a header's first byte to its last
+  std::chrono::milliseconds idle_timeout{60'000};   // without a request
+  body_limits body;
+};
+
+class http_session {
+public:
+  // The arguments must outlive the session. `all` tells whether the server drains.
+  http_session(connection& c, const connections& all, const session_limits& limits, const trusted_proxies& proxies,
+               const endpoint& answer)
+      : connection_(c), all_(all), limits_(limits), proxies_(proxies), answer_(answer) {}
+
+  // The TLS handshake, if there is one, then requests until the connection ends.
+  task<> run();
+  // Sends a problem response without reading a request, and closes.
+  task<> refuse(failure why);
+
+private:
+  task<bool> serve_request();
+  task<result<std::string_view>> read_header();
+  task<response> answer(request& r);
+  task<bool> respond(const response& made, const request& r, const framing& how, const body_reader& body);
+  task<> write_pieces(const response& made);
+
+  connection& connection_;
+  const connections& all_;
+  const session_limits& limits_;
+  const trusted_proxies& proxies_;
+  const endpoint& answer_;
+  std::string out_; // reused for each response
+};
+
+} // namespace postern::front

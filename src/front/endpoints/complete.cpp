@@ -1,0 +1,67 @@
+#include <postern/base/encoding.hpp>
+#include <postern/base/json.hpp>
+#include <postern/base/log.hpp>
+#include <postern/core/http/url.hpp>
+#include <postern/front/endpoints/complete.hpp>
+#include <postern/front/endpoints/pages.hpp>
+
+namespace postern::front {
+namespace {
+
+bool wants_json(const request& r) { return accepts(r, "application/json"); }
+
+std::optional<std::string> parameter(const request& r, std::string_view name) {
+  auto value = query_parameter(r.query, name);
+  return value ? std::optional<std::string>(std::move(*value)) : std::nullopt;
+}
+
+response answer_refused(const failure& why, const request& r) {
+  log::info("completion refused", {{"request", r.id}, {"why", describe(why)}});
+  auto made = make_problem(why, r.id);
+  if (wants_json(r)) return made;
+  auto page = complete_page(made.status, "Upload not confirmed", text_for_client(why), made.body, "");
+  std::swap(page.body, made.body);
+  made.content_type = page.content_type;
+  return made;
+}
+
+// The store could not be asked; the sweep will.
+response answer_pending(const redirect_outcome& done, const request& r) {
+  json_writer w;
+  w.begin_object();
+  w.member("id", done.recorded.id);
+  w.member("state", "pending");
+  w.end_object();
+  auto json = w.take();
+  auto made = wants_json(r)
+                  ? make_response(202, "application/json", std::move(json))
+                  : complete_page(202, "Upload received", "It is being confirmed. Reload this page in a moment.", json,
+                                  done.claimed.origin);
+  made.with("Retry-After", "5");
+  return made;
+}
+
+response answer_completed(const redirect_outcome& done, const request& r) {
+  auto json = to_json(done.recorded, true);
+  if (wants_json(r)) return make_response(200, "application/json", std::move(json));
+  const auto& return_to = done.claimed.return_to;
+  if (return_to.empty()) return complete_page(200, "Upload complete", done.recorded.key, json, done.claimed.origin);
+  return make_redirect(
+      with_parameter(with_parameter(return_to, "id", done.recorded.id), "state", name_of(done.recorded.state)));
+}
+
+} // namespace
+
+task<response> complete_endpoint::confirm(request& r) {
+  redirect_parameters redirected{parameter(r, "bucket"), parameter(r, "key"), parameter(r, "etag")};
+  auto done = co_await completer_.by_redirect(r.path_parameter, std::move(redirected), now_millis());
+  response made;
+  if (!done)
+    made = answer_refused(done.error(), r);
+  else
+    made = done->is_pending ? answer_pending(*done, r) : answer_completed(*done, r);
+  if (made.content_type != html_type) made.with("Cache-Control", "no-store"); // pages have it already
+  co_return made;
+}
+
+} // namespace postern::front

@@ -1,0 +1,38 @@
+#include <postern/base/text.hpp>
+#include <postern/core/http/url.hpp>
+#include <postern/front/endpoints/origins.hpp>
+
+#include <algorithm>
+
+namespace postern::front {
+
+origins::origins(std::string_view public_url, std::vector<std::string> allowed)
+    : public_origin_(origin_of(public_url)), allowed_(std::move(allowed)) {}
+
+bool origins::contains(std::string_view origin) const {
+  return origin == public_origin_ || std::find(allowed_.begin(), allowed_.end(), origin) != allowed_.end();
+}
+
+result<void> origins::check(const request& r) const {
+  const auto origin = r.field(http::field::origin);
+  if (origin.empty() || contains(origin) || is_same_host(origin, r.field(http::field::host), r.is_secure)) return {};
+  return failure{errc::forbidden, "origin " + quote(origin) + " is not in server.allowed_origins"};
+}
+
+void origins::allow_reading(const request& r, response& made) const {
+  const auto origin = r.field(http::field::origin);
+  made.with("Vary", "Origin");
+  if (origin.empty() || !contains(origin)) return;
+  made.with("Access-Control-Allow-Origin", std::string(origin))
+      .with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
+}
+
+bool is_same_host(std::string_view origin, std::string_view host, bool is_secure) {
+  const auto name = host.starts_with('[') ? host.substr(0, host.find(']') + 1) : host.substr(0, host.find(':'));
+  const bool is_address = name.starts_with('[') || name.find_first_not_of("0123456789.") == name.npos;
+  const std::string_view scheme = is_secure ? "https://" : "http://";
+  return !name.empty() && (is_address || name == "localhost") && origin.starts_with(scheme) &&
+         iequals(origin.substr(scheme.size()), host);
+}
+
+} // namespace postern::front

@@ -1,0 +1,92 @@
+#include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/front/endpoints/uploads.hpp>
+#include <postern/front/endpoints/watch.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace postern::front {
+namespace {
+
+metrics::counter signed_count("postern_signed_total", "Forms signed", "");
+metrics::histogram signing_seconds("postern_signing_seconds", "Time to sign a form", "");
+
+} // namespace
+
+task<response> uploads_endpoint::sign(request& r) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto form = co_await sign_form(r);
+  if (!form) co_return make_problem(form.error(), r.id);
+  signed_count.add();
+  signing_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  if (log::enabled(log::level::debug))
+    log::debug("signed", {{"request", r.id}, {"upload", form->id}, {"bucket", form->bucket}});
+  auto made = make_response(201, "application/json", to_json(*form));
+  made.with("Location", form->status_url).with("Cache-Control", "no-store");
+  co_return made;
+}
+
+task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
+  auto who = co_await callers_.admit_to_sign(r);
+  if (!who) co_return who.error();
+  if (!type_matches("application/json", r.field(http::field::content_type)))
+    co_return failure{errc::unsupported_type, "the body must be application/json"};
+  auto text = co_await read_text(r.body, max_body_);
+  if (!text) co_return text.error();
+  auto ask = parse_sign_request(*text);
+  if (!ask) co_return ask.error();
+  if (!who->may_use(ask->profile))
+    co_return failure{errc::forbidden, "this caller may not use profile " + quote(ask->profile)};
+  ask->origin = std::string(r.field(http::field::origin));
+  co_return form_signer_.sign(*ask, *who, now_millis());
+}
+
+task<response> uploads_endpoint::show(request& r) {
+  response made;
+  if (!is_uuid(r.path_parameter))
+    made = make_problem(failure{errc::not_found, "no such upload"}, r.id);
+  else if (!accepts(r, "text/event-stream"))
+    made = co_await show_once(r);
+  else
+    made = co_await stream(r);
+  made.with("Cache-Control", "no-store");
+  co_return made;
+}
+
+task<response> uploads_endpoint::show_once(request& r) {
+  auto found = co_await ledger_.find(r.path_parameter);
+  if (!found) co_return make_problem(found.error(), r.id);
+  if (const auto received = transfers_.received(found->id)) found->received = received;
+  const bool is_whole = co_await may_read(r, found->profile);
+  co_return make_response(200, "application/json", to_json(*found, is_whole));
+}
+
+task<response> uploads_endpoint::stream(request& r) {
+  const auto& id = r.path_parameter;
+  // Subscribed before the row is read, so that no change is missed.
+  auto changes = feed_.subscribe(id, co_await asio::this_coro::executor);
+  if (!changes) co_return make_problem(changes.error(), r.id);
+  auto found = co_await ledger_.find(id);
+  if (!found) co_return make_problem(found.error(), r.id);
+  response made;
+  if (was_last_event(r.field("Last-Event-ID"))) {
+    made.status = 204; // tells the browser not to reconnect
+    co_return made;
+  }
+  const bool is_whole = co_await may_read(r, found->profile);
+  made = make_response(200, "text/event-stream", "retry: 2000\n\n");
+  made.with("X-Accel-Buffering", "no"); // nginx must not hold events back
+  const auto received = [this, id] { return transfers_.received(id); };
+  auto watch = std::make_shared<upload_watch>(std::move(*found), is_whole, std::move(*changes), received);
+  made.next_piece = [watch] { return watch->next(); };
+  co_return made;
+}
+
+task<bool> uploads_endpoint::may_read(const request& r, std::string_view profile) const {
+  const auto who = co_await callers_.identify(r);
+  co_return who && who->may(caller_right::read) && who->may_use(profile);
+}
+
+} // namespace postern::front

@@ -1,0 +1,108 @@
+#include "support/test_request.hpp"
+#include <postern/base/metrics.hpp>
+#include <postern/front/router.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace postern;
+using namespace postern::front;
+using test::field_of;
+using test::is_problem;
+using test::test_request;
+
+namespace {
+
+const char* const page = "https://app.example.com";
+
+// Says its name and what it got.
+endpoint named(const std::string& name) {
+  return [name](request& r) -> task<response> {
+    co_return make_response(200, "text/plain", name + " " + r.path_parameter + "?" + std::string(r.query));
+  };
+}
+
+struct fixture {
+  origins allowed{"https://up.example.com", {page}};
+  router routes{{{"/things", http::verb::post, readers::allowed_origins, named("make")},
+                 {"/things", http::verb::get, readers::allowed_origins, named("list")},
+                 {"/things/", http::verb::get, readers::allowed_origins, named("show")},
+                 {"/public/", http::verb::get, readers::any_origin, named("public")},
+                 {"/own", http::verb::get, readers::own_pages, named("own")},
+                 {"/", http::verb::get, readers::own_pages, named("root")}},
+                allowed};
+
+  response answer(test_request asks) {
+    auto r = asks.made();
+    return test::run_task(routes.answer(r));
+  }
+  response get(const std::string& target) { return answer(test_request(http::verb::get, target)); }
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(verb_and_path_choose_the_endpoint, fixture) {
+  BOOST_TEST(answer(test_request(http::verb::post, "/things")).body == "make ?");
+  BOOST_TEST(get("/things").body == "list ?");
+  BOOST_TEST(get("/things?a=1&b=2").body == "list ?a=1&b=2");
+  BOOST_TEST(get("/").body == "root ?");
+  BOOST_TEST(answer(test_request(http::verb::head, "/things")).body == "list ?"); // the session leaves the body out
+}
+
+BOOST_FIXTURE_TEST_CASE(the_last_part_of_the_path_is_passed_decoded, fixture) {
+  BOOST_TEST(get("/things/42").body == "show 42?");
+  BOOST_TEST(get("/things/a%20b%2Fc").body == "show a b/c?");
+  BOOST_TEST(is_problem(get("/things/a%2"), 400, "bad_request"));
+  BOOST_TEST(is_problem(get("/things/%zz"), 400, "bad_request"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_path_without_a_route_is_404, fixture) {
+  for (const char* path : {"/nothing", "/things/", "/things/1/2", "/thing", "/Things", "//", "", "/own/"})
+    BOOST_TEST(is_problem(get(path), 404, "not_found"), path);
+  BOOST_TEST(get("/nothing").body.find("no such endpoint: \\\"/nothing\\\"") != std::string::npos);
+  BOOST_TEST(field_of(get("/nothing"), "Allow") == "(absent)");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_path_with_another_verb_is_405_and_names_the_verbs, fixture) {
+  const auto refused = answer(test_request(http::verb::delete_, "/things"));
+  BOOST_TEST(is_problem(refused, 405, "method_not_allowed"));
+  BOOST_TEST(field_of(refused, "Allow") == "POST, GET, OPTIONS");
+  BOOST_TEST(field_of(answer(test_request(http::verb::post, "/things/1")), "Allow") == "GET, OPTIONS");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_preflight_allows_listed_pages_only, fixture) {
+  const auto preflight = [&](const char* path, const char* origin) {
+    return answer(test_request(http::verb::options, path).from_page(origin));
+  };
+  const auto allowed_page = preflight("/things", page);
+  BOOST_TEST(allowed_page.status == 204);
+  BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Origin") == page);
+  BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Methods") == "POST, GET");
+  BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Headers") == "Authorization, Content-Type, Accept");
+  BOOST_TEST(field_of(preflight("/things", "https://evil.example"), "Access-Control-Allow-Origin") == "(absent)");
+  BOOST_TEST(field_of(preflight("/public/1", "null"), "Access-Control-Allow-Origin") == "*");
+  BOOST_TEST(is_problem(preflight("/nothing", page), 404, "not_found"));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_route_says_which_pages_read_its_responses, fixture) {
+  const auto readable = [&](const char* path, const char* origin) {
+    return field_of(answer(test_request(http::verb::get, path).from_page(origin)), "Access-Control-Allow-Origin");
+  };
+  BOOST_TEST(readable("/things/1", page) == page);
+  BOOST_TEST(readable("/things/1", "https://evil.example") == "(absent)");
+  BOOST_TEST(readable("/things/%zz", page) == page); // errors too
+  BOOST_TEST(readable("/public/1", "https://evil.example") == "*");
+  BOOST_TEST(readable("/own", page) == "(absent)");
+}
+
+BOOST_FIXTURE_TEST_CASE(requests_are_counted_by_route_and_class_of_status, fixture) {
+  get("/things");
+  get("/things");
+  get("/things/%zz");
+  get("/nothing");
+  answer(test_request(http::verb::put, "/things"));
+  const auto counts = metrics::print_all();
+  for (const char* line : {"postern_requests_total{route=\"GET /things\",status=\"2xx\"} 2\n",
+                           "postern_requests_total{route=\"GET /things/\",status=\"4xx\"} 1\n",
+                           "postern_requests_total{route=\"other\",status=\"4xx\"} 2\n"})
+    BOOST_TEST(counts.find(line) != counts.npos, line);
+}

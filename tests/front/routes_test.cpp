@@ -1,0 +1,305 @@
+// The real tables and endpoints, on flows whose store and ledger are in memory.
+#include "support/fakes.hpp"
+#include "support/test_request.hpp"
+#include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
+#include <postern/front/routes.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <optional>
+
+using namespace postern;
+using namespace postern::front;
+using test::field_of;
+using test::is_problem;
+using test::test_request;
+
+namespace {
+
+const char* const page = "https://app.example.com";
+const std::string id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4";
+
+struct fake_sns final : sns {
+  task<result<certificate>> signing_certificate(sns_url, seconds_clock) override {
+    co_return failure(errc::unavailable, "SNS");
+  }
+  task<result<void>> confirm(sns_url) override { co_return failure(errc::unavailable, "SNS"); }
+};
+
+// A node, made at the first request: a test changes the options before.
+struct fixture {
+  bool anonymous = false, demo = true;
+  secret token;
+
+  test::fake_store store;
+  test::fake_ledger ledger;
+  const signer own{{secret("a secret for the tests only")}};
+  byte_budget budget{64 << 20};
+  transfers carriers{store, ledger, budget, now_millis};
+  form_ingest ingest{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, ledger, carriers};
+  completer completions{own, store, ledger};
+  fake_sns topics;
+  form_signer forms{signer_options(), own, [this](upload u) { ledger.issue(std::move(u)); }};
+
+  struct endpoints {
+    explicit endpoints(fixture& f)
+        : receiver({f.token, {}}, f.completions, f.topics), admission(links(f.anonymous)),
+          uploads(1024, who, f.forms, f.ledger, f.carriers), fallback("https://up.example.com", f.ingest),
+          complete(f.completions), events(1024, receiver), pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms),
+          admin(f.ledger, f.carriers) {}
+
+    event_receiver receiver;
+    const admitter admission;
+    const origins allowed{"https://up.example.com", {page}};
+    rate_limiter rate{2, 2};
+    const callers who{admission, allowed, rate};
+    uploads_endpoint uploads;
+    fallback_endpoint fallback;
+    complete_endpoint complete;
+    events_endpoint events;
+    pages_endpoint pages;
+    admin_endpoint admin;
+    router public_router{public_routes({uploads, fallback, complete, events, pages}), allowed};
+    router admin_router{admin_routes(admin), allowed};
+  };
+  std::optional<endpoints> made;
+
+  static std::vector<admission_link_ptr> links(bool anonymous) {
+    std::vector<admission_link_ptr> all;
+    all.push_back(make_api_key_link({{"app", sha256_hex("good key"), {"default"}}}));
+    if (anonymous) all.push_back(make_anonymous_link());
+    return all;
+  }
+  static form_signer_options signer_options() {
+    form_signer_options o;
+    for (const char* name : {"default", "other"}) {
+      auto& p = o.profiles[name];
+      p.name = name;
+      p.bucket = "media";
+    }
+    o.public_url = "https://up.example.com";
+    o.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
+    o.region = "eu-west-1";
+    o.credentials = [] {
+      return std::make_shared<const held_credentials>(held_credentials{{"AKIA", secret("key"), {}}, {}, "test"});
+    };
+    return o;
+  }
+
+  endpoints& node() {
+    if (!made) made.emplace(*this);
+    return *made;
+  }
+  response answer(test_request asks) {
+    auto r = asks.made();
+    return test::run_task(node().public_router.answer(r));
+  }
+  response get(const std::string& target) { return answer(test_request(http::verb::get, target)); }
+  response admin(const std::string& target) {
+    test_request asks(http::verb::get, target);
+    auto r = asks.made();
+    return test::run_task(node().admin_router.answer(r));
+  }
+  test_request sign(const std::string& body = R"({"filename":"a.txt"})") {
+    test_request asks(http::verb::post, "/v1/uploads", body);
+    asks.json().with("Authorization", "Bearer good key");
+    return asks;
+  }
+};
+
+bool has(const response& r, std::string_view text) { return r.body.find(text) != std::string::npos; }
+
+} // namespace
+
+// --- the table --------------------------------------------------------------------------------------
+
+BOOST_FIXTURE_TEST_CASE(each_public_route_leads_to_its_endpoint, fixture) {
+  anonymous = true;
+  const auto form = answer(sign());
+  BOOST_TEST(form.status == 201);
+  BOOST_TEST(has(form, "\"fallback_url\":\"https://up.example.com/upload/media\""));
+  const auto location = field_of(form, "Location");
+  BOOST_TEST(has(get(location.substr(location.find("/v1/"))), "\"state\":\"issued\""));
+  BOOST_TEST(has(answer(test_request(http::verb::post, "/upload/media")), "<Code>MalformedPOSTRequest</Code>"));
+  BOOST_TEST(has(get("/v1/complete/nonsense"), "Upload not confirmed"));
+  BOOST_TEST(field_of(answer(test_request(http::verb::post, "/v1/events")), "WWW-Authenticate").starts_with("Bearer"));
+  BOOST_TEST(has(get("/"), "1.2.3"));
+  for (const char* script : {"/postern.js", "/postern.mjs", "/complete.js", "/demo.js"})
+    BOOST_TEST(get(script).content_type == "text/javascript; charset=utf-8", script);
+  BOOST_TEST(get("/page.css").content_type == "text/css; charset=utf-8");
+  BOOST_TEST(get("/icon.svg").content_type == "image/svg+xml");
+  BOOST_TEST(is_problem(get("/metrics"), 404, "not_found")); // of the admin listener
+}
+
+BOOST_FIXTURE_TEST_CASE(each_admin_route_leads_to_its_endpoint, fixture) {
+  BOOST_TEST(admin("/healthz").body == "ok\n");
+  BOOST_TEST(admin("/readyz").body == "ready\n");
+  BOOST_TEST(has(admin("/metrics"), "# TYPE postern_requests_total counter\n"));
+  BOOST_TEST(admin("/v1/uploads").content_type == "application/x-ndjson");
+  BOOST_TEST(is_problem(admin("/form"), 404, "not_found"));
+}
+
+BOOST_FIXTURE_TEST_CASE(pages_of_listed_origins_read_what_they_need_and_others_nothing, fixture) {
+  const auto readable = [&](http::verb verb, const char* path, const char* origin) {
+    return field_of(answer(test_request(verb, path).from_page(origin)), "Access-Control-Allow-Origin");
+  };
+  using enum http::verb;
+  const std::string upload = "/v1/uploads/" + id;
+  for (const auto& [verb, path] : {std::pair{post, "/v1/uploads"}, {get, upload.c_str()}, {post, "/upload/media"}}) {
+    BOOST_TEST(readable(verb, path, page) == page, path);
+    BOOST_TEST(readable(verb, path, "https://evil.example") == "(absent)", path);
+  }
+  for (const char* path : {"/v1/complete/nonsense", "/postern.js"})
+    BOOST_TEST(readable(get, path, "null") == "*", path);
+  for (const auto& [verb, path] : {std::pair{post, "/v1/events"}, {get, "/form"}, {get, "/"}})
+    BOOST_TEST(readable(verb, path, page) == "(absent)", path);
+  BOOST_TEST(readable(options, "/v1/complete/nonsense", "null") == "*");
+  BOOST_TEST(readable(options, "/v1/uploads", page) == page);
+}
+
+// --- signing ----------------------------------------------------------------------------------------
+
+BOOST_FIXTURE_TEST_CASE(signing_needs_known_credentials, fixture) {
+  test_request nobody(http::verb::post, "/v1/uploads", R"({"filename":"a"})");
+  const auto refused = answer(nobody.json());
+  BOOST_TEST(is_problem(refused, 401, "unauthorized"));
+  BOOST_TEST(field_of(refused, "WWW-Authenticate") == "Bearer");
+  BOOST_TEST(is_problem(answer(sign().with("Authorization", "Bearer bad key")), 401, "unauthorized"));
+  BOOST_TEST(answer(sign()).status == 201);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_wrong_key_is_refused_where_anonymous_callers_are_not, fixture) {
+  anonymous = true;
+  test_request nobody(http::verb::post, "/v1/uploads", R"({"filename":"a"})");
+  BOOST_TEST(answer(nobody.json()).status == 201);
+  BOOST_TEST(is_problem(answer(sign().with("Authorization", "Bearer bad key")), 401, "unauthorized"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_page_of_an_unlisted_origin_may_not_sign, fixture) {
+  const auto refused = answer(sign().from_page("https://evil.example"));
+  BOOST_TEST(is_problem(refused, 403, "forbidden"));
+  BOOST_TEST(has(refused, "server.allowed_origins"));
+  BOOST_TEST(answer(sign().from_page(page)).status == 201);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_key_is_limited_to_its_profiles, fixture) {
+  BOOST_TEST(is_problem(answer(sign(R"({"filename":"a","profile":"other"})")), 403, "forbidden"));
+  auto form = test_request(http::verb::get, "/form?profile=other");
+  BOOST_TEST(is_problem(answer(form.with("Authorization", "Bearer good key")), 403, "forbidden"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_user_signs_at_the_configured_rate, fixture) {
+  anonymous = true;
+  for (int i = 0; i < 2; ++i) BOOST_TEST(answer(sign()).status == 201);
+  const auto refused = answer(sign());
+  BOOST_TEST(is_problem(refused, 429, "too_many_requests"));
+  BOOST_TEST(field_of(refused, "Retry-After") == "1");
+  // Anonymous callers share a rate by address.
+  const auto form_from = [&](const char* address) {
+    return answer(test_request(http::verb::get, "/form").from_address(address)).status;
+  };
+  for (int i = 0; i < 2; ++i) BOOST_TEST(form_from("192.0.2.8") == 200);
+  BOOST_TEST(form_from("192.0.2.8") == 429);
+  BOOST_TEST(form_from("192.0.2.9") == 200);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_body_must_be_json_within_the_limit, fixture) {
+  BOOST_TEST(is_problem(answer(sign().with("Content-Type", "text/plain")), 415, "unsupported_type"));
+  made.reset(); // and with it the rate
+  BOOST_TEST(is_problem(answer(sign("{")), 400, "bad_request"));
+  made.reset();
+  BOOST_TEST(is_problem(answer(sign(R"({"filename":")" + std::string(1024, 'a') + "\"}")), 413, "payload_too_large"));
+}
+
+// --- an upload's state ------------------------------------------------------------------------------
+
+BOOST_FIXTURE_TEST_CASE(key_and_metadata_are_for_callers_who_may_read_them, fixture) {
+  upload u;
+  u.id = id, u.profile = "default", u.bucket = "media", u.key = "the/key";
+  ledger.issue(u);
+  const auto shown_to = [&](const char* authorization) {
+    test_request asks(http::verb::get, "/v1/uploads/" + id);
+    if (*authorization) asks.with("Authorization", authorization);
+    const auto shown = answer(asks);
+    BOOST_TEST(shown.status == 200);
+    BOOST_TEST(field_of(shown, "Cache-Control") == "no-store");
+    BOOST_TEST(has(shown, "\"state\":\"issued\""));
+    return has(shown, "the/key");
+  };
+  BOOST_TEST(shown_to("Bearer good key"));
+  BOOST_TEST(!shown_to(""));
+  BOOST_TEST(!shown_to("Bearer bad key"));
+  ledger.rows.at(id).profile = "other";
+  BOOST_TEST(!shown_to("Bearer good key"));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_unknown_upload_is_404_and_a_broken_ledger_503, fixture) {
+  BOOST_TEST(is_problem(get("/v1/uploads/" + id), 404, "not_found"));
+  BOOST_TEST(is_problem(get("/v1/uploads/not-an-id"), 404, "not_found"));
+  ledger.broken = failure(errc::ledger_failed, "the disk of the database");
+  const auto refused = get("/v1/uploads/" + id);
+  BOOST_TEST(is_problem(refused, 503, "ledger_failed"));
+  BOOST_TEST(field_of(refused, "Retry-After") == "5");
+  BOOST_TEST(!has(refused, "disk")); // for the log only
+}
+
+BOOST_FIXTURE_TEST_CASE(a_browser_that_asks_for_events_gets_a_stream, fixture) {
+  upload u;
+  u.id = id;
+  ledger.issue(u);
+  test_request asks(http::verb::get, "/v1/uploads/" + id);
+  const auto stream = answer(asks.with("Accept", "text/event-stream"));
+  BOOST_TEST(stream.content_type == "text/event-stream");
+  BOOST_TEST(bool(stream.next_piece));
+  BOOST_TEST(field_of(stream, "X-Accel-Buffering") == "no");
+  BOOST_TEST(answer(asks.with("Last-Event-ID", "completed")).status == 204);
+}
+
+// --- the other endpoints ----------------------------------------------------------------------------
+
+BOOST_FIXTURE_TEST_CASE(a_refused_completion_is_a_page_or_a_problem, fixture) {
+  const auto shown = get("/v1/complete/forged");
+  BOOST_TEST(shown.status == 403);
+  BOOST_TEST(shown.content_type == "text/html; charset=utf-8");
+  BOOST_TEST(field_of(shown, "Content-Security-Policy").starts_with("default-src 'self'"));
+  test_request script(http::verb::get, "/v1/complete/forged");
+  const auto refused = answer(script.with("Accept", "application/json"));
+  BOOST_TEST(is_problem(refused, 403, "forbidden"));
+  BOOST_TEST(field_of(refused, "Cache-Control") == "no-store");
+}
+
+BOOST_FIXTURE_TEST_CASE(events_are_read_from_senders_with_the_token_only, fixture) {
+  token = secret("a token for the tests only");
+  test_request event(http::verb::post, "/v1/events", R"({"Event":"s3:TestEvent"})");
+  BOOST_TEST(answer(event).status == 401);
+  const auto taken = answer(event.with("Authorization", "Bearer a token for the tests only"));
+  BOOST_TEST(taken.status == 200);
+  BOOST_TEST(taken.body == R"({"recorded":0,"ignored":0})");
+  test_request large(http::verb::post, "/v1/events", std::string(1025, ' '));
+  BOOST_TEST(is_problem(answer(large), 413, "payload_too_large"));
+}
+
+BOOST_FIXTURE_TEST_CASE(without_the_demo_its_page_and_script_are_404, fixture) {
+  demo = false;
+  BOOST_TEST(is_problem(get("/"), 404, "not_found"));
+  BOOST_TEST(is_problem(get("/demo.js"), 404, "not_found"));
+  BOOST_TEST(get("/postern.js").status == 200);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_node_is_not_ready_while_it_drains_or_cannot_write, fixture) {
+  node().admin.start_draining();
+  BOOST_TEST(admin("/readyz").status == 503);
+  BOOST_TEST(admin("/readyz").body == "draining\n");
+  BOOST_TEST(admin("/healthz").status == 200);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_wrong_filter_is_named_with_its_value, fixture) {
+  for (const char* wrong : {"state=nonsense", "since=yesterday", "limit=0x1", "limit=10000"}) {
+    const auto refused = admin(std::string("/v1/uploads?") + wrong);
+    BOOST_TEST(is_problem(refused, 400, "bad_request"), wrong);
+    const std::string value = std::string(wrong).substr(std::string(wrong).find('=') + 1);
+    BOOST_TEST(has(refused, value), wrong);
+  }
+  BOOST_TEST(admin("/v1/uploads?state=completed&since=2026-11-23T18:15:00Z&limit=5").status == 200);
+}
