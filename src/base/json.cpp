@@ -175,6 +175,14 @@ namespace {
 
 constexpr std::size_t longest_list = 60;
 
+// The shortest digits that are read back as the same number. Readers refuse integers of more than 64 bits, so it must
+// not look like an integer.
+std::string shortest(double d) {
+  char digits[32];
+  std::string out(digits, std::to_chars(digits, digits + sizeof digits, d).ptr);
+  return out.find_first_of(".e") == out.npos ? out + ".0" : out;
+}
+
 std::string scalar_text(const json_value& v) {
   std::string out;
   if (const auto* text = v.if_string())
@@ -182,7 +190,7 @@ std::string scalar_text(const json_value& v) {
   else if (const auto* i = v.if_int())
     out = std::to_string(*i);
   else if (const auto* d = v.if_double())
-    out = std::to_string(*d);
+    out = shortest(*d);
   else if (const auto* b = v.if_bool())
     out = *b ? "true" : "false";
   else

@@ -16,7 +16,9 @@ std::string derived(const secret& from, std::string_view use) {
   return std::string(as_text(hmac_sha256(from.reveal(), use)));
 }
 
-std::string payload_of(const claim& c) {
+} // namespace
+
+std::string claim_payload(const claim& c) {
   json_writer w;
   w.reserve(512);
   w.begin_object();
@@ -38,8 +40,8 @@ std::string payload_of(const claim& c) {
   return w.take();
 }
 
-// Only what we signed gets here, so a member that is missing is a claim of another version of the program.
-result<claim> read_payload(std::string_view text) {
+// The text was signed here, so a missing member means that another version of the program signed it.
+result<claim> read_claim_payload(std::string_view text) {
   const failure form{errc::forbidden, "the claim's form"};
   auto document = read_json(text);
   if (!document) return form;
@@ -62,8 +64,6 @@ result<claim> read_payload(std::string_view text) {
   return c;
 }
 
-} // namespace
-
 signer::signer(const std::vector<secret>& secrets) {
   if (secrets.empty()) throw std::invalid_argument("a signer needs a secret");
   for (const auto& s : secrets) {
@@ -74,7 +74,7 @@ signer::signer(const std::vector<secret>& secrets) {
 }
 
 std::string signer::sign_claim(const claim& c) const {
-  auto token = to_base64url(payload_of(c));
+  auto token = to_base64url(claim_payload(c));
   const auto mac = keys_.front().claims.sign(token);
   return token.append(".").append(to_base64url(as_text(mac)));
 }
@@ -91,7 +91,7 @@ result<claim> signer::read_claim(std::string_view token, seconds_clock now) cons
   if (!ours) return forged;
   auto payload = from_base64url(signed_part);
   if (!payload) return forged;
-  auto c = read_payload(*payload);
+  auto c = read_claim_payload(*payload);
   if (c && now >= c->expires) return failure{errc::forbidden, "the claim's age"};
   return c;
 }

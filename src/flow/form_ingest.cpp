@@ -157,7 +157,7 @@ task<result<void>> form_ingest::require_unused(const upload_form& f) {
 // so the prediction refuses a file only where it is certain.
 result<incoming_file> form_ingest::file_of(upload_form& f, byte_source& body) const {
   incoming_file file{body, f.decoder, std::nullopt, std::move(f.buffer), f.rest};
-  if (const auto announced = body.announced()) {
+  if (const auto announced = body.announced_size()) {
     const auto allowed = f.details.plan.length();
     const auto rest = *announced - std::min(*announced, f.parser.consumed());
     file.predicted = rest - std::min<std::uint64_t>(rest, f.parser.shortest_ending());

@@ -119,7 +119,7 @@ task<result<void>> transfers::run(transfer& t) {
 // Everything is reserved before the file is read, and nothing later: transfers that have begun can then never wait for
 // each other.
 task<result<void>> transfers::reserve(transfer& t) {
-  const auto announced = t.file.body.announced();
+  const auto announced = t.file.body.announced_size();
   const auto needed = [&](std::size_t size) { return 2 * size + beside_buffers + store_.memory_for(announced); };
   t.buffer_size = std::clamp<std::uint64_t>(announced.value_or(usual_buffer), min_buffer, usual_buffer);
   if (announced.value_or(large_file) >= large_file && budget_.is_roomy(needed(roomy_buffer)))

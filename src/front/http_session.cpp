@@ -65,7 +65,7 @@ task<> http_session::run() {
 task<> http_session::refuse(failure why) {
   refused_requests.add();
   const auto id = new_request_id();
-  log::info("request refused", {{"request", id}, {"client", connection_.peer().to_string()}, {"why", describe(why)}});
+  log::info("request refused", {{"request", id}, {"client", connection_.peer_address().to_string()}, {"why", describe(why)}});
   out_.clear();
   append_response(out_, make_problem(why, id), false, false, id);
   connection_.expires_after(5s);
@@ -78,7 +78,7 @@ task<result<std::string_view>> http_session::read_header() {
   auto& c = connection_;
   const std::size_t max = limits_.request_header ? limits_.request_header : 1 << 20;
   bool begun = !c.ahead().empty(), skipped = false;
-  c.idle(!begun);
+  c.set_idle(!begun);
   c.expires_after(begun ? limits_.header_timeout : limits_.idle_timeout);
   for (std::size_t searched = 0;;) {
     auto ahead = c.ahead();
@@ -96,11 +96,15 @@ task<result<std::string_view>> http_session::read_header() {
     if (has_bare_line_end(ahead, searched)) co_return failure{errc::bad_request, "a line does not end in CRLF"};
     searched = ahead.size() < 3 ? 0 : ahead.size() - 3;
     auto n = co_await c.read_ahead(max);
-    if (!n) co_return !begun && n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"} : n.error();
+    // An empty line alone is no request.
+    if (!n)
+      co_return c.ahead().empty() && n.error().code == errc::timed_out ? failure{errc::disconnected, "idle"}
+                                                                       : n.error();
     if (*n == 0)
-      co_return begun ? failure{errc::bad_request, "the header ended too soon"} : failure{errc::disconnected, "done"};
+      co_return c.ahead().empty() ? failure{errc::disconnected, "done"}
+                                  : failure{errc::bad_request, "the header ended too soon"};
     if (!std::exchange(begun, true)) {
-      c.idle(false);
+      c.set_idle(false);
       c.expires_after(limits_.header_timeout); // one deadline for the whole header, however slowly it arrives
     }
   }
@@ -139,9 +143,9 @@ task<bool> http_session::serve_request() {
             question == target.npos ? std::string_view{} : target.substr(question + 1),
             message.base(),
             body,
-            proxies_.client_address(connection_.peer(), message.base()),
+            proxies_.client_address(connection_.peer_address(), message.base()),
             new_request_id(),
-            connection_.secure(),
+            connection_.is_secure(),
             {}};
   connection_.expires_after(0ms); // endpoints have their own deadlines, and reading the body sets one
   const auto made = co_await answer(r);
@@ -166,8 +170,8 @@ task<response> http_session::answer(request& r) {
 
 task<bool> http_session::respond(const response& made, const request& r, const framing& how, const body_reader& body) {
   const bool is_head = r.method == http::verb::head;
-  const bool unread = !body.whole();
-  const bool keep_alive = how.keep_alive && !made.close && !made.next_piece && !unread && !all_.draining();
+  const bool unread = !body.is_complete();
+  const bool keep_alive = how.keep_alive && !made.close && !made.next_piece && !unread && !all_.is_draining();
   out_.clear();
   append_response(out_, made, keep_alive, is_head, r.id);
   if (limits_.body.silence.count()) connection_.expires_after(limits_.body.silence);
@@ -185,8 +189,8 @@ task<bool> http_session::respond(const response& made, const request& r, const f
 
 // A drain cuts the connection at once: a client that watches asks another node.
 task<> http_session::write_pieces(const response& made) {
-  connection_.idle(true);
-  while (!all_.draining() && connection_.is_quiet()) {
+  connection_.set_idle(true);
+  while (!all_.is_draining() && connection_.is_quiet()) {
     connection_.expires_after(0ms); // next_piece has its own deadlines
     auto piece = co_await made.next_piece();
     if (!piece) break;

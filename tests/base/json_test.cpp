@@ -101,6 +101,8 @@ BOOST_AUTO_TEST_CASE(for_people_it_is_indented_and_says_the_same) {
   const std::string text = R"({"a":[],"b":["x","y"],"c":{},"d":[{"e":1,"f":true,"g":null}]})";
   BOOST_TEST(indented(*read_json(text)) == "{\n  \"a\": [],\n  \"b\": [\"x\", \"y\"],\n  \"c\": {},\n  \"d\": [\n    "
                                            "{\n      \"e\": 1,\n      \"f\": true,\n      \"g\": null\n    }\n  ]\n}");
+  for (const char* number : {"1e-10", "0.1", "18446744073709551616.0", "1.0", "-2.5"})
+    BOOST_TEST(*read_json(indented(*read_json(number)))->if_double() == *read_json(number)->if_double(), number);
   const std::string many = R"(["one that is long enough","another that is long enough","a third"])";
   BOOST_TEST(indented(*read_json(many)) == "[\n  \"one that is long enough\",\n  \"another that is long enough\",\n  "
                                            "\"a third\"\n]");

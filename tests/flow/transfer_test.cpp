@@ -56,7 +56,7 @@ struct fixture {
     read_buffer buffer(16 << 10);
     std::copy(rest.begin(), rest.end(), buffer.all().begin());
     const auto begin = std::span<const char>(buffer.all()).first(rest.size());
-    incoming_file file{body, decoder, body.announced(), std::move(buffer), begin};
+    incoming_file file{body, decoder, body.announced_size(), std::move(buffer), begin};
     return test::run_task(carriers.carry(plan, std::move(file)));
   }
   // Nothing is left: no object, no open sink, no memory, no running transfer.

@@ -1,6 +1,6 @@
 #include <cstddef>
 #include <cstdint>
-#include <fuzz/one_input.hpp>
+#include <fuzz/core_inputs.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   postern::fuzz::form({reinterpret_cast<const char*>(data), size});

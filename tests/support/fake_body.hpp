@@ -30,7 +30,7 @@ struct fake_body final : byte_source {
     taken += n;
     co_return n;
   }
-  std::optional<std::uint64_t> announced() const override { return announces; }
+  std::optional<std::uint64_t> announced_size() const override { return announces; }
 };
 
 } // namespace postern::test

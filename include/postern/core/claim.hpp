@@ -29,6 +29,11 @@ struct claim {
   bool operator==(const claim&) const = default;
 };
 
+// The JSON text inside a token, and what it says. Only a text whose signature was verified is a claim:
+// signer::read_claim does both. errc::forbidden when a member is missing or impossible.
+std::string claim_payload(const claim& c);
+result<claim> read_claim_payload(std::string_view json);
+
 // The server's secrets, made ready: each use has a key of its own derived from them (HMAC of the use's name), so that a
 // signature made for one use is worthless for another. The first signs, all verify. Immutable; share freely between
 // threads.

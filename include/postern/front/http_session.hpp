@@ -6,6 +6,7 @@
 #include <postern/core/http/framing.hpp>
 #include <postern/front/http_message.hpp>
 #include <postern/front/trusted_proxies.hpp>
+#include <postern/io/net/body_reader.hpp>
 #include <postern/io/net/wire.hpp>
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// The contract for the bytes of a request's body.
+// The contract for the bytes of a request's body. Flows read bodies through it; io/net/body_reader implements it for
+// connections, and tests/support/fake_body.hpp for tests.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -11,15 +12,15 @@
 
 namespace postern {
 
-// Where the bytes of a body come from. For flows; the tests have fakes.
 class byte_source {
 public:
   virtual ~byte_source() = default;
-  // At least one byte into `into`, or 0 when the body is whole. errc::incomplete_body when it broke off,
-  // errc::timed_out for silence or a rate under the minimum, errc::bad_request for broken framing.
+  // Reads at least one byte into `into`, which must not be empty; returns 0 when the body is complete.
+  // errc::incomplete_body when the body ends early, errc::timed_out when the client is silent or too slow,
+  // errc::bad_request when its framing is wrong.
   virtual task<result<std::size_t>> read_some(std::span<char> into) = 0;
-  // The size that was announced, where one was.
-  virtual std::optional<std::uint64_t> announced() const = 0;
+  // The size that the request announced for its body, if it did.
+  virtual std::optional<std::uint64_t> announced_size() const = 0;
 };
 
 } // namespace postern

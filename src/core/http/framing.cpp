@@ -60,13 +60,16 @@ result<void> read_length(std::string_view value, findings& f) {
   return {};
 }
 
-// Connections of HTTP/1.0 are not kept, and of 1.1 they are unless somebody says close.
-void read_connection(std::string_view value, framing& answer) {
+// RFC 9112 §9.3. A connection of HTTP/1.0 is never kept, one of HTTP/1.1 is unless an option is close.
+result<void> read_connection(std::string_view value, framing& answer) {
   while (!value.empty()) {
     const auto comma = value.find(',');
-    if (iequals(trim(value.substr(0, comma)), "close")) answer.keep_alive = false;
+    const auto option = trim(value.substr(0, comma));
+    if (!option.empty() && !is_token(option)) return bad("a Connection option");
+    if (iequals(option, "close")) answer.keep_alive = false;
     value = comma == value.npos ? std::string_view{} : value.substr(comma + 1);
   }
+  return {};
 }
 
 bool is_host(std::string_view value) {
@@ -94,9 +97,7 @@ result<void> read_field(std::string_view line, findings& f) {
     if (!iequals(value, "100-continue")) return bad("the expectation");
     f.answer.expects_continue = true;
     return {};
-  case 10:
-    if (iequals(name, "connection")) read_connection(value, f.answer);
-    return {};
+  case 10: return iequals(name, "connection") ? read_connection(value, f.answer) : result<void>{};
   case 14: return iequals(name, "content-length") ? read_length(value, f) : result<void>{};
   case 17:
     if (!iequals(name, "transfer-encoding")) return {};

@@ -6,6 +6,7 @@
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
@@ -21,14 +22,14 @@ connections::~connections() = default;
 
 task<> connections::watch() {
   boost::system::error_code ec;
-  while (!stopped_) {
+  while (!is_stopped_) {
     wakes_.expires_after(250ms);
     co_await wakes_.async_wait(asio::redirect_error(use_task, ec));
-    look();
+    expire_overdue();
   }
 }
 
-void connections::look() {
+void connections::expire_overdue() {
   const auto now = steady_clock::now();
   for (auto i = all_.begin(); i != all_.end();) {
     auto& c = static_cast<connection&>(*i++);
@@ -37,15 +38,15 @@ void connections::look() {
 }
 
 void connections::stop() {
-  stopped_ = true;
+  is_stopped_ = true;
   wakes_.cancel();
 }
 
 void connections::drain() {
-  draining_ = true;
+  is_draining_ = true;
   for (auto i = all_.begin(); i != all_.end();) {
     auto& c = static_cast<connection&>(*i++);
-    if (c.idle_) c.cut();
+    if (c.is_idle_) c.cut();
   }
 }
 
@@ -55,17 +56,17 @@ void connections::cut_all() {
 
 // --- connection -------------------------------------------------------------------------------------
 
-connection::connection(connections& among, tcp_socket socket, asio::ssl::context* tls) : socket_(std::move(socket)) {
+connection::connection(connections& list, tcp_socket socket, asio::ssl::context* tls) : socket_(std::move(socket)) {
   boost::system::error_code ec;
   socket_.set_option(asio::ip::tcp::no_delay(true), ec);
   const auto end = socket_.remote_endpoint(ec);
-  if (!ec) peer_ = end.address();
+  if (!ec) peer_address_ = end.address();
   if (tls) tls_.emplace(socket_, *tls);
-  among.all_.push_back(*this);
+  list.all_.push_back(*this);
 }
 
-failure connection::gone(const boost::system::error_code& ec) const {
-  if (expired_) return failure{errc::timed_out, "the connection"};
+failure connection::failure_of(const boost::system::error_code& ec) const {
+  if (is_expired_) return failure{errc::timed_out, "the peer was silent for too long"};
   return failure{errc::disconnected, ec.message()};
 }
 
@@ -73,13 +74,13 @@ task<result<void>> connection::handshake() {
   if (!tls_) co_return result<void>{};
   boost::system::error_code ec;
   co_await tls_->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(use_task, ec));
-  if (ec) co_return gone(ec);
+  if (ec) co_return failure_of(ec);
   co_return result<void>{};
 }
 
 namespace {
 
-// Whom the certificate must be for. A name is also told to the server; RFC 6066 §3 has no addresses in SNI.
+// Sets the name or address that the certificate must have. RFC 6066 §3: SNI has names only, no addresses.
 bool expect_host(SSL* ssl, const std::string& host) {
   boost::system::error_code no_address;
   asio::ip::make_address(host, no_address);
@@ -96,10 +97,11 @@ task<result<void>> connection::handshake_as_client(const std::string& host) {
   boost::system::error_code ec;
   const auto during = "TLS handshake with " + host;
   tls_->set_verify_mode(asio::ssl::verify_peer);
-  if (!expect_host(tls_->native_handle(), host)) co_return failure{errc::unavailable, during + ": no name for TLS"};
+  if (!expect_host(tls_->native_handle(), host))
+    co_return failure{errc::unavailable, during + ": the name cannot be used for TLS"};
   co_await tls_->async_handshake(asio::ssl::stream_base::client, asio::redirect_error(use_task, ec));
   if (!ec) co_return result<void>{};
-  if (expired_) co_return failure{errc::timed_out, during};
+  if (is_expired_) co_return failure{errc::timed_out, during};
   const auto verdict = SSL_get_verify_result(tls_->native_handle());
   const auto why = verdict == X509_V_OK ? ec.message() : X509_verify_cert_error_string(verdict);
   co_return failure{errc::unavailable, during + ": " + why};
@@ -120,7 +122,7 @@ task<result<std::size_t>> connection::read_some(std::span<char> into) {
   else
     n = co_await socket_.async_read_some(buffer, asio::redirect_error(use_task, ec));
   if (ec == asio::error::eof || ec == asio::ssl::error::stream_truncated) co_return std::size_t{0};
-  if (ec) co_return gone(ec);
+  if (ec) co_return failure_of(ec);
   co_return n;
 }
 
@@ -130,34 +132,34 @@ task<result<void>> connection::write(std::string_view bytes) {
   if (tls_) {
     co_await asio::async_write(*tls_, buffer, asio::redirect_error(use_task, ec));
   } else {
-    // An answer nearly always fits the socket's buffer: one call, and no operation to set up.
+    // A response nearly always fits into the socket's buffer: then one call is enough.
     const auto n = co_await socket_.async_write_some(buffer, asio::redirect_error(use_task, ec));
     if (!ec && n < bytes.size()) co_await asio::async_write(socket_, buffer + n, asio::redirect_error(use_task, ec));
   }
-  if (ec) co_return gone(ec);
+  if (ec) co_return failure_of(ec);
   co_return result<void>{};
 }
 
-task<> connection::linger(std::uint64_t bytes, std::chrono::milliseconds max) {
+task<> connection::linger(std::uint64_t max_bytes, std::chrono::milliseconds max_time) {
   boost::system::error_code ec;
-  expires_after(max);
+  expires_after(max_time);
   if (tls_) co_await tls_->async_shutdown(asio::redirect_error(use_task, ec));
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
-  std::array<char, 16384> thrown_away;
-  const asio::mutable_buffer buffer(thrown_away.data(), thrown_away.size());
-  for (std::uint64_t seen = 0; !ec && !expired_ && seen < bytes;)
+  std::array<char, 16384> dropped;
+  const asio::mutable_buffer buffer(dropped.data(), dropped.size());
+  for (std::uint64_t seen = 0; !ec && !is_expired_ && seen < max_bytes;)
     seen += co_await socket_.async_read_some(buffer, asio::redirect_error(use_task, ec));
 }
 
 void connection::expires_after(std::chrono::milliseconds d) {
-  expired_ = false;
+  is_expired_ = false;
   deadline_ = d == d.zero() ? clock_point::max() : steady_clock::now() + d;
 }
 
-// What waits is given up, so that the peer can still be told why; whoever does not set another deadline is cut at the
-// next.
+// Reads and writes end, but the connection stays open, so that the session can still send an error response. A session
+// that does not set a new deadline is cut at the next one.
 void connection::expire() {
-  if (std::exchange(expired_, true)) return cut();
+  if (std::exchange(is_expired_, true)) return cut();
   boost::system::error_code ec;
   socket_.cancel(ec);
   deadline_ = steady_clock::now() + 5s;
@@ -180,7 +182,7 @@ task<result<std::size_t>> connection::read_ahead(std::size_t max) {
     end_ -= begin_;
     begin_ = 0;
   }
-  // Most requests fit in 4 KiB; only those that do not pay for more.
+  // Most requests fit in 4 KiB; the buffer grows for larger ones only.
   if (end_ == ahead_.size()) ahead_.resize(std::min(std::max<std::size_t>(4096, ahead_.size() * 2), max));
   auto n = co_await read_some(std::span(ahead_).subspan(end_));
   if (n) end_ += *n;
@@ -194,88 +196,6 @@ void connection::put_back(std::string_view bytes) {
   begin_ = 0;
   end_ = all.size();
   ahead_ = std::move(all);
-}
-
-// --- body_reader ------------------------------------------------------------------------------------
-
-body_reader::body_reader(connection& from, const framing& how, body_limits limits)
-    : from_(from), how_(how), limits_(limits), left_(how.length),
-      whole_(how.body == framing::body_kind::none || (how.body == framing::body_kind::sized && how.length == 0)) {}
-
-std::optional<std::uint64_t> body_reader::announced() const {
-  if (how_.body == framing::body_kind::chunked) return std::nullopt;
-  return how_.length;
-}
-
-task<result<std::size_t>> body_reader::read_some(std::span<char> into) {
-  if (whole_) co_return std::size_t{0};
-  if (!begun_) {
-    begun_ = true;
-    if (how_.expects_continue && from_.ahead().empty()) {
-      auto told = co_await from_.write("HTTP/1.1 100 Continue\r\n\r\n");
-      if (!told) co_return told.error();
-    }
-  }
-  if (how_.body == framing::body_kind::chunked) co_return co_await read_chunked(into);
-  auto n = co_await arrive(into.first(std::min<std::uint64_t>(into.size(), left_)));
-  if (!n) co_return n.error();
-  left_ -= *n;
-  whole_ = left_ == 0;
-  co_return n;
-}
-
-task<result<std::size_t>> body_reader::arrive(std::span<char> into) {
-  if (const auto ahead = from_.ahead(); !ahead.empty()) {
-    const auto n = std::min(ahead.size(), into.size());
-    std::memcpy(into.data(), ahead.data(), n);
-    from_.use(n);
-    co_return n;
-  }
-  from_.expires_after(limits_.silence);
-  const auto begin = steady_clock::now();
-  auto n = co_await from_.read_some(into);
-  // However long the bytes' way to the store takes now, it is not the client that is silent.
-  if (!from_.expired()) from_.expires_after(0ms);
-  if (!n) {
-    if (n.error().code == errc::timed_out) co_return failure{errc::timed_out, "no byte of the body came in time"};
-    co_return failure{errc::incomplete_body, "the connection broke off"};
-  }
-  if (*n == 0) co_return failure{errc::incomplete_body, "the client ended its side"};
-  if (auto steady = watch_rate(*n, steady_clock::now() - begin); !steady) co_return steady.error();
-  co_return n;
-}
-
-// Only the time spent waiting for the peer counts: a store that is slow must not make the client look slow.
-result<void> body_reader::watch_rate(std::size_t bytes, steady_clock::duration waited) {
-  window_bytes_ += bytes;
-  window_waited_ += waited;
-  if (limits_.min_rate == 0 || window_waited_ < 30s) return {};
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(window_waited_).count();
-  if (window_bytes_ / static_cast<std::uint64_t>(seconds) < limits_.min_rate)
-    return failure{errc::timed_out, "the body comes too slowly"};
-  window_bytes_ = 0;
-  window_waited_ = {};
-  return {};
-}
-
-task<result<std::size_t>> body_reader::read_chunked(std::span<char> into) {
-  for (;;) {
-    auto n = co_await arrive(into);
-    if (!n) co_return n.error();
-    // The framing is taken off in place: data moves to the front of the caller's buffer.
-    std::span<const char> raw = into.first(*n);
-    std::size_t kept = 0;
-    while (!raw.empty() && !chunks_.done()) {
-      auto run = chunks_.next(raw);
-      if (!run) co_return run.error();
-      if (run->empty()) continue;
-      std::memmove(into.data() + kept, run->data(), run->size());
-      kept += run->size();
-    }
-    whole_ = chunks_.done();
-    if (!raw.empty()) from_.put_back({raw.data(), raw.size()});
-    if (kept || whole_) co_return kept;
-  }
 }
 
 } // namespace postern

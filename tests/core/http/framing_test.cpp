@@ -44,6 +44,9 @@ BOOST_AUTO_TEST_CASE(plain_requests_are_understood) {
       (examine_header(get("host: [::1]\r\ntransfer-encoding:  Chunked \r\n"))->body == framing::body_kind::chunked));
   BOOST_TEST(examine_header(get("Host: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n"))->expects_continue);
   BOOST_TEST(!examine_header(get("Host: a\r\nConnection: foo, close\r\n"))->keep_alive);
+  BOOST_TEST(!examine_header(get("Host: a\r\nConnection: ,\tclose ,,\r\n"))->keep_alive);
+  for (const char* odd : {"clo se", "close;x", "\xc3\xa9", "\"close\"", "keep-alive, clos\xe9"})
+    BOOST_TEST(examine_header(get("Host: a\r\nConnection: " + std::string(odd) + "\r\n")).has_error(), odd);
   BOOST_TEST(!examine_header("GET / HTTP/1.0\r\n\r\n")->keep_alive);
   BOOST_TEST(!examine_header("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")->keep_alive);
   BOOST_TEST(!examine_header(get("Host: a\r\nConnection: close\r\nConnection: keep-alive\r\n"))->keep_alive);

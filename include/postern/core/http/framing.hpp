@@ -22,7 +22,7 @@ struct framing {
 // Examines a request's header block: request line to the empty line, both included. errc::bad_request names the fault:
 // bare CR or LF, NUL and other control characters, a folded line, a blank before the colon, no Host (HTTP/1.1) or two,
 // Content-Length twice, not plain digits or beside Transfer-Encoding, any Transfer-Encoding but exactly "chunked",
-// chunked in HTTP/1.0, an unknown expectation.
+// chunked in HTTP/1.0, an unknown expectation, a Connection option that is no token.
 result<framing> examine_header(std::string_view block);
 
 // Takes the framing off a chunked body. Strict: sizes are 1 to 15 hex digits, lines end in CRLF, extensions are at most

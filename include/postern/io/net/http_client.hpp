@@ -6,6 +6,7 @@
 #include <postern/base/error.hpp>
 #include <postern/core/http/address_rules.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/io/net/http_response.hpp>
 #include <postern/io/net/name_lookup.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -34,20 +35,12 @@ struct http_request {
   bool cuts_answer = false;                  // a body that is too large is no failure: it is left, in part or whole
 };
 
-struct http_response {
-  int status = 0;
-  std::vector<std::pair<std::string, std::string>> fields; // names in lower case
-  std::string body;
-
-  std::string_view field(std::string_view lower_case_name) const; // empty when absent
-};
-
-class outgoing; // a connection of ours, see http_client.cpp
+class pooled_connection;
 
 // A request whose body is streamed. Destroyed before its end, its connection is cut.
 class http_upload {
 public:
-  http_upload(std::unique_ptr<outgoing> on, std::chrono::milliseconds silence, bool welcome);
+  http_upload(std::unique_ptr<pooled_connection> on, std::chrono::milliseconds silence, bool welcome);
   http_upload(const http_upload&) = delete;
   http_upload& operator=(const http_upload&) = delete;
   ~http_upload();
@@ -61,7 +54,7 @@ public:
   task<result<http_response>> finish(bool whole = true);
 
 private:
-  std::unique_ptr<outgoing> on_;
+  std::unique_ptr<pooled_connection> on_;
   const std::chrono::milliseconds silence_;
   bool welcome_;
 };
@@ -97,7 +90,7 @@ public:
   static void stop(asio::io_context& on);
 
 private:
-  task<result<std::unique_ptr<outgoing>>> connect(const http_request& r, bool fresh);
+  task<result<std::unique_ptr<pooled_connection>>> connect(const http_request& r, bool fresh);
   asio::ssl::context tls_;
   const std::optional<http_address> connect_to_;
   const reach peers_;

@@ -1,10 +1,8 @@
-// Connections as bytes: plain TCP or TLS, with a deadline that is moved on progress, and the one way in which body
-// bytes are read. A connection lives on one thread, in the frame of the coroutine that serves it.
+// TCP and TLS connections as streams of bytes, with deadlines that move on progress. A connection and its list live on
+// one thread. The coroutine that serves a connection owns it; the connection closes when it is destroyed.
 #pragma once
 
 #include <postern/base/error.hpp>
-#include <postern/core/http/framing.hpp>
-#include <postern/io/byte_source.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <boost/asio/ssl/context.hpp>
@@ -13,31 +11,31 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace postern {
 
 class connection;
 
-// The connections of one thread and their deadlines. One coroutine looks them over a few times a second: moving a
-// deadline costs an assignment, and a silent peer is noticed within a quarter of a second. What a connection waits for
-// past its deadline is given up; past a second one it is cut.
+// The list of the connections of one thread, and their deadlines. One coroutine checks all deadlines four times a
+// second, so moving a deadline costs one assignment. Must outlive its connections.
 class connections {
 public:
   explicit connections(io_executor executor) : wakes_(executor) {}
   ~connections();
 
-  task<> watch(); // until stop
-  void look();    // gives up what waits past its deadline, once
+  task<> watch(); // calls expire_overdue until stop
+  // Ends the reads and writes of connections whose deadline has passed with errc::timed_out. A connection that sets no
+  // new deadline is cut five seconds later.
+  void expire_overdue();
   void stop();
-  void drain(); // those that wait for a request are cut now, the others when theirs is answered
-  void cut_all();
-  bool draining() const { return draining_; }
-  std::size_t size() const { return all_.size(); }
+  void drain();   // cuts idle connections now; is_draining is true from then on
+  void cut_all(); // cuts every connection now
+  bool is_draining() const { return is_draining_; }
 
 private:
   friend class connection;
@@ -45,98 +43,69 @@ private:
   struct node : hook {};
   boost::intrusive::list<node, boost::intrusive::constant_time_size<false>> all_;
   timer wakes_;
-  bool draining_ = false;
-  bool stopped_ = false;
+  bool is_draining_ = false;
+  bool is_stopped_ = false;
 };
 
 using clock_point = std::chrono::steady_clock::time_point;
 
 class connection : private connections::node {
 public:
-  // `tls` empty: plain. The address is the peer's as the socket says it.
-  connection(connections& among, tcp_socket socket, asio::ssl::context* tls);
+  // Without `tls` the connection is plain TCP. Both references must outlive the connection.
+  connection(connections& list, tcp_socket socket, asio::ssl::context* tls);
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
-  // TLS only; nothing to do when plain. errc::disconnected, errc::timed_out.
+  // The TLS handshake as a server; returns at once on a plain connection. errc::disconnected, errc::timed_out.
   task<result<void>> handshake();
-  // The same from the client's side: the server must prove to be `host` (SNI, certificate). errc::unavailable says why
-  // it did not.
+  // The TLS handshake as a client. The server's certificate must be for `host`, a name or an address without brackets;
+  // a name is also sent as SNI. errc::unavailable with the reason, errc::timed_out.
   task<result<void>> handshake_as_client(const std::string& host);
-  // Is an idle connection still good? It is when the peer has neither ended it nor said anything.
+  // Can an idle connection carry another request? False when the peer has closed it, or has sent bytes that nobody
+  // asked for.
   bool is_quiet();
 
-  // At least one byte into `into`, or 0 when the peer has ended its side. errc::disconnected, or errc::timed_out when
-  // the deadline has passed.
+  // Reads at least one byte into `into`; returns 0 when the peer has closed its side. errc::disconnected,
+  // errc::timed_out.
   task<result<std::size_t>> read_some(std::span<char> into);
-  // All of the bytes.
+  // Writes all of the bytes, which must live until it returns. errc::disconnected, errc::timed_out.
   task<result<void>> write(std::string_view bytes);
 
-  // Ends our side, then reads what the peer still sends, at most `bytes` and for `most`, so that an answer given early
-  // is not lost to a reset (RFC 9112 §9.6).
-  task<> linger(std::uint64_t bytes, std::chrono::milliseconds max);
+  // Closes our side, then reads and drops what the peer still sends, at most `max_bytes` and for at most `max_time`.
+  // Without it an early response can be lost to a TCP reset (RFC 9112 §9.6).
+  task<> linger(std::uint64_t max_bytes, std::chrono::milliseconds max_time);
 
-  // From then on a read or write that waits ends with errc::timed_out; zero: never.
+  // Sets the deadline of all further reads and writes, and clears is_expired. Zero: no deadline.
   void expires_after(std::chrono::milliseconds d);
-  bool expired() const { return expired_; }
-  // Between requests a drain may cut the connection at once.
-  void idle(bool yes) { idle_ = yes; }
-  void cut();
+  bool is_expired() const { return is_expired_; } // the deadline has passed
+  // A connection that waits for a request is idle: a drain may cut it at once.
+  void set_idle(bool is_idle) { is_idle_ = is_idle; }
+  void cut(); // closes both sides now; reads and writes end with errc::disconnected
 
-  const asio::ip::address& peer() const { return peer_; }
-  bool secure() const { return tls_.has_value(); }
+  const asio::ip::address& peer_address() const { return peer_address_; }
+  bool is_secure() const { return tls_.has_value(); }
 
-  // Bytes that arrived and are not yet used: a later request, or the beginning of a body. read_ahead appends what one
-  // read brings, up to `most` held bytes in all.
+  // Bytes that have arrived and are not used yet: the beginning of a body, or the next request. A view that is valid
+  // until the next call of use, read_ahead or put_back.
   std::string_view ahead() const { return {ahead_.data() + begin_, end_ - begin_}; }
-  void use(std::size_t n);
+  void use(std::size_t n); // drops the first n bytes ahead
+  // Reads once and appends to the bytes ahead; returns the number of new bytes, 0 at the end. Holds at most `max`
+  // bytes, of which fewer must be ahead when it is called. Errors as read_some.
   task<result<std::size_t>> read_ahead(std::size_t max);
-  void put_back(std::string_view bytes); // in front of what is ahead
+  void put_back(std::string_view bytes); // in front of the bytes ahead
 
 private:
   friend class connections;
   void expire();
-  failure gone(const boost::system::error_code& ec) const;
+  failure failure_of(const boost::system::error_code& ec) const;
 
   std::optional<asio::ssl::stream<tcp_socket&>> tls_;
   tcp_socket socket_;
-  asio::ip::address peer_;
+  asio::ip::address peer_address_;
   clock_point deadline_ = clock_point::max();
-  bool expired_ = false, idle_ = false;
+  bool is_expired_ = false, is_idle_ = false;
   std::vector<char> ahead_;
   std::size_t begin_ = 0, end_ = 0;
-};
-
-struct body_limits {
-  std::chrono::milliseconds silence{30'000}; // 0: none
-  std::uint64_t min_rate = 1024;             // bytes a second, averaged over 30 s of waiting for the peer; 0: none
-};
-
-// The body of one request, read from its connection: what is ahead first, then straight from the socket into the
-// caller's buffer. Sends 100 Continue at the first read where the request asked for it.
-class body_reader final : public byte_source {
-public:
-  body_reader(connection& from, const framing& how, body_limits limits);
-
-  task<result<std::size_t>> read_some(std::span<char> into) override;
-  std::optional<std::uint64_t> announced() const override;
-
-  bool whole() const { return whole_; }
-  bool begun() const { return begun_; }
-
-private:
-  task<result<std::size_t>> arrive(std::span<char> into); // one read, watched for silence and rate
-  task<result<std::size_t>> read_chunked(std::span<char> into);
-  result<void> watch_rate(std::size_t bytes, std::chrono::steady_clock::duration waited);
-
-  connection& from_;
-  const framing how_;
-  const body_limits limits_;
-  chunk_decoder chunks_;
-  std::uint64_t left_;
-  bool whole_, begun_ = false;
-  std::uint64_t window_bytes_ = 0;
-  std::chrono::steady_clock::duration window_waited_{};
 };
 
 } // namespace postern

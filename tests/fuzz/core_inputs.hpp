@@ -1,0 +1,192 @@
+// What the fuzz targets for core and base do with one input. tests/core/fuzz_core_seeds_test runs the same functions,
+// without libFuzzer, on the seeds and on all inputs that once failed.
+#pragma once
+
+#include <postern/base/encoding.hpp>
+#include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/core/claim.hpp>
+#include <postern/core/events/event.hpp>
+#include <postern/core/events/sns.hpp>
+#include <postern/core/http/url.hpp>
+#include <postern/core/s3/form.hpp>
+#include <postern/core/s3/policy.hpp>
+#include <postern/core/sign_request.hpp>
+#include <postern/core/upload.hpp>
+
+#include <algorithm>
+#include <fuzz/require.hpp>
+#include <string>
+#include <string_view>
+
+namespace postern::fuzz {
+
+struct parsed_form {
+  std::string data;
+  std::size_t fields = 0;
+  int ended = 0; // 0 still going, 1 done, 2 failed
+  errc code{};
+  bool operator==(const parsed_form&) const = default;
+};
+
+inline parsed_form parse_in_pieces(std::string_view body, std::size_t step) {
+  form_limits limits;
+  limits.before_file = 2000;
+  limits.part_headers = 500;
+  form_parser parser("B", limits);
+  parsed_form out;
+  std::size_t pushed = 0;
+  while (!body.empty() && !out.ended) {
+    std::span<const char> piece(body.substr(0, step));
+    body.remove_prefix(piece.size());
+    pushed += piece.size();
+    for (;;) {
+      auto event = parser.next(piece);
+      if (!event) {
+        out.ended = 2;
+        out.code = event.error().code;
+        break;
+      }
+      if (*event == form_parser::event::file_data) {
+        require(!parser.data().empty());
+        out.data.append(parser.data().data(), parser.data().size());
+      }
+      if (*event == form_parser::event::need_more) break;
+    }
+    require(out.ended || (piece.empty() && parser.consumed() == pushed));
+  }
+  out.fields = parser.fields().size();
+  if (!out.ended) out.ended = parser.finish() ? 1 : 0;
+  return out;
+}
+
+// However a form is cut, it means the same.
+inline void form(std::string_view input) {
+  const auto whole = parse_in_pieces(input, input.size() + 1);
+  require(parse_in_pieces(input, 1) == whole);
+  require(parse_in_pieces(input, 7) == whole);
+  (void)form_boundary(input);
+}
+
+// A policy that is read can be written, and reads the same again; judging never falls over.
+inline void policy(std::string_view input) {
+  auto read = read_policy(to_base64(input));
+  (void)read_policy(input);
+  if (!read) return;
+  auto again = read_policy(to_base64(policy_document(*read)));
+  bool dollars = false; // \$ is read as $, and is not written back
+  for (const auto& c : read->conditions)
+    dollars = dollars || c.value.find('$') != c.value.npos || c.field.find('$') != c.field.npos;
+  require(dollars || (again && again->conditions == read->conditions && again->length == read->length &&
+                      again->expires == read->expires));
+  std::vector<form_field> fields{{"key", "a"}, {"Content-Type", "text/plain"}, {"x-amz-algorithm", "AWS4-HMAC-SHA256"}};
+  for (const auto& c : read->conditions) (void)judge(*read, fields, c.value, read->expires - std::chrono::seconds(1));
+  expand_filename(fields, input);
+}
+
+inline const signer& test_signer() {
+  static const signer s({secret("a secret for fuzzing only")});
+  return s;
+}
+
+// No bytes are a claim but those that were signed. A payload that can be read is a claim that is signed and read back
+// without a change until it expires.
+inline void claim(std::string_view input) {
+  require(!test_signer().read_claim(input, seconds_clock{}));
+  const auto payload = read_claim_payload(input);
+  if (!payload) return;
+  const auto again = read_claim_payload(claim_payload(*payload));
+  require(again && *again == *payload);
+  const auto token = test_signer().sign_claim(*payload);
+  if (token.size() > 8192 || payload->expires == seconds_clock{}) return;
+  const auto back = test_signer().read_claim(token, payload->expires - std::chrono::seconds(1));
+  require(back && *back == *payload);
+  require(!test_signer().read_claim(token, payload->expires));
+  for (const auto at : {std::size_t{0}, token.size() / 2, token.size() - 1}) {
+    auto altered = token;
+    altered[at] = altered[at] == 'A' ? 'B' : 'A';
+    require(!test_signer().read_claim(altered, seconds_clock{}));
+  }
+}
+
+inline bool same(const json_value& a, const json_value& b) {
+  const auto number = [](const json_value& v) {
+    return v.if_int() ? static_cast<double>(*v.if_int()) : *v.if_double();
+  };
+  if ((a.if_int() || a.if_double()) && (b.if_int() || b.if_double())) return number(a) == number(b);
+  if (a.if_string() && b.if_string()) return *a.if_string() == *b.if_string();
+  if (a.if_bool() && b.if_bool()) return *a.if_bool() == *b.if_bool();
+  if (a.if_array() && b.if_array())
+    return std::equal(a.if_array()->begin(), a.if_array()->end(), b.if_array()->begin(), b.if_array()->end(), same);
+  if (a.if_object() && b.if_object())
+    return std::equal(a.if_object()->begin(), a.if_object()->end(), b.if_object()->begin(), b.if_object()->end(),
+                      [](const auto& x, const auto& y) { return x.first == y.first && same(x.second, y.second); });
+  return a.is_null() && b.is_null();
+}
+
+// What can be read can be written, and reads the same again. Any text can be written; UTF-8 comes back unchanged.
+inline void json(std::string_view input) {
+  std::string text;
+  append_json_string(text, input);
+  require(text.find_first_of("<>&") == text.npos && is_utf8(text));
+  const auto read = read_json(text);
+  require(read && read->if_string() && (!is_utf8(input) || *read->if_string() == input));
+  const auto document = read_json(input);
+  if (!document) return;
+  const auto written = indented(*document);
+  const auto again = read_json(written);
+  require(again && same(*again, *document));
+}
+
+// The strict reading of a URL accepts no more than the lenient one, and both agree on the server.
+inline void url(std::string_view input) {
+  const auto read = parse_web_url(input);
+  const auto origin = origin_of(input);
+  require(is_web_url(input) == !origin.empty());
+  require(target_of(input).empty() == origin.empty());
+  if (!origin.empty()) {
+    const auto again = parse_web_url(origin);
+    require(again && again->server.origin() == origin && again->target == "/");
+    require(is_web_url(with_parameter(std::string(input), "name", "a value")));
+  }
+  if (!read) return;
+  require(read->server.origin() == origin && read->target.starts_with('/'));
+  require(target_of(input) == read->target || read->target.starts_with("/?"));
+  (void)has_dot_segment(input);
+}
+
+inline void sign_request(std::string_view input) {
+  auto ask = parse_sign_request(input);
+  if (ask) require(!ask->filename.empty());
+}
+
+// What is read of an event names an object. What is asked for SNS's sake is asked of Amazon, whatever the envelope
+// says.
+inline void event(std::string_view input) {
+  const auto at_amazon = [](const result<sns_url>& at) {
+    require(!at || (at->url.starts_with("https://" + at->host) && at->host.starts_with("sns.") &&
+                    (at->host.ends_with(".amazonaws.com") || at->host.ends_with(".amazonaws.com.cn"))));
+  };
+  at_amazon(certificate_url(input));
+  auto document = read_json(input);
+  if (!document) return;
+  if (is_sns(*document)) {
+    auto m = read_sns(*document);
+    if (!m) return;
+    at_amazon(certificate_url(m->certificate_url));
+    at_amazon(confirmation_url(m->subscribe_url, m->topic));
+    require(signed_text(*m).starts_with("Message\n" + m->message + "\nMessageId\n"));
+    document = read_json(m->message);
+    if (!document) return;
+  }
+  auto events = read_events(*document);
+  if (!events) return;
+  require(events->size() <= max_events);
+  for (const auto& e : *events) {
+    require(!e.created || (!e.bucket.empty() && !e.key.empty() && e.key.size() <= 1024));
+    for (const auto& id : ids_in_key(e.key)) require(is_uuid(id));
+  }
+}
+
+} // namespace postern::fuzz
