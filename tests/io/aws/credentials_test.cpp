@@ -251,8 +251,10 @@ BOOST_AUTO_TEST_CASE(container_tokens_go_to_trusted_hosts_only) {
         "http://169.254.170.3/", "http://[fd00:ec2::24]/", "http://[::2]/", "http://localhost.example.com/",
         "http://127.example.com/", "http://127.0.0.1.example.com/", "http://127.0.0.1.nip.io/", "http://1270.0.0.1/"})
     check_failure(ask(url), errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "localhost"});
-  for (const auto* url : {"localhost", "ftp://localhost/", "http://user@localhost/"})
+  for (const auto* url : {"localhost", "ftp://localhost/"})
     check_failure(ask(url), errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "not an http"});
+  check_failure(ask("http://user@localhost/"), errc::invalid_argument,
+                {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "must not have a user name"});
   // What is put behind the agent's address cannot lead elsewhere.
   for (const auto* path : {"@example.com/", ".example.com/", "0/"})
     check_failure(fetched(*make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path}}, http)),

@@ -55,7 +55,7 @@ struct fixture {
   http_response put_to(const std::string& url, std::string_view bytes) {
     const auto to = parse_web_url(url).value();
     http_request r;
-    r.to = to.at;
+    r.to = to.server;
     r.target = to.target;
     r.method = "PUT";
     return run_step(http.send(r, bytes)).value();
