@@ -152,7 +152,7 @@ private:
       }
       served[mine].is_read = true;
     }
-    served[mine].is_complete = r.body.is_complete();
+    served[mine].is_complete = dynamic_cast<body_reader&>(r.body).is_complete();
     co_return front::make_response(200, "text/plain", std::to_string(served[mine].body.size()) + "\n");
   }
 
