@@ -23,7 +23,11 @@
 namespace {
 
 bool knows_checksums = false;
-std::unordered_map<std::string, std::uint64_t> sizes; // by path, of what was stored
+struct object {
+  std::uint64_t size = 0;
+  std::string upload_id; // x-amz-meta-postern-id
+};
+std::unordered_map<std::string, object> objects; // by path
 
 [[noreturn]] void die(const char* what) {
   std::perror(what);
@@ -31,7 +35,7 @@ std::unordered_map<std::string, std::uint64_t> sizes; // by path, of what was st
 }
 
 struct asked {
-  std::string method, path, query;
+  std::string method, path, query, upload_id;
   std::uint64_t length = 0, decoded = 0;
   bool expects = false;
 };
@@ -63,6 +67,7 @@ asked read_head(std::string_view head) {
     if (name == "content-length") a.length = number(value);
     if (name == "x-amz-decoded-content-length") a.decoded = number(value);
     if (name == "expect") a.expects = true;
+    if (name == "x-amz-meta-postern-id") a.upload_id = value;
   }
   if (a.decoded == 0) a.decoded = a.length;
   return a;
@@ -80,15 +85,15 @@ constexpr std::string_view etag = "ETag: \"00000000000000000000000000000000\"\r\
 std::string answer_to(const asked& a) {
   const auto has = [&](std::string_view what) { return a.query.find(what) != std::string::npos; };
   if (a.method == "PUT" && has("partNumber=")) {
-    sizes[a.path] += a.decoded;
+    objects[a.path].size += a.decoded;
     return answer("200 OK", etag);
   }
   if (a.method == "PUT") {
-    sizes[a.path] = a.decoded;
+    objects[a.path] = {a.decoded, a.upload_id};
     return answer("200 OK", etag);
   }
   if (a.method == "POST" && has("uploads")) {
-    sizes[a.path] = 0;
+    objects[a.path] = {0, a.upload_id};
     return answer("200 OK",
                   knows_checksums ? "x-amz-checksum-algorithm: CRC32C\r\nx-amz-checksum-type: FULL_OBJECT\r\n" : "",
                   "<InitiateMultipartUploadResult><UploadId>upload</UploadId></InitiateMultipartUploadResult>");
@@ -100,9 +105,10 @@ std::string answer_to(const asked& a) {
   if (a.method == "POST") return answer("200 OK", "");
   if (a.method == "DELETE") return answer("204 No Content", "");
   if (a.method == "HEAD") {
-    const auto found = sizes.find(a.path);
-    if (found == sizes.end()) return answer("404 Not Found", "Content-Length: 0\r\n", {}, true);
-    auto fields = "Content-Length: " + std::to_string(found->second) + "\r\n";
+    const auto found = objects.find(a.path);
+    if (found == objects.end()) return answer("404 Not Found", "Content-Length: 0\r\n", {}, true);
+    auto fields = "Content-Length: " + std::to_string(found->second.size) + "\r\n";
+    if (!found->second.upload_id.empty()) fields += "x-amz-meta-postern-id: " + found->second.upload_id + "\r\n";
     return answer("200 OK", fields.append(etag), {}, true);
   }
   return answer("501 Not Implemented", "");
