@@ -20,9 +20,8 @@ response answer_refused(const failure& why, const request& r) {
   auto made = make_problem(why, r.id);
   if (wants_json(r)) return made;
   auto page = complete_page(made.status, "Upload not confirmed", text_for_client(why), made.body, "");
-  std::swap(page.body, made.body);
-  made.content_type = page.content_type;
-  return made;
+  for (auto& [name, value] : made.fields) page.with(name, std::move(value)); // such as Retry-After
+  return page;
 }
 
 // The store could not be asked; the sweep will.
