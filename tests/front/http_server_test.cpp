@@ -43,6 +43,7 @@ struct fixture {
   std::optional<connection_count> count;
   std::unique_ptr<http_server> server;
   std::thread thread;
+  std::uint16_t port_ = 0;
 
   task<response> echo(request& r) {
     ++requests;
@@ -64,10 +65,11 @@ struct fixture {
     count.emplace(max_connections, max_per_address);
     server = std::make_unique<http_server>(loop, parse_listen_address("127.0.0.1:0"), options, *count,
                                            [this](request& r) { return answer(r); });
+    port_ = server->local_endpoint().port();
     tasks.start(server->run());
     thread = std::thread([this] { loop.run(); });
   }
-  std::uint16_t port() const { return server->local_endpoint().port(); }
+  std::uint16_t port() const { return port_; }
 
   // Drains as the node does. Becomes ready when the drain has ended.
   std::future<void> drain(
