@@ -65,12 +65,19 @@ def run_postern(*arguments, folder=None, **environment):
 
 
 def printed_settings(*arguments, **environment):
-    """What `postern config` prints: {path: value}."""
+    """What `postern config` prints: {path: value}; an item of a list stays an object."""
     with tempfile.TemporaryDirectory() as folder:
         done = run_postern("config", *arguments, folder=folder, **environment)
     assert done.returncode == 0, done.stderr
-    tomllib.loads(done.stdout)  # the whole of it is TOML
-    return {path: tomllib.loads("v = " + value)["v"] for path, value in (line.split(" = ", 1) for line in done.stdout.splitlines())}
+    return dict(flattened(tomllib.loads(done.stdout)))
+
+
+def flattened(table, prefix=""):
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 class References(unittest.TestCase):
