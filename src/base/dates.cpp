@@ -132,7 +132,7 @@ std::string http_date(seconds_clock t) {
 }
 
 result<seconds_clock> parse_http_date(std::string_view text) {
-  const failure bad{errc::invalid_argument, "not like Mon, 23 Nov 2026 18:15:00 GMT"};
+  failure bad{errc::invalid_argument, "not like Mon, 23 Nov 2026 18:15:00 GMT"};
   if (text.size() != 29 || text.substr(3, 2) != ", ") return bad;
   const auto month =
       std::find(std::begin(month_names), std::end(month_names), text.substr(8, 3)) - std::begin(month_names);

@@ -128,10 +128,10 @@ result<signed_form> form_signer::sign(const sign_request& ask, const caller& who
   return sign_for(*rules, ask, safe_filename(ask.filename), who, now);
 }
 
-result<signed_form> form_signer::sign_blank(std::string_view name, std::string return_to, const caller& who,
+result<signed_form> form_signer::sign_blank(std::string_view profile, std::string return_to, const caller& who,
                                             millis_clock now) const {
-  const auto* rules = find_profile(name);
-  if (!rules) return bad("there is no profile " + quote(name));
+  const auto* rules = find_profile(profile);
+  if (!rules) return bad("there is no profile " + quote(profile));
   if (!rules->key.ends_with(filename_variable))
     return bad("profiles.NAME.key must end in ${filename} for this page, because the file's name is unknown until it "
                "is posted");

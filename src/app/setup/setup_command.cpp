@@ -46,6 +46,7 @@ int print_iam(const config& c) {
 std::string caller_of(const config& c) {
   const signer server_signer(c.server.secrets);
   storage backend(c, server_signer);
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the lambda lives until the loop has ended
   const auto ask = [&]() -> task<std::string> {
     const auto source = own_source_of(c, server_signer, backend.http);
     auto keys = co_await source->fetch();
@@ -144,6 +145,7 @@ int apply_cors(const config& c) {
   const auto settings = with_short_timeouts(c);
   const signer server_signer(settings.server.secrets);
   storage backend(settings, server_signer);
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the lambda lives until the loop has ended
   const auto all = [&]() -> task<int> {
     auto keys = co_await backend.credentials.get();
     if (!keys) {

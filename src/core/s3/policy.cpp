@@ -170,7 +170,7 @@ result<policy> read_policy(std::string_view base64) {
   auto expires = parse_iso8601(*expiration->if_string());
   if (!expires) return bad("the expiration must be like 2026-11-23T18:15:00Z");
   out.expires = *expires;
-  const failure too_many = bad("more than " + std::to_string(max_conditions) + " conditions");
+  failure too_many = bad("more than " + std::to_string(max_conditions) + " conditions");
   if (conditions->if_array()->size() > max_conditions) return too_many;
   for (const auto& c : *conditions->if_array()) {
     if (auto read = read_condition(c, out); !read) return read.error();
