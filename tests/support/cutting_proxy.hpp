@@ -1,5 +1,5 @@
-// Stands between a client and a server on this machine, and cuts the connection when the client says a certain word:
-// before the server hears it, or when the server has answered it and the client has not heard.
+// A proxy between a client and a server on this machine. It cuts the connection when the client sends a certain word:
+// before the server receives the word, or after the server has replied and before the client receives the reply.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -32,7 +32,7 @@ public:
 
   const std::string& port() const { return port_; }
   unsigned cuts() const { return cuts_; }
-  // Once, the next time that it is said.
+  // Once, at the next occurrence of the word.
   void cut_after(std::string word) { set(std::move(word), false); }
   void cut_before(std::string word) { set(std::move(word), true); }
   void let_all_pass() { set("", false); }
@@ -83,7 +83,7 @@ private:
             cutting = true;
           }
         } else if (cutting) {
-          return; // it has answered
+          return; // the server has replied
         }
         if (::send(both[1 - from].fd, bytes.data(), said.size(), MSG_NOSIGNAL) != n) return;
       }

@@ -81,7 +81,7 @@ inline void check_issue(const make_ledger_fn& make) {
   const auto l = make({});
   const auto u = some_upload(1);
   l->issue(u);
-  const auto found = run_task(l->find(u.id)).value(); // a read sees what was called before it
+  const auto found = run_task(l->find(u.id)).value(); // although it may not be committed yet
   check_as_issued(found, u);
   BOOST_TEST((found.state == upload_state::issued));
   BOOST_TEST(!found.size.has_value());
@@ -90,7 +90,7 @@ inline void check_issue(const make_ledger_fn& make) {
 
   auto other = u;
   other.key = "other";
-  l->issue(other); // the id is there already
+  l->issue(other); // the id exists
   BOOST_TEST(run_task(l->find(u.id)).value().key == u.key);
   const auto unknown = run_task(l->find("no such id"));
   BOOST_TEST_REQUIRE(!unknown.has_value());
@@ -106,7 +106,7 @@ inline void check_confirm(const make_ledger_fn& make) {
   check_as_issued(first, u);
   check_as_completed(first, c);
 
-  auto later = c; // the same object, known in another way
+  auto later = c; // the same object from another source
   later.at = at_second(6000);
   later.by = completion_source::event;
   check_as_completed(run_task(l->confirm(later)).value(), c);
@@ -119,7 +119,7 @@ inline void check_confirm(const make_ledger_fn& make) {
   check_as_completed(kept, c);
   BOOST_TEST((kept.overwritten_at == at_second(7000)));
   BOOST_TEST(kept.overwritten_etag == "e2");
-  overwriting.at = at_second(8000); // told again
+  overwriting.at = at_second(8000); // the same overwrite again
   BOOST_TEST((run_task(l->confirm(overwriting)).value().overwritten_at == at_second(7000)));
   overwriting.etag = "e3";
   const auto again = run_task(l->confirm(overwriting)).value();
@@ -128,14 +128,14 @@ inline void check_confirm(const make_ledger_fn& make) {
   BOOST_TEST(again.overwritten_etag == "e3");
 }
 
-inline void check_confirm_of_the_unknown(const make_ledger_fn& make) {
+inline void check_confirm_without_a_row(const make_ledger_fn& make) {
   const auto l = make({});
   auto c = some_completion(some_upload(2));
   c.crc32c.reset();
   const auto recorded = run_task(l->confirm(c)).value();
   check_as_issued(recorded, c.of);
   check_as_completed(recorded, c);
-  l->issue(c.of); // a form that was signed on another node and is written late
+  l->issue(c.of); // signed on another node, whose write arrives late
   check_as_completed(run_task(l->find(c.of.id)).value(), c);
 
   auto ageless = some_completion(some_upload(3));
@@ -143,7 +143,7 @@ inline void check_confirm_of_the_unknown(const make_ledger_fn& make) {
   BOOST_TEST((run_task(l->confirm(ageless)).value().created_at == ageless.at));
 }
 
-// From each state, each call.
+// Each call in each state.
 inline void check_steps(const make_ledger_fn& make) {
   using enum upload_state;
   struct row {
@@ -238,7 +238,7 @@ inline void check_list(const make_ledger_fn& make) {
                                     v.begin() + static_cast<std::ptrdiff_t>(to));
   };
   upload_filter f;
-  BOOST_TEST(listed(f) == tail(all, 0, 100)); // the limit unless another is said
+  BOOST_TEST(listed(f) == tail(all, 0, 100)); // the default limit
   f.limit = std::numeric_limits<std::size_t>::max();
   BOOST_TEST(listed(f) == all);
   f.limit = 0;
@@ -269,7 +269,7 @@ inline void check_list(const make_ledger_fn& make) {
   BOOST_TEST(listed(f).empty());
 }
 
-// Whatever is called at once from several threads, there is one completion an upload.
+// With calls from several threads at once, each upload is completed once.
 inline void check_many_at_once(const make_ledger_fn& make) {
   constexpr unsigned threads = 4, calls = 1000, uploads = 100;
   const auto l = make({});
@@ -277,7 +277,7 @@ inline void check_many_at_once(const make_ledger_fn& make) {
   const auto work = [&](unsigned who) -> task<> {
     for (unsigned n = 0; n < calls; ++n) {
       auto c = some_completion(some_upload(n % uploads));
-      c.at = at_second(who * calls + n); // so that a second completion would be seen
+      c.at = at_second(who * calls + n); // a second completion would show another time
       const auto before = c.of.id;
       const auto recorded = co_await l->confirm(std::move(c));
       if (!recorded || recorded->id != before || recorded->state != upload_state::completed) ++wrong;
@@ -294,7 +294,7 @@ inline void check_many_at_once(const make_ledger_fn& make) {
   for (unsigned n = 0; n < all.size(); ++n) {
     BOOST_TEST((all[n].state == upload_state::completed));
     BOOST_TEST(!all[n].overwritten_at.has_value());
-    // The first of those that one thread called for this upload; later ones must not have changed it.
+    // It is the time of some thread's first call for this upload. Later calls must not have changed it.
     const auto when = all[n].completed_at->time_since_epoch() / std::chrono::seconds{1} - 1'800'000'000;
     BOOST_TEST(when % calls == n);
   }
@@ -303,7 +303,7 @@ inline void check_many_at_once(const make_ledger_fn& make) {
 inline void check_ledger(const make_ledger_fn& make) {
   check_issue(make);
   check_confirm(make);
-  check_confirm_of_the_unknown(make);
+  check_confirm_without_a_row(make);
   check_steps(make);
   check_progress(make);
   check_list(make);

@@ -1,4 +1,4 @@
-// What every ledger must do about its work: questions for the store, messages for the application, what is forgotten.
+// What every ledger must do about its work: checks of the store, webhooks, purging.
 #pragma once
 
 #include "ledger_contract.hpp"
@@ -31,13 +31,13 @@ inline std::vector<std::string> ids_of(const std::vector<webhook>& messages) {
 
 using names = std::vector<std::string>;
 
-// --- questions ---------------------------------------------------------------------------------------
+// --- checks ------------------------------------------------------------------------------------------
 
 inline names due_checks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
   return ids_of(run_task(l.due_checks(at_second(now), at_second(leased_until), max)).value());
 }
 
-inline void check_questions(const make_ledger_fn& make) {
+inline void check_checks(const make_ledger_fn& make) {
   ledger_options o;
   o.grace = std::chrono::seconds(100);
   const auto l = make(o);
@@ -49,24 +49,24 @@ inline void check_questions(const make_ledger_fn& make) {
   l->issue(e);
   BOOST_TEST(run_task(l->confirm(some_completion(e))).has_value());
   BOOST_TEST(due_checks(*l, 1000, 2000).empty());
-  BOOST_TEST(due_checks(*l, 1001, 1001) == names{a.id}); // held until now: not held
+  BOOST_TEST(due_checks(*l, 1001, 1001) == names{a.id}); // leased until now: not leased
   BOOST_TEST(due_checks(*l, 1500, 2000, 0).empty());
   BOOST_TEST(due_checks(*l, 1500, 2000, 2) == (names{a.id, b.id}));
-  BOOST_TEST(due_checks(*l, 1500, 2001) == (names{c.id, d.id})); // those before are held
+  BOOST_TEST(due_checks(*l, 1500, 2001) == (names{c.id, d.id})); // the other two are leased
   BOOST_TEST(due_checks(*l, 1999, 3000).empty());
-  BOOST_TEST(due_checks(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // nothing became of them
+  BOOST_TEST(due_checks(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // their leases have ended
 
-  // What becomes of them ends it.
+  // confirm and expire end the checks.
   BOOST_TEST(run_task(l->confirm(some_completion(a))).has_value());
   BOOST_TEST((run_task(l->expire(b.id, at_second(2500))).value().state == upload_state::expired));
   BOOST_TEST((run_task(l->expire(d.id, at_second(2500))).value().state == upload_state::failed));
   BOOST_TEST(due_checks(*l, 9999, 10000) == names{c.id});
 
-  // Bytes that arrive after all raise the question anew.
+  // Bytes that arrive after that schedule a check again.
   l->start_receiving(b);
   BOOST_TEST(due_checks(*l, 9999, 10000) == names{b.id});
 
-  // While they come there is nothing to ask.
+  // Progress postpones the check.
   l->record_progress({{b.id, 5}}, at_second(20000));
   BOOST_TEST(due_checks(*l, 19999, 20001) == names{c.id});
   BOOST_TEST(due_checks(*l, 20000, 20001) == names{b.id});
@@ -86,9 +86,9 @@ inline void check_check_later(const make_ledger_fn& make) {
   BOOST_TEST((run_task(l->check_later(ageless, at_second(40))).value().created_at == at_second(40)));
   check_as_completed(run_task(l->check_later(done, at_second(40))).value(), some_completion(done));
   BOOST_TEST(due_checks(*l, 39, 100).empty());
-  BOOST_TEST(due_checks(*l, 50, 100) == (names{unknown.id, known.id})); // the longest waiting first
+  BOOST_TEST(due_checks(*l, 50, 100) == (names{unknown.id, known.id})); // the longest due first
   BOOST_TEST(due_checks(*l, 99, 200).empty());
-  BOOST_TEST(run_task(l->check_later(known, at_second(60))).has_value()); // news while it is held
+  BOOST_TEST(run_task(l->check_later(known, at_second(60))).has_value()); // during the lease, which it ends
   BOOST_TEST(due_checks(*l, 60, 200) == names{known.id});
   BOOST_TEST(run_task(l->check_later(known, at_second(70))).has_value());
   BOOST_TEST(run_task(l->confirm(some_completion(known))).has_value());
@@ -108,16 +108,17 @@ inline void check_expire(const make_ledger_fn& make) {
   }
   BOOST_TEST((run_task(l->fail(a, "x", at_second(2100))).value().state == upload_state::expired));
   BOOST_TEST(types_of(messages(*l)) == names{"upload.expired"});
-  check_as_completed(run_task(l->confirm(some_completion(a))).value(), some_completion(a)); // it was found after all
+  check_as_completed(run_task(l->confirm(some_completion(a))).value(),
+                     some_completion(a)); // the object was found later
   check_as_completed(run_task(l->expire(a.id, at_second(9000))).value(), some_completion(a));
   l->start_receiving(b);
   BOOST_TEST((run_task(l->expire(b.id, at_second(6000))).value().state == upload_state::expired));
   BOOST_TEST(types_of(messages(*l)) == (names{"upload.expired", "upload.completed", "upload.expired"}));
 }
 
-// --- messages ----------------------------------------------------------------------------------------
+// --- webhooks ----------------------------------------------------------------------------------------
 
-// Each fact once, to whoever wants it, as it was recorded.
+// Each change is announced once to each endpoint that subscribes to its type, with the row as recorded.
 inline void check_announcements(const make_ledger_fn& make) {
   const auto l =
       make(telling({{"https://a", {"*"}}, {"https://b", {"upload.failed", "upload.expired"}}, {"https://c", {}}}));
@@ -136,7 +137,7 @@ inline void check_announcements(const make_ledger_fn& make) {
   auto now = run_task(l->fail(u, "incomplete_body", at_second(10))).value();
   check_last(1, webhook_type::failed, now, at_second(10));
   BOOST_TEST(run_task(l->fail(u, "timed_out", at_second(11))).value().failed_because == "incomplete_body");
-  check_last(1, webhook_type::failed, now, at_second(10)); // it was that already
+  check_last(1, webhook_type::failed, now, at_second(10)); // no second announcement
   l->start_receiving(u);
   now = run_task(l->fail(u, "timed_out", at_second(20))).value();
   check_last(2, webhook_type::failed, now, at_second(20));
@@ -190,7 +191,7 @@ inline void check_deliveries(const make_ledger_fn& make) {
   const auto ids = ids_of(messages(*l));
   BOOST_TEST_REQUIRE(ids.size() == 4u);
   BOOST_TEST(due_webhooks(*l, 9, 100).empty());
-  BOOST_TEST(due_webhooks(*l, 20, 100, 3) == (names{ids[0], ids[1], ids[2]})); // the longest waiting first
+  BOOST_TEST(due_webhooks(*l, 20, 100, 3) == (names{ids[0], ids[1], ids[2]})); // the longest due first
   BOOST_TEST(due_webhooks(*l, 20, 100) == names{ids[3]});
   BOOST_TEST(due_webhooks(*l, 99, 200).empty());
   BOOST_TEST(run_task(l->record_delivery(ids[0])).has_value());
@@ -198,7 +199,7 @@ inline void check_deliveries(const make_ledger_fn& make) {
   BOOST_TEST(run_task(l->record_failed_delivery(ids[0], "gone", std::nullopt)).has_value());
   BOOST_TEST(run_task(l->record_failed_delivery(ids[1], "503", at_second(150))).has_value());
   BOOST_TEST(run_task(l->record_failed_delivery(ids[2], "no luck", std::nullopt)).has_value());
-  BOOST_TEST(due_webhooks(*l, 100, 200) == names{ids[3]}); // whoever held it did not come back
+  BOOST_TEST(due_webhooks(*l, 100, 200) == names{ids[3]}); // its lease has ended
   BOOST_TEST(due_webhooks(*l, 150, 200) == names{ids[1]});
   const auto left = messages(*l);
   BOOST_TEST(ids_of(left) == (names{ids[1], ids[2], ids[3]}));
@@ -227,7 +228,7 @@ inline void check_dead_letters(const make_ledger_fn& make) {
   BOOST_TEST((alive("https://a") == 0u && dead("https://a").size() == 5u && alive("https://b") == 5u));
   BOOST_TEST(run_task(l->purge_webhooks({dead("https://a")[3], dead("https://a")[4]})).value() == 2u);
   const auto ids = dead("https://a");
-  // A try that was under way when the endpoint was stopped brings nothing back.
+  // A delivery that was in flight when the endpoint was stopped does not revive its message.
   BOOST_TEST(run_task(l->record_failed_delivery(ids[0], "late", at_second(60))).has_value());
   BOOST_TEST(messages(*l, {.is_dead = true, .limit = 1}).at(0).last_error == "410");
 
@@ -236,7 +237,7 @@ inline void check_dead_letters(const make_ledger_fn& make) {
   const auto again = messages(*l, {.is_dead = false, .url = "https://a"});
   BOOST_TEST_REQUIRE(again.size() == 1u);
   BOOST_TEST((again[0].id == ids[1] && again[0].due_at == at_second(50) && again[0].tries == 0u));
-  confirm_some(*l, 15, 16); // it is not stopped any more
+  confirm_some(*l, 15, 16); // the endpoint is resumed
   BOOST_TEST((alive("https://a") == 2u && dead("https://a").size() == 2u));
   BOOST_TEST(run_task(l->retry_webhooks({}, at_second(51))).value() == 2u);
   BOOST_TEST((alive("https://a") == 4u && dead("https://a").empty()));
@@ -250,7 +251,7 @@ inline void check_dead_letters(const make_ledger_fn& make) {
   BOOST_TEST(run_task(l->purge_webhooks({})).value() == 2u);
   BOOST_TEST((alive("https://a") == 1u && dead("https://a").empty() && alive("https://b") == 6u));
 
-  // A stopped endpoint whose dead letters are all gone can still be begun with again.
+  // A stopped endpoint without dead letters is resumed, too.
   BOOST_TEST(run_task(l->stop_endpoint("https://b", "410")).has_value());
   BOOST_TEST(run_task(l->purge_webhooks({})).value() == 6u);
   confirm_some(*l, 16, 17);
@@ -261,9 +262,9 @@ inline void check_dead_letters(const make_ledger_fn& make) {
   BOOST_TEST(alive("https://b") == 2u);
 }
 
-// --- forgetting ---------------------------------------------------------------------------------------
+// --- purging ------------------------------------------------------------------------------------------
 
-inline void check_forget(const make_ledger_fn& make) {
+inline void check_purge(const make_ledger_fn& make) {
   const auto l = make(telling({{"https://a", {"*"}}}));
   l->issue(some_upload(0));
   l->start_receiving(some_upload(1));
@@ -271,29 +272,29 @@ inline void check_forget(const make_ledger_fn& make) {
   l->issue(some_upload(3));
   BOOST_TEST(run_task(l->expire(some_upload(3).id, at_second(3))).has_value());
   confirm_some(*l, 4, 10);
-  const auto forget = [&](std::int64_t before, std::size_t max = 100) {
+  const auto purge = [&](std::int64_t before, std::size_t max = 100) {
     return run_task(l->purge_uploads(at_second(before), max)).value();
   };
   const auto known = [&](unsigned n) { return run_task(l->find(some_upload(n).id)).has_value(); };
-  BOOST_TEST(forget(100) == 0u); // something is to be told of each
+  BOOST_TEST(purge(100) == 0u); // each has a message that is due
   const auto all = messages(*l);
   BOOST_TEST_REQUIRE(all.size() == 8u);
-  for (std::size_t n = 0; n < 7; ++n) // of 2, the failed one, to 8
+  for (std::size_t n = 0; n < 7; ++n) // those of uploads 2 (failed) to 8
     BOOST_TEST((n % 2 ? run_task(l->record_delivery(all[n].id))
                       : run_task(l->record_failed_delivery(all[n].id, "x", std::nullopt)))
                    .has_value());
-  BOOST_TEST(forget(5, 1) == 1u);
+  BOOST_TEST(purge(5, 1) == 1u);
   BOOST_TEST((!known(2) && known(3))); // the oldest first
-  BOOST_TEST(forget(5) == 2u);
+  BOOST_TEST(purge(5) == 2u);
   BOOST_TEST((known(0) && known(1) && !known(3) && !known(4) && known(5)));
-  BOOST_TEST(messages(*l, {.is_dead = true}).size() == 2u); // of 6 and 8
-  BOOST_TEST(forget(100) == 4u);
+  BOOST_TEST(messages(*l, {.is_dead = true}).size() == 2u); // those of uploads 6 and 8
+  BOOST_TEST(purge(100) == 4u);
   BOOST_TEST((known(0) && known(1) && !known(8) && known(9)));
-  BOOST_TEST(ids_of(messages(*l)) == names{all[7].id}); // due, of 9
-  BOOST_TEST(forget(100) == 0u);
+  BOOST_TEST(ids_of(messages(*l)) == names{all[7].id}); // the message of upload 9 is due
+  BOOST_TEST(purge(100) == 0u);
 }
 
-// Whatever is called at once, each fact is told once and each message held once.
+// With calls from several threads at once, each change is announced once and each message leased once.
 inline void check_work_at_once(const make_ledger_fn& make) {
   constexpr unsigned threads = 4, uploads = 100;
   const auto l = make(telling({{"https://a", {"*"}}}));
@@ -318,13 +319,13 @@ inline void check_work_at_once(const make_ledger_fn& make) {
 }
 
 inline void check_ledger_work(const make_ledger_fn& make) {
-  check_questions(make);
+  check_checks(make);
   check_check_later(make);
   check_expire(make);
   check_announcements(make);
   check_deliveries(make);
   check_dead_letters(make);
-  check_forget(make);
+  check_purge(make);
   check_work_at_once(make);
 }
 

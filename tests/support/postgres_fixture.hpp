@@ -1,5 +1,4 @@
-// A database of a real PostgreSQL for each test case of the ledger in it. Where there is none installed, the program
-// ends as skipped.
+// One database of a real PostgreSQL server for each test case. Without an installed PostgreSQL, the program is skipped.
 #pragma once
 
 #include "ledger_read_contract.hpp"
@@ -25,7 +24,7 @@
 
 namespace postern::test {
 
-// One for all cases; each has databases of its own.
+// One server for all cases. Each case has its own database.
 inline postgres_server& server() {
   static postgres_server one;
   return one;

@@ -1,5 +1,5 @@
-// A real PostgreSQL for tests: a cluster in a folder of its own, on a port that the system chose, run by a user without
-// rights when the tests run as root. Ended by its pid.
+// A real PostgreSQL server for tests: a cluster in its own folder, on a port that the system chose. If the tests run as
+// root, the user postgres runs it. The destructor ends it and deletes the folder.
 #pragma once
 
 #include "watchdog.hpp"
@@ -28,7 +28,7 @@ namespace postern::test {
 
 class postgres_server {
 public:
-  // The newest one that is installed; empty: none.
+  // The programs of the newest installed version; empty: none is installed.
   static std::filesystem::path programs() {
     std::vector<std::filesystem::path> found;
     std::error_code none;
@@ -63,7 +63,7 @@ public:
   postgres_server& operator=(const postgres_server&) = delete;
 
   void start() {
-    // Without fsync: a server that crashes loses nothing by it, only a machine that does.
+    // Without fsync, a crash of the server loses nothing; only a crash of the machine would.
     pid_ = run({"postgres", "-D", data(), "-k", folder_.string(), "-h", "127.0.0.1", "-p", port_, "-c",
                 "max_connections=60", "-c", "shared_buffers=64MB", "-c", "fsync=off"});
     watch(pid_, "QUIT");
@@ -76,10 +76,10 @@ public:
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
   }
-  void stop() { end(SIGINT); }  // its sessions are told
-  void kill() { end(SIGQUIT); } // as if it had crashed
+  void stop() { end(SIGINT); }  // ends its sessions properly
+  void kill() { end(SIGQUIT); } // like a crash
 
-  // It and all its sessions stand still, or go on.
+  // Suspends the server and all its sessions, or resumes them.
   void freeze(bool yes = true) {
     if (pid_ <= 0) return;
     std::vector<pid_t> all{pid_};
@@ -110,7 +110,7 @@ private:
 
   pid_t run(std::vector<std::string> command) const {
     const auto* user = runs_as();
-    // initdb looks for postgres where its own first argument says that it is.
+    // initdb looks for the program postgres in the folder of its own argv[0].
     const auto program = command[0] = (programs() / command[0]).string();
     const auto log = (folder_ / "log").string();
     std::vector<char*> arguments;

@@ -16,27 +16,27 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Remembers what was committed, transaction by transaction, and fails as it is told to.
+// Records each committed transaction, and fails when the test says so.
 struct fake_transactions final : transactions {
-  std::vector<std::vector<std::string>> committed; // of the writer thread, until it has ended
+  std::vector<std::vector<std::string>> committed; // by the writer thread; read it after the destructor
   std::vector<std::string> open;
   std::atomic<bool> away{false};
   std::atomic<int> conflicts{0}, begun{0}, lost_answers{0};
 
   void begin(bool) override {
     ++begun;
-    if (away) throw transaction_error(transaction_failure::unavailable, "nobody is there");
+    if (away) throw transaction_error(transaction_failure::unavailable, "the server is away");
     open.clear();
   }
   void commit() override {
     if (conflicts > 0) {
       --conflicts;
-      throw transaction_error(transaction_failure::conflict, "somebody was faster");
+      throw transaction_error(transaction_failure::conflict, "another writer was faster");
     }
     if (!open.empty()) committed.push_back(open);
     if (lost_answers > 0) {
       --lost_answers;
-      throw transaction_error(transaction_failure::unavailable, "the answer got lost");
+      throw transaction_error(transaction_failure::unavailable, "the reply was lost");
     }
   }
   void roll_back() noexcept override { open.clear(); }
@@ -48,7 +48,7 @@ struct fake_transactions final : transactions {
   }
 };
 
-// Somebody holds a row.
+// A row that another writer has locked.
 struct held_row {
   std::atomic<bool> held{true};
   std::atomic<int> tries{0};
@@ -86,10 +86,10 @@ using texts = std::vector<std::string>;
 
 BOOST_FIXTURE_TEST_SUITE(group_commit_, fixture)
 
-BOOST_AUTO_TEST_CASE(one_transaction_for_what_has_queued_up_sorted_by_what_it_names) {
+BOOST_AUTO_TEST_CASE(queued_calls_run_in_one_transaction_sorted_by_key) {
   start();
   behind("b", "b1"), behind("a", "a1"), behind("b", "b2");
-  behind("", "all"); // between what is before and what is behind it
+  behind("", "all"); // without a key: all earlier calls run before, all later ones after
   behind("c", "c1"), behind("a", "a2");
   BOOST_TEST(ask("b", "b3").has_value());
   commits.reset();
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(one_transaction_for_what_has_queued_up_sorted_by_what_it_na
   BOOST_TEST(to.committed[0] == (texts{"a1", "b1", "b2", "all", "a2", "b3", "c1"}));
 }
 
-BOOST_AUTO_TEST_CASE(a_conflict_is_tried_again_as_a_whole) {
+BOOST_AUTO_TEST_CASE(after_a_conflict_the_whole_transaction_is_retried) {
   start();
   to.conflicts = 3;
   behind("a", "a"), behind("b", "b");
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(a_conflict_is_tried_again_as_a_whole) {
   BOOST_TEST(to.committed[0] == (texts{"a", "b", "c"}));
 }
 
-BOOST_AUTO_TEST_CASE(conflicts_without_end_are_answered_and_nothing_that_is_written_behind_is_lost) {
+BOOST_AUTO_TEST_CASE(endless_conflicts_refuse_awaited_calls_and_lose_no_write_behind_call) {
   start({.linger = 50ms, .first_pause = 10ms});
   to.conflicts = 1000;
   behind("a", "a"), behind("b", "b");
@@ -120,23 +120,23 @@ BOOST_AUTO_TEST_CASE(conflicts_without_end_are_answered_and_nothing_that_is_writ
   BOOST_TEST(all == (texts{"a", "b"}));
 }
 
-BOOST_AUTO_TEST_CASE(a_row_that_somebody_holds_does_not_hold_up_the_others) {
+BOOST_AUTO_TEST_CASE(a_locked_row_does_not_delay_calls_of_other_rows) {
   start({.linger = 50ms, .parked = 300ms});
   behind("b", "held"), behind("a", "a");
   BOOST_TEST(ask("c", "c").has_value());
   const int tries = locked.tries;
   for (const char* key : {"d", "e", "f"}) BOOST_TEST(ask(key, key).has_value());
-  BOOST_TEST(locked.tries == tries); // it is not in their transactions any more
+  BOOST_TEST(locked.tries == tries); // it was parked, so their transactions do not contain it
   const auto refused = ask("b", "held");
   BOOST_TEST((!refused && refused.error().code == errc::unavailable));
   const int refusals = locked.tries;
   locked.held = false;
-  while (locked.tries == refusals) std::this_thread::sleep_for(10ms); // it comes by itself
+  while (locked.tries == refusals) std::this_thread::sleep_for(10ms); // it is retried without another call
   commits.reset();
   BOOST_TEST(to.all() == (texts{"a", "c", "d", "e", "f", "held"}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_set_aside_later_does_not_put_off_what_was_before) {
+BOOST_AUTO_TEST_CASE(calls_that_are_parked_later_do_not_starve_earlier_ones) {
   start({.linger = 1ms, .parked = 600ms});
   behind("a", "held");
   BOOST_TEST(ask("b", "b").has_value());
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(what_is_set_aside_later_does_not_put_off_what_was_before) {
   BOOST_TEST(locked.tries > tries);
 }
 
-BOOST_AUTO_TEST_CASE(a_full_queue_says_so) {
+BOOST_AUTO_TEST_CASE(write_behind_returns_false_when_the_queue_is_full) {
   start({.max_queue = 1});
   to.away = true;
   BOOST_TEST(!ask("a", "a").has_value());
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_says_so) {
   BOOST_TEST(!commits->write_behind("c", note("c")));
 }
 
-BOOST_AUTO_TEST_CASE(conflicts_without_end_do_not_keep_the_program_from_ending) {
+BOOST_AUTO_TEST_CASE(endless_conflicts_do_not_block_the_destructor) {
   start();
   to.conflicts = 1'000'000;
   behind("a", "a");
@@ -165,16 +165,16 @@ BOOST_AUTO_TEST_CASE(conflicts_without_end_do_not_keep_the_program_from_ending) 
   BOOST_TEST(to.committed.empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_refused_for_its_own_sake_takes_nothing_with_it) {
+BOOST_AUTO_TEST_CASE(a_rejected_call_fails_alone) {
   start();
   for (const char* key : {"a", "b", "c", "d", "e", "f", "g"}) behind(key, key == std::string("d") ? "poison" : key);
   const auto refused = ask("h", "poison too");
   BOOST_TEST((!refused && refused.error().code == errc::ledger_failed && refused.error().on == "not that one"));
   commits.reset();
-  BOOST_TEST(to.all() == (texts{"a", "b", "c", "e", "f", "g"})); // and in its order
+  BOOST_TEST(to.all() == (texts{"a", "b", "c", "e", "f", "g"})); // in order
 }
 
-BOOST_AUTO_TEST_CASE(a_bug_in_a_call_is_its_own_fault) {
+BOOST_AUTO_TEST_CASE(an_exception_in_a_work_function_fails_its_call_alone) {
   start();
   behind("a", "a");
   const std::function<result<int>()> work = []() -> result<int> { throw std::logic_error("a bug"); };
@@ -184,15 +184,15 @@ BOOST_AUTO_TEST_CASE(a_bug_in_a_call_is_its_own_fault) {
   BOOST_TEST(to.all() == texts{"a"});
 }
 
-BOOST_AUTO_TEST_CASE(while_it_is_away_calls_are_refused_and_the_rest_waits_in_its_order) {
+BOOST_AUTO_TEST_CASE(while_the_database_is_unavailable_awaited_calls_are_refused_and_others_wait_in_order) {
   start();
   to.away = true;
   behind("a", "a1"), behind("b", "b1");
   BOOST_TEST((ask("a", "never").error().code == errc::unavailable));
   const auto before = to.begun.load();
   behind("a", "a2");
-  BOOST_TEST((ask("a", "never").error().code == errc::unavailable)); // by nobody who had to try
-  while (to.begun < before + 3) std::this_thread::sleep_for(1ms);    // it is tried in the meantime
+  BOOST_TEST((ask("a", "never").error().code == errc::unavailable)); // without an attempt to reach the database
+  while (to.begun < before + 3) std::this_thread::sleep_for(1ms);    // the writer tries to reconnect
   to.away = false;
   while (!ask("c", "c")) std::this_thread::sleep_for(1ms);
   commits.reset();
@@ -201,13 +201,13 @@ BOOST_AUTO_TEST_CASE(while_it_is_away_calls_are_refused_and_the_rest_waits_in_it
   BOOST_TEST(all == (texts{"a1", "a2", "b1", "c"}));
 }
 
-BOOST_AUTO_TEST_CASE(those_in_the_queue_are_told_when_it_goes_away) {
+BOOST_AUTO_TEST_CASE(queued_awaited_calls_are_refused_when_the_database_becomes_unavailable) {
   start({.max_batch = 1, .linger = 0ms, .first_pause = 10s});
   std::promise<void> inside, go;
   commits->write_behind("a", [&] {
     inside.set_value();
     go.get_future().wait();
-    throw transaction_error(transaction_failure::unavailable, "gone in the middle");
+    throw transaction_error(transaction_failure::unavailable, "lost during the transaction");
   });
   inside.get_future().wait();
   std::vector<std::thread> waiting;
@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(those_in_the_queue_are_told_when_it_goes_away) {
       if (!refused && refused.error().code == errc::unavailable) ++told;
     });
   std::this_thread::sleep_for(50ms);
-  to.away = true; // at the end too
+  to.away = true; // in the destructor, too
   go.set_value();
   for (auto& t : waiting) t.join();
   BOOST_TEST(told == 3);
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(those_in_the_queue_are_told_when_it_goes_away) {
   BOOST_TEST(to.committed.empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_broken_is_told_as_such) {
+BOOST_AUTO_TEST_CASE(a_broken_database_is_ledger_failed) {
   start();
   const std::function<result<int>()> work = []() -> result<int> {
     throw transaction_error(transaction_failure::broken, "full");
@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(what_is_broken_is_told_as_such) {
   BOOST_TEST((!failed && failed.error().code == errc::ledger_failed && failed.error().on == "full"));
 }
 
-BOOST_AUTO_TEST_CASE(an_answer_that_got_lost_is_a_failure_for_who_waits_and_a_repetition_for_who_does_not) {
+BOOST_AUTO_TEST_CASE(a_lost_reply_of_a_commit_fails_awaited_calls_and_repeats_write_behind_calls) {
   start();
   to.lost_answers = 1;
   behind("a", "a");
@@ -287,7 +287,7 @@ BOOST_AUTO_TEST_CASE(a_key_is_pending_while_its_write_waits_and_not_after_it_is_
   BOOST_TEST(to.all() == (texts{"b", "c", "held"}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(a_full_queue_refuses) {
+BOOST_AUTO_TEST_CASE(a_full_queue_refuses_awaited_calls) {
   start({.max_queue = 3, .max_batch = 1, .linger = 0ms});
   std::promise<void> inside, go;
   commits->write_behind("a", [&] {

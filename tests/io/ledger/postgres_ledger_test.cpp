@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 BOOST_GLOBAL_FIXTURE(skipped_where_there_is_none);
 BOOST_FIXTURE_TEST_SUITE(postgres_ledger_, postgres_fixture)
 
-BOOST_AUTO_TEST_CASE(keeps_the_contract) {
+BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   const auto make = [](ledger_options o) {
     o.url = server().url(new_database());
     return make_ledger(o);
@@ -23,7 +23,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_contract) {
   check_ledger_work(make);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_called_is_written_before_it_is_gone) {
+BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
   {
     const auto l = open();
     for (unsigned n = 0; n < 5'000; ++n) l->issue(some_upload(n));
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(what_was_called_is_written_before_it_is_gone) {
 
 // --- several nodes ------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_make_one_completion_and_one_message_of_each) {
+BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_uploads_record_one_completion_and_one_message_each) {
   constexpr unsigned uploads = 1000;
   const std::array nodes{open(), open()};
   std::atomic<unsigned> wrong{0};
@@ -43,12 +43,12 @@ BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_make_one_completion_and_one
     postern::group running(co_await asio::this_coro::executor);
     const auto confirm = [&](unsigned n) -> task<> {
       auto c = some_completion(some_upload(n));
-      c.at = at_second(from * 10'000 + n); // so that a second completion would be seen
+      c.at = at_second(from * 10'000 + n); // a second completion would show another time
       const auto recorded = co_await l.confirm(std::move(c));
       if (!recorded || recorded->state != upload_state::completed) ++wrong;
     };
     for (unsigned n = 0; n < uploads; ++n)
-      running.start(confirm((n * 7 + from * 331) % uploads)); // each in its own order
+      running.start(confirm((n * 7 + from * 331) % uploads)); // each coroutine in another order
     co_await running.wait(60s);
   };
   std::vector<std::thread> threads;
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_make_one_completion_and_one
     BOOST_TEST((first[n].completed_at == second[n].completed_at && !first[n].overwritten_at));
 }
 
-BOOST_AUTO_TEST_CASE(what_one_node_holds_no_other_is_answered) {
+BOOST_AUTO_TEST_CASE(a_lease_excludes_the_other_nodes) {
   constexpr unsigned uploads = 200;
   const std::array nodes{open(), open()};
   for (unsigned n = 0; n < uploads; ++n) {
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(what_one_node_holds_no_other_is_answered) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(nodes_that_start_together_make_one_schema) {
+BOOST_AUTO_TEST_CASE(nodes_that_start_at_the_same_time_create_one_schema) {
   std::vector<std::thread> threads;
   std::atomic<unsigned> good{0};
   for (unsigned n = 0; n < 8; ++n)
@@ -126,15 +126,16 @@ BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused) {
   BOOST_TEST(has(why, "ledger.url"), why);
 }
 
-// The ledger's transaction holds the first row and wants the second; another session has it the other way round.
-BOOST_AUTO_TEST_CASE(a_deadlock_is_tried_again) {
+// The ledger's transaction locks the first row and waits for the second; another session does the opposite.
+BOOST_AUTO_TEST_CASE(a_transaction_is_retried_after_a_deadlock) {
   const auto l = open_with({.url = url, .use = {.commits = {.linger = 200ms}}});
   const auto a = some_upload(1), b = some_upload(2);
   l->issue(a), l->issue(b);
   BOOST_TEST(run_task(l->flush()).has_value());
   const auto repeated = metric("postern_ledger_repeated_total");
   postgres::database other(url, 20s);
-  other.execute("SET deadlock_timeout = '10s'"); // the ledger looks first, after a second, and is the one to yield
+  other.execute("SET deadlock_timeout = '10s'"); // the ledger's session detects the deadlock first, after a second, and
+                                                 // is rolled back
   other.begin(true);
   other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(b.id).run();
   l->start_receiving(a), l->start_receiving(b);
@@ -148,9 +149,9 @@ BOOST_AUTO_TEST_CASE(a_deadlock_is_tried_again) {
   BOOST_TEST(metric("postern_ledger_repeated_total") > repeated);
 }
 
-// --- a call's own fault ---------------------------------------------------------------------------------
+// --- rejected calls -------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
+BOOST_AUTO_TEST_CASE(a_rejected_call_fails_alone) {
   const auto l = open_with({.url = url, .use = {.commits = {.linger = 300ms}}});
   const auto dropped = metric("postern_ledger_dropped_total");
   for (unsigned n = 0; n < 60; ++n) {
@@ -161,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
   auto c = some_completion(some_upload(200));
   c.of.key = "\xff is no UTF-8";
   auto large = some_upload(201);
-  large.id.clear(); // too large for an index, and not to be compressed
+  large.id.clear(); // too large for an index entry, and random so that it cannot be compressed
   for (unsigned n = 0, chance = 1; n < 20'000; ++n)
     large.id += static_cast<char>('0' + (chance = chance * 48271 % 0x7fffffff) % 75);
   l->issue(large);
@@ -174,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
   BOOST_TEST(metric("postern_ledger_up") == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_table_that_is_missing_fails_calls_and_the_ledger_lives) {
+BOOST_AUTO_TEST_CASE(a_missing_table_fails_calls_until_it_is_back) {
   const auto l = open();
   postgres::database other(url, 8s);
   other.execute("ALTER TABLE uploads RENAME TO elsewhere");
@@ -196,8 +197,9 @@ BOOST_AUTO_TEST_CASE(reads_are_answered_while_the_writer_is_blocked) {
   postgres::database other(url, 60s);
   other.begin(true);
   other.execute("LOCK TABLE uploads IN EXCLUSIVE MODE"); // which readers do not need
+  const auto repeated = metric("postern_ledger_repeated_total");
   l->issue(pending);
-  while (metric("postern_ledger_repeated_total") == 0) std::this_thread::sleep_for(1ms); // the writer waits for it
+  while (metric("postern_ledger_repeated_total") == repeated) std::this_thread::sleep_for(1ms); // the writer is blocked
   for (unsigned n = 0; n < 500; ++n) {
     BOOST_TEST((run_task(l->find(some_upload(1000 + n).id)).error().code == errc::not_found));
     BOOST_TEST((run_task(l->find(done.id)).value().state == upload_state::completed));
@@ -231,9 +233,9 @@ BOOST_AUTO_TEST_CASE(a_read_only_connection_rejects_writes) {
                         [](const auto& e) { return has(e.what(), "read-only"); });
 }
 
-// --- at the start -----------------------------------------------------------------------------------------
+// --- start-up ---------------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy_and_never_with_the_password) {
+BOOST_AUTO_TEST_CASE(an_unusable_database_is_named_with_the_remedy_and_without_the_password) {
   postgres::database(url, 8s).execute(
       "DO $$ BEGIN CREATE ROLE weak LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
   struct row {
@@ -267,8 +269,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy_and_never_with
   BOOST_TEST(ledger_shown("sqlite:a.db") == "sqlite:a.db");
 }
 
-// Who may not make tables may still use them.
-BOOST_AUTO_TEST_CASE(a_role_with_no_more_than_it_needs_will_do) {
+BOOST_AUTO_TEST_CASE(a_role_without_the_right_to_create_tables_suffices) {
   open().reset();
   postgres::database(url, 8s).execute(
       "DO $$ BEGIN CREATE ROLE node LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; "
@@ -280,7 +281,7 @@ BOOST_AUTO_TEST_CASE(a_role_with_no_more_than_it_needs_will_do) {
 
 // --- large tables -----------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(no_statement_reads_a_large_table_from_end_to_end) {
+BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   postgres::database db(url, 60s);
   db.migrate();
   db.execute(
@@ -322,7 +323,7 @@ BOOST_AUTO_TEST_CASE(no_statement_reads_a_large_table_from_end_to_end) {
     db.execute(("PREPARE " + name_of_it + " AS " + text).c_str());
     std::string arguments = "NULL";
     for (int n = 2; has(text, "$" + std::to_string(n)); ++n) arguments += ", NULL";
-    // Which plan is good for these depends on the time that is said; the server looks at it as long as that pays.
+    // The best plan of these depends on the value of created_at, so the server makes a plan for each value.
     const bool since = has(text, "created_at >= $2");
     if (since) arguments = "'', 49990, 10";
     db.execute(since ? "SET plan_cache_mode = force_custom_plan" : "SET plan_cache_mode = force_generic_plan");

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 BOOST_GLOBAL_FIXTURE(skipped_where_there_is_none);
 BOOST_FIXTURE_TEST_SUITE(postgres_outage_, postgres_fixture)
 
-BOOST_AUTO_TEST_CASE(a_server_that_was_started_again_while_nothing_was_asked_is_not_noticed) {
+BOOST_AUTO_TEST_CASE(a_restart_of_an_idle_server_is_not_noticed) {
   const auto l = open();
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   for (int round = 0; round < 2; ++round) {
@@ -23,12 +23,12 @@ BOOST_AUTO_TEST_CASE(a_server_that_was_started_again_while_nothing_was_asked_is_
   }
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_goes_in_mid_use_and_comes_back) {
+BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_restarts_under_load) {
   auto l = open();
   const auto dropped = metric("postern_ledger_dropped_total");
   std::atomic<bool> done{false};
   std::atomic<unsigned> answered{0}, refused{0}, slow{0};
-  std::vector<unsigned> good; // of the one thread
+  std::vector<unsigned> good; // used by one thread
   unsigned issued = 0;
   std::thread user([&] {
     const auto use = [&]() -> task<> {
@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_goes_in_mid_use_and_comes_b
   while (answered < before + 100) std::this_thread::sleep_for(1ms);
   done = true;
   user.join();
-  BOOST_TEST(slow == 0u); // a server that is not there says so at once
+  BOOST_TEST(slow == 0u); // a stopped server refuses connections at once
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped);
   upload_filter f;
   f.limit = 100'000;
@@ -67,11 +67,11 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_goes_in_mid_use_and_comes_b
   std::set<std::string> completed;
   for (const auto& u : run_task(l->list(f)).value()) completed.insert(u.id);
   for (const auto n : good) BOOST_TEST(completed.contains(some_upload(n).id), n);
-  f.state = upload_state::issued; // they were written behind, some while it was away
+  f.state = upload_state::issued; // they were written behind, some of them while the server was stopped
   BOOST_TEST(run_task(l->list(f)).value().size() == issued + 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_frozen_server_is_noticed_and_what_is_written_behind_waits_for_it) {
+BOOST_AUTO_TEST_CASE(a_frozen_server_is_noticed_and_write_behind_calls_wait) {
   const auto l = open_with({.url = url, .patience = 2s});
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   server().freeze();
@@ -87,22 +87,21 @@ BOOST_AUTO_TEST_CASE(a_frozen_server_is_noticed_and_what_is_written_behind_waits
   }
   BOOST_TEST(seconds_since(begin) < 0.5);
   l->issue(some_upload(4));
-  std::this_thread::sleep_for(3s); // it is being reached for meanwhile
+  std::this_thread::sleep_for(3s); // the writer tries to connect
   server().freeze(false);
   wait_until_up(*l);
   for (const unsigned n : {1u, 2u, 4u}) BOOST_TEST(run_task(l->find(some_upload(n).id)).has_value(), n);
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(3)))).has_value());
 }
 
-// A row that another session does not let go of is no reason to wait for ever, nor to stop for all others.
-BOOST_AUTO_TEST_CASE(a_row_that_is_never_given_back_holds_up_itself_alone) {
+BOOST_AUTO_TEST_CASE(a_row_that_stays_locked_delays_no_other_row) {
   const auto l = open_with({.url = url, .patience = 2s});
   for (const unsigned n : {1u, 2u}) BOOST_TEST(run_task(l->confirm(some_completion(some_upload(n)))).has_value());
   postgres::database other(url, 60s);
   other.begin(true);
   const auto hold = "SELECT id FROM uploads WHERE id = '" + some_upload(1).id + "' FOR UPDATE";
   other.execute(hold.c_str());
-  l->start_receiving(some_upload(1)); // written behind: it waits, aside
+  l->start_receiving(some_upload(1)); // written behind: it is parked
   auto again = some_completion(some_upload(1));
   again.etag = "another";
   const auto held = run_task(l->confirm(again));
@@ -116,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_row_that_is_never_given_back_holds_up_itself_alone) {
   BOOST_TEST(run_task(l->confirm(again)).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_lock_that_is_never_given_back_is_given_up) {
+BOOST_AUTO_TEST_CASE(a_call_that_waits_for_a_lock_is_refused_after_a_while) {
   const auto l = open_with({.url = url, .patience = 2s});
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   postgres::database other(url, 60s);
@@ -131,8 +130,8 @@ BOOST_AUTO_TEST_CASE(a_lock_that_is_never_given_back_is_given_up) {
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(2)))).has_value());
 }
 
-// The server has committed; whoever waits for it cannot know.
-BOOST_AUTO_TEST_CASE(a_commit_whose_answer_got_lost_is_repeated_without_a_second_message) {
+// The server has committed, but the caller cannot know it.
+BOOST_AUTO_TEST_CASE(a_commit_whose_reply_was_lost_is_repeated_without_a_second_message) {
   open().reset();
   cutting_proxy proxy(server().port());
   const auto l = open_with({.url = server().url_at(proxy.port(), name)});
@@ -175,11 +174,11 @@ BOOST_AUTO_TEST_CASE(reads_are_refused_at_once_while_the_server_is_stopped_and_a
   BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_frozen_server_holds_up_no_read_for_longer_than_the_patience) {
+BOOST_AUTO_TEST_CASE(a_frozen_server_delays_no_read_for_longer_than_the_patience) {
   const auto l = open_with({.url = url, .patience = 2s});
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   server().freeze();
-  std::vector<std::thread> readers; // more than there are connections
+  std::vector<std::thread> readers; // more threads than connections
   std::atomic<unsigned> refused{0};
   const auto since = std::chrono::steady_clock::now();
   for (int n = 0; n < 20; ++n)
@@ -220,7 +219,7 @@ BOOST_AUTO_TEST_CASE(a_table_that_is_locked_for_long_delays_its_reads_and_no_oth
 BOOST_AUTO_TEST_CASE(a_read_whose_connection_is_cut_is_repeated) {
   const auto u = some_upload(1);
   BOOST_TEST(run_task(open()->confirm(some_completion(u))).has_value());
-  // The connection's first statements, the preparing of the read, its execution.
+  // The first statements of the connection, the preparation of the read, its execution.
   for (const char* step : {"search_path", "SELECT id, state", "no such id"})
     for (const bool before : {true, false}) {
       BOOST_TEST_CONTEXT(step << (before ? " does not arrive" : " is not answered")) {
@@ -236,13 +235,13 @@ BOOST_AUTO_TEST_CASE(a_read_whose_connection_is_cut_is_repeated) {
     }
 }
 
-// Cut at any other place, nothing is recorded and nothing told.
-BOOST_AUTO_TEST_CASE(a_transaction_that_is_cut_leaves_nothing) {
+// Cut before COMMIT: no row and no message.
+BOOST_AUTO_TEST_CASE(a_transaction_whose_connection_is_cut_leaves_nothing) {
   open().reset();
   cutting_proxy proxy(server().port());
   const auto l = open_with({.url = server().url_at(proxy.port(), name)});
-  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value()); // all is prepared
-  proxy.cut_before("media");                                                     // the bucket, in what is bound
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value()); // prepares the statements
+  proxy.cut_before("media");                                                     // the bucket, a bound value
   const auto failed = run_task(l->confirm(some_completion(some_upload(2))));
   BOOST_TEST((!failed && failed.error().code == errc::unavailable));
   BOOST_TEST(proxy.cuts() == 1u);

@@ -55,7 +55,7 @@ bool has(const std::string& text, std::string_view piece) { return text.find(pie
 
 BOOST_FIXTURE_TEST_SUITE(sqlite_ledger_, fixture)
 
-BOOST_AUTO_TEST_CASE(keeps_the_contract_in_a_file) {
+BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_a_file) {
   int n = 0;
   const auto make = [&](ledger_options o) {
     o.url = "sqlite:" + path + std::to_string(n++);
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_contract_in_a_file) {
   check_ledger_work(make);
 }
 
-BOOST_AUTO_TEST_CASE(keeps_the_contract_in_memory) {
+BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
   const auto make = [](ledger_options o) {
     o.url = "sqlite::memory:";
     return make_ledger(o);
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_contract_in_memory) {
   check_ledger_work(make);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_called_is_written_before_it_is_gone) {
+BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
   {
     const auto l = open();
     for (unsigned n = 0; n < 10'000; ++n) l->issue(some_upload(n));
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(what_was_called_is_written_before_it_is_gone) {
   BOOST_TEST(run_task(open()->list(f)).value().size() == 10'000u);
 }
 
-BOOST_AUTO_TEST_CASE(every_answered_completion_outlives_a_kill) {
+BOOST_AUTO_TEST_CASE(every_answered_completion_survives_a_kill) {
   std::size_t answered_in_all = 0;
   for (int round = 0; round < 20; ++round) {
     int ends[2];
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(every_answered_completion_outlives_a_kill) {
       }
     }
     ::close(ends[1]);
-    std::string answered(36, '\0'); // until the first is there, so that every round has one
+    std::string answered(36, '\0'); // waits for the first, so that every round has one
     BOOST_TEST_REQUIRE(::read(ends[0], answered.data(), 36) == 36);
     ::usleep(static_cast<useconds_t>((round * 7919) % 30'000));
     ::kill(child, SIGKILL);
@@ -124,13 +124,13 @@ BOOST_AUTO_TEST_CASE(every_answered_completion_outlives_a_kill) {
   BOOST_TEST(answered_in_all > 20u);
 }
 
-BOOST_AUTO_TEST_CASE(another_process_may_look_on) {
+BOOST_AUTO_TEST_CASE(another_process_can_read_meanwhile) {
   const auto serving = open();
   const auto u = some_upload(1);
   serving->issue(u);
   BOOST_TEST(run_task(serving->flush()).has_value());
   sqlite::database writer(path, 0ms);
-  writer.execute("BEGIN IMMEDIATE"); // even while a transaction runs
+  writer.execute("BEGIN IMMEDIATE"); // reads work during a transaction, too
   const auto looking = open();
   BOOST_TEST(run_task(looking->find(u.id)).has_value());
   BOOST_TEST(run_task(looking->list({})).value().size() == 1u);
@@ -175,8 +175,8 @@ BOOST_AUTO_TEST_CASE(a_read_only_connection_rejects_writes) {
   BOOST_TEST(!std::filesystem::exists(missing));
 }
 
-// Another process holds the file for longer than a transaction waits.
-BOOST_AUTO_TEST_CASE(while_it_is_locked_calls_are_refused_at_once_and_what_is_written_behind_is_kept) {
+// Another process holds the lock for longer than a transaction waits.
+BOOST_AUTO_TEST_CASE(while_the_file_is_locked_awaited_calls_are_refused_at_once_and_others_wait) {
   const auto l = open_with(500ms);
   const auto dropped = metric("postern_ledger_dropped_total");
   sqlite::database other(path, 0ms);
@@ -190,19 +190,19 @@ BOOST_AUTO_TEST_CASE(while_it_is_locked_calls_are_refused_at_once_and_what_is_wr
   const auto begin = std::chrono::steady_clock::now();
   const auto probed = run_task(l->flush());
   BOOST_TEST((!probed && probed.error().code == errc::unavailable));
-  BOOST_TEST((std::chrono::steady_clock::now() - begin < 100ms)); // that it is locked is known already
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 100ms)); // the writer already knows that the file is locked
   l->issue(some_upload(3));
-  std::this_thread::sleep_for(1s); // some more tries fail
+  std::this_thread::sleep_for(1s); // some more attempts fail
   other.execute("ROLLBACK");
   while (metric("postern_ledger_up") == 0) std::this_thread::sleep_for(5ms);
   BOOST_TEST(run_task(l->find(some_upload(2).id)).has_value());
   BOOST_TEST(run_task(l->find(some_upload(3).id)).has_value());
-  BOOST_TEST(!run_task(l->find(some_upload(1).id)).has_value()); // nothing of it was written
+  BOOST_TEST(!run_task(l->find(some_upload(1).id)).has_value()); // its transaction was rolled back
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped);
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(what_cannot_be_written_at_the_end_is_lost_and_counted) {
+BOOST_AUTO_TEST_CASE(calls_that_cannot_be_written_at_the_end_are_lost_and_counted) {
   auto l = open_with(50ms);
   const auto dropped = metric("postern_ledger_dropped_total");
   sqlite::database other(path, 0ms);
@@ -213,8 +213,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_written_at_the_end_is_lost_and_counted) {
   BOOST_TEST(metric("postern_ledger_queue") == 0);
 }
 
-// A transaction of many calls of which two cannot be written, for a reason of their own.
-BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
+// The database rejects two of many calls in a transaction.
+BOOST_AUTO_TEST_CASE(a_rejected_call_fails_alone) {
   const auto l = open_with(5s, {.linger = 300ms});
   const auto dropped = metric("postern_ledger_dropped_total");
   sqlite::database(path, 0ms).execute("CREATE TRIGGER t BEFORE INSERT ON uploads WHEN NEW.profile = 'poison' "
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(a_call_that_is_refused_takes_no_others_with_it) {
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_broken_statement_fails_its_call_and_the_ledger_lives) {
+BOOST_AUTO_TEST_CASE(a_failing_statement_fails_its_call_alone) {
   const auto l = open();
   sqlite::database other(path, 1000ms);
   other.execute("ALTER TABLE uploads RENAME TO elsewhere");
@@ -245,13 +245,13 @@ BOOST_AUTO_TEST_CASE(a_broken_statement_fails_its_call_and_the_ledger_lives) {
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_full_queue_drops_what_is_written_behind_and_refuses_the_rest) {
+BOOST_AUTO_TEST_CASE(a_full_queue_drops_write_behind_calls_and_refuses_awaited_ones) {
   const auto l = open_with(2s, {.max_queue = 10});
   const auto dropped = metric("postern_ledger_dropped_total");
   sqlite::database other(path, 0ms);
   other.execute("BEGIN IMMEDIATE");
   l->issue(some_upload(0));
-  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(1ms); // the writer waits with it now
+  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(1ms); // the writer has taken it and is blocked
   for (unsigned n = 1; n < 100; ++n) l->issue(some_upload(n));
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 89);
   BOOST_TEST(metric("postern_ledger_queue") == 10);
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused) {
   BOOST_TEST(has(why, "ledger.url"), why);
 }
 
-BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy) {
+BOOST_AUTO_TEST_CASE(an_unusable_file_is_named_with_the_remedy) {
   const auto text = (folder.path() / "text").string();
   std::ofstream(text) << std::string(10'000, 'x');
   struct row {
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_used_is_named_with_the_remedy) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_carries_its_version) {
+BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   const auto l = open();
   sqlite::database other(path, 0ms);
   const auto mode = other.prepare("PRAGMA journal_mode");
@@ -308,8 +308,8 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_carries_its_version) {
   BOOST_TEST(*version->integer() == 3);
 }
 
-// As the first version made it.
-BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
+// The file as version 1 created it.
+BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_migrated) {
   {
     std::filesystem::create_directories(folder.path() / "var");
     sqlite::database old(path, 0ms);
@@ -334,7 +334,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
   BOOST_TEST((b.state == upload_state::completed && b.size == 5u && b.crc32c == 7u && b.etag == "e"));
   BOOST_TEST((b.overwritten_at == millis_clock{1600ms} && b.overwritten_etag.empty()));
   BOOST_TEST((b.completed_by == completion_source::fallback));
-  // They are asked of ten minutes after their policies' ends.
+  // The migration schedules their checks ten minutes after their policies end.
   const auto due = [&](std::int64_t now) {
     return ids_of(run_task(l->due_checks(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
   };
@@ -342,7 +342,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_brought_up) {
   BOOST_TEST(due(602'001) == (names{"a", "c"}));
 }
 
-// Whatever is asked in a ledger of millions, no table is read from end to end and nothing is sorted.
+// In a ledger of millions of rows, no statement may scan a table or sort.
 BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   sqlite::database db(":memory:", 0ms);
   db.migrate();
@@ -389,7 +389,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
       const auto step = plan->text();
       const bool in_order = has(step, "USING INDEX webhooks_dead") || // only dead letters are in it
                             has(step, "sqlite_autoindex_webhooks_1") || step == "SCAN CONSTANT ROW" ||
-                            step == "SCAN json_each VIRTUAL TABLE INDEX 1:"; // the ids that were asked for
+                            step == "SCAN json_each VIRTUAL TABLE INDEX 1:"; // the list of ids
       BOOST_TEST((!has(step, "SCAN") || in_order), text << ": " << step);
       BOOST_TEST(!has(step, "TEMP B-TREE"), text << ": " << step);
       ++explained;
