@@ -40,12 +40,13 @@ struct fixture {
   form_ingest ingest{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, ledger, carriers};
   completer completions{own, store, ledger};
   fake_sns topics;
+  upload_feed changes;
   form_signer forms{signer_options(), own, [this](upload u) { ledger.issue(std::move(u)); }};
 
   struct endpoints {
     explicit endpoints(fixture& f)
         : receiver({f.token, {}}, f.completions, f.topics), admission(links(f.anonymous)),
-          uploads(1024, who, f.forms, f.ledger, f.carriers), fallback("https://up.example.com", f.ingest),
+          uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes), fallback("https://up.example.com", f.ingest),
           complete(f.completions), events(1024, receiver), pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms),
           admin(f.ledger, f.carriers) {}
 
