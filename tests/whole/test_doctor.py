@@ -191,7 +191,7 @@ class AgainstRgw(Doctored):
         at = f"127.0.0.1:{free_port()}/db"
         for url in (f"postgresql://{at}?user=postern&password=hunter2&connect_timeout=2", f"postgresql://postern:hunter2@{at}", f"postgresql://postern:hunter2@hunter2@{at}"):
             with self.subTest(url):
-                said = self.names(self.examine(self.s3, ledger__url=url), "ledger", "ledger.url: the database postgresql://", "be the primary")
+                said = self.names(self.examine(self.s3, ledger__url=url), "ledger", "ledger.url: the database postgresql://", "name the primary server")
                 self.assertNotIn("hunter2", said.out + said.err)
 
     def test_nobody_at_the_redirect_url(self):
@@ -299,7 +299,7 @@ class AgainstPeers(Doctored):
                  (lambda f: (403, "AccessDenied", "Invalid according to Policy: Policy expired."), "the form has expired"),
                  (lambda f: (403, "SignatureDoesNotMatch", "no", f"<StringToSign>{policy(f)}</StringToSign>"), "Either store.region"),
                  (lambda f: (403, "SignatureDoesNotMatch", "no", "<StringToSign>e30=</StringToSign>"), 'field "policy" was changed on its way'),
-                 (lambda f: (403, "AccessDenied", "Access Denied"), "acl, tags, sse"),
+                 (lambda f: (403, "AccessDenied", "Access Denied"), "acl, tags or sse"),
                  (lambda f: (501, "NotImplemented", "Not implemented"), "the store does not support POST Object"))
         for because, words in cases:
             with self.subTest(words), peer("refuses_forms", because) as s3:
