@@ -97,7 +97,7 @@ class BodyRate(unittest.TestCase):
             self.assertGreater(seconds, 25)
             self.assertLess(seconds, 36)
             self.assertEqual(answer[1]["connection"], "close")
-            self.assertIn("comes too slowly", server.log_text())
+            self.assertIn("limits.min_body_rate is 1024", server.log_text())
             self.assertEqual(server.status(slow["id"])["state"], "failed")
             self.assertEqual(other[0], 204)
             self.assertEqual(server.status(steady["id"])["state"], "completed")
