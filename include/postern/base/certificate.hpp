@@ -1,5 +1,5 @@
-// X.509 certificates as evidence: whose they are, whether a chain leads to somebody who is trusted, and whether a
-// signature was made with the key in them. OpenSSL's, which this header hides.
+// X.509 certificates: which host they are for, whether a chain leads to a trusted issuer, and whether a signature was
+// made with their key. Built on OpenSSL, which this header hides. Immutable values.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -15,11 +15,10 @@ struct x509_store_st;
 
 namespace postern {
 
-// Who is trusted. Immutable; share freely between threads.
+// The issuers that are trusted. Immutable; threads may share it.
 class trusted_issuers {
 public:
-  // A PEM file of certificates, each trusted as it stands; empty: the system's. Throws std::runtime_error when it
-  // cannot be used.
+  // Trusts each certificate of the PEM file; empty: the system's. Throws std::runtime_error if the file cannot be used.
   explicit trusted_issuers(const std::string& ca_file);
 
 private:
@@ -30,23 +29,24 @@ private:
 // One certificate. Immutable; copies share it.
 class certificate {
 public:
-  // All certificates of a PEM text, in its order, eight at most; at least one, else errc::bad_request.
+  // Parses one to eight certificates of a PEM text, in its order. errc::bad_request.
   static result<std::vector<certificate>> read_pem(std::string_view text);
-  // One in DER. errc::bad_request.
+  // Parses one certificate in DER. errc::bad_request.
   static result<certificate> read_der(std::string_view bytes);
 
-  // Is it for that host? Its alternative names count, or its common name where it has none (RFC 6125).
+  // Is the certificate for that host? Its alternative names count, or its common name if it has none (RFC 6125).
   bool is_for(const std::string& host) const;
   seconds_clock expires() const; // the last second in which it is valid
-  // Where its issuer's certificate may be fetched (RFC 5280 §4.2.2.1, caIssuers); empty: not said.
+  // The URL of the issuer's certificate (RFC 5280 §4.2.2.1, caIssuers); empty: there is none.
   std::string issuer_url() const;
 
-  // Does a chain of valid signatures lead from it, through any of `between`, to somebody trusted, all of them being in
-  // force at that moment? errc::forbidden says why not.
+  // Verifies a chain from this certificate, through any of `between`, to a trusted issuer: each signature, and that
+  // each certificate is valid at that time. errc::forbidden says why the chain does not hold.
   result<void> check(const trusted_issuers& trusted, const std::vector<certificate>& between, seconds_clock now) const;
 
   enum class digest { sha1, sha256 };
-  // Is this the RSA signature (PKCS #1 v1.5) over the text, by the key in here? A key under 2048 bits signs nothing.
+  // Was this RSA signature (PKCS #1 v1.5) over the text made with the certificate's key? Keys under 2048 bits never
+  // match.
   bool verifies(digest how, std::string_view text, std::string_view signature) const;
 
 private:

@@ -1,4 +1,4 @@
-// Digests and checksums, whole or in pieces. SHA-256, MD5 and HMAC are OpenSSL's; CRC32C is ISA-L's.
+// Digests and checksums of data, whole or in pieces. SHA-256, MD5 and HMAC are OpenSSL's; CRC32C is ISA-L's.
 #pragma once
 
 #include <array>
@@ -34,13 +34,13 @@ private:
   std::array<std::uint32_t, 8> inner_, outer_;
 };
 
-// A digest over data that comes in pieces. Belongs to one thread at a time.
+// A digest of data that arrives in pieces. One thread at a time may use it.
 class running_digest {
 public:
   enum class kind { md5, sha1, sha256, crc32, crc32c };
   explicit running_digest(kind which);
   void add(std::span<const char> piece);
-  std::string finish(); // the raw bytes, of a CRC the most significant first; once
+  std::string finish(); // the raw bytes, of a CRC the most significant first; call it once
 
 private:
   struct state;
@@ -52,7 +52,7 @@ private:
 
 // CRC-32C (Castagnoli, RFC 3720 §B.4). Continue by passing the value so far; begin with 0.
 std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data);
-// That of two stretches behind each other, from their own.
+// The CRC-32C of two pieces of data behind each other, from the CRC-32C of each.
 std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second);
 // The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
 std::string crc32c_base64(std::uint32_t value);

@@ -1,6 +1,6 @@
-// What can go wrong, named once. Every expected failure in the program is a `failure`: one of these
-// codes and a few words on what it concerned. One table (error.cpp) gives each code its HTTP status, its
-// name for JSON clients, its name for S3 clients and a sentence that a client may read.
+// Errors: every expected failure in the program is a `failure`, one of these codes with the words that say what failed.
+// One table (error.cpp) gives each code its HTTP status, its name for JSON clients, its name for S3 clients and a
+// sentence that a client may read. Plain values, used by any thread.
 #pragma once
 
 #include <boost/system/error_code.hpp>
@@ -15,23 +15,23 @@ namespace postern {
 
 enum class errc {
   // The request as such
-  bad_request = 1,    // not understood: not JSON, a wrong type, a missing member
-  not_found,          // no such resource, or not for this caller to know
-  method_not_allowed, // the path exists, not with this verb
+  bad_request = 1,    // the request cannot be parsed: not JSON, a wrong type, a missing member
+  not_found,          // no such resource, or this caller must not know of it
+  method_not_allowed, // the path exists, but not with this method
   payload_too_large,  // a JSON body over its limit, or a declared size over the profile's
-  unsupported_type,   // a media type that the endpoint or the profile does not take
+  unsupported_type,   // a media type that the endpoint or the profile does not accept
   header_too_large,   // request line and headers over their limit
   length_required,    // a body without a length where one is needed
   timed_out,          // the peer was silent for too long
   too_many_requests,  // a rate limit
   unauthorized,       // no or wrong credentials for signing
-  forbidden,          // known caller, not allowed; or a claim that is forged, altered or expired
+  forbidden,          // the caller lacks the right; or the claim is forged, altered or expired
   conflict,           // the object is not what the claim describes
-  unavailable,        // a neighbour cannot be asked, or the server is full or draining
+  unavailable,        // the store or the ledger gives no answer, or the server is full or draining
   internal,           // a bug
 
   // The form, in S3's terms
-  malformed_form,     // not multipart/form-data as RFC 7578 has it
+  malformed_form,     // not multipart/form-data (RFC 7578)
   incomplete_body,    // the body ended before the form did
   fields_too_large,   // more than the allowed bytes ahead of the file
   duplicate_field,    // a field twice
@@ -50,12 +50,12 @@ enum class errc {
   bad_digest,         // the data does not have the checksum that was sent with it
   no_such_bucket,     // the form's bucket is not served here
 
-  // Neighbours
-  store_failed,  // the store refused or broke
-  ledger_failed, // the ledger refused or broke
+  // The store, the ledger and the peer
+  store_failed,  // the store refused the request or broke
+  ledger_failed, // the ledger refused the call or broke
   object_absent, // the store has no such object
-  cancelled,     // this process gave up, e.g. because it is shutting down
-  disconnected,  // the peer has gone; nobody is left to be answered
+  cancelled,     // this process ended the operation, for example at shutdown
+  disconnected,  // the peer closed the connection, so no response can be sent
 };
 
 struct errc_text {
@@ -69,28 +69,28 @@ struct errc_text {
 // The row of the table for this code. Never fails.
 const errc_text& text_of(errc code);
 
-// May the same request succeed when it is sent again a little later?
+// Can a retry of the same request succeed?
 bool retryable(errc code);
 
-// A failure as a value. (It has a constructor because GCC 12 destroys a temporary aggregate in a co_await expression
-// twice.) `on` says what it concerned in words for a client ("field \"key\"", "the policy's expiration"); nothing
-// secret may stand in it.
+// A failure as a value. `on` says what failed, in words for a client ("field \"key\"", "the policy's expiration"). It
+// must hold no secret. The constructor is there because GCC 12 destroys a temporary aggregate in a co_await expression
+// twice.
 struct failure {
-  failure() = default; // Boost.System makes one when it is asked for the error of a success
+  failure() = default; // Boost.System makes one as the error of a success
   failure(errc c, std::string what) : code(c), on(std::move(what)) {}
   errc code = errc::internal;
   std::string on;
 };
 
-// "<sentence> (<on>)", the way it is shown to people.
+// "<sentence> (<on>)", for people.
 std::string describe(const failure& f);
 
 [[noreturn]] void throw_exception_from_error(const failure& f, const boost::source_location& where);
 
 template <class T> using result = boost::system::result<T, failure>;
 
-// Text from outside, as it may be put in a log line or an answer: control characters and everything that is
-// not UTF-8 escaped, cut at `most` bytes with "…".
+// Text from outside in the form in which it may stand in a log line or a response: in quotes, with control characters
+// and bytes that are not UTF-8 escaped, and cut after `max` bytes with "…".
 std::string quote(std::string_view text, std::size_t max = 80);
 
 } // namespace postern

@@ -1,5 +1,5 @@
-// One structured line an event, to standard error, as logfmt or JSON. Any thread may log; a line is written whole.
-// Built on spdlog, which this header hides.
+// The log: one structured line for each event, on standard error, as logfmt or JSON. Any thread may log; a line is
+// written whole. Built on spdlog, which this header hides.
 #pragma once
 
 #include <concepts>
@@ -10,7 +10,7 @@
 
 namespace postern {
 
-// Text that must not be printed: it has no conversion to a string but reveal(), and a log line shows stars.
+// Text that must not be printed. Only reveal() converts it to a string; a log line shows stars.
 class secret {
 public:
   secret() = default;
@@ -27,7 +27,7 @@ namespace log {
 enum class level { debug, info, warning, error };
 enum class format { logfmt, json };
 
-// Called once at start; before it, info and logfmt.
+// Called once at start. Until then the level is info and the format logfmt.
 void set_up(level least, format how);
 bool enabled(level l);
 
@@ -45,14 +45,14 @@ struct field {
   bool bare = false;
 };
 
-// event is a short constant text ("upload completed"); everything variable goes into fields.
+// `event` is a short constant text ("upload completed"). Everything variable goes into the fields.
 void write(level l, std::string_view event, std::initializer_list<field> fields = {});
 inline void debug(std::string_view event, std::initializer_list<field> f = {}) { write(level::debug, event, f); }
 inline void info(std::string_view event, std::initializer_list<field> f = {}) { write(level::info, event, f); }
 inline void warning(std::string_view event, std::initializer_list<field> f = {}) { write(level::warning, event, f); }
 inline void error(std::string_view event, std::initializer_list<field> f = {}) { write(level::error, event, f); }
 
-// The line as it would be written, without its end; time as in "2026-11-23T18:15:00.123Z". For tests.
+// The line that write() would write, without its line end; `time` is like "2026-11-23T18:15:00.123Z". For tests.
 std::string line(format how, std::string_view time, level l, std::string_view event,
                  std::initializer_list<field> fields);
 

@@ -1,5 +1,6 @@
-// Counters, gauges and histograms in the Prometheus text format 0.0.4. A metric is a static object near the code that
-// counts; it registers itself by being constructed. Counting is one relaxed atomic addition and never waits.
+// Metrics: counters, gauges and histograms in the Prometheus text format 0.0.4. A metric is a static object near the
+// code that counts; its constructor registers it. Any thread may count: that is one relaxed atomic addition and never
+// waits.
 #pragma once
 
 #include <array>
@@ -12,8 +13,7 @@
 
 namespace postern::metrics {
 
-// What all metrics share: a name, a help text, fixed labels (`door="fallback"`, already in Prometheus form, may be
-// empty).
+// What all metrics share: a name, a help text, and fixed labels in Prometheus form (`outcome="stored"`), or none.
 class metric {
 public:
   metric(std::string_view name, std::string_view help, std::string_view labels);
@@ -70,7 +70,7 @@ private:
   std::atomic<std::uint64_t> sum_nanoseconds_{0};
 };
 
-// Every metric that exists, in order of name, HELP and TYPE once a name.
+// All metrics in order of their names, with HELP and TYPE once for each name.
 std::string print_all();
 
 } // namespace postern::metrics

@@ -1,5 +1,5 @@
-// Plain text: case, blanks, numbers, UTF-8, and the quotes of an ETag. Pure functions; "ASCII" means that only those
-// bytes are looked at and all others are left as they are.
+// Plain text: case, blanks, numbers, UTF-8, and the quotes of an ETag. Pure functions; "ASCII" means that only
+// ASCII letters change; all other bytes stay.
 #pragma once
 
 #include <cstddef>

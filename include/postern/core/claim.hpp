@@ -1,7 +1,7 @@
 // The claim: the signed, expiring token that names one upload on its way back from S3. It travels as the last path
 // segment of success_action_redirect, so it is base64url text: payload "." HMAC-SHA256. Everything a completion needs
-// is inside, because the node that receives it may never have seen the upload. It can be read by anyone and altered by
-// no one.
+// is inside, because the node that receives the claim may never have seen the upload. Anyone can read a claim; nobody
+// can alter it unnoticed.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -21,7 +21,7 @@ struct claim {
   std::string profile;
   std::string user; // empty when anonymous
   std::string bucket;
-  std::string key;       // exact; never a prefix
+  std::string key;       // exact, or ending in ${filename} when the file name was unknown
   length_range length;   // what the policy allowed
   std::string return_to; // empty: a page or JSON is answered
   std::string origin;    // of the page that asked, for postMessage; empty when unknown
@@ -29,29 +29,29 @@ struct claim {
   bool operator==(const claim&) const = default;
 };
 
-// The JSON text inside a token, and what it says. Only a text whose signature was verified is a claim:
-// signer::read_claim does both. errc::forbidden when a member is missing or impossible.
+// The JSON text inside a token, and the claim in such a text. Use signer::read_claim, which verifies the signature
+// first. errc::forbidden when a member is missing or impossible.
 std::string claim_payload(const claim& c);
 result<claim> read_claim_payload(std::string_view json);
 
-// The server's secrets, made ready: each use has a key of its own derived from them (HMAC of the use's name), so that a
-// signature made for one use is worthless for another. The first signs, all verify. Immutable; share freely between
-// threads.
+// The signer: signs and verifies with the server's secrets. Each use has a key of its own, derived by an HMAC of the
+// use's name, so that a signature made for one use is worthless for another. The first secret signs, all verify.
+// Immutable; threads may share it.
 class signer {
 public:
-  // At least one secret of at least 16 bytes, else std::invalid_argument.
+  // Throws std::invalid_argument without at least one secret of at least 16 bytes.
   explicit signer(const std::vector<secret>& secrets);
 
   std::string sign_claim(const claim& c) const;
-  // errc::forbidden, "the claim's signature" / "the claim's age" / "the claim's form"; at most 8 KiB of token are
-  // looked at.
+  // errc::forbidden, "the claim's signature" / "the claim's age" / "the claim's form"; a token over
+  // 8 KiB is refused.
   result<claim> read_claim(std::string_view token, seconds_clock now) const;
 
   // Postern's own signature of a form's policy: x-ignore-postern, lower-case hex over the base64 text.
   std::string sign_policy(std::string_view policy_base64) const;
   bool verify_policy(std::string_view policy_base64, std::string_view signature) const;
 
-  // A secret derived for a further use, e.g. the file store's own access key. Stable for the same first secret.
+  // A secret derived for a further use, such as the file store's own access key. The same first secret gives the same.
   secret derive(std::string_view use) const;
 
 private:

@@ -15,7 +15,7 @@ struct object_name {
   std::string key;
 };
 
-// What is kept beside an object's bytes: header names lower case ("content-type", "cache-control", …) and user metadata
+// The metadata of an object: header names in lower case ("content-type", "cache-control", …) and user metadata
 // without its prefix ("postern-id").
 struct object_meta {
   std::vector<std::pair<std::string, std::string>> headers;

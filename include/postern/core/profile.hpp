@@ -1,5 +1,4 @@
-// A profile: the named set of rules under which uploads are signed. Plain values, checked when the configuration was
-// read.
+// A profile: the named set of rules under which uploads are signed. Plain values; the configuration has checked them.
 #pragma once
 
 #include <chrono>

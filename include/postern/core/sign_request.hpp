@@ -1,5 +1,5 @@
-// What a caller asks for when it wants a form signed: the JSON body of POST /v1/uploads, read and checked for shape.
-// Whether it may be is flow/sign's to say. Pure.
+// A request for a signed form: the JSON body of POST /v1/uploads, parsed and checked for its shape. flow/sign checks it
+// against the profile. Pure.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -24,11 +24,11 @@ struct sign_request {
   std::string origin; // of the page that asks; from the request's header, not from its body; empty: none
 };
 
-// Reads the JSON body. errc::bad_request names the member and what it must be; unknown members are refused, so that a
-// typing error is not silently an upload without its limit.
+// Parses the JSON body. errc::bad_request names the member and what it must be. Unknown members are refused, so that a
+// typing error does not silently drop a limit.
 result<sign_request> parse_sign_request(std::string_view json);
 
-// One media type with its parameters (RFC 9110 §8.3.1), and nothing beside it: browsers take the last of a list.
+// Is this exactly one media type with its parameters (RFC 9110 §8.3.1)? Of a list, browsers would use the last.
 bool is_media_type(std::string_view text);
 
 // "image/png" against "image/png", "image/*" or "*/*"; parameters behind ; are not compared.

@@ -1,4 +1,4 @@
-// One upload as a value: its states, which step may follow which, and how it is shown to clients. Pure.
+// One upload as a value: its states, which state may follow which, and its JSON form. Pure.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -22,7 +22,7 @@ std::optional<upload_state> upload_state_of(std::string_view name);
 // receiving; completed is final.
 bool may_follow(upload_state from, upload_state to);
 
-// How a completion came to be known.
+// How a completion became known.
 enum class completion_source { fallback, redirect, event, sweep };
 std::string_view name_of(completion_source e);
 std::optional<completion_source> completion_source_of(std::string_view name);
@@ -31,29 +31,29 @@ struct upload {
   std::string id; // UUIDv7
   upload_state state = upload_state::issued;
   std::string profile, user, bucket, key;
-  std::vector<std::pair<std::string, std::string>> metadata; // as the application gave it
-  std::uint64_t min_size = 0, max_size = 0;                  // what the policy allowed
+  std::vector<std::pair<std::string, std::string>> metadata; // from the application
+  std::uint64_t min_size = 0, max_size = 0;                  // that the policy allows
   millis_clock created_at{}, expires_at{};
-  // From here on known once completed:
+  // The following are known once the upload is completed:
   std::optional<std::uint64_t> size;
   std::string etag; // without quotes
   std::optional<std::uint32_t> crc32c;
   std::optional<millis_clock> completed_at;
   std::optional<completion_source> completed_by;
   std::optional<millis_clock> overwritten_at;
-  std::string overwritten_etag;          // of what overwrote it last
+  std::string overwritten_etag;          // of the newest overwrite
   std::string failed_because;            // errc_text::name of the failure, when failed
   std::optional<std::uint64_t> received; // bytes so far, while receiving
 
   bool operator==(const upload&) const = default;
 };
 
-// The upload as JSON: id, state, size, etag, … ; key, bucket and metadata only with `whole` (CONTRACT §2: for callers
-// who may sign). `received` is shown while receiving only.
+// The upload as JSON: id, state, size, etag, … ; key, bucket and metadata only with `whole`, for callers
+// who may read them. `received` is shown while receiving only.
 std::string to_json(const upload& u, bool whole);
 
-// A file name as it may stand in a key: what follows the last / or \, without control characters, at most 255 bytes cut
-// at a character's border; "." , ".." and nothing become "file". Bytes that are not UTF-8 become U+FFFD.
+// A file name that may stand in a key: the part after the last / or \, without control characters, cut to 255 bytes at
+// a character's border. An empty name, "." and ".." become "file". Bytes that are not UTF-8 become U+FFFD.
 std::string safe_filename(std::string_view name);
 
 // The values that a profile's key template may name.
@@ -64,10 +64,9 @@ struct key_values {
 // errc::key_too_long over 1024 bytes.
 result<std::string> fill_key(std::string_view key_template, const key_values& v);
 
-// The id inside a key that was made by fill_key: the first path part or piece of it that is a UUID. Nothing when there
-// is none.
+// The id in a key that fill_key made: the first path part, or piece of one, that is a UUID. Nothing if there is none.
 std::optional<std::string> id_in_key(std::string_view key);
-// Everything in the key that could be the id: a key may also have the user's id or a file's name in that form.
+// All UUIDs in the key. More than one is possible: the user's id or the file's name may be a UUID too.
 std::vector<std::string> ids_in_key(std::string_view key);
 
 } // namespace postern

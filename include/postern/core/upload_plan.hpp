@@ -11,7 +11,7 @@
 namespace postern {
 
 struct upload_plan {
-  upload row; // as the ledger is to know it: id, bucket, key, profile, user, the allowed sizes
+  upload row; // for the ledger: id, bucket, key, profile, user, the allowed sizes
   object_meta meta;
   checksums expected; // that the client sent with the file
   caller who;

@@ -45,7 +45,7 @@ struct form_signer_options {
   std::map<std::string, profile> profiles;
   std::string public_url; // without a slash at the end
   std::map<std::string, std::string>
-      direct_urls; // by bucket: the form's action; none when there is no door but the fallback
+      direct_urls; // by bucket: the form's action; a bucket without one has the fallback only
   std::string region;
   current_credentials credentials;
   std::chrono::seconds claim_lifetime{24 * 3600};

@@ -1,5 +1,5 @@
-// How work is started, awaited and ended. One io_context runs on one thread; a connection lives and dies there. There
-// are three ways to start work: co_await it, join it with siblings (both), or give it to a group that someone awaits.
+// Tasks: how coroutines start, wait and end. One io_context runs on one thread, and a connection stays on its thread.
+// There are three ways to start work: co_await it, join it with siblings, or give it to a group that someone awaits.
 // Nothing is detached.
 #pragma once
 
@@ -42,9 +42,8 @@ using timer =
 using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, io_executor>;
 using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, io_executor>;
 
-// Runs f() on a thread of the pool, for calls that block (files), and comes back to the caller's thread with what it
-// answered. f must not throw expected failures; what it refers to must live until it is done, which it does when the
-// caller's frame owns it. Cannot be cancelled.
+// Runs f() on a thread of the pool, for calls that block (files), and returns its result on the caller's thread. f must
+// not throw expected failures. The caller's frame must own everything that f refers to. Cannot be cancelled.
 template <class F> auto on_pool(asio::thread_pool& pool, F f) -> task<std::invoke_result_t<F>> {
   auto home = co_await asio::this_coro::executor;
   co_await asio::post(asio::bind_executor(pool.get_executor(), use_task));
@@ -70,11 +69,11 @@ template <class F> auto on_pool(asio::thread_pool& pool, F f) -> task<std::invok
   }
 }
 
-// Awaits one value that another thread will give. start(reply) is called at once, on the caller's thread; reply is a
-// copyable function object that must be called exactly once, from any thread; the coroutine goes on, on its own thread.
-// The loop does not end before.
-// The io_context must outlive the thread that answers, not only the answer: Asio still touches it after the coroutine
-// has been woken. So pools are joined and ledgers destroyed first. The same holds for on_pool.
+// Waits for one value from another thread. Calls start(reply) at once on the caller's thread. `reply` is a copyable
+// function object that must be called exactly once, from any thread; the coroutine then resumes on its own thread. The
+// io_context does not end before. The io_context must outlive the replying thread, because Asio still uses the
+// io_context after it has resumed the coroutine. So pools are joined and ledgers destroyed first. The same holds for
+// on_pool.
 template <class T, class Start> task<T> reply_from(Start start) {
   const auto initiate = [&start](auto handler) {
     auto home = asio::get_associated_executor(handler);
@@ -87,7 +86,7 @@ template <class T, class Start> task<T> reply_from(Start start) {
       initiate, use_task);
 }
 
-// What `t` answers, or errc::timed_out saying `what` when `most` has passed; then t is cancelled, and has ended when
+// The result of `t`, or errc::timed_out with the text `what` after `max`. Then `t` is cancelled, and it has ended when
 // this returns.
 template <class T> task<result<T>> within(std::chrono::milliseconds max, task<result<T>> t, std::string what) {
   using namespace asio::experimental::awaitable_operators;
@@ -108,7 +107,7 @@ public:
 
   void start(task<> t);
   std::size_t size() const { return running_; }
-  // Returns when no member is left, or when `most` has passed. Answers whether it is empty.
+  // Waits until no member is left, for at most `max`. Returns whether the group is empty.
   task<bool> wait(std::chrono::steady_clock::duration max);
 
 private:
@@ -117,17 +116,16 @@ private:
   std::size_t running_ = 0;
 };
 
-// Work that is done again and again with a pause between, until stop: the rounds of a sweep, of a report. Used on the
-// thread of its executor alone.
+// Work that is repeated with a pause between the rounds, until stop. Used on the thread of its executor only.
 class periodic_task {
 public:
-  // `work` is awaited round after round; what it throws is a bug: logged, and the next round comes all the same. A
-  // pause is up to a tenth longer by chance, so that nodes which were started together do not go in step.
+  // An exception from `work` is a bug: it is logged, and the next round runs. A pause is up to a tenth longer at
+  // random, so that nodes that were started together spread out.
   periodic_task(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work);
 
   task<> run();
-  void hurry(); // the next round begins at once, or as soon as this one has ended
-  void stop();  // the round that runs is finished, and run returns
+  void hurry(); // begins the next round now, or as soon as the running one ends
+  void stop();  // run returns after the running round
 
 private:
   timer sleep_;
@@ -136,20 +134,20 @@ private:
   bool stopped_ = false, hurried_ = false;
 };
 
-// The group of a thread for work that outlives whoever began it, such as aborting a multipart upload whose client has
-// gone. Each member has an end of its own; the loop does not end before them. Gone with the io_context.
+// A thread's group for clean-up that outlives the coroutine that began it, such as aborting the multipart upload of a
+// client that has left. Each member has a deadline of its own; the io_context does not end before them.
 group& afterwork(const io_executor& executor);
 
-// A budget of bytes for transfer buffers, shared by all threads. take() waits, first come first served, until that much
-// is free, and no longer than `most`: then it is errc::unavailable. A request larger than the whole budget is given
-// when all of it is free. 0 bytes in all: no limit.
+// A budget of bytes for transfer buffers, shared by all threads. take() waits until that much is free, first come first
+// served; after `max` it fails with errc::unavailable. A request larger than the whole budget is granted when the
+// budget is completely free. A budget of 0 bytes has no limit.
 class byte_budget {
 public:
   explicit byte_budget(std::uint64_t all) : all_(all) {}
   byte_budget(const byte_budget&) = delete;
   byte_budget& operator=(const byte_budget&) = delete;
 
-  // A share of the budget; given back when it is destroyed, on any thread.
+  // A share of the budget. Its destructor releases the share, on any thread.
   class ticket {
   public:
     ticket() = default;
@@ -170,18 +168,18 @@ public:
 
   task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds max);
   std::uint64_t taken() const;
-  // Would less than a quarter be in use with so much more?
+  // Would at most a quarter of the budget be in use after taking `bytes`, and is nobody waiting?
   bool is_roomy(std::uint64_t bytes) const;
 
 private:
   struct waiter {
     std::uint64_t bytes;
-    std::function<void(bool)> go; // with true: it is yours
+    std::function<void(bool)> go; // true: the bytes are taken; false: the wait timed out
     const void* who;
   };
   void give_back(std::uint64_t bytes);
   void give_up(const void* who);
-  std::deque<waiter> those_that_fit(); // taken off the front of the queue, their bytes taken
+  std::deque<waiter> those_that_fit(); // removes them from the queue and takes their bytes
   bool fits(std::uint64_t bytes) const { return all_ == 0 || taken_ == 0 || taken_ + bytes <= all_; }
 
   const std::uint64_t all_;

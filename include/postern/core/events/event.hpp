@@ -1,5 +1,5 @@
-// S3 event notifications, in every dress in which stores send them, read into one list. Pure; it decides nothing about
-// uploads and believes nothing: who sent the bytes is for the caller to know.
+// S3 event notifications: parses the formats of AWS, Ceph RGW, MinIO and EventBridge into one list. Pure. The caller
+// must authenticate the sender.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -12,23 +12,23 @@
 
 namespace postern {
 
-// One thing that happened to one object.
+// One event of one object.
 struct object_event {
   std::string bucket;
-  std::string key; // as the object has it: decoded where its sender encodes keys
+  std::string key; // decoded, if the sender encodes keys
   std::optional<std::uint64_t> size;
-  std::string etag;      // without quotes; empty: not said
-  std::string sequencer; // orders events of one key; empty: not said
-  bool created = false;  // an object was made there; anything else is of no interest here
-  std::string kind;      // as the sender names it, without "s3:": "ObjectCreated:Post", "Object Created"
+  std::string etag;      // without quotes; empty: absent
+  std::string sequencer; // orders the events of one key; empty: absent
+  bool created = false;  // the event created the object; other events are ignored
+  std::string kind;      // the sender's name of the event, without "s3:": "ObjectCreated:Post", "Object Created"
 };
 
 constexpr std::size_t max_events = 100; // in one message; S3 sends one, queues batch ten
 
-// Takes (a) S3's own JSON {"Records":[…]} of AWS (event version 2.x; "Event message structure" in the S3 user guide),
-// Ceph RGW and MinIO, whose keys are form-url-encoded but for Ceph's (told by eventSource); (b) EventBridge's
-// {"source":"aws.s3","detail-type":…}, whose key is plain; (c) {"Event":"s3:TestEvent"}, which is no event at all.
-// Records that are not S3's are left out. errc::bad_request says what is wrong where; errc::payload_too_large for more
+// Parses (a) S3's own JSON {"Records":[…]} of AWS (event version 2.x; "Event message structure" in the S3 user guide),
+// Ceph RGW and MinIO, whose keys are form-url-encoded, except Ceph's (eventSource tells); (b) EventBridge's
+// {"source":"aws.s3","detail-type":…}, whose key is plain; (c) {"Event":"s3:TestEvent"}, which has no event.
+// Skips records that are not S3's. errc::bad_request says what is wrong where; errc::payload_too_large for more
 // than max_events.
 result<std::vector<object_event>> read_events(const json_value& message);
 

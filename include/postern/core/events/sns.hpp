@@ -1,6 +1,6 @@
-// Amazon SNS's messages to an HTTP endpoint: what is in them, what of it is signed, and which URLs in them may be
-// asked. Pure; it follows "Verifying the signatures of Amazon SNS messages" and "HTTP/HTTPS notification JSON format"
-// in the SNS developer guide.
+// Amazon SNS's messages to an HTTP endpoint: their members, the text that is signed, and which of their URLs may be
+// requested. Pure; it follows "Verifying the signatures of Amazon SNS messages" and "HTTP/HTTPS notification JSON
+// format" in the SNS developer guide.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -23,49 +23,48 @@ struct sns_message {
   enum class kind { notification, subscription_confirmation, unsubscribe_confirmation };
   kind what = kind::notification;
   std::string id, topic, message, timestamp;
-  std::optional<std::string> subject; // notifications only, and only where there is one
-  std::string token, subscribe_url;   // confirmations only
+  std::optional<std::string> subject; // only in notifications that have one
+  std::string token, subscribe_url;   // only in confirmations
   std::string certificate_url;
   std::string signature; // raw bytes
   bool sha256 = false;   // SignatureVersion 2; 1 is SHA-1
   seconds_clock at{};    // the timestamp
 };
 
-// Has this the shape of SNS's envelope (a Type and a TopicArn)? Nothing is said about who made it.
+// Does the JSON have the shape of SNS's envelope (a Type and a TopicArn)? Anyone can send that shape.
 bool is_sns(const json_value& message);
 
-// errc::bad_request: a member is missing, or cannot be read.
+// errc::bad_request: a member is missing or cannot be parsed.
 result<sns_message> read_sns(const json_value& message);
 
-// What the signature is over: name LF value LF for each signed member, in byte order of the names.
+// The text that is signed: name LF value LF for each signed member, in byte order of the names.
 std::string signed_text(const sns_message& m);
 
-// Believable before any certificate is looked at: its topic is among ours, and it was made within the last hour.
+// The checks that need no certificate: the topic is one of ours, and the message is at most an hour old.
 // errc::forbidden.
 result<void> check(const sns_message& m, const std::vector<std::string>& topics, seconds_clock now);
 constexpr std::chrono::seconds longest_sns_delay{3600}; // SNS retries for an hour at most
-constexpr std::chrono::seconds max_clock_skew{300};     // how far ahead its clock, or behind ours, may be
+constexpr std::chrono::seconds max_clock_skew{300};     // between SNS's clock and ours
 
-// Where SNS may be asked.
+// A URL of SNS.
 struct sns_url {
-  std::string url;  // as it was written
+  std::string url;  // unchanged
   std::string host; // sns.<region>.amazonaws.com or sns.<region>.amazonaws.com.cn
   std::string region;
 };
-// https, port 443, exactly such a host, nothing before it. errc::forbidden.
+// Accepts only https, port 443 and exactly such a host. errc::forbidden.
 result<sns_url> certificate_url(std::string_view url); // a path that ends in .pem, without a query
-// The URL that confirms the subscription to this topic, and no other action.
+// Accepts only a URL that confirms the subscription to this topic.
 result<sns_url> confirmation_url(std::string_view url, std::string_view topic);
 
-// The names of which a signing certificate that was fetched from there must have one: SNS's own, which is that of most
-// regions, or the region's.
+// A signing certificate from that URL must have one of these names: SNS's own, which most regions use, or the region's.
 std::vector<std::string> certificate_names(const sns_url& at);
 
-// Where the issuer of a certificate may be fetched that came without it, as SNS's do: Amazon Trust Services and nobody
-// else. What comes from there proves itself by the chain.
+// SNS serves its certificates without their issuer's. This accepts only URLs of Amazon Trust Services for fetching the
+// issuer's certificate; the chain then proves the certificate.
 bool is_amazon_issuer_url(std::string_view url);
 
-// The ids of the messages that were taken during the last hour, so that one that is sent again is known. Any thread.
+// Remembers the ids of the messages of the last hour, to recognise a message that is sent twice. Any thread.
 class recent_messages {
 public:
   explicit recent_messages(std::size_t max = 100'000) : max_(max) {}

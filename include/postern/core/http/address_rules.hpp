@@ -1,7 +1,7 @@
-// Which addresses a server may be sent to by a name that somebody else resolves (server-side request forgery): after
-// the IANA special-purpose registries (RFC 6890) and the clouds' metadata services. Pure: an address is its 4 or 16
-// bytes in network order. An IPv4 address that stands inside an IPv6 one (mapped, NAT64, 6to4, Teredo …) is judged as
-// what it leads to.
+// Rules against server-side request forgery: which addresses may be dialled when a name from outside resolves to them.
+// They follow the IANA special-purpose registries (RFC 6890) and know the clouds' metadata services. Pure: an address
+// is its 4 or 16 bytes in network order. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo …) is judged
+// as the IPv4 address.
 #pragma once
 
 #include <span>
@@ -9,18 +9,18 @@
 
 namespace postern {
 
-// Who may be dialled.
+// Which addresses may be dialled.
 enum class reach {
-  any,      // whatever the operator wrote: stores, credential services
-  internal, // all but the metadata services, which give out credentials
-  open,     // only addresses that all of the internet can reach
+  any,      // all: for URLs that the operator wrote (stores, credential services)
+  internal, // all except the metadata services, which give out credentials
+  open,     // only globally reachable addresses
 };
 
 enum class address_kind { global, internal, metadata };
 
 struct address_verdict {
   address_kind kind = address_kind::global;
-  std::string_view what; // "private", "loopback", …: what it is when it is not global
+  std::string_view what; // "private", "loopback", …: the kind of an address that is not global
 };
 
 // An address of another length than 4 or 16 bytes is internal.

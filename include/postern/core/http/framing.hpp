@@ -1,6 +1,6 @@
-// Where one HTTP/1.1 message ends and the next begins, decided before anything else is believed. Two parsers that
-// disagree on that are how requests are smuggled, so every ambiguous form is refused here, whatever a later parser
-// would make of it. Pure; follows RFC 9112 §§2.2, 5, 6, 7.
+// HTTP/1.1 framing: where one message ends and the next begins. Requests are smuggled when two parsers disagree on
+// that, so every ambiguous form is refused here, before another parser sees the header. Pure; follows RFC 9112 §§2.2,
+// 5, 6, 7.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -25,12 +25,12 @@ struct framing {
 // chunked in HTTP/1.0, an unknown expectation, a Connection option that is no token.
 result<framing> examine_header(std::string_view block);
 
-// Takes the framing off a chunked body. Strict: sizes are 1 to 15 hex digits, lines end in CRLF, extensions are at most
+// Decodes a chunked body. Strict: sizes are 1 to 15 hex digits, lines end in CRLF, extensions are at most
 // 256 bytes, trailers at most 4 KiB and then dropped.
 class chunk_decoder {
 public:
-  // Takes bytes off the front of `in` and answers the run of data bytes among them, a view into `in`. Empty when `in`
-  // was used up or done(). Call again while `in` is not empty. errc::bad_request; then the decoder is dead.
+  // Removes bytes from the front of `in` and returns the next run of data, a view into `in`; empty when `in` is used up
+  // or the body is done(). Call again while `in` is not empty. errc::bad_request; the decoder cannot be used after it.
   result<std::span<const char>> next(std::span<const char>& in);
   bool done() const { return at_ == place::done; }
 

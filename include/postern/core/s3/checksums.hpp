@@ -12,11 +12,11 @@
 
 namespace postern {
 
-// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256;
-// computed only where announced.
+// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256. Only
+// announced checksums are computed.
 class checksums {
 public:
-  // errc::invalid_argument: not base64 of the right length, or an algorithm that is not known here.
+  // errc::invalid_argument: not base64 of the right length, or an unknown algorithm.
   static result<checksums> read(const std::vector<form_field>& fields);
 
   void add(std::span<const char> piece);

@@ -1,4 +1,4 @@
-// What ends a part of a form, and how it is found in the file's bytes without looking at each of them.
+// The delimiter that ends a part of a form. Finds it in the file's bytes without looking at each byte. Pure; immutable.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ public:
 
   std::string_view text() const { return text_; } // "\r\n--boundary"
 
-  // Where it first stands in `hay`, or where it may have been cut by the end of `hay`; npos when neither is so.
+  // The position of the first delimiter in `hay`, or of a beginning of it that the end of `hay` cuts off; else npos.
   std::size_t find(std::span<const char> hay) const;
 
 private:

@@ -1,8 +1,8 @@
 // A push parser for multipart/form-data (RFC 7578, RFC 2046 §5.1) as S3's POST Object takes it: fields first, one part
-// named "file", whatever follows it ignored. Bytes are pushed in pieces of any size; fields and runs of file bytes come
-// out. File bytes are not copied: they are views into the pushed piece (or into the parser's own boundary text, where a
-// look-alike was cut by the piece's end). Held at most: one header block, the fields, a boundary. Every limit is
-// checked before a byte is kept. Pure; no I/O. The boundary is found with memory search, not byte by byte.
+// named "file", and ignored fields after it. The caller pushes bytes in pieces of any size and gets fields and runs of
+// file bytes. File bytes are not copied: they are views into the piece, or into the parser when the end of a piece cut
+// a look-alike of the boundary. The parser holds one header block, the fields and a boundary at most, and checks each
+// limit before it stores a byte. Pure; one thread at a time.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -19,8 +19,8 @@
 
 namespace postern {
 
-// The boundary parameter of a Content-Type value. errc::malformed_form when it is not multipart/form-data or has no
-// boundary of 1 to 70 bytes as RFC 2046 allows (quoted or not).
+// The boundary parameter of a Content-Type value. errc::malformed_form: not multipart/form-data, or no boundary of 1 to
+// 70 bytes as RFC 2046 allows (quoted or not).
 result<std::string> form_boundary(std::string_view content_type);
 
 struct form_limits {
@@ -41,21 +41,19 @@ public:
     need_more,  // the piece is used up
     file_begin, // all fields are known: see fields() and file()
     file_data,  // see data()
-    file_end,   // the file is whole; the caller may stop, or go on pushing to let what follows be ignored
+    file_end,   // the file is whole; the caller may stop, or push further pieces, which are ignored
     done,       // the closing boundary; the epilogue is ignored
   };
 
   explicit form_parser(std::string_view boundary, form_limits limits = {});
 
-  // Takes bytes off the front of `piece` up to the next event and removes them from it. Call again until need_more.
-  // Views from data() live as long as the piece that they came with, and the parser, until a further piece is pushed.
-  // Errors: malformed_form, fields_too_large, duplicate_field (names case-insensitive). After an error the parser is
-  // dead. Parts other than "file" with a filename count as fields. A form that is done without a file part:
-  // missing_file.
+  // Removes bytes from the front of `piece` up to the next event. Call again until need_more. Views from data() are
+  // valid until the next piece is pushed, as long as the piece and the parser exist. Parts other than "file" with a
+  // filename count as fields. Errors: malformed_form, fields_too_large, duplicate_field (names case-insensitive),
+  // missing_file (the form has no file part). The parser cannot be used after an error.
   result<event> next(std::span<const char>& piece);
 
-  // No more bytes will come. errc::incomplete_body unless done was seen: a body that stops is not a form, even when the
-  // file in it is whole.
+  // The body has ended. errc::incomplete_body: the closing boundary is missing, even if the file is whole.
   result<void> finish() const;
 
   const std::vector<form_field>& fields() const { return fields_; }
@@ -63,8 +61,8 @@ public:
   const form_file& file() const { return file_; }
   std::span<const char> data() const { return data_; }
 
-  // Bytes of body taken so far, and how many bytes the shortest ending behind the file's data has
-  // ("\r\n--boundary--\r\n"); together with Content-Length they predict the file's size when its part begins.
+  // Bytes of the body so far, and the size of the shortest ending after the file ("\r\n--boundary--\r\n"). With
+  // Content-Length they predict the file's size when its part begins.
   std::uint64_t consumed() const { return consumed_; }
   std::size_t shortest_ending() const { return delimiter_.text().size() + 4; }
 

@@ -1,6 +1,6 @@
-// The POST policy: the document that says which form a browser may post. Build one, read one, and judge a form that was
-// submitted, as S3 would. Follows AWS, "Creating an HTML form (using AWS Signature Version 4)" and "POST policy", and
-// what field implementations (Ceph RGW) are tested for. Pure: the time arrives as a parameter.
+// The POST policy: the document that says which form a browser may post. Builds and parses policies, and judges a
+// submitted form as S3 does. Follows AWS, "Creating an HTML form (using AWS Signature Version 4)" and "POST policy",
+// and the cases that Ceph RGW is tested for. Pure: time is a parameter.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -14,8 +14,9 @@
 
 namespace postern {
 
-// Can that be a bucket? S3's rules for names (AWS, "General purpose bucket naming rules") and the older, wider ones of
-// other stores: letters, digits, dots, hyphens and underscores, of which a URL and a Host field can be made.
+// Is this a valid bucket name? Accepts S3's rules (AWS, "General purpose bucket naming rules") and the older, wider
+// rules of other stores: letters, digits, dots, hyphens and underscores, so that the name fits into a URL and a Host
+// field.
 bool is_bucket_name(std::string_view name);
 
 // A field of a form: its name as sent, and its value. File parts are not fields.
@@ -48,8 +49,8 @@ struct policy {
 // {"expiration":"…","conditions":[{"bucket":"…"},["starts-with","$key","…"],["content-length-range",0,5]]}.
 std::string policy_document(const policy& p);
 
-// Reads the base64 text of a form's policy field (line breaks and blanks in the base64 are skipped, as some SDKs wrap
-// it). errc::invalid_policy says what is wrong: not base64, not JSON, expiration or conditions missing or mis-cased, a
+// Parses the base64 text of a form's policy field. Skips line breaks and blanks, because some SDKs wrap the base64.
+// errc::invalid_policy says what is wrong: not base64, not JSON, expiration or conditions missing or mis-cased, a
 // condition of unknown shape, a content-length-range with missing or negative ends (numbers may come as strings), a
 // member twice, more than 100 conditions.
 result<policy> read_policy(std::string_view base64);
@@ -57,21 +58,20 @@ result<policy> read_policy(std::string_view base64);
 // Judges a submitted form. `fields` in the order sent, `filename` replaces ${filename} in every value first (already
 // reduced to its last path part by the caller; see expand_filename). `bucket` is the bucket it was posted to.
 //  - expired: errc::policy_expired
-//  - a field without a condition (but x-amz-signature, file, policy, x-ignore-*; and AWSAccessKeyId, signature), a
-//  condition without a
-//    field, a value that does not match: errc::policy_mismatch, naming field and condition
+//  - a field without a condition (except x-amz-signature, file, policy, x-ignore-*, AWSAccessKeyId, signature), a
+//    condition without a field, a value that does not match: errc::policy_mismatch, naming field and condition
 //  - no condition for the bucket: errc::policy_mismatch
 //  - algorithm, credential and date matched other than exactly: errc::policy_mismatch
 //  - a field twice (names case-insensitive): errc::duplicate_field
-// A starts-with on content-type is met when each comma-separated item meets it. Answers the length range (0 … 5 GiB
-// where the policy says none).
+// A starts-with on content-type is met when each comma-separated item meets it. Returns the length range; without
+// one in the policy, 0 to 5 GiB.
 result<length_range> judge(const policy& p, const std::vector<form_field>& fields, std::string_view bucket,
                            seconds_clock now);
 
 // Replaces ${filename} in every value by `filename`, reduced to what follows the last / or \.
 void expand_filename(std::vector<form_field>& fields, std::string_view filename);
 
-// The value of the field of that name, case-insensitive; nullptr when absent.
+// The value of the field of that name, case-insensitive; nullptr if absent.
 const std::string* find_field(const std::vector<form_field>& fields, std::string_view name);
 
 // The largest object that a POST may make (AWS: 5 GiB).

@@ -13,7 +13,7 @@ public:
   explicit complete_endpoint(completer& completions) : completer_(completions) {}
 
   // A client that accepts JSON gets the upload as JSON. A browser is redirected to the application's return_to, or gets
-  // a page that posts the result to its opener or parent window (CONTRACT §2.3).
+  // a page that posts the result to its opener or parent window.
   task<response> confirm(request& r);
 
 private:

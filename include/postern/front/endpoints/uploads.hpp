@@ -21,7 +21,7 @@ public:
       : max_body_(max_body), callers_(who), form_signer_(forms), ledger_(records), transfers_(running), feed_(changes) {
   }
 
-  // 201 with the form as JSON (CONTRACT §2.1).
+  // 201 with the form as JSON.
   task<response> sign(request& r);
   // Whoever knows the id sees state, size and ETag. Key and metadata: only a caller with the right to read them.
   task<response> show(request& r);
