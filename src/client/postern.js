@@ -255,7 +255,7 @@
     this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
-      var lost = failure('network', 'The connection broke off.', 0, true);
+      var lost = failure('network', 'The connection was closed early.', 0, true);
       if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return this.retry(lost, this.noAnswer); // still unknown
       this.explain(function (why) {
         if (!this.tryFallback(why, true)) this.retry(lost, function () { this.send({ name: this.way, reason: 'again' }); });

@@ -111,7 +111,7 @@ class ThroughSns(unittest.TestCase):
         self.refused(lambda e: dict(self.sns.message(e), SigningCertURL=f"https://{HOST}/x.txt"), said=".pem")
         self.assertEqual(self.sns.requests, [])
         # The right form, but the server there cannot prove to be that host.
-        self.refused(lambda e: self.sns.message(e, host=ELSEWHERE), 503, "Not possible at the moment")
+        self.refused(lambda e: self.sns.message(e, host=ELSEWHERE), 503, "The service is unavailable at the moment")
         self.assertIn("TLS handshake", self.server.log_text())
         self.assertEqual(self.sns.requests, [])
 
