@@ -153,8 +153,9 @@ describe('with a real S3', { skip }, () => {
     await close();
   });
 
-  test('a store that swallows what it is sent is left after a while', async () => {
+  test('a store that swallows what it is sent is left after a while', async (t) => {
     const mute = net.createServer(() => {}); // accepts, and says nothing
+    t.after(() => mute.close()); // a server that listens keeps Node from ending
     const port = await freePort();
     await new Promise((done) => mute.listen(port, '127.0.0.1', done));
     const { page, close } = await open();
@@ -166,7 +167,6 @@ describe('with a real S3', { skip }, () => {
     assert.equal(done?.state, 'completed');
     assert.deepEqual(ways, [['direct', 'tried first'], ['fallback', 'the store cannot be reached from here']]);
     await close();
-    mute.close();
   });
 
   // --- with one ---------------------------------------------------------------------------------------

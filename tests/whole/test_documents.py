@@ -74,7 +74,7 @@ def printed_settings(*arguments, **environment):
 
 def flattened(table, prefix=""):
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from flattened(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
