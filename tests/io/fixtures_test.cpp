@@ -7,9 +7,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <sys/wait.h>
@@ -20,13 +19,22 @@ using namespace postern::test;
 
 namespace {
 
+// The command line of a process; empty when the process has ended.
+std::string command_line(const std::filesystem::path& process) {
+  std::string line;
+  const int fd = ::open((process / "cmdline").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return line;
+  char buffer[4096];
+  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) line.append(buffer, static_cast<std::size_t>(n));
+  ::close(fd);
+  return line;
+}
+
 // How many processes have `word` as one of the words of their command line.
 int processes_with(const std::string& word) {
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "cmdline");
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
-    const auto terminated = '\0' + line;
+    const auto terminated = '\0' + command_line(entry.path());
     if (terminated.find('\0' + word + '\0') != terminated.npos) ++found;
   }
   return found;
