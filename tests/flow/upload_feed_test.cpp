@@ -38,9 +38,7 @@ struct fixture {
   upload_feed feed{4};
   counting_ledger ledger;
 
-  upload_feed::subscription subscribe(const upload& u) {
-    return std::move(feed.subscribe(u.id, loop.get_executor()).value());
-  }
+  upload_feed::subscription subscribe(const upload& u) { return feed.subscribe(u.id, loop.get_executor()).value(); }
   std::optional<upload> next(upload_feed::subscription& s, std::chrono::milliseconds max = no_wait) {
     return run_on(loop, s.next(max));
   }
@@ -101,7 +99,7 @@ BOOST_AUTO_TEST_CASE(threads_that_publish_and_subscribe_at_once_lose_no_change) 
   const auto stream = [&](unsigned who) {
     const auto watch = [&](unsigned n) -> task<> {
       const auto u = some_upload(who * rounds + n);
-      auto s = std::move(many.subscribe(u.id, co_await asio::this_coro::executor).value());
+      auto s = many.subscribe(u.id, co_await asio::this_coro::executor).value();
       std::thread writer([&] { many.publish(as(u, upload_state::completed)); });
       const auto changed = co_await s.next(long_wait);
       if (!changed) ++missed;

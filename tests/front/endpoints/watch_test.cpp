@@ -19,7 +19,7 @@ struct fixture {
   upload row = some_upload(1);
 
   upload_watch watch(bool is_whole = false) {
-    return {row, is_whole, std::move(feed.subscribe(row.id, loop.get_executor()).value()), [this] { return received; }};
+    return {row, is_whole, feed.subscribe(row.id, loop.get_executor()).value(), [this] { return received; }};
   }
   std::optional<std::string> next(upload_watch& w) { return run_on(loop, w.next()); }
   void change(upload_state state) {
