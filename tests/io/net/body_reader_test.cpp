@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <support/deadlines.hpp>
 #include <support/run_task.hpp>
 #include <support/socket_pair.hpp>
 #include <utility>
@@ -31,7 +32,7 @@ struct fixture {
   std::optional<body_reader> body;
   bool is_done = false;
 
-  fixture() { tasks.start(check_deadlines()); }
+  fixture() { tasks.start(test::enforce_deadlines(list, is_done)); }
   ~fixture() {
     is_done = true;
     test::run_step(tasks.wait(5s));
@@ -69,15 +70,6 @@ private:
       wait.expires_after(pause);
       co_await wait.async_wait(asio::redirect_error(use_task, ec));
       client.write(piece);
-    }
-  }
-  task<> check_deadlines() {
-    timer pause(loop.get_executor());
-    boost::system::error_code ec;
-    while (!is_done) {
-      pause.expires_after(5ms);
-      co_await pause.async_wait(asio::redirect_error(use_task, ec));
-      list.expire_overdue();
     }
   }
 };

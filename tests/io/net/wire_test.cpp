@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <support/deadlines.hpp>
 #include <support/run_task.hpp>
 #include <support/socket_pair.hpp>
 
@@ -39,7 +40,7 @@ private:
   template <class T> task<T> watched(task<T> step) {
     bool is_done = false;
     group checks(loop.get_executor());
-    checks.start(check_deadlines(is_done));
+    checks.start(test::enforce_deadlines(list, is_done));
     if constexpr (std::is_void_v<T>) {
       co_await std::move(step);
       is_done = true;
@@ -49,15 +50,6 @@ private:
       is_done = true;
       co_await checks.wait(1s);
       co_return value;
-    }
-  }
-  task<> check_deadlines(const bool& is_done) {
-    timer pause(loop.get_executor());
-    boost::system::error_code ec;
-    while (!is_done) {
-      pause.expires_after(5ms);
-      co_await pause.async_wait(asio::redirect_error(use_task, ec));
-      list.expire_overdue();
     }
   }
 };
