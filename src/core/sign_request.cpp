@@ -1,6 +1,7 @@
 #include <postern/base/json.hpp>
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/s3/policy.hpp>
 #include <postern/core/sign_request.hpp>
 
 #include <algorithm>
@@ -20,7 +21,7 @@ result<std::string> text_member(const json_value& v, std::string_view name, std:
 }
 
 // S3 replaces it in every field before it judges them, so a form with it could never be posted.
-bool has_variable(std::string_view text) { return text.find("${filename}") != text.npos; }
+bool has_variable(std::string_view text) { return text.find(filename_variable) != text.npos; }
 
 result<std::vector<std::pair<std::string, std::string>>> metadata_member(const json_value& v) {
   const auto* members = v.if_object();

@@ -10,7 +10,6 @@
 namespace postern {
 namespace {
 
-constexpr std::string_view filename_variable = "${filename}";
 constexpr std::chrono::seconds pause_after_silence{10}; // before a store that gave no answer is asked again
 
 std::array<metrics::counter, 4> completions{{

@@ -146,7 +146,7 @@ result<void> form_ingest::judge_form(upload_form& f, const std::string& bucket) 
 // A form that was made before the file's name was known fits every name, but is one upload.
 task<result<void>> form_ingest::require_unused(const upload_form& f) {
   const auto& row = f.details.plan.row;
-  if (!f.details.claimed || !f.details.claimed->key.ends_with("${filename}")) co_return result<void>{};
+  if (!f.details.claimed || !f.details.claimed->key.ends_with(filename_variable)) co_return result<void>{};
   auto known = co_await ledger_.find(row.id);
   if (known && known->state == upload_state::completed && known->key != row.key)
     co_return failure{errc::conflict, "the form was used before, for another file; ask for a new one"};
@@ -161,10 +161,8 @@ result<incoming_file> form_ingest::file_of(upload_form& f, byte_source& body) co
     const auto allowed = f.details.plan.length();
     const auto rest = *announced - std::min(*announced, f.parser.consumed());
     file.predicted = rest - std::min<std::uint64_t>(rest, f.parser.shortest_ending());
-    if (*file.predicted - std::min(*file.predicted, max_behind_file) > allowed.max)
-      return failure{errc::entity_too_large, "the file may have at most " + std::to_string(allowed.max) + " bytes"};
-    if (rest < allowed.min)
-      return failure{errc::entity_too_small, "the file must have at least " + std::to_string(allowed.min) + " bytes"};
+    if (*file.predicted - std::min(*file.predicted, max_behind_file) > allowed.max) return file_too_large(allowed);
+    if (rest < allowed.min) return file_too_small(allowed);
   }
   return file;
 }

@@ -10,8 +10,6 @@
 namespace postern {
 namespace {
 
-constexpr std::string_view filename_variable = "${filename}";
-
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 
 } // namespace

@@ -27,10 +27,6 @@ task<result<void>> write_all(sink& into, const file_decoder::runs& runs) {
   co_return result<void>{};
 }
 
-failure too_large(const length_range& allowed) {
-  return {errc::entity_too_large, "the file may have at most " + std::to_string(allowed.max) + " bytes"};
-}
-
 } // namespace
 
 // --- running transfers ------------------------------------------------------------------------------
@@ -162,7 +158,7 @@ result<void> transfers::decode(transfer& t, file_decoder::runs& out) {
   if (auto decoded = t.file.decoder.decode(t.file.rest, out); !decoded) return decoded;
   for (const auto& run : out) {
     t.size += run.size();
-    if (t.size > t.plan.row.max_size) return too_large(t.plan.length());
+    if (t.size > t.plan.row.max_size) return file_too_large(t.plan.length());
     t.plan.expected.add(run);
     t.progress->add(run.size());
     bytes_in.add(run.size());
@@ -171,9 +167,7 @@ result<void> transfers::decode(transfer& t, file_decoder::runs& out) {
 }
 
 task<result<void>> transfers::finish(transfer& t) {
-  if (t.size < t.plan.row.min_size)
-    co_return failure{errc::entity_too_small,
-                      "the file must have at least " + std::to_string(t.plan.row.min_size) + " bytes"};
+  if (t.size < t.plan.row.min_size) co_return file_too_small(t.plan.length());
   if (auto right = t.plan.expected.check(); !right) co_return right.error();
   // The ledger keeps the order of its calls: after the flush, what open_sink wrote behind is durable.
   if (!t.plan.has_claim)

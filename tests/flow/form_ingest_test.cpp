@@ -247,7 +247,7 @@ BOOST_FIXTURE_TEST_CASE(the_user_of_an_authentic_form_is_sent_back, fixture) {
   store.fails_at_write = store.writes;
   BOOST_TEST(post().error().return_to.ends_with("&state=failed&code=store_failed"));
   field("x-ignore-postern") = field("x-amz-signature") = std::string(64, '0');
-  BOOST_TEST(post().error().return_to == ""); // whoever forged it chose the address too
+  BOOST_TEST(post().error().return_to == ""); // the forger of a form chose return_to too
 }
 
 BOOST_FIXTURE_TEST_CASE(a_form_asks_for_its_answer, fixture) {

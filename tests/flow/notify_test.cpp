@@ -160,7 +160,7 @@ BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
   };
   run(script);
   BOOST_TEST(ledger.stopped.front() == here);
-  BOOST_TEST(app.arrivals.size() <= options.max_in_flight); // those that were under way already
+  BOOST_TEST(app.arrivals.size() <= options.max_in_flight); // the tries in flight at the stop
   BOOST_TEST(other.arrivals.size() == 1u);
   for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.is_dead && w.last_error == "answered 410"));
 }

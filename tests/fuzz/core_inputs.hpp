@@ -90,8 +90,8 @@ inline const signer& test_signer() {
   return s;
 }
 
-// No bytes are a claim but those that were signed. A payload that can be read is a claim that is signed and read back
-// without a change until it expires.
+// Only signed bytes are a claim. If a payload can be read, then the claim is signed and read back unchanged until it
+// expires.
 inline void claim(std::string_view input) {
   require(!test_signer().read_claim(input, seconds_clock{}));
   const auto payload = read_claim_payload(input);

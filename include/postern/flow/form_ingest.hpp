@@ -24,7 +24,8 @@ namespace postern {
 struct form_ingest_options {
   std::vector<std::string> buckets; // that a form may name; "*" among them: any
   std::string region;
-  std::function<credentials_ptr()> credentials; // forms that these signed are authentic, whoever made them
+  std::function<credentials_ptr()>
+      credentials; // a form signed with these is authentic, also one that another program made
   form_limits limits;
   std::function<millis_clock()> clock;
 };

@@ -211,13 +211,21 @@ result<length_range> judge(const policy& p, const std::vector<form_field>& field
   return p.length.value_or(length_range{0, largest_post});
 }
 
+failure file_too_large(const length_range& allowed) {
+  return {errc::entity_too_large, "the file may have at most " + std::to_string(allowed.max) + " bytes"};
+}
+
+failure file_too_small(const length_range& allowed) {
+  return {errc::entity_too_small, "the file must have at least " + std::to_string(allowed.min) + " bytes"};
+}
+
 void expand_filename(std::vector<form_field>& fields, std::string_view filename) {
-  constexpr std::string_view variable = "${filename}";
   if (const auto slash = filename.find_last_of("/\\"); slash != filename.npos) filename.remove_prefix(slash + 1);
   for (auto& f : fields) {
     if (exempt(lower(f.name))) continue;
-    for (auto at = f.value.find(variable); at != f.value.npos; at = f.value.find(variable, at + filename.size()))
-      f.value.replace(at, variable.size(), filename);
+    for (auto at = f.value.find(filename_variable); at != f.value.npos;
+         at = f.value.find(filename_variable, at + filename.size()))
+      f.value.replace(at, filename_variable.size(), filename);
   }
 }
 

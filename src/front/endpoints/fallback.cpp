@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/front/endpoints/fallback.hpp>
 
 namespace postern::front {
@@ -16,7 +17,7 @@ task<response> fallback_endpoint::take(request& r) {
 
 response fallback_endpoint::answer_accepted(const accepted_form& form) const {
   const auto location = public_url_ + "/upload/" + uri_encode(form.bucket) + "/" + uri_encode(form.key, true);
-  const auto etag = '"' + form.object.etag + '"';
+  const auto etag = quoted_etag(form.object.etag);
   response made;
   made.status = form.status;
   if (!form.redirect.empty()) {

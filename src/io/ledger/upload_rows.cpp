@@ -125,7 +125,7 @@ std::vector<upload> all(sql::statement& s) {
   return found;
 }
 
-// Binds the eleven parameters of `insert` and those that follow. They must live until the first step.
+// Binds the eleven parameters of `insert`, then `more`. All values must live until the first step.
 template <class... More>
 sql::statement& bind_row(sql::statement& s, const upload& u, const std::string& metadata, millis_clock created_at,
                          std::optional<std::int64_t> next_check, const More&... more) {

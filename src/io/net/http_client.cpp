@@ -25,7 +25,7 @@ address_verdict judge(const asio::ip::address& a) {
   return judge_address(a.to_v6().to_bytes());
 }
 
-// Those that may be dialled. errc::forbidden when there is none.
+// The addresses that may be dialled. errc::forbidden when there is none.
 result<name_lookup::endpoints> allowed(const std::string& host, const name_lookup::endpoints& found, reach peers) {
   name_lookup::endpoints out;
   std::string why;

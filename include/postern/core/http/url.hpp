@@ -1,7 +1,7 @@
 // http and https URLs (RFC 3986, RFC 9110 §4.2), read with Boost.URL. Pure functions.
 //
-// There are two kinds of URLs here. Those that Postern requests are read by parse_web_url, which is strict. Those that
-// Postern hands to a browser may also have characters that browsers encode themselves, such as [ and | in a query: all
+// There are two kinds of URLs. parse_web_url is strict and reads the URLs that Postern requests. The URLs that Postern
+// hands to a browser may also have characters that browsers encode themselves, such as [ and | in a query: all
 // other functions accept them. Neither kind may have a user name or a password (RFC 9110 §4.2.4).
 #pragma once
 

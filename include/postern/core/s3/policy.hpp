@@ -25,11 +25,18 @@ struct form_field {
   std::string value;
 };
 
+// The variable that S3 replaces by the name of the posted file.
+inline constexpr std::string_view filename_variable = "${filename}";
+
 struct length_range {
   std::uint64_t min = 0;
   std::uint64_t max = 0;
   bool operator==(const length_range&) const = default;
 };
+
+// The failures of a file whose size is outside the range: errc::entity_too_large, errc::entity_too_small.
+failure file_too_large(const length_range& allowed);
+failure file_too_small(const length_range& allowed);
 
 struct policy_condition {
   enum class kind { equal, starts_with };

@@ -23,7 +23,7 @@ public:
 
   // 201 with the form as JSON.
   task<response> sign(request& r);
-  // Whoever knows the id sees state, size and ETag. Key and metadata: only a caller with the right to read them.
+  // A client that knows the id sees state, size and ETag. Only a caller with the right to read sees key and metadata.
   task<response> show(request& r);
 
 private:
