@@ -82,18 +82,19 @@ std::string secret_remedy(const config& c, const sigv4::credentials& keys) {
 
 finding explain_refused_signature(const config& c, const aws_error& e, const sigv4::credentials& keys,
                                   const std::string& host) {
-  const std::string cause = "the store says SignatureDoesNotMatch: ";
+  const std::string cause = host + " says SignatureDoesNotMatch: ";
   if (contains(e.message, "expired") || contains(e.message, "not yet current"))
     return finding::failed(cause + "its clock and this machine's differ (" + quote(e.message, 200) + ")",
                            clock_remedy());
   switch (find_signature_fault(e, keys)) {
   case signature_fault::wrong_secret:
-    return finding::failed(cause + "the secret key does not belong to the access key " + quote(keys.access_key),
-                           "The store signed the same text and got another signature. So the clock, the region and the "
-                           "request are right, and the secret is wrong.\n" +
-                               secret_remedy(c, keys));
+    return finding::failed(
+        cause + "the secret key does not belong to the access key " + quote(keys.access_key),
+        "That server signed the same text and got another signature. So the clock, the region and the "
+        "request are right, and the secret is wrong.\n" +
+            secret_remedy(c, keys));
   case signature_fault::changed_request:
-    return finding::failed(cause + "the request was changed on its way to the store", explain_change(e, host));
+    return finding::failed(cause + "the request was changed on its way", explain_change(e, host));
   case signature_fault::unknown: break;
   }
   return finding::failed(cause + "most likely the secret key does not belong to the access key " +
@@ -103,9 +104,10 @@ finding explain_refused_signature(const config& c, const aws_error& e, const sig
                              ") or the path. The clock was checked already.\n" + secret_remedy(c, keys));
 }
 
-finding explain_unknown_key(const config& c, const aws_error& e, const sigv4::credentials& keys) {
+finding explain_unknown_key(const config& c, const aws_error& e, const sigv4::credentials& keys,
+                            const std::string& host) {
   return finding::failed(
-      "the store does not know the access key " + quote(keys.access_key) + " (" + refusal_text(e) + ")",
+      host + " does not know the access key " + quote(keys.access_key) + " (" + refusal_text(e) + ")",
       "It is misspelt, deleted or inactive, or belongs to another store or partition. " +
           std::string(is_aws(c) ? "This lists the keys that exist:\n  aws iam list-access-keys --user-name NAME"
                                 : "store.endpoint is " + quote(c.store.endpoint) + "."));
@@ -124,9 +126,9 @@ finding explain_expired_token(const aws_error& e, const sigv4::credentials& keys
 std::optional<finding> explain_refused_keys(const config& c, const aws_error& e, const sigv4::credentials& keys,
                                             const std::string& host) {
   if (e.code == "SignatureDoesNotMatch") return explain_refused_signature(c, e, keys, host);
-  if (e.code == "InvalidAccessKeyId" || e.code == "InvalidClientTokenId") return explain_unknown_key(c, e, keys);
+  if (e.code == "InvalidAccessKeyId" || e.code == "InvalidClientTokenId") return explain_unknown_key(c, e, keys, host);
   if (e.code == "RequestTimeTooSkewed" || e.code == "RequestExpired")
-    return finding::failed("the store rejects this machine's time (" + refusal_text(e) + ")", clock_remedy());
+    return finding::failed(host + " rejects this machine's time (" + refusal_text(e) + ")", clock_remedy());
   if (e.code.starts_with("ExpiredToken") || e.code == "InvalidToken" || e.code == "TokenRefreshRequired")
     return explain_expired_token(e, keys);
   return std::nullopt;

@@ -194,12 +194,11 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
     return finding::failed("the store says that the field " + quote(field) + " is not the one that was signed",
                            "A proxy at " + p.url + " changes, adds or drops this field.");
   if (e.code == "AccessDenied" || e.status == 403)
-    return finding::failed("the store refuses the form, although it accepts a PUT with the same keys (" +
-                               refusal_text(e) + ")",
-                           "The form sets the acl, tags or sse of its profile, which need further permissions:\n" +
-                               verbatim(upload_policy(c)) +
-                               "A bucket with Object Ownership \"bucket owner enforced\" also refuses an acl: then "
-                               "remove acl from the profile.");
+    return finding::failed(
+        "the store refuses the form, although it accepts a PUT with the same keys (" + refusal_text(e) + ")",
+        "If the profile sets acl, tags or sse, its forms need further permissions:\n" + verbatim(upload_policy(c)) +
+            "A bucket with Object Ownership \"bucket owner enforced\" also refuses an acl: then "
+            "remove acl from the profile.");
   return finding::failed("the store refuses the form (" + refusal_text(e) + ")",
                          "The form was posted to " + p.url +
                              ". The Amazon S3 API Reference explains the code under \"Error responses\".");
