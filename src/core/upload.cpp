@@ -122,12 +122,6 @@ result<std::string> fill_key(std::string_view rest, const key_values& v) {
   return out;
 }
 
-std::optional<std::string> id_in_key(std::string_view key) {
-  for (std::size_t at = 0; at + 36 <= key.size(); ++at)
-    if (is_uuid(key.substr(at, 36))) return std::string(key.substr(at, 36));
-  return std::nullopt;
-}
-
 std::vector<std::string> ids_in_key(std::string_view key) {
   std::vector<std::string> out;
   for (std::size_t at = 0; at + 36 <= key.size();) {

@@ -1,7 +1,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
+#include <postern/core/object.hpp>
 #include <postern/flow/complete.hpp>
 
 #include <algorithm>

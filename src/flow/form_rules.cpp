@@ -1,6 +1,7 @@
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/object.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/flow/form_rules.hpp>
 

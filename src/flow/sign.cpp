@@ -32,7 +32,11 @@ const profile* form_signer::find_profile(std::string_view name) const {
 result<length_range> form_signer::range_for(const profile& rules, const sign_request& ask,
                                             const caller_limits& limits) const {
   const auto max = std::min(rules.max_size, limits.max_size.value_or(rules.max_size));
-  if (!ask.size) return length_range{std::min(rules.min_size, max), max};
+  if (max < rules.min_size)
+    return failure{errc::forbidden, "profile " + quote(rules.name) + " requires at least " +
+                                        std::to_string(rules.min_size) + " bytes, and this caller may upload at most " +
+                                        std::to_string(max)};
+  if (!ask.size) return length_range{rules.min_size, max};
   if (*ask.size > max)
     return failure{errc::payload_too_large,
                    "at most " + std::to_string(max) + " bytes are allowed in profile " + quote(rules.name)};

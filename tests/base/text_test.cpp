@@ -42,11 +42,3 @@ BOOST_AUTO_TEST_CASE(numbers_are_digits_alone) {
   for (const char* wrong : {"", "-1", "+1", " 1", "1 ", "1.0", "0x1", "1e3", "18446744073709551616"})
     BOOST_TEST(!parse_number(wrong).has_value(), wrong);
 }
-
-BOOST_AUTO_TEST_CASE(etags_lose_their_quotes) {
-  BOOST_TEST(bare_etag("\"a-2\"") == "a-2");
-  BOOST_TEST(bare_etag("W/\"a\"") == "a");
-  BOOST_TEST(bare_etag("\"\"") == "");
-  for (const char* as_it_is : {"a", "", "\"", "\"a", "a\"", "W/a"}) BOOST_TEST(bare_etag(as_it_is) == as_it_is);
-  BOOST_TEST(quoted_etag("a") == "\"a\"");
-}

@@ -195,6 +195,16 @@ BOOST_FIXTURE_TEST_CASE(a_callers_limit_narrows_the_profiles, fixture) {
   BOOST_TEST(read_policy(*find_field(sign()->fields, "policy"))->length->max == rules.max_size);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_callers_limit_never_lowers_the_profiles_minimum, fixture) {
+  rules.min_size = 10;
+  who.limits.max_size = 10;
+  BOOST_TEST(read_policy(*find_field(sign()->fields, "policy"))->length->min == 10u);
+  who.limits.max_size = 9;
+  BOOST_TEST((refused() == errc::forbidden));
+  ask.size = 9;
+  BOOST_TEST((refused() == errc::forbidden));
+}
+
 BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign()->id != sign()->id); }
 
 BOOST_FIXTURE_TEST_CASE(the_answer_is_json_in_the_contracts_form, fixture) {

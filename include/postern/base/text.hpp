@@ -30,9 +30,4 @@ bool is_utf8(std::string_view text);
 // path or a host as it is.
 bool is_plain_name(std::string_view text);
 
-// An entity tag (RFC 9110 §8.8.3) without its quotes and without the W/ of a weak one. A text that has no quotes stays
-// as it is. A view into `etag`.
-std::string_view bare_etag(std::string_view etag);
-std::string quoted_etag(std::string_view bare); // "bare"
-
 } // namespace postern

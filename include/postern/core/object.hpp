@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,5 +29,10 @@ struct stored_object {
   std::optional<std::uint32_t> crc32c; // of the whole object, where known
   object_meta meta;
 };
+
+// An entity tag (RFC 9110 §8.8.3) without its quotes and without the W/ of a weak one. A text that has no quotes stays
+// as it is. A view into `etag`.
+std::string_view bare_etag(std::string_view etag);
+std::string quoted_etag(std::string_view bare); // "bare"
 
 } // namespace postern

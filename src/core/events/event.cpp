@@ -1,6 +1,6 @@
 #include <postern/base/encoding.hpp>
-#include <postern/base/text.hpp>
 #include <postern/core/events/event.hpp>
+#include <postern/core/object.hpp>
 
 namespace postern {
 namespace {

@@ -1,5 +1,5 @@
 #include <postern/base/encoding.hpp>
-#include <postern/base/text.hpp>
+#include <postern/core/object.hpp>
 #include <postern/front/endpoints/fallback.hpp>
 
 namespace postern::front {

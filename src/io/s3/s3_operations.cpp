@@ -2,7 +2,7 @@
 #include "s3_call.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
-#include <postern/base/text.hpp>
+#include <postern/core/object.hpp>
 
 #include <algorithm>
 #include <charconv>

@@ -1,5 +1,5 @@
 #include <postern/base/digest.hpp>
-#include <postern/base/text.hpp>
+#include <postern/core/object.hpp>
 #include <postern/io/s3/s3_part_upload.hpp>
 #include <postern/io/s3/s3_request.hpp>
 
