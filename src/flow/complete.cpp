@@ -10,8 +10,6 @@
 namespace postern {
 namespace {
 
-constexpr std::chrono::seconds pause_after_silence{10}; // before a store that gave no answer is asked again
-
 std::array<metrics::counter, 4> completions{{
     {"postern_completions_total", "Uploads completed, by source", "source=\"fallback\""},
     {"postern_completions_total", "Uploads completed, by source", "source=\"redirect\""},
@@ -37,10 +35,9 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
   return {};
 }
 
-// Did the store answer, even if its answer is no?
-bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
-
 } // namespace
+
+bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
 task<result<upload>> confirm_once(ledger& records, completion fact) {
   const auto key = fact.of.key;
@@ -189,29 +186,11 @@ task<result<upload>> completer::rebuild_from_object(object_event event, millis_c
   co_return u;
 }
 
-task<result<upload>> completer::by_sweep(upload u, millis_clock now) {
-  const auto id = u.id;
-  result<stored_object> found = failure{errc::object_absent, "the file's name is unknown, so the key is too"};
-  if (!u.key.ends_with(filename_variable)) found = co_await examine(u, std::nullopt);
-  if (found) co_return co_await record(std::move(u), std::move(*found), completion_source::sweep, now);
-  const auto why = found.error();
-  if (!store_answered(why)) {
-    (void)co_await ledger_.check_later(std::move(u), now + pause_after_silence); // ends the hold too
-    co_return why;
-  }
-  if (now < u.expires_at) co_return u; // it may still come
-  auto ended = co_await ledger_.expire(id, now);
-  if (ended && ended->state == upload_state::expired)
-    log::info("upload expired", {{"upload", id}, {"why", describe(why)}});
-  co_return ended;
-}
-
 task<result<stored_object>> completer::head_of(upload u) {
   object_name name{std::move(u.bucket), std::move(u.key)};
   co_return co_await store_.head(std::move(name));
 }
 
-// errc::object_absent and errc::conflict are the store's answer; any other failure means that it gave none.
 task<result<stored_object>> completer::examine(upload u, std::optional<std::string> etag) {
   auto found = co_await head_of(u);
   if (!found) co_return found.error();

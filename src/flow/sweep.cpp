@@ -1,5 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/core/s3/policy.hpp>
 #include <postern/flow/sweep.hpp>
 
 namespace postern {
@@ -7,6 +8,8 @@ namespace {
 
 metrics::counter checked("postern_sweep_checks_total", "Uploads that the sweep checked in the store", "");
 metrics::counter deleted("postern_deleted_uploads_total", "Uploads deleted from the ledger after ledger.retention", "");
+
+constexpr std::chrono::seconds pause_after_silence{10}; // before a store that gave no answer is asked again
 
 } // namespace
 
@@ -32,10 +35,29 @@ task<bool> sweeper::settle_batch() {
 task<> sweeper::settle(upload u, bool& store_is_silent) {
   checked.add();
   const auto id = u.id;
-  auto settled = co_await completer_.by_sweep(std::move(u), options_.clock());
+  auto settled = co_await check(std::move(u), options_.clock());
   if (settled) co_return;
   log::warning("sweep: an upload could not be settled", {{"upload", id}, {"why", describe(settled.error())}});
   if (retryable(settled.error().code)) store_is_silent = true; // the other uploads would fail too
+}
+
+// An object that fits completes the upload. Without one the upload expires, once its policy has expired. Returns the
+// upload as recorded now. A failure that is not the ledger's is the store's: check again later.
+task<result<upload>> sweeper::check(upload u, millis_clock now) {
+  const auto id = u.id;
+  result<stored_object> found = failure{errc::object_absent, "the file's name is unknown, so the key is too"};
+  if (!u.key.ends_with(filename_variable)) found = co_await completer_.examine(u, std::nullopt);
+  if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
+  const auto why = found.error();
+  if (!store_answered(why)) {
+    (void)co_await ledger_.check_later(std::move(u), now + pause_after_silence); // ends the hold too
+    co_return why;
+  }
+  if (now < u.expires_at) co_return u; // it may still come
+  auto ended = co_await ledger_.expire(id, now);
+  if (ended && ended->state == upload_state::expired)
+    log::info("upload expired", {{"upload", id}, {"why", describe(why)}});
+  co_return ended;
 }
 
 task<bool> sweeper::delete_batch() {

@@ -1,6 +1,6 @@
-// Completion: turns a claim that an object has arrived into a recorded fact. Claims come by redirect, by event or from
-// the sweep, and none of them proves anything: the completer asks the store, judges the object, and records the
-// completion once. Owned by the node, shared by all threads.
+// Completion: turns a claim that an object has arrived into a recorded fact. Claims come by redirect or by event, and
+// flow/sweep asks about uploads without a claim. None of them proves anything: the completer asks the store, judges the
+// object, and records the completion once. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -54,22 +54,25 @@ public:
   // sender must retry.
   task<result<event_outcome>> by_event(object_event event, millis_clock now, bool& store_is_silent);
 
-  // Settles an upload whose check is due. An object that fits completes it. Without one it expires, once its policy has
-  // expired. Returns the upload as recorded now. A failure that is not the ledger's is the store's: check again later.
-  task<result<upload>> by_sweep(upload u, millis_clock now);
+  // Asks the store for the upload's object and compares id, size and, where given, ETag. errc::object_absent: there is
+  // none. errc::conflict: it is another one. Any other failure: the store could not be asked.
+  task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
+  // Records that the upload is completed by the object that was found. Fails as confirm_once does.
+  task<result<upload>> record(upload u, stored_object found, completion_source source, millis_clock now);
 
 private:
   task<result<upload>> find_by_key(object_event event);
   task<result<stored_object>> head_of(upload u);
   task<result<upload>> rebuild_from_object(object_event event, millis_clock now);
-  task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
-  task<result<upload>> record(upload u, stored_object found, completion_source source, millis_clock now);
 
   const signer& own_;
   store& store_;
   ledger& ledger_;
   const std::chrono::milliseconds retention_;
 };
+
+// Is this failure of completer::examine the store's answer: no object, or another one?
+bool store_answered(const failure& f);
 
 // Records a completion; counts and logs it when it is new. errc::conflict: the upload is completed under another key
 // already, because a form without a file name was used twice.
