@@ -5,10 +5,11 @@
 #include <postern/base/metrics.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/flow/admit.hpp>
+#include <postern/flow/api_keys.hpp>
 #include <postern/flow/complete.hpp>
-#include <postern/flow/form_ingest.hpp>
 #include <postern/flow/notify.hpp>
 #include <postern/flow/rate_limiter.hpp>
+#include <postern/flow/read_form.hpp>
 #include <postern/flow/receive_events.hpp>
 #include <postern/flow/sweep.hpp>
 #include <postern/flow/upload_feed.hpp>
@@ -66,8 +67,8 @@ front::pages_options pages_options_of(const config& c) {
   return o;
 }
 
-form_ingest_options form_ingest_options_of(const config& c, const form_signer_options& s) {
-  form_ingest_options o;
+form_reader_options form_reader_options_of(const config& c, const form_signer_options& s) {
+  form_reader_options o;
   o.buckets = c.store.other_buckets;
   o.buckets.push_back(c.store.bucket);
   o.region = s.region;
@@ -158,16 +159,16 @@ private:
   const std::unique_ptr<store> store_; // S3 or a directory
   byte_budget buffers_;                // memory of all transfers
   transfers transfers_;                // the uploads that this process receives
-  form_ingest ingest_;
+  form_reader form_reader_;
   completer completer_;
   http_client sns_http_; // trusts events.ca_file
   const std::unique_ptr<sns> sns_;
   event_receiver event_receiver_;
 
   const admitter admitter_; // credentials to callers
-  const front::origins origins_;
+  const front::cors_rules cors_;
   rate_limiter signing_rate_;
-  const front::callers callers_;
+  const front::signing_gate gate_;
   front::uploads_endpoint uploads_;
   front::fallback_endpoint fallback_;
   front::complete_endpoint complete_;
@@ -193,17 +194,17 @@ private:
 node::node(const config& c)
     : config_(c), service_(c, [this](const upload& u) { feed_.publish(u); }), store_(service_.backend.open(c)),
       buffers_(c.limits.buffers), transfers_(*store_, *service_.records, buffers_, now_millis),
-      ingest_(form_ingest_options_of(c, service_.options), service_.own, *service_.records, transfers_),
+      form_reader_(form_reader_options_of(c, service_.options), service_.own, *service_.records, transfers_),
       completer_(service_.own, *store_, *service_.records, c.ledger.retention),
       sns_http_(sns_client_options_of(c.events)), sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics}, completer_, *sns_), admitter_(admitter_of(c.auth)),
-      origins_(c.server.public_url, c.server.allowed_origins), signing_rate_(c.limits.sign_rate, c.limits.sign_burst),
-      callers_(admitter_, origins_, signing_rate_),
-      uploads_(max_json_of(c), callers_, service_.forms, *service_.records, transfers_, feed_),
-      fallback_(c.server.public_url, ingest_), complete_(completer_), events_(max_event_of(c), event_receiver_),
-      pages_(pages_options_of(c), callers_, service_.forms), admin_(*service_.records, transfers_),
-      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_}), origins_),
-      admin_router_(front::admin_routes(admin_), origins_), tls_(tls_of(c)),
+      cors_(c.server.public_url, c.server.allowed_origins), signing_rate_(c.limits.sign_rate, c.limits.sign_burst),
+      gate_(admitter_, cors_, signing_rate_),
+      uploads_(max_json_of(c), gate_, service_.forms, *service_.records, transfers_, feed_),
+      fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
+      pages_(pages_options_of(c), gate_, service_.forms), admin_(*service_.records, transfers_),
+      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_}), cors_),
+      admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c)),
       connections_(c.limits.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c)), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
       sweeper_(sweeper_options_of(c), completer_, *service_.records),

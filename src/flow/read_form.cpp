@@ -1,7 +1,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/complete.hpp>
-#include <postern/flow/form_ingest.hpp>
+#include <postern/flow/read_form.hpp>
 
 #include <algorithm>
 
@@ -50,7 +50,7 @@ void throw_exception_from_error(const rejected_form& r, const boost::source_loca
 }
 
 // What is known of a form while it is read and judged.
-struct form_ingest::upload_form {
+struct form_reader::upload_form {
   upload_form(std::string_view boundary, const form_limits& limits) : parser(boundary, limits), decoder(parser) {}
 
   form_parser parser;
@@ -60,7 +60,7 @@ struct form_ingest::upload_form {
   form_details details;       // known once the form is judged
 };
 
-task<form_ingest_result> form_ingest::take(form_request ask, byte_source& body) {
+task<read_form_result> form_reader::take(form_request ask, byte_source& body) {
   auto boundary = form_boundary(ask.content_type);
   if (!boundary) co_return rejected_form{boundary.error(), ""};
   upload_form f(*boundary, options_.limits);
@@ -78,7 +78,7 @@ task<form_ingest_result> form_ingest::take(form_request ask, byte_source& body) 
   co_return done;
 }
 
-task<result<stored_object>> form_ingest::store_file(upload_form& f, form_request ask, byte_source& body) {
+task<result<stored_object>> form_reader::store_file(upload_form& f, form_request ask, byte_source& body) {
   auto step = co_await read_fields(f, body);
   if (step) step = judge_form(f, ask.bucket);
   if (step) step = co_await require_unused(f);
@@ -91,7 +91,7 @@ task<result<stored_object>> form_ingest::store_file(upload_form& f, form_request
 }
 
 // Up to the file's first byte.
-task<result<void>> form_ingest::read_fields(upload_form& f, byte_source& body) const {
+task<result<void>> form_reader::read_fields(upload_form& f, byte_source& body) const {
   for (;;) {
     auto event = f.parser.next(f.rest);
     if (!event) co_return event.error();
@@ -107,7 +107,7 @@ task<result<void>> form_ingest::read_fields(upload_form& f, byte_source& body) c
   }
 }
 
-result<void> form_ingest::authenticate(const std::vector<form_field>& fields) const {
+result<void> form_reader::authenticate(const std::vector<form_field>& fields) const {
   const auto* text = find_field(fields, "policy");
   if (!text) return failure{errc::forbidden, "the form has no policy"};
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
@@ -117,7 +117,7 @@ result<void> form_ingest::authenticate(const std::vector<form_field>& fields) co
 }
 
 // Everything that S3 would judge before the first byte of the file.
-result<void> form_ingest::judge_form(upload_form& f, const std::string& bucket) const {
+result<void> form_reader::judge_form(upload_form& f, const std::string& bucket) const {
   auto& fields = f.parser.fields();
   if (!find_field(fields, "key")) return failure{errc::missing_key, "the form"};
   if (auto authentic = authenticate(fields); !authentic) return authentic;
@@ -144,7 +144,7 @@ result<void> form_ingest::judge_form(upload_form& f, const std::string& bucket) 
 }
 
 // A form that was made before the file's name was known fits every name, but is one upload.
-task<result<void>> form_ingest::require_unused(const upload_form& f) {
+task<result<void>> form_reader::require_unused(const upload_form& f) {
   const auto& row = f.details.plan.row;
   if (!f.details.claimed || !f.details.claimed->key.ends_with(filename_variable)) co_return result<void>{};
   auto known = co_await ledger_.find(row.id);
@@ -155,7 +155,7 @@ task<result<void>> form_ingest::require_unused(const upload_form& f) {
 
 // The file's size is predicted from the announced length. Fields that follow the file make it smaller than predicted,
 // so the prediction refuses a file only where it is certain.
-result<incoming_file> form_ingest::file_of(upload_form& f, byte_source& body) const {
+result<incoming_file> form_reader::file_of(upload_form& f, byte_source& body) const {
   incoming_file file{body, f.decoder, std::nullopt, std::move(f.buffer), f.rest};
   if (const auto announced = body.announced_size()) {
     const auto allowed = f.details.plan.length();

@@ -1,30 +1,42 @@
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
-#include <postern/front/endpoints/origins.hpp>
+#include <postern/front/cors.hpp>
 
 #include <algorithm>
 
 namespace postern::front {
 
-origins::origins(std::string_view public_url, std::vector<std::string> allowed)
+cors_rules::cors_rules(std::string_view public_url, std::vector<std::string> allowed)
     : public_origin_(origin_of(public_url)), allowed_(std::move(allowed)) {}
 
-bool origins::contains(std::string_view origin) const {
+bool cors_rules::contains(std::string_view origin) const {
   return origin == public_origin_ || std::find(allowed_.begin(), allowed_.end(), origin) != allowed_.end();
 }
 
-result<void> origins::check(const request& r) const {
+result<void> cors_rules::check(const request& r) const {
   const auto origin = r.field(http::field::origin);
   if (origin.empty() || contains(origin) || is_same_host(origin, r.field(http::field::host), r.is_secure)) return {};
   return failure{errc::forbidden, "origin " + quote(origin) + " is not in server.allowed_origins"};
 }
 
-void origins::allow_reading(const request& r, response& made) const {
+void cors_rules::add_headers(cors_readers who, const request& r, response& made) const {
+  if (who == cors_readers::any_origin) made.with("Access-Control-Allow-Origin", "*");
+  if (who != cors_readers::allowed_origins) return;
   const auto origin = r.field(http::field::origin);
   made.with("Vary", "Origin");
   if (origin.empty() || !contains(origin)) return;
   made.with("Access-Control-Allow-Origin", std::string(origin))
       .with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
+}
+
+response cors_rules::preflight(const request& r, cors_readers who, const std::string& verbs) const {
+  response made;
+  made.status = 204;
+  add_headers(who == cors_readers::any_origin ? who : cors_readers::allowed_origins, r, made);
+  made.with("Access-Control-Allow-Methods", verbs)
+      .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
+      .with("Access-Control-Max-Age", "600");
+  return made;
 }
 
 bool is_same_host(std::string_view origin, std::string_view host, bool is_secure) {

@@ -22,7 +22,7 @@ struct router::status_counters {
 struct router::match {
   std::size_t index;         // into table_; its size when there is no route
   std::string allowed_verbs; // of the path: "POST, PUT"; empty when the path does not exist
-  readers cors = readers::own_pages;
+  cors_readers cors = cors_readers::own_pages;
 };
 
 namespace {
@@ -36,7 +36,7 @@ bool matches(const route& to, std::string_view path) {
 
 } // namespace
 
-router::router(std::vector<route> table, const origins& allowed) : table_(std::move(table)), allowed_(allowed) {
+router::router(std::vector<route> table, const cors_rules& cors) : table_(std::move(table)), cors_(cors) {
   for (const auto& one : table_)
     counters_.push_back(
         std::make_unique<status_counters>(std::string(http::to_string(one.verb)) + " " + std::string(one.path)));
@@ -72,11 +72,11 @@ task<response> router::answer(request& r) {
     } else {
       made = make_problem(failure{errc::bad_request, "percent-encoding in the path " + quote(r.path)}, r.id);
     }
-    add_cors(to.cors, r, made);
+    cors_.add_headers(to.cors, r, made);
   } else if (found.allowed_verbs.empty()) {
     made = make_problem(failure{errc::not_found, "no such endpoint: " + quote(r.path)}, r.id);
   } else if (r.method == http::verb::options) {
-    made = preflight(r, found);
+    made = cors_.preflight(r, found.cors, found.allowed_verbs);
   } else {
     made = make_problem(failure{errc::method_not_allowed, std::string(http::to_string(r.method))}, r.id);
     made.with("Allow", found.allowed_verbs + ", OPTIONS");
@@ -88,22 +88,6 @@ task<response> router::answer(request& r) {
                            {"method", std::string(http::to_string(r.method))},
                            {"status", made.status}});
   co_return made;
-}
-
-// The browser's question before a request of another origin (WHATWG Fetch, "CORS-preflight fetch").
-response router::preflight(const request& r, const match& found) const {
-  response made;
-  made.status = 204;
-  add_cors(found.cors == readers::any_origin ? readers::any_origin : readers::allowed_origins, r, made);
-  made.with("Access-Control-Allow-Methods", found.allowed_verbs)
-      .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
-      .with("Access-Control-Max-Age", "600");
-  return made;
-}
-
-void router::add_cors(readers cors, const request& r, response& made) const {
-  if (cors == readers::any_origin) made.with("Access-Control-Allow-Origin", "*");
-  if (cors == readers::allowed_origins) allowed_.allow_reading(r, made);
 }
 
 } // namespace postern::front

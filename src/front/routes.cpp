@@ -10,7 +10,7 @@ template <class Object> endpoint endpoint_of(Object& object, task<response> (Obj
 } // namespace
 
 std::vector<route> public_routes(const public_endpoints& to) {
-  using enum readers;
+  using enum cors_readers;
   const auto file = endpoint_of(to.pages, &pages_endpoint::file);
   return {
       {"/v1/uploads", http::verb::post, allowed_origins, endpoint_of(to.uploads, &uploads_endpoint::sign)},
@@ -31,7 +31,7 @@ std::vector<route> public_routes(const public_endpoints& to) {
 }
 
 std::vector<route> admin_routes(admin_endpoint& admin) {
-  using enum readers;
+  using enum cors_readers;
   return {
       {"/healthz", http::verb::get, own_pages, endpoint_of(admin, &admin_endpoint::health)},
       {"/readyz", http::verb::get, own_pages, endpoint_of(admin, &admin_endpoint::readiness)},

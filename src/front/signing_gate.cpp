@@ -1,19 +1,19 @@
-#include <postern/front/endpoints/callers.hpp>
+#include <postern/front/signing_gate.hpp>
 
 #include <chrono>
 
 namespace postern::front {
 
-task<result<caller>> callers::identify(const request& r) const {
+task<result<caller>> signing_gate::identify(const request& r) const {
   const request_credentials shown{r.field(http::field::authorization)};
   co_return co_await admission_.admit(shown);
 }
 
-task<result<caller>> callers::admit_to_sign(const request& r) const {
+task<result<caller>> signing_gate::admit_to_sign(const request& r) const {
   auto who = co_await identify(r);
   if (!who) co_return who;
   if (!who->may(caller_right::sign)) co_return failure{errc::forbidden, "this caller may not sign"};
-  if (auto allowed = origins_.check(r); !allowed) co_return allowed.error();
+  if (auto allowed = cors_.check(r); !allowed) co_return allowed.error();
   // Anonymous callers share a rate by address.
   const auto& user = who->is_anonymous() ? r.client_address : who->name;
   if (auto taken = signing_rate_.take(user, std::chrono::steady_clock::now()); !taken) co_return taken.error();

@@ -2,7 +2,7 @@
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
 #include <postern/base/encoding.hpp>
-#include <postern/flow/form_ingest.hpp>
+#include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -68,21 +68,21 @@ struct fixture {
     if (!ending.empty()) out += line + "submit\"\r\n\r\n" + ending + "\r\n";
     return out + "--" + std::string(boundary) + "--\r\n";
   }
-  form_ingest_result post(std::string body_text) {
-    form_ingest_options o;
+  read_form_result post(std::string body_text) {
+    form_reader_options o;
     o.buckets = {"media"};
     o.region = "eu-west-1";
     o.credentials = [] { return std::make_shared<const held_credentials>(some_credentials()); };
     o.clock = [this] { return now; };
-    form_ingest ingest(std::move(o), own, ledger, carriers);
+    form_reader reader(std::move(o), own, ledger, carriers);
     test::fake_body body(std::move(body_text));
     body.piece = piece;
     body.breaks_at = breaks_at;
     if (!announces) body.announces.reset();
     form_request request{bucket, "multipart/form-data; boundary=" + std::string(boundary)};
-    return test::run_task(ingest.take(std::move(request), body));
+    return test::run_task(reader.take(std::move(request), body));
   }
-  form_ingest_result post() { return post(text()); }
+  read_form_result post() { return post(text()); }
   // Forgets what earlier posts left.
   void clear() {
     store.objects.clear();

@@ -1,5 +1,5 @@
 #include "support/test_request.hpp"
-#include <postern/front/endpoints/origins.hpp>
+#include <postern/front/cors.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -9,7 +9,7 @@ using test::test_request;
 
 namespace {
 
-const origins allowed("https://Up.example.com/x", {"https://app.example.com"});
+const cors_rules allowed("https://Up.example.com/x", {"https://app.example.com"});
 
 bool may_call(const std::string& origin, const std::string& host) {
   test_request asks(http::verb::post, "/v1/uploads");
@@ -32,13 +32,15 @@ BOOST_AUTO_TEST_CASE(the_list_is_exact_and_has_the_servers_own_origin) {
 
 BOOST_AUTO_TEST_CASE(only_a_listed_page_may_read_a_response) {
   response made;
-  allowed.allow_reading(test_request(http::verb::get, "/").from_page("https://app.example.com").made(), made);
+  allowed.add_headers(cors_readers::allowed_origins,
+                      test_request(http::verb::get, "/").from_page("https://app.example.com").made(), made);
   BOOST_TEST(test::field_of(made, "Access-Control-Allow-Origin") == "https://app.example.com");
   BOOST_TEST(test::field_of(made, "Access-Control-Allow-Credentials") == "(absent)");
   BOOST_TEST(test::field_of(made, "Vary") == "Origin");
   for (const char* other : {"https://evil.example", "null"}) {
     response refused;
-    allowed.allow_reading(test_request(http::verb::get, "/").from_page(other).made(), refused);
+    allowed.add_headers(cors_readers::allowed_origins, test_request(http::verb::get, "/").from_page(other).made(),
+                        refused);
     BOOST_TEST(test::field_of(refused, "Access-Control-Allow-Origin") == "(absent)");
     BOOST_TEST(test::field_of(refused, "Vary") == "Origin"); // caches must keep the two apart
   }

@@ -22,13 +22,13 @@ endpoint named(const std::string& name) {
 }
 
 struct fixture {
-  origins allowed{"https://up.example.com", {page}};
-  router routes{{{"/things", http::verb::post, readers::allowed_origins, named("make")},
-                 {"/things", http::verb::get, readers::allowed_origins, named("list")},
-                 {"/things/", http::verb::get, readers::allowed_origins, named("show")},
-                 {"/public/", http::verb::get, readers::any_origin, named("public")},
-                 {"/own", http::verb::get, readers::own_pages, named("own")},
-                 {"/", http::verb::get, readers::own_pages, named("root")}},
+  cors_rules allowed{"https://up.example.com", {page}};
+  router routes{{{"/things", http::verb::post, cors_readers::allowed_origins, named("make")},
+                 {"/things", http::verb::get, cors_readers::allowed_origins, named("list")},
+                 {"/things/", http::verb::get, cors_readers::allowed_origins, named("show")},
+                 {"/public/", http::verb::get, cors_readers::any_origin, named("public")},
+                 {"/own", http::verb::get, cors_readers::own_pages, named("own")},
+                 {"/", http::verb::get, cors_readers::own_pages, named("root")}},
                 allowed};
 
   response answer(test_request asks) {

@@ -3,6 +3,7 @@
 #include "support/test_request.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
+#include <postern/flow/api_keys.hpp>
 #include <postern/front/routes.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -37,7 +38,7 @@ struct fixture {
   const signer own{{secret("a secret for the tests only")}};
   byte_budget budget{64 << 20};
   transfers carriers{store, ledger, budget, now_millis};
-  form_ingest ingest{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, ledger, carriers};
+  form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, ledger, carriers};
   completer completions{own, store, ledger};
   fake_sns topics;
   upload_feed changes;
@@ -46,15 +47,15 @@ struct fixture {
   struct endpoints {
     explicit endpoints(fixture& f)
         : receiver({f.token, {}}, f.completions, f.topics), admission(links(f.anonymous)),
-          uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes), fallback("https://up.example.com", f.ingest),
-          complete(f.completions), events(1024, receiver), pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms),
-          admin(f.ledger, f.carriers) {}
+          uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes),
+          fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
+          pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms), admin(f.ledger, f.carriers) {}
 
     event_receiver receiver;
     const admitter admission;
-    const origins allowed{"https://up.example.com", {page}};
+    const cors_rules allowed{"https://up.example.com", {page}};
     rate_limiter rate{2, 2};
-    const callers who{admission, allowed, rate};
+    const signing_gate who{admission, allowed, rate};
     uploads_endpoint uploads;
     fallback_endpoint fallback;
     complete_endpoint complete;

@@ -1,4 +1,5 @@
-// Admission: turns a request's credentials into a caller. Owned by the node, shared by all threads; a call lives on the
+// Admission: turns a request's credentials into a caller. A kind of credentials is a link of a chain, such as
+// flow/api_keys. Owned by the node, shared by all threads; a call lives on the
 // thread of its request.
 //
 // The links of the chain are asked in order. A link that recognizes the credentials ends the search: it names the
@@ -22,6 +23,10 @@ struct request_credentials {
   std::string_view authorization; // the header field's value; empty: absent
 };
 
+// The token in an Authorization header of the scheme Bearer (RFC 6750 §2.1); nothing when the scheme is another one. A
+// view into `authorization`.
+std::optional<std::string_view> bearer_token(std::string_view authorization);
+
 class admission_link {
 public:
   virtual ~admission_link() = default;
@@ -31,16 +36,6 @@ public:
   virtual task<result<std::optional<caller>>> recognize(request_credentials shown) const = 0;
 };
 using admission_link_ptr = std::unique_ptr<admission_link>;
-
-// A key for the application's back end, sent as "Authorization: Bearer KEY".
-struct api_key {
-  std::string name;
-  std::string sha256;                // of the key, lower-case hex; the key itself is stored nowhere
-  std::vector<std::string> profiles; // "*": all
-};
-
-// Recognizes the keys in `keys`. Takes the same time whichever key matches.
-admission_link_ptr make_api_key_link(std::vector<api_key> keys);
 
 // Recognizes every request without an Authorization header; the caller may sign in all profiles.
 admission_link_ptr make_anonymous_link();

@@ -1,5 +1,5 @@
 // What a form asks for besides its policy: who signed it, which upload it belongs to, what the store is to keep beside
-// the object, how the form wants to be answered. Pure functions that flow/form_ingest is made of.
+// the object, how the form wants to be answered. Pure functions that flow/read_form is made of.
 #pragma once
 
 #include <postern/base/dates.hpp>

@@ -21,11 +21,11 @@
 
 namespace postern {
 
-struct form_ingest_options {
+struct form_reader_options {
   std::vector<std::string> buckets; // that a form may name; "*" among them: any
   std::string region;
-  std::function<credentials_ptr()>
-      credentials; // a form signed with these is authentic, also one that another program made
+  // A form that was signed with these is authentic, even if another program made it.
+  std::function<credentials_ptr()> credentials;
   form_limits limits;
   std::function<millis_clock()> clock;
 };
@@ -48,19 +48,19 @@ struct rejected_form {
   failure why;
   std::string return_to; // empty: nowhere
 };
-using form_ingest_result = boost::system::result<accepted_form, rejected_form>;
+using read_form_result = boost::system::result<accepted_form, rejected_form>;
 [[noreturn]] void throw_exception_from_error(const rejected_form& r, const boost::source_location& where);
 
-class form_ingest {
+class form_reader {
 public:
   // What is passed must outlive this.
-  form_ingest(form_ingest_options options, const signer& own, ledger& records, transfers& carriers)
+  form_reader(form_reader_options options, const signer& own, ledger& records, transfers& carriers)
       : options_(std::move(options)), own_(own), ledger_(records), transfers_(carriers) {}
 
   // On success the body is read to its end; on failure reading stops early. A failure leaves nothing under the key.
   // Never throws for what comes from outside. Fails as form_parser, verify_aws_signature, judge and transfers::carry
   // do.
-  task<form_ingest_result> take(form_request ask, byte_source& body);
+  task<read_form_result> take(form_request ask, byte_source& body);
 
 private:
   struct upload_form;
@@ -71,7 +71,7 @@ private:
   result<incoming_file> file_of(upload_form& f, byte_source& body) const;
   task<result<stored_object>> store_file(upload_form& f, form_request ask, byte_source& body);
 
-  const form_ingest_options options_;
+  const form_reader_options options_;
   const signer& own_;
   ledger& ledger_;
   transfers& transfers_;

@@ -10,10 +10,13 @@
 
 namespace postern::front {
 
-class origins {
+// Which pages' scripts may read the responses of a route.
+enum class cors_readers { own_pages, allowed_origins, any_origin };
+
+class cors_rules {
 public:
   // Origins are like "https://app.example.com". The origin of public_url is always allowed.
-  origins(std::string_view public_url, std::vector<std::string> allowed);
+  cors_rules(std::string_view public_url, std::vector<std::string> allowed);
 
   // Is it an allowed origin? "null" is not.
   bool contains(std::string_view origin) const;
@@ -22,8 +25,12 @@ public:
   // credentials: errc::forbidden. A page that this server itself delivered may.
   result<void> check(const request& r) const;
 
-  // Adds the header fields that let a page of an allowed origin read the response.
-  void allow_reading(const request& r, response& made) const;
+  // Adds the header fields that let the page of `r` read the response, if it is among the readers.
+  void add_headers(cors_readers who, const request& r, response& made) const;
+
+  // The answer to the browser's question before a request of another origin ("CORS-preflight fetch"). `verbs`: those of
+  // the path, as in "POST, GET".
+  response preflight(const request& r, cors_readers who, const std::string& verbs) const;
 
 private:
   std::string public_origin_;

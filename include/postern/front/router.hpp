@@ -3,7 +3,7 @@
 #pragma once
 
 #include <postern/base/metrics.hpp>
-#include <postern/front/endpoints/origins.hpp>
+#include <postern/front/cors.hpp>
 #include <postern/front/http_message.hpp>
 
 #include <memory>
@@ -12,21 +12,18 @@
 
 namespace postern::front {
 
-// Which pages' scripts may read the responses of a route.
-enum class readers { own_pages, allowed_origins, any_origin };
-
 struct route {
   // Ends in /: exactly one more part follows, which the endpoint gets decoded as request::path_parameter.
   std::string_view path;
   http::verb verb; // GET also serves HEAD
-  readers cors;
+  cors_readers cors;
   endpoint answer;
 };
 
 class router {
 public:
-  // `allowed` must outlive the router.
-  router(std::vector<route> table, const origins& allowed);
+  // `cors` must outlive the router.
+  router(std::vector<route> table, const cors_rules& cors);
   router(const router&) = delete;
   router& operator=(const router&) = delete;
   ~router();
@@ -37,11 +34,9 @@ private:
   struct status_counters;
   struct match;
   match find(const request& r) const;
-  response preflight(const request& r, const match& found) const;
-  void add_cors(readers cors, const request& r, response& made) const;
 
   const std::vector<route> table_;
-  const origins& allowed_;
+  const cors_rules& cors_;
   std::vector<std::unique_ptr<status_counters>> counters_; // one a route, and one for requests without a route
 };
 

@@ -1,20 +1,20 @@
-// Who sent a request, and may this caller have a form signed now? What the endpoints that sign share: credentials, the
-// page's origin, the caller's rate. Owned by the node, shared by all threads.
+// The gate ahead of signing: who sent a request, and may this caller have a form signed now? Checks the request's
+// credentials, its page's origin and the caller's rate. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/core/caller.hpp>
 #include <postern/flow/admit.hpp>
 #include <postern/flow/rate_limiter.hpp>
-#include <postern/front/endpoints/origins.hpp>
+#include <postern/front/cors.hpp>
 #include <postern/front/http_message.hpp>
 
 namespace postern::front {
 
-class callers {
+class signing_gate {
 public:
   // The arguments must outlive this.
-  callers(const admitter& admission, const origins& allowed, rate_limiter& signing_rate)
-      : admission_(admission), origins_(allowed), signing_rate_(signing_rate) {}
+  signing_gate(const admitter& admission, const cors_rules& cors, rate_limiter& signing_rate)
+      : admission_(admission), cors_(cors), signing_rate_(signing_rate) {}
 
   // By the credentials alone. Fails as admitter::admit does.
   task<result<caller>> identify(const request& r) const;
@@ -25,7 +25,7 @@ public:
 
 private:
   const admitter& admission_;
-  const origins& origins_;
+  const cors_rules& cors_;
   rate_limiter& signing_rate_;
 };
 

@@ -6,7 +6,7 @@ namespace postern::front {
 
 task<response> fallback_endpoint::take(request& r) {
   form_request ask{r.path_parameter, std::string(r.field(http::field::content_type))};
-  auto done = co_await ingest_.take(std::move(ask), r.body);
+  auto done = co_await forms_.take(std::move(ask), r.body);
   if (done) co_return answer_accepted(*done);
   const auto& rejected = done.error();
   auto made =

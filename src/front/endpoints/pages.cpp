@@ -88,7 +88,7 @@ task<response> pages_endpoint::file(request& r) {
 }
 
 task<response> pages_endpoint::form(request& r) {
-  auto who = co_await callers_.admit_to_sign(r);
+  auto who = co_await gate_.admit_to_sign(r);
   if (!who) co_return make_problem(who.error(), r.id);
   auto profile = query_parameter(r.query, "profile");
   auto return_to = query_parameter(r.query, "return_to");

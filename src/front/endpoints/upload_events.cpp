@@ -1,4 +1,4 @@
-#include <postern/front/endpoints/watch.hpp>
+#include <postern/front/endpoints/upload_events.hpp>
 
 #include <utility>
 
@@ -22,13 +22,13 @@ bool was_last_event(std::string_view last_event_id) {
   return state && is_end(*state);
 }
 
-upload_watch::upload_watch(upload now, bool is_whole, upload_feed::subscription changes,
-                           std::function<std::optional<std::uint64_t>()> received)
+upload_event_stream::upload_event_stream(upload now, bool is_whole, upload_feed::subscription changes,
+                                         std::function<std::optional<std::uint64_t>()> received)
     : now_(std::move(now)), is_whole_(is_whole), changes_(std::move(changes)), received_(std::move(received)),
       begun_(std::chrono::steady_clock::now()), sent_at_(begun_) {}
 
 // For an upload that this node is receiving, the node's own count is newer than the ledger's.
-std::string upload_watch::to_data() const {
+std::string upload_event_stream::to_data() const {
   auto u = now_;
   if (const auto received = received_()) u.received = received;
   return to_json(u, is_whole_);
@@ -37,7 +37,7 @@ std::string upload_watch::to_data() const {
 // id: receiving
 // event: upload
 // data: {"id":"…","state":"receiving",…}
-task<std::optional<std::string>> upload_watch::next() {
+task<std::optional<std::string>> upload_event_stream::next() {
   using std::chrono::steady_clock;
   if (!sent_.empty()) {
     if (is_end(now_.state) || steady_clock::now() - begun_ > max_duration) co_return std::nullopt;

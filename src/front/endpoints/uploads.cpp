@@ -1,8 +1,8 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/uuid.hpp>
+#include <postern/front/endpoints/upload_events.hpp>
 #include <postern/front/endpoints/uploads.hpp>
-#include <postern/front/endpoints/watch.hpp>
 
 #include <chrono>
 #include <memory>
@@ -29,7 +29,7 @@ task<response> uploads_endpoint::sign(request& r) {
 }
 
 task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
-  auto who = co_await callers_.admit_to_sign(r);
+  auto who = co_await gate_.admit_to_sign(r);
   if (!who) co_return who.error();
   if (!type_matches("application/json", r.field(http::field::content_type)))
     co_return failure{errc::unsupported_type, "the body must be application/json"};
@@ -79,13 +79,13 @@ task<response> uploads_endpoint::stream(request& r) {
   made = make_response(200, "text/event-stream", "retry: 2000\n\n");
   made.with("X-Accel-Buffering", "no"); // nginx must not hold events back
   const auto received = [this, id] { return transfers_.received(id); };
-  auto watch = std::make_shared<upload_watch>(std::move(*found), is_whole, std::move(*changes), received);
+  auto watch = std::make_shared<upload_event_stream>(std::move(*found), is_whole, std::move(*changes), received);
   made.next_piece = [watch] { return watch->next(); };
   co_return made;
 }
 
 task<bool> uploads_endpoint::may_read(const request& r, std::string_view profile) const {
-  const auto who = co_await callers_.identify(r);
+  const auto who = co_await gate_.identify(r);
   co_return who && who->may(caller_right::read) && who->may_use(profile);
 }
 

@@ -1,5 +1,5 @@
 #include "support/ledger_contract.hpp"
-#include <postern/front/endpoints/watch.hpp>
+#include <postern/front/endpoints/upload_events.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -8,7 +8,7 @@
 
 using namespace postern;
 using namespace postern::test;
-using postern::front::upload_watch;
+using postern::front::upload_event_stream;
 
 namespace {
 
@@ -18,10 +18,10 @@ struct fixture {
   std::optional<std::uint64_t> received;
   upload row = some_upload(1);
 
-  upload_watch watch(bool is_whole = false) {
+  upload_event_stream watch(bool is_whole = false) {
     return {row, is_whole, feed.subscribe(row.id, loop.get_executor()).value(), [this] { return received; }};
   }
-  std::optional<std::string> next(upload_watch& w) { return run_on(loop, w.next()); }
+  std::optional<std::string> next(upload_event_stream& w) { return run_on(loop, w.next()); }
   void change(upload_state state) {
     row.state = state;
     feed.publish(row);

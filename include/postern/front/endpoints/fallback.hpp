@@ -2,7 +2,7 @@
 // node, shared by all threads.
 #pragma once
 
-#include <postern/flow/form_ingest.hpp>
+#include <postern/flow/read_form.hpp>
 #include <postern/front/http_message.hpp>
 
 #include <string>
@@ -11,9 +11,8 @@ namespace postern::front {
 
 class fallback_endpoint {
 public:
-  // `public_url` begins the Location of the object. `ingest` must outlive this.
-  fallback_endpoint(std::string public_url, form_ingest& ingest)
-      : public_url_(std::move(public_url)), ingest_(ingest) {}
+  // `public_url` begins the Location of the object. `forms` must outlive this.
+  fallback_endpoint(std::string public_url, form_reader& forms) : public_url_(std::move(public_url)), forms_(forms) {}
 
   task<response> take(request& r);
 
@@ -21,7 +20,7 @@ private:
   response answer_accepted(const accepted_form& form) const;
 
   const std::string public_url_;
-  form_ingest& ingest_;
+  form_reader& forms_;
 };
 
 } // namespace postern::front

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <postern/flow/sign.hpp>
-#include <postern/front/endpoints/callers.hpp>
 #include <postern/front/http_message.hpp>
+#include <postern/front/signing_gate.hpp>
 
 #include <string>
 #include <string_view>
@@ -22,8 +22,8 @@ struct pages_options {
 class pages_endpoint {
 public:
   // The references must outlive this.
-  pages_endpoint(pages_options options, const callers& who, form_signer& forms)
-      : options_(std::move(options)), callers_(who), form_signer_(forms) {}
+  pages_endpoint(pages_options options, const signing_gate& gate, form_signer& forms)
+      : options_(std::move(options)), gate_(gate), form_signer_(forms) {}
 
   task<response> form(request& r); // GET /form?profile=…&return_to=…
   task<response> demo(request& r); // GET /
@@ -31,7 +31,7 @@ public:
 
 private:
   const pages_options options_;
-  const callers& callers_;
+  const signing_gate& gate_;
   form_signer& form_signer_;
 };
 

@@ -13,12 +13,12 @@
 
 namespace postern::front {
 
-class upload_watch {
+class upload_event_stream {
 public:
   // `now` was read after `changes` was subscribed. `is_whole`: show key and metadata, too. `received` returns the bytes
   // that this node has received, or nothing if it is not receiving the upload (transfers::received).
-  upload_watch(upload now, bool is_whole, upload_feed::subscription changes,
-               std::function<std::optional<std::uint64_t>()> received);
+  upload_event_stream(upload now, bool is_whole, upload_feed::subscription changes,
+                      std::function<std::optional<std::uint64_t>()> received);
 
   // The next event. Empty: no change within half a second. Every 15 seconds without an event, a comment, so that no
   // proxy closes the connection. Nothing: the last event was sent, or an hour has passed; the browser then reconnects.

@@ -5,8 +5,8 @@
 #include <postern/flow/sign.hpp>
 #include <postern/flow/transfer.hpp>
 #include <postern/flow/upload_feed.hpp>
-#include <postern/front/endpoints/callers.hpp>
 #include <postern/front/http_message.hpp>
+#include <postern/front/signing_gate.hpp>
 #include <postern/io/ledger.hpp>
 
 #include <cstddef>
@@ -16,10 +16,9 @@ namespace postern::front {
 class uploads_endpoint {
 public:
   // `max_body`: bytes of JSON. The references must outlive this.
-  uploads_endpoint(std::size_t max_body, const callers& who, form_signer& forms, ledger& records,
+  uploads_endpoint(std::size_t max_body, const signing_gate& gate, form_signer& forms, ledger& records,
                    const transfers& running, upload_feed& changes)
-      : max_body_(max_body), callers_(who), form_signer_(forms), ledger_(records), transfers_(running), feed_(changes) {
-  }
+      : max_body_(max_body), gate_(gate), form_signer_(forms), ledger_(records), transfers_(running), feed_(changes) {}
 
   // 201 with the form as JSON.
   task<response> sign(request& r);
@@ -33,7 +32,7 @@ private:
   task<bool> may_read(const request& r, std::string_view profile) const;
 
   const std::size_t max_body_;
-  const callers& callers_;
+  const signing_gate& gate_;
   form_signer& form_signer_;
   ledger& ledger_;
   const transfers& transfers_;

@@ -20,7 +20,7 @@ struct aws_error {
   std::string operation; // "PutObject media/\"key\""
   errc category = errc::store_failed;
   // With SignatureDoesNotMatch some stores send the text that they signed and the signature that they received. From
-  // these, blame_signature tells a wrong secret from a request that was changed on its way.
+  // these, postern doctor tells a wrong secret from a request that was changed on its way.
   std::string canonical_request, string_to_sign, signature;
 };
 

@@ -1,4 +1,4 @@
-// The pieces of an S3 request: the bucket's host and path, an object's header fields, ETags and checksums as text, and
+// The pieces of an S3 request: the bucket's host and path, an object's header fields, checksums as text, and
 // the framing of a body with a trailing checksum. Pure.
 #pragma once
 

@@ -1,0 +1,22 @@
+// The API keys of the application's back ends, a link in the chain of flow/admit. Built once from the configuration,
+// then read by all threads.
+#pragma once
+
+#include <postern/flow/admit.hpp>
+
+#include <string>
+#include <vector>
+
+namespace postern {
+
+// A key for the application's back end, sent as "Authorization: Bearer KEY".
+struct api_key {
+  std::string name;
+  std::string sha256;                // of the key, lower-case hex; the key itself is stored nowhere
+  std::vector<std::string> profiles; // "*": all
+};
+
+// Recognizes the keys in `keys`. Takes the same time whichever key matches.
+admission_link_ptr make_api_key_link(std::vector<api_key> keys);
+
+} // namespace postern

@@ -1,0 +1,37 @@
+#include <postern/base/digest.hpp>
+#include <postern/base/encoding.hpp>
+#include <postern/flow/api_keys.hpp>
+
+namespace postern {
+namespace {
+
+class api_key_link final : public admission_link {
+public:
+  explicit api_key_link(std::vector<api_key> keys) : keys_(std::move(keys)) {}
+
+  task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
+    const auto token = bearer_token(shown.authorization);
+    if (!token) co_return std::nullopt;
+    const auto digest = sha256_hex(*token);
+    const api_key* match = nullptr;
+    for (const auto& k : keys_) // no early end: the time must not tell which key matched
+      if (equal_constant_time(k.sha256, digest)) match = &k;
+    if (!match) co_return std::nullopt;
+    caller who;
+    who.name = who.user = match->name;
+    who.profiles = match->profiles;
+    who.rights = caller_rights(caller_right::sign) | caller_right::read;
+    co_return who;
+  }
+
+private:
+  const std::vector<api_key> keys_;
+};
+
+} // namespace
+
+admission_link_ptr make_api_key_link(std::vector<api_key> keys) {
+  return std::make_unique<api_key_link>(std::move(keys));
+}
+
+} // namespace postern
