@@ -96,9 +96,9 @@ http_request request_of(const webhook_target& to, const std::string& user_agent,
               {"webhook-id", std::string(id)},
               {"webhook-timestamp", std::to_string(at.time_since_epoch().count())},
               {"webhook-signature", signatures}};
-  r.dial = std::min<milliseconds>(5s, timeout);
-  r.silence = timeout;
-  r.cuts_answer = true;
+  r.connect_timeout = std::min<milliseconds>(5s, timeout);
+  r.idle_timeout = timeout;
+  r.truncates_response = true;
   return r;
 }
 

@@ -11,7 +11,7 @@ namespace postern {
 namespace {
 
 // Larger buffers mean fewer wakeups, here and at both peers.
-constexpr std::size_t min_buffer = 16 << 10, usual_buffer = 256 << 10, roomy_buffer = 1 << 20;
+constexpr std::size_t min_buffer = 16 << 10, usual_buffer = 256 << 10, ample_buffer = 1 << 20;
 constexpr std::uint64_t large_file = 16 << 20;     // from here on buffers may be roomy
 constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the decoder, both connections' own bytes
 constexpr std::chrono::milliseconds max_wait = std::chrono::minutes(5); // for a share of the budget
@@ -83,7 +83,7 @@ std::vector<std::pair<std::string, std::uint64_t>> transfers::all() const {
 struct transfers::transfer {
   transfer(upload_plan& p, incoming_file f) : plan(p), file(std::move(f)) {}
 
-  byte_budget::ticket reserved; // first, so that it is given back after the buffers are freed
+  byte_budget::ticket reserved; // first, so that it is released after the buffers are freed
 
   upload_plan& plan;
   incoming_file file; // its buffer is the one that is being decoded and written
@@ -118,8 +118,8 @@ task<result<void>> transfers::reserve(transfer& t) {
   const auto announced = t.file.body.announced_size();
   const auto needed = [&](std::size_t size) { return 2 * size + beside_buffers + store_.memory_for(announced); };
   t.buffer_size = std::clamp<std::uint64_t>(announced.value_or(usual_buffer), min_buffer, usual_buffer);
-  if (announced.value_or(large_file) >= large_file && budget_.is_roomy(needed(roomy_buffer)))
-    t.buffer_size = roomy_buffer;
+  if (announced.value_or(large_file) >= large_file && budget_.has_ample_room(needed(ample_buffer)))
+    t.buffer_size = ample_buffer;
   auto ticket = co_await budget_.take(needed(t.buffer_size), max_wait);
   if (!ticket) co_return ticket.error();
   t.reserved = std::move(*ticket);

@@ -65,7 +65,8 @@ task<> http_session::run() {
 task<> http_session::refuse(failure why) {
   refused_requests.add();
   const auto id = new_request_id();
-  log::info("request refused", {{"request", id}, {"client", connection_.peer_address().to_string()}, {"why", describe(why)}});
+  log::info("request refused",
+            {{"request", id}, {"client", connection_.peer_address().to_string()}, {"why", describe(why)}});
   out_.clear();
   append_response(out_, make_problem(why, id), false, false, id);
   connection_.expires_after(5s);
@@ -174,7 +175,7 @@ task<bool> http_session::respond(const response& made, const request& r, const f
   const bool keep_alive = how.keep_alive && !made.close && !made.next_piece && !unread && !all_.is_draining();
   out_.clear();
   append_response(out_, made, keep_alive, is_head, r.id);
-  if (limits_.body.silence.count()) connection_.expires_after(limits_.body.silence);
+  if (limits_.body.max_silence.count()) connection_.expires_after(limits_.body.max_silence);
   auto written = co_await connection_.write(out_);
   if (!written) co_return false;
   if (made.next_piece && !is_head) {

@@ -40,36 +40,36 @@ periodic_task::periodic_task(io_executor executor, std::chrono::milliseconds pau
 task<> periodic_task::run() {
   thread_local std::minstd_rand chance{std::random_device{}()};
   boost::system::error_code ec;
-  while (!stopped_) {
-    hurried_ = false;
+  while (!is_stopped_) {
+    is_woken_ = false;
     try {
       co_await work_();
     } catch (const std::exception& e) {
       log::error("bug: an exception ended a round", {{"what", e.what()}});
     }
-    if (stopped_ || hurried_) continue;
+    if (is_stopped_ || is_woken_) continue;
     sleep_.expires_after(pause_ + pause_ * static_cast<int>(chance() % 101) / 1000);
     co_await sleep_.async_wait(asio::redirect_error(use_task, ec));
   }
 }
 
-void periodic_task::hurry() {
-  hurried_ = true;
+void periodic_task::wake() {
+  is_woken_ = true;
   sleep_.cancel();
 }
 
 void periodic_task::stop() {
-  stopped_ = true;
+  is_stopped_ = true;
   sleep_.cancel();
 }
 
 namespace {
 
-class afterwork_service final : public asio::execution_context::service {
+class cleanup_service final : public asio::execution_context::service {
 public:
-  using key_type = afterwork_service;
+  using key_type = cleanup_service;
   static asio::execution_context::id id;
-  explicit afterwork_service(asio::execution_context& on)
+  explicit cleanup_service(asio::execution_context& on)
       : service(on), members(static_cast<asio::io_context&>(on).get_executor()) {}
   group members;
 
@@ -77,41 +77,41 @@ private:
   void shutdown() override {}
 };
 
-asio::execution_context::id afterwork_service::id;
+asio::execution_context::id cleanup_service::id;
 
 } // namespace
 
-group& afterwork(const io_executor& executor) {
-  return asio::use_service<afterwork_service>(executor.context()).members;
+group& cleanup_group(const io_executor& executor) {
+  return asio::use_service<cleanup_service>(executor.context()).members;
 }
 
 task<result<byte_budget::ticket>> byte_budget::take(std::uint64_t bytes, std::chrono::milliseconds max) {
   {
     std::lock_guard lock(mutex_);
-    // Who came later must not overtake, else a large request might wait for ever.
+    // A later request must not overtake a waiting one, else a large request could starve.
     if (waiting_.empty() && fits(bytes)) {
       taken_ += bytes;
       co_return ticket(*this, bytes);
     }
   }
   timer limit(co_await asio::this_coro::executor, max);
-  limit.async_wait([this, who = &limit](const boost::system::error_code& ec) {
-    if (!ec) give_up(who);
+  limit.async_wait([this, id = &limit](const boost::system::error_code& ec) {
+    if (!ec) time_out(id);
   });
-  const auto queue_up = [this, bytes, who = &limit](auto go) {
+  const auto queue_up = [this, bytes, id = &limit](auto resume) {
     std::unique_lock lock(mutex_);
-    waiting_.push_back({bytes, std::move(go), who});
-    auto next = those_that_fit(); // it may have become free in between
+    waiting_.push_back({bytes, std::move(resume), id});
+    auto granted = grant_waiting(); // bytes may have become free since the check above
     lock.unlock();
-    for (auto& w : next) w.go(true);
+    for (auto& w : granted) w.resume(true);
   };
-  const bool given = co_await reply_from<bool>(queue_up);
+  const bool is_granted = co_await reply_from<bool>(queue_up);
   limit.cancel();
-  if (!given) co_return failure{errc::unavailable, "too many uploads are being received"};
+  if (!is_granted) co_return failure{errc::unavailable, "too many uploads are being received"};
   co_return ticket(*this, bytes);
 }
 
-std::deque<byte_budget::waiter> byte_budget::those_that_fit() {
+std::deque<byte_budget::waiter> byte_budget::grant_waiting() {
   std::deque<waiter> out;
   while (!waiting_.empty() && fits(waiting_.front().bytes)) {
     taken_ += waiting_.front().bytes;
@@ -121,29 +121,29 @@ std::deque<byte_budget::waiter> byte_budget::those_that_fit() {
   return out;
 }
 
-void byte_budget::give_back(std::uint64_t bytes) {
+void byte_budget::release(std::uint64_t bytes) {
   std::unique_lock lock(mutex_);
   taken_ -= bytes;
-  auto next = those_that_fit();
+  auto granted = grant_waiting();
   lock.unlock();
-  for (auto& w : next) w.go(true);
+  for (auto& w : granted) w.resume(true);
 }
 
-void byte_budget::give_up(const void* who) {
+void byte_budget::time_out(const void* id) {
   std::unique_lock lock(mutex_);
-  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [who](const waiter& w) { return w.who == who; });
-  if (found == waiting_.end()) return; // it was given at the last moment
-  const auto go = std::move(found->go);
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [id](const waiter& w) { return w.id == id; });
+  if (found == waiting_.end()) return; // granted just before the timeout
+  const auto resume = std::move(found->resume);
   waiting_.erase(found);
-  auto next = those_that_fit(); // those behind it may want less
+  auto granted = grant_waiting(); // the next waiters may need less
   lock.unlock();
-  go(false);
-  for (auto& w : next) w.go(true);
+  resume(false);
+  for (auto& w : granted) w.resume(true);
 }
 
-bool byte_budget::is_roomy(std::uint64_t bytes) const {
+bool byte_budget::has_ample_room(std::uint64_t bytes) const {
   std::lock_guard lock(mutex_);
-  return all_ == 0 || (waiting_.empty() && taken_ + bytes <= all_ / 4);
+  return capacity_ == 0 || (waiting_.empty() && taken_ + bytes <= capacity_ / 4);
 }
 
 std::uint64_t byte_budget::taken() const {

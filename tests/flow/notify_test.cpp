@@ -29,7 +29,7 @@ BOOST_FIXTURE_TEST_CASE(one_message_as_it_goes_over_the_wire, house) {
   BOOST_TEST(came.request.method == "POST");
   BOOST_TEST(came.request.to.origin() == "https://app.example.com");
   BOOST_TEST(came.request.target == "/hooks?a=b");
-  BOOST_TEST(came.request.cuts_answer);
+  BOOST_TEST(came.request.truncates_response);
   BOOST_TEST(came.field("content-type") == "application/json");
   BOOST_TEST(came.field("user-agent") == "Postern/test");
   BOOST_TEST(came.field("webhook-id") == "msg_1");

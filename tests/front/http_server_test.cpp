@@ -259,7 +259,7 @@ BOOST_FIXTURE_TEST_CASE(a_body_begins_with_100_continue_only_when_it_is_read, fi
 }
 
 BOOST_FIXTURE_TEST_CASE(a_silent_body_is_408, fixture) {
-  options.limits.body.silence = 50ms;
+  options.limits.body.max_silence = 50ms;
   start();
   raw_client client(port());
   const auto r = client.ask("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhe");

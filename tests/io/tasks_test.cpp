@@ -245,12 +245,12 @@ BOOST_AUTO_TEST_CASE(more_than_all_is_given_when_all_is_free) {
 
 BOOST_AUTO_TEST_CASE(roomy_up_to_a_quarter) {
   byte_budget b(400), unlimited(0);
-  BOOST_TEST(b.is_roomy(100));
-  BOOST_TEST(!b.is_roomy(101));
+  BOOST_TEST(b.has_ample_room(100));
+  BOOST_TEST(!b.has_ample_room(101));
   const auto t = run_task(b.take(60, patience)).value();
-  BOOST_TEST(b.is_roomy(40));
-  BOOST_TEST(!b.is_roomy(41));
-  BOOST_TEST(unlimited.is_roomy(std::uint64_t{1} << 60));
+  BOOST_TEST(b.has_ample_room(40));
+  BOOST_TEST(!b.has_ample_room(41));
+  BOOST_TEST(unlimited.has_ample_room(std::uint64_t{1} << 60));
 }
 
 BOOST_AUTO_TEST_CASE(first_come_first_served) {
@@ -389,7 +389,7 @@ BOOST_AUTO_TEST_CASE(hurries) {
     if (++rounds == 3)
       self->stop();
     else
-      self->hurry();
+      self->wake();
     co_return;
   };
   periodic_task r(loop.get_executor(), std::chrono::hours(1), work); // longer than any test may last

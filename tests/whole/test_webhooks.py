@@ -236,7 +236,7 @@ class Webhooks(unittest.TestCase):
         server = self.serve(endpoint(f"https://localhost:{r.port}/a", allow_private=False), endpoint(f"https://2130706433:{r.port}/b", allow_private=False))
         self.upload(server)
         for path in ("/a", "/b"):
-            self.assertRegex(self.one_failure(server, path)["last_error"], r" leads to (127\.0\.0\.1|::1), which is loopback: private addresses are not allowed here")
+            self.assertRegex(self.one_failure(server, path)["last_error"], r" resolves to (127\.0\.0\.1|::1), which is loopback: private addresses are not allowed here")
         self.assertEqual(r.connections, 0)
 
     # --- crashes and ends -----------------------------------------------------------------------------

@@ -38,7 +38,7 @@ public:
 
   // Any thread. Drains each worker's servers for at most `max`. Calls on_drained once for each worker, on its thread.
   void drain(std::chrono::milliseconds max, std::function<void()> on_drained);
-  // Any thread. Cuts all connections, and what their requests wait for at the store. Cleaning up goes on.
+  // Any thread. Cuts all client connections, and the requests to the store that they wait for. Cleanup continues.
   void cut();
 
 private:

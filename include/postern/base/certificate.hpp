@@ -29,12 +29,13 @@ private:
 // One certificate. Immutable; copies share it.
 class certificate {
 public:
-  // Parses one to eight certificates of a PEM text, in its order. errc::bad_request.
+  // Parses one to eight certificates of a PEM text, in the order of the text. errc::bad_request.
   static result<std::vector<certificate>> read_pem(std::string_view text);
   // Parses one certificate in DER. errc::bad_request.
   static result<certificate> read_der(std::string_view bytes);
 
-  // Is the certificate for that host? Its alternative names count, or its common name if it has none (RFC 6125).
+  // Whether the certificate is for that host: by its alternative names, or by its common name if it has none (RFC
+  // 6125).
   bool is_for(const std::string& host) const;
   seconds_clock expires() const; // the last second in which it is valid
   // The URL of the issuer's certificate (RFC 5280 §4.2.2.1, caIssuers); empty: there is none.
@@ -45,8 +46,8 @@ public:
   result<void> check(const trusted_issuers& trusted, const std::vector<certificate>& between, seconds_clock now) const;
 
   enum class digest { sha1, sha256 };
-  // Was this RSA signature (PKCS #1 v1.5) over the text made with the certificate's key? Keys under 2048 bits never
-  // match.
+  // Whether this RSA signature (PKCS #1 v1.5) over the text was made with the certificate's key. False for keys under
+  // 2048 bits.
   bool verifies(digest how, std::string_view text, std::string_view signature) const;
 
 private:

@@ -14,7 +14,7 @@ using millis_clock = std::chrono::sys_time<std::chrono::milliseconds>;
 
 // 20261123T181500Z, the form of x-amz-date.
 std::string amz_date(seconds_clock t);
-// Parses that form only. errc::invalid_argument.
+// Parses only the form of amz_date. errc::invalid_argument.
 result<seconds_clock> parse_amz_date(std::string_view text);
 // 2026-11-23T18:15:00Z
 std::string iso8601(seconds_clock t);
@@ -23,7 +23,7 @@ std::string iso8601_millis(millis_clock t); // 2026-11-23T18:15:00.123Z
 result<seconds_clock> parse_iso8601(std::string_view text);
 // Mon, 23 Nov 2026 18:15:00 GMT (RFC 9110 §5.6.7)
 std::string http_date(seconds_clock t);
-// Reads that form only; errc::invalid_argument.
+// Parses only the form of http_date. errc::invalid_argument.
 result<seconds_clock> parse_http_date(std::string_view text);
 
 // Reads the system's clock. Core and flow do not call these: time is a parameter there.

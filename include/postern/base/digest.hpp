@@ -52,13 +52,13 @@ private:
 
 // CRC-32C (Castagnoli, RFC 3720 §B.4). Continue by passing the value so far; begin with 0.
 std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data);
-// The CRC-32C of two pieces of data behind each other, from the CRC-32C of each.
+// The CRC-32C of two pieces of data joined together, from the CRC-32C of each.
 std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second);
 // The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
 std::string crc32c_base64(std::uint32_t value);
 
-// Compares in a time that does not depend on where the texts differ, so that the time tells nothing about a secret.
-// When the lengths differ the answer is false at once: a length is no secret here.
+// Compares in a time that does not depend on where the texts differ, so that timing reveals nothing about a secret.
+// Returns at once when the lengths differ: a length is no secret here.
 bool equal_constant_time(std::string_view a, std::string_view b);
 
 } // namespace postern

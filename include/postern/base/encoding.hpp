@@ -24,12 +24,12 @@ std::string to_base64url(std::string_view bytes);
 result<std::string> from_base64url(std::string_view text);
 
 // Percent-encoding as AWS defines it (Signature Version 4, "UriEncode"): every byte except A-Z a-z 0-9 - . _ ~ becomes
-// %XX in capitals. A slash stays with `keep_slash`.
+// %XX in capitals. With `keep_slash`, slashes stay.
 std::string uri_encode(std::string_view bytes, bool keep_slash = false);
 // Decodes %XX; with `plus_is_space`, + becomes a space. errc::bad_request: a broken escape.
 result<std::string> uri_decode(std::string_view text, bool plus_is_space = false);
 // The value of a parameter in a query string ("a=1&b=2"), decoded with + as a space. The first of several counts.
-// Nothing if it is absent or broken.
+// errc::not_found: it is absent. errc::bad_request: its encoding is broken.
 result<std::string> query_parameter(std::string_view query, std::string_view name);
 
 // Escapes XML's five characters. Control characters that XML 1.0 forbids become U+FFFD.

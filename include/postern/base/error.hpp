@@ -1,4 +1,4 @@
-// Errors: every expected failure in the program is a `failure`, one of these codes with the words that say what failed.
+// Every expected failure in the program is a `failure`: one of these codes, and a text that says what failed.
 // One table (error.cpp) gives each code its HTTP status, its name for JSON clients, its name for S3 clients and a
 // sentence that a client may read. Plain values, used by any thread.
 #pragma once
@@ -41,7 +41,7 @@ enum class errc {
   invalid_argument,   // a field that cannot be read (date, credential, status, key)
   key_too_long,       // an object key over 1024 bytes, or one that the store cannot hold
   invalid_policy,     // the policy is not a policy document
-  policy_expired,     // its expiration has passed
+  policy_expired,     // the policy's expiration has passed
   policy_mismatch,    // a condition is not met, or a field is not covered
   signature_mismatch, // the signature is not that of the policy
   unknown_access_key, // signed with a key that this server does not know
@@ -60,7 +60,7 @@ enum class errc {
 
 struct errc_text {
   errc code;
-  int status;                // of the HTTP answer
+  int status;                // of the HTTP response
   std::string_view name;     // "code" in problem+json
   std::string_view s3_name;  // <Code> in S3's XML
   std::string_view sentence; // for the client
@@ -72,11 +72,11 @@ const errc_text& text_of(errc code);
 // Can a retry of the same request succeed?
 bool retryable(errc code);
 
-// A failure as a value. `on` says what failed, in words for a client ("field \"key\"", "the policy's expiration"). It
+// A failure as a value. `on` says what failed, as a text for a client ("field \"key\"", "the policy's expiration"). It
 // must hold no secret. The constructor is there because GCC 12 destroys a temporary aggregate in a co_await expression
 // twice.
 struct failure {
-  failure() = default; // Boost.System makes one as the error of a success
+  failure() = default; // Boost.System constructs one even for a success
   failure(errc c, std::string what) : code(c), on(std::move(what)) {}
   errc code = errc::internal;
   std::string on;

@@ -1,5 +1,5 @@
-// JSON in and out. Reading is simdjson's, into values that we own; writing escapes as RFC 8259 §7 wants, and
-// additionally < > & U+2028 U+2029, so that the text is safe inside an HTML script too.
+// Reads and writes JSON. simdjson parses a text into json_value objects, which own their content. Writing escapes as
+// RFC 8259 §7 requires, and also < > & U+2028 U+2029, so that the text is safe inside an HTML script.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -13,7 +13,8 @@
 
 namespace postern {
 
-// One JSON value. Objects keep their order and may hold a name twice: it is for the reader to say what that means.
+// One JSON value. Objects keep the order of their members and may hold a name twice; the caller decides what a repeated
+// name means.
 class json_value {
 public:
   using array = std::vector<json_value>;
@@ -43,14 +44,15 @@ private:
   std::variant<std::monostate, bool, std::int64_t, double, std::string, array, object> v_;
 };
 
-// Reads one whole document of at most 32 levels. errc::bad_request says where and why. Not valid UTF-8 is refused.
+// Reads one whole document of at most 32 levels. errc::bad_request says where and why. Invalid UTF-8 is rejected.
 result<json_value> read_json(std::string_view text);
 
 // "text" with quotes, escaped; appended to out. Bytes that are not UTF-8 become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 
 // Writes one object or array in order, without building a tree: json_writer w; w.begin_object(); w.key("id");
-// w.string(id); … Commas are put by the writer; balance is the caller's.
+// w.string(id); … The writer adds the commas; the caller must end each
+// object and array that it begins.
 class json_writer {
 public:
   void begin_object() { open('{'); }
@@ -77,7 +79,7 @@ private:
   bool first_ = true;
 };
 
-// The same document for people: two blanks a level; a list of texts stays on one line where that is not long.
+// The document for people: indented by two blanks a level. A short list of texts stays on one line.
 std::string indented(const json_value& v);
 
 } // namespace postern

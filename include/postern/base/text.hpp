@@ -18,16 +18,16 @@ bool iequals(std::string_view a, std::string_view b); // equal when the case of 
 std::string_view trim(std::string_view text, std::string_view blanks = " \t");
 std::string_view trim_end(std::string_view text, std::string_view blanks = " \t");
 
-// The number that decimal digits write. Nothing when `text` is empty, holds anything else (a sign, a blank), or writes
-// more than 64 bits hold.
+// The value of a decimal number. Nothing when `text` is empty, contains anything but digits (a sign, a blank), or does
+// not fit into 64 bits.
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
 // The length in bytes of the well-formed character that `text` begins with; 0 when it begins with none.
 std::size_t utf8_sequence(std::string_view text);
 // Is the text well-formed UTF-8: no surrogates, no overlong forms (RFC 3629)?
 bool is_utf8(std::string_view text);
-// Letters, digits, dots, hyphens and underscores alone, and at least one: what may stand in a header field's name, a
-// path or a host as it is.
+// Whether the text is one or more letters, digits, dots, hyphens and underscores. Such a text needs no escaping in the
+// name of a header field, a path or a host.
 bool is_plain_name(std::string_view text);
 
 } // namespace postern

@@ -23,7 +23,7 @@ struct claim {
   std::string bucket;
   std::string key;       // exact, or ending in ${filename} when the file name was unknown
   length_range length;   // what the policy allowed
-  std::string return_to; // empty: a page or JSON is answered
+  std::string return_to; // empty: the response is a page or JSON
   std::string origin;    // of the page that asked, for postMessage; empty when unknown
   seconds_clock expires;
   bool operator==(const claim&) const = default;
@@ -51,7 +51,8 @@ public:
   std::string sign_policy(std::string_view policy_base64) const;
   bool verify_policy(std::string_view policy_base64, std::string_view signature) const;
 
-  // A secret derived for a further use, such as the file store's own access key. The same first secret gives the same.
+  // A secret derived for a further use, such as the file store's own access key. The same first secret always gives the
+  // same result.
   secret derive(std::string_view use) const;
 
 private:

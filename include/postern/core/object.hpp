@@ -1,4 +1,4 @@
-// An object of a store as values: its name, what is kept beside its bytes, and what a store says of it. Pure.
+// An object of a store as values: its name, its metadata, and what the store reports about it. Pure.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ struct sign_request {
 // typing error does not silently drop a limit.
 result<sign_request> parse_sign_request(std::string_view json);
 
-// Is this exactly one media type with its parameters (RFC 9110 §8.3.1)? Of a list, browsers would use the last.
+// Is this exactly one media type with its parameters (RFC 9110 §8.3.1)? A list is rejected: browsers use its last item.
 bool is_media_type(std::string_view text);
 
 // "image/png" against "image/png", "image/*" or "*/*"; parameters behind ; are not compared.

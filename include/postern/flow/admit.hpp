@@ -18,7 +18,7 @@
 
 namespace postern {
 
-// What a request shows of its sender. The views must outlive the call that they are passed to.
+// The credentials that a request carries. The views must outlive the call that they are passed to.
 struct request_credentials {
   std::string_view authorization; // the header field's value; empty: absent
 };

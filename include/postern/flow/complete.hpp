@@ -1,6 +1,6 @@
-// Completion: turns a claim that an object has arrived into a recorded fact. Claims come by redirect or by event, and
-// flow/sweep asks about uploads without a claim. None of them proves anything: the completer asks the store, judges the
-// object, and records the completion once. Owned by the node, shared by all threads.
+// The completer: turns a report that an object has arrived into a recorded completion. Reports come by redirect or by
+// event, and flow/sweep asks about uploads without a report. No report is proof: the completer asks the store, judges
+// the object, and records the completion once. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -25,7 +25,7 @@ struct redirect_parameters {
 
 struct redirect_outcome {
   claim claimed;
-  upload recorded;         // completed; or as it was when the store could not be asked
+  upload recorded;         // completed; unchanged when the store could not be asked
   bool is_pending = false; // the store could not be asked; the sweep asks it again
 };
 
@@ -37,7 +37,7 @@ enum class event_outcome {
 
 class completer {
 public:
-  // What is passed must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none.
+  // The references must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none.
   completer(const signer& own, store& objects, ledger& records, std::chrono::milliseconds retention = {})
       : own_(own), store_(objects), ledger_(records), retention_(retention) {}
 
@@ -71,12 +71,12 @@ private:
   const std::chrono::milliseconds retention_;
 };
 
-// Is this failure of completer::examine the store's answer: no object, or another one?
+// Whether this failure of completer::examine is the store's answer: no object, or another object.
 bool store_answered(const failure& f);
 
 // Records a completion; counts and logs it when it is new. errc::conflict: the upload is completed under another key
 // already, because a form without a file name was used twice.
-task<result<upload>> confirm_once(ledger& records, completion fact);
+task<result<upload>> confirm_once(ledger& records, completion c);
 
 // Does a claim on `claimed_key` cover `key`? A claim that was made before the file's name was known ends in ${filename}
 // and covers every key with the prefix before it.

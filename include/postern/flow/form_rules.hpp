@@ -1,5 +1,5 @@
-// What a form asks for besides its policy: who signed it, which upload it belongs to, what the store is to keep beside
-// the object, how the form wants to be answered. Pure functions that flow/read_form is made of.
+// The rules of a form besides its policy: who signed it, which upload it belongs to, which metadata the object gets,
+// and how the form wants to be answered. Pure functions, used by flow/read_form.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -40,7 +40,7 @@ result<void> verify_aws_signature(const std::vector<form_field>& fields, std::st
 // errc::invalid_argument (user metadata over 2 KB).
 result<void> check_field_sizes(const std::vector<form_field>& fields);
 
-// Is this bucket among those served? "*" among them is any.
+// Whether the bucket is served: it is in the list, or the list has "*".
 bool is_served(const std::vector<std::string>& buckets, std::string_view bucket);
 
 // success_action_redirect with bucket, key and etag appended in AWS's order, the ETag in %22.

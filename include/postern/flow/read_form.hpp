@@ -53,7 +53,7 @@ using read_form_result = boost::system::result<accepted_form, rejected_form>;
 
 class form_reader {
 public:
-  // What is passed must outlive this.
+  // The references must outlive this.
   form_reader(form_reader_options options, const signer& own, ledger& records, transfers& carriers)
       : options_(std::move(options)), own_(own), ledger_(records), transfers_(carriers) {}
 

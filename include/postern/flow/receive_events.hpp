@@ -35,7 +35,7 @@ struct event_counts {
 
 class event_receiver {
 public:
-  // What is passed must outlive this.
+  // The references must outlive this.
   event_receiver(event_receiver_options options, completer& completions, sns& topics);
 
   // Is any kind of sender configured?

@@ -58,7 +58,7 @@ using record_issued = std::function<void(upload)>;
 
 class form_signer {
 public:
-  // What is passed must outlive this.
+  // The references must outlive this.
   form_signer(form_signer_options options, const signer& own, record_issued record)
       : options_(std::move(options)), own_(own), record_(std::move(record)) {}
 
@@ -88,7 +88,7 @@ private:
   const form_signer_options options_;
   const signer& own_;
   const record_issued record_;
-  mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // used last
+  mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // of the last signature
 };
 
 // Is `url` in a list of exact URLs and of prefixes that end in * ? A prefix holds the whole origin and its slash; the

@@ -23,7 +23,7 @@ struct sweeper_options {
 
 class sweeper {
 public:
-  // What is passed must outlive this.
+  // The references must outlive this.
   sweeper(sweeper_options options, completer& completions, ledger& records)
       : options_(std::move(options)), completer_(completions), ledger_(records) {}
 

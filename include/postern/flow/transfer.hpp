@@ -66,7 +66,7 @@ struct incoming_file {
 
 class transfers {
 public:
-  // What is passed must outlive this. `clock` tells the time of completions and failures.
+  // The references must outlive this. `clock` tells the time of completions and failures.
   transfers(store& objects, ledger& records, byte_budget& budget, std::function<millis_clock()> clock)
       : store_(objects), ledger_(records), budget_(budget), clock_(std::move(clock)) {}
 

@@ -75,7 +75,7 @@ response make_redirect(std::string url); // 303
 response make_problem(const failure& why, std::string_view request_id);
 // The same as S3's XML error (AWS, "Error responses").
 response make_s3_error(const failure& why, std::string_view resource, std::string_view request_id);
-// What a client may know of a failure. Of one on our side (5xx): only the sentence of its code.
+// The text about a failure that a client may read. For a failure of ours (5xx): only the sentence of its code.
 std::string text_for_client(const failure& why);
 
 // Appends the response as it goes over the wire. With `is_head` the body is left out, but Content-Length is its length.

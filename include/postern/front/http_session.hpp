@@ -16,7 +16,7 @@
 
 namespace postern::front {
 
-struct session_limits {                             // 0 switches one off
+struct session_limits {                             // 0 switches a limit off
   std::size_t request_header = 16 << 10;            // bytes; off: 1 MiB
   std::chrono::milliseconds header_timeout{10'000}; // from a header's first byte to its last
   std::chrono::milliseconds idle_timeout{60'000};   // without a request

@@ -1,5 +1,5 @@
-// The gate ahead of signing: who sent a request, and may this caller have a form signed now? Checks the request's
-// credentials, its page's origin and the caller's rate. Owned by the node, shared by all threads.
+// The gate ahead of signing: decides who sent a request, and whether this caller may have a form signed now. Checks the
+// request's credentials, its page's origin and the caller's rate. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/core/caller.hpp>
@@ -16,11 +16,11 @@ public:
   signing_gate(const admitter& admission, const cors_rules& cors, rate_limiter& signing_rate)
       : admission_(admission), cors_(cors), signing_rate_(signing_rate) {}
 
-  // By the credentials alone. Fails as admitter::admit does.
+  // The caller that the credentials name. Fails as admitter::admit does.
   task<result<caller>> identify(const request& r) const;
 
-  // The caller, who may have one form signed now. Also errc::forbidden: no right to sign, or a page of an origin that
-  // is not listed. errc::too_many_requests: limits.sign_rate is reached.
+  // The caller, who may now have one form signed. Fails as identify does. Also errc::forbidden: no right to sign, or a
+  // page of an origin that is not listed. errc::too_many_requests: limits.sign_rate is reached.
   task<result<caller>> admit_to_sign(const request& r) const;
 
 private:

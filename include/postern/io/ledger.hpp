@@ -112,8 +112,8 @@ public:
   // --- webhooks ---
 
   // Leases at most `max` messages that are due, the longest due first, as due_checks does. Only messages to
-  // ledger_options::endpoints: other nodes may have other endpoints. A message whose endpoint no node has becomes a
-  // dead letter after a day.
+  // ledger_options::endpoints: other nodes may have other endpoints. If no node has a message's endpoint, the message
+  // becomes a dead letter after a day.
   virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
                                                           std::size_t max) = 0;
   // The endpoint accepted the message. No effect if the message does not exist.

@@ -38,7 +38,7 @@ public:
 // A sink whose upload can stop now and continue later.
 class resumable_sink : public sink {
 public:
-  // Keeps the bytes that were written, durably, and ends this sink. Answers a bookmark for resumable_store::reopen:
+  // Keeps the bytes that were written, durably, and ends this sink. Returns a bookmark for resumable_store::reopen:
   // opaque text of at most 1 KiB. Every node that shares the store can reopen it. errc::store_failed.
   virtual task<result<std::string>> pause() = 0;
 };

@@ -1,4 +1,4 @@
-// Tasks: how coroutines start, wait and end. One io_context runs on one thread, and a connection stays on its thread.
+// How coroutines start, wait and end. One io_context runs on one thread, and a connection stays on its thread.
 // There are three ways to start work: co_await it, join it with siblings, or give it to a group that someone awaits.
 // Nothing is detached.
 #pragma once
@@ -70,10 +70,9 @@ template <class F> auto on_pool(asio::thread_pool& pool, F f) -> task<std::invok
 }
 
 // Waits for one value from another thread. Calls start(reply) at once on the caller's thread. `reply` is a copyable
-// function object that must be called exactly once, from any thread; the coroutine then resumes on its own thread. The
-// io_context does not end before. The io_context must outlive the replying thread, because Asio still uses the
-// io_context after it has resumed the coroutine. So pools are joined and ledgers destroyed first. The same holds for
-// on_pool.
+// function object; call it exactly once, from any thread. The coroutine then resumes on its own thread. The
+// io_context does not end before that. It must outlive the replying thread, because Asio still uses the
+// io_context after the coroutine has resumed. So join pools and destroy ledgers first. The same holds for on_pool.
 template <class T, class Start> task<T> reply_from(Start start) {
   const auto initiate = [&start](auto handler) {
     auto home = asio::get_associated_executor(handler);
@@ -86,8 +85,8 @@ template <class T, class Start> task<T> reply_from(Start start) {
       initiate, use_task);
 }
 
-// The result of `t`, or errc::timed_out with the text `what` after `max`. Then `t` is cancelled, and it has ended when
-// this returns.
+// The result of `t`. If `t` takes longer than `max`, it is cancelled, and the result is errc::timed_out with the text
+// `what`. `t` has always ended when this returns.
 template <class T> task<result<T>> within(std::chrono::milliseconds max, task<result<T>> t, std::string what) {
   using namespace asio::experimental::awaitable_operators;
   timer limit(co_await asio::this_coro::executor, max);
@@ -124,26 +123,25 @@ public:
   periodic_task(io_executor executor, std::chrono::milliseconds pause, std::function<task<>()> work);
 
   task<> run();
-  void hurry(); // begins the next round now, or as soon as the running one ends
-  void stop();  // run returns after the running round
+  void wake(); // begins the next round now, or as soon as the running round ends
+  void stop(); // run returns after the running round
 
 private:
   timer sleep_;
   const std::chrono::milliseconds pause_;
   const std::function<task<>()> work_;
-  bool stopped_ = false, hurried_ = false;
+  bool is_stopped_ = false, is_woken_ = false;
 };
 
-// A thread's group for clean-up that outlives the coroutine that began it, such as aborting the multipart upload of a
-// client that has left. Each member has a deadline of its own; the io_context does not end before them.
-group& afterwork(const io_executor& executor);
+// A thread's group for cleanup that outlives the coroutine that began it, such as aborting the multipart upload of a
+// client that has disconnected. Each member has its own deadline; the io_context ends after all of them.
+group& cleanup_group(const io_executor& executor);
 
-// A budget of bytes for transfer buffers, shared by all threads. take() waits until that much is free, first come first
-// served; after `max` it fails with errc::unavailable. A request larger than the whole budget is granted when the
-// budget is completely free. A budget of 0 bytes has no limit.
+// A budget of bytes for transfer buffers, shared by all threads. Requests are granted in the order in which they came.
+// A request larger than the whole budget is granted when nothing is taken. A budget of 0 bytes has no limit.
 class byte_budget {
 public:
-  explicit byte_budget(std::uint64_t all) : all_(all) {}
+  explicit byte_budget(std::uint64_t capacity) : capacity_(capacity) {}
   byte_budget(const byte_budget&) = delete;
   byte_budget& operator=(const byte_budget&) = delete;
 
@@ -158,7 +156,7 @@ public:
       return *this;
     }
     ~ticket() {
-      if (from_) from_->give_back(bytes_);
+      if (from_) from_->release(bytes_);
     }
 
   private:
@@ -166,23 +164,26 @@ public:
     std::uint64_t bytes_ = 0;
   };
 
+  // Waits until `bytes` are free and takes them. errc::unavailable after `max`.
   task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds max);
-  std::uint64_t taken() const;
-  // Would at most a quarter of the budget be in use after taking `bytes`, and is nobody waiting?
-  bool is_roomy(std::uint64_t bytes) const;
+  std::uint64_t taken() const; // bytes in use
+  // True when nobody is waiting and at most a quarter of the budget would be in use after taking `bytes`.
+  bool has_ample_room(std::uint64_t bytes) const;
 
 private:
   struct waiter {
     std::uint64_t bytes;
-    std::function<void(bool)> go; // true: the bytes are taken; false: the wait timed out
-    const void* who;
+    std::function<void(bool)> resume; // true: the bytes are taken; false: the wait timed out
+    const void* id;                   // unique among the waiters
   };
-  void give_back(std::uint64_t bytes);
-  void give_up(const void* who);
-  std::deque<waiter> those_that_fit(); // removes them from the queue and takes their bytes
-  bool fits(std::uint64_t bytes) const { return all_ == 0 || taken_ == 0 || taken_ + bytes <= all_; }
+  void release(std::uint64_t bytes);
+  void time_out(const void* id);
+  // Removes the first waiters that fit from the queue and takes their bytes. The caller holds the mutex, and resumes
+  // them after unlocking it.
+  std::deque<waiter> grant_waiting();
+  bool fits(std::uint64_t bytes) const { return capacity_ == 0 || taken_ == 0 || taken_ + bytes <= capacity_; }
 
-  const std::uint64_t all_;
+  const std::uint64_t capacity_;
   mutable std::mutex mutex_;
   std::uint64_t taken_ = 0;
   std::deque<waiter> waiting_;

@@ -35,7 +35,7 @@ std::string address_fault(const config::webhook_section& w, const web_url& url) 
   const auto a = asio::ip::make_address(host, ec);
   if (ec) return {};
   const auto verdict = a.is_v4() ? judge_address(a.to_v4().to_bytes()) : judge_address(a.to_v6().to_bytes());
-  if (may_dial(w.allow_private ? reach::internal : reach::open, verdict.kind)) return {};
+  if (may_connect(w.allow_private ? reach::internal : reach::open, verdict.kind)) return {};
   const auto what = host + " is " + std::string(verdict.what);
   return verdict.kind == address_kind::metadata ? what + "; webhooks are never sent there"
                                                 : what + "; allow_private = true allows it";

@@ -33,7 +33,7 @@ http_request request_to(const web_url& url, const char* method) {
   r.to = url.server;
   r.target = url.target;
   r.method = method;
-  r.silence = max_wait;
+  r.idle_timeout = max_wait;
   return r;
 }
 

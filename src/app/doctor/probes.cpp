@@ -185,7 +185,7 @@ task<std::optional<finding>> find_other_server(examination& exam, const signed_f
   http_request ask;
   ask.to = url->server;
   ask.target = url->target;
-  ask.silence = 10s;
+  ask.idle_timeout = 10s;
   ask.fields = {{"Accept", "application/json"}};
   auto answer = co_await exam.browser.send(ask);
   auto removed = co_await objects->remove(name);
@@ -265,7 +265,7 @@ task<finding> check_form(examination& exam, const profile& rules) {
   ask.to = url->server;
   ask.target = url->target;
   ask.method = "POST";
-  ask.silence = 10s;
+  ask.idle_timeout = 10s;
   ask.fields = {{"Content-Type", "multipart/form-data; boundary=" + boundary}, {"Accept", "*/*"}};
   const deferred_signals until_removed;
   auto answer = co_await (is_s3(exam) ? exam.backend.http : exam.browser).send(ask, body);

@@ -79,33 +79,29 @@ struct embedding {
   std::array<unsigned char, 16> begin;
   unsigned length;
   std::size_t at;       // of its first byte
-  unsigned char hidden; // each byte is the address's with these bits turned
+  unsigned char hidden; // XORed into each byte of the embedded address
   address_verdict otherwise{};
 };
 constexpr embedding embeddings[] = {
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12, 0},       // mapped (RFC 4291 §2.5.5.2)
     {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0}, 96, 12, 0},       // translated (RFC 2765 §2.1)
     {{0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}, 96, 12, 0}, // NAT64 (RFC 6052)
-    {{0x00, 0x64, 0xff, 0x9b, 0, 1, 0, 0, 0, 0, 0, 0},
-     48,
-     12,
-     0,
-     {internal, "reserved"}},           // NAT64 of one's own (RFC 8215)
-    {{0x20, 0x02}, 16, 2, 0},           // 6to4 (RFC 3056)
-    {{0x20, 0x01, 0, 0}, 32, 12, 0xff}, // Teredo (RFC 4380 §4)
-    {{}, 96, 12, 0},                    // compatible (RFC 4291 §2.5.5.1)
+    {{0x00, 0x64, 0xff, 0x9b, 0, 1, 0, 0, 0, 0, 0, 0}, 48, 12, 0, {internal, "reserved"}}, // local-use NAT64 (RFC 8215)
+    {{0x20, 0x02}, 16, 2, 0},                                                              // 6to4 (RFC 3056)
+    {{0x20, 0x01, 0, 0}, 32, 12, 0xff},                                                    // Teredo (RFC 4380 §4)
+    {{}, 96, 12, 0}, // compatible (RFC 4291 §2.5.5.1)
 };
 
 address_verdict judge_v6(bytes address) {
   const auto own = first_of(networks_v6, address, {internal, "reserved"});
-  // :: and ::1 look like embedded ones and are not.
+  // :: and ::1 have the form of a compatible address but embed no IPv4 address.
   if (own.what == "unspecified" || own.what == "loopback") return own;
   for (const auto& e : embeddings) {
     if (!within_network(address, e.begin, e.length)) continue;
     std::array<unsigned char, 4> inner;
     for (std::size_t i = 0; i < 4; ++i) inner[i] = static_cast<unsigned char>(address[e.at + i] ^ e.hidden);
-    const auto led_to = first_of(networks_v4, inner, {});
-    return led_to.kind == address_kind::global ? e.otherwise : led_to;
+    const auto judged = first_of(networks_v4, inner, {});
+    return judged.kind == address_kind::global ? e.otherwise : judged;
   }
   return own;
 }

@@ -36,17 +36,17 @@ result<checksums> checksums::read(const std::vector<form_field>& fields) {
     auto bytes = from_base64(f.value);
     if (!bytes || bytes->size() != known->length)
       return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};
-    out.running_.push_back({f.name, std::move(*bytes), running_digest(known->how)});
+    out.announced_.push_back({f.name, std::move(*bytes), running_digest(known->how)});
   }
   return out;
 }
 
 void checksums::add(std::span<const char> piece) {
-  for (auto& r : running_) r.digest.add(piece);
+  for (auto& r : announced_) r.digest.add(piece);
 }
 
 result<void> checksums::check() {
-  for (auto& r : running_)
+  for (auto& r : announced_)
     if (r.digest.finish() != r.expected) return failure{errc::bad_digest, "field " + quote(r.name)};
   return {};
 }

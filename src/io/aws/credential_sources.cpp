@@ -131,7 +131,7 @@ http_request get_request(const web_url& url, std::chrono::milliseconds timeout) 
   http_request r;
   r.to = url.server;
   r.target = url.target;
-  r.dial = r.silence = timeout;
+  r.connect_timeout = r.idle_timeout = timeout;
   return r;
 }
 

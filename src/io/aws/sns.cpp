@@ -80,7 +80,7 @@ private:
     http_request r;
     r.to = where->server;
     r.target = where->target;
-    r.silence = 10s;
+    r.idle_timeout = 10s;
     auto answer = co_await http_.send(r, {}, max);
     if (!answer) co_return failure{errc::unavailable, answer.error().on};
     if (answer->status >= 500 || answer->status == 429)

@@ -57,7 +57,7 @@ result<http_request> request_to(const sts_options& sts) {
   r.to = url->server;
   r.method = "POST";
   r.target = url->target;
-  r.silence = 10s;
+  r.idle_timeout = 10s;
   r.fields.emplace_back("Content-Type", "application/x-www-form-urlencoded");
   return r;
 }

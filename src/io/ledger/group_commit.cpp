@@ -52,13 +52,13 @@ std::optional<failure> group_commit::push(call c) {
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
-    if (away_ && c.is_awaited()) return away_;
+    if (outage_ && c.is_awaited()) return outage_;
     if (queue_.size() >= options_.max_queue)
       return failure{errc::unavailable, "the ledger's queue is full: " + std::to_string(queue_.size()) + " calls wait"};
     if (c.writes && !c.key.empty()) ++pending_[c.key];
     const bool first_awaited = c.is_awaited() && !std::exchange(awaited_, true);
     queue_.push_back(std::move(c));
-    wake = !away_ && (first_awaited || queue_.size() == 1 || queue_.size() == options_.max_batch);
+    wake = !outage_ && (first_awaited || queue_.size() == 1 || queue_.size() == options_.max_batch);
   }
   queued.add(1);
   if (wake) wake_.notify_one();
@@ -137,7 +137,7 @@ bool group_commit::take(std::vector<call>& batch) {
 // write-behind calls are postponed. When only another writer's lock is in the way, a write-behind call is parked: one
 // row that is locked for long must not delay all others.
 void group_commit::commit(calls some, std::vector<call*>& postponed, int max_conflicts) {
-  for (int conflicts = 0; !away_;) {
+  for (int conflicts = 0; !outage_;) {
     auto kind = transaction_failure::rejected;
     std::string why;
     try {
@@ -169,7 +169,7 @@ void group_commit::commit(calls some, std::vector<call*>& postponed, int max_con
   }
   for (auto* c : some) {
     if (c->is_awaited())
-      refuse(*c, *away_);
+      refuse(*c, *outage_);
     else
       postponed.push_back(c);
   }
@@ -222,7 +222,7 @@ void group_commit::refuse_awaited(const transaction_error& why) {
   std::vector<call> refused;
   {
     std::lock_guard lock(mutex_);
-    away_.emplace(why.kind == transaction_failure::unavailable ? errc::unavailable : errc::ledger_failed, why.what());
+    outage_.emplace(why.kind == transaction_failure::unavailable ? errc::unavailable : errc::ledger_failed, why.what());
     const auto awaited =
         std::stable_partition(queue_.begin(), queue_.end(), [](const call& c) { return !c.is_awaited(); });
     refused.assign(std::make_move_iterator(awaited), std::make_move_iterator(queue_.end()));
@@ -230,7 +230,7 @@ void group_commit::refuse_awaited(const transaction_error& why) {
     awaited_ = false;
   }
   queued.add(-static_cast<std::int64_t>(refused.size()));
-  for (auto& c : refused) refuse(c, *away_);
+  for (auto& c : refused) refuse(c, *outage_);
 }
 
 void group_commit::put_back(std::span<call*> postponed) {
@@ -255,7 +255,7 @@ void group_commit::unpark() {
 
 // Tries with growing pauses. At the end of the program, tries once more and then gives up.
 void group_commit::wait_until_available() {
-  if (!away_) return;
+  if (!outage_) return;
   const auto since = std::chrono::steady_clock::now();
   for (auto pause = options_.first_pause;; pause = std::min(2 * pause, options_.max_pause)) {
     std::unique_lock lock(mutex_);
@@ -266,7 +266,7 @@ void group_commit::wait_until_available() {
       to_.begin(true);
       to_.commit();
       lock.lock();
-      away_.reset();
+      outage_.reset();
       break;
     } catch (const std::exception& e) {
       to_.roll_back();

@@ -34,7 +34,7 @@ readers::~readers() {
 std::optional<failure> readers::push(query q) {
   {
     std::lock_guard lock(mutex_);
-    if (away_) return away_;
+    if (outage_) return outage_;
     if (queue_.size() >= options_.max_queue)
       return failure{errc::unavailable, "too many reads wait for the ledger: " + std::to_string(queue_.size())};
     queue_.push_back(std::move(q));
@@ -105,8 +105,8 @@ bool readers::refuse_queue(const failure& why) {
   std::deque<query> refused;
   {
     std::lock_guard lock(mutex_);
-    if (away_) return false;
-    away_ = why;
+    if (outage_) return false;
+    outage_ = why;
     refused.swap(queue_);
   }
   log::error("ledger cannot be read", {{"why", why.on}});
@@ -125,7 +125,7 @@ void readers::wait_until_available(std::unique_ptr<sql::database>& db) {
   }
   {
     std::lock_guard lock(mutex_);
-    away_.reset();
+    outage_.reset();
   }
   const std::chrono::duration<double> gap = std::chrono::steady_clock::now() - since;
   log::info("ledger can be read again", {{"after_seconds", gap.count()}});

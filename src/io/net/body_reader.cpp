@@ -43,10 +43,10 @@ task<result<std::size_t>> body_reader::read_raw(std::span<char> into) {
     from_.use(n);
     co_return n;
   }
-  from_.expires_after(limits_.silence);
+  from_.expires_after(limits_.max_silence);
   const auto begin = steady_clock::now();
   auto n = co_await from_.read_some(into);
-  // The time that the store takes for these bytes is not the client's silence.
+  // Between reads the store works on the bytes. That time does not count as the client's silence.
   if (!from_.is_expired()) from_.expires_after(0ms);
   if (!n) {
     if (n.error().code == errc::timed_out)

@@ -1,5 +1,6 @@
 // The client connections of one thread: idle ones are kept for the next request to the same server, and the deadlines
-// of those in use are watched. There is one pool for each io_context; it is made at its first use and ends with it.
+// of connections in use are watched. Each io_context has one pool, made at the first use and destroyed with the
+// io_context.
 #pragma once
 
 #include <postern/core/http/url.hpp>
@@ -31,7 +32,7 @@ public:
   void stop();
   bool is_stopped() const { return is_stopped_; }
 
-  std::unique_ptr<connection> take(const key& of); // an idle one that the server has not ended; else nullptr
+  std::unique_ptr<connection> take(const key& of); // an idle connection that the server has not closed; else nullptr
   void keep(const key& of, std::unique_ptr<connection> c);
 
 private:
@@ -53,7 +54,7 @@ private:
   bool is_stopped_ = false;
 };
 
-// A connection in use. keep() returns it to the pool; without that it is cut when this is destroyed.
+// A connection in use. keep() returns the connection to the pool; otherwise the destructor closes it.
 class pooled_connection {
 public:
   pooled_connection(connection_pool& pool, connection_pool::key of, std::unique_ptr<connection> c, bool was_used)
@@ -65,7 +66,7 @@ public:
   ~pooled_connection() { pool_.end_use(); }
 
   void keep() { pool_.keep(of_, std::move(wire)); }
-  // `f`, or errc::cancelled when the pool was stopped, since that is then why the request failed.
+  // `f`; its code becomes errc::cancelled if the pool was stopped, because then that is why the request failed.
   failure reason(failure f, bool is_cleanup = false) const {
     if (pool_.is_stopped() && !is_cleanup) f.code = errc::cancelled;
     return f;

@@ -50,8 +50,8 @@ task<result<http_response>> response_reader::read_message() {
         co_return failure{errc::bad_request, "the response is not HTTP: " + ec.message()};
       if (parser.is_done()) break;
     }
-    from_.expires_after(limits_.silence);
-    // The parser leaves a line or a chunk header that is not complete yet: there must be room for all of it.
+    from_.expires_after(limits_.idle_timeout);
+    // The parser does not take an incomplete line or chunk header. The buffer must have room for all of it.
     auto n = co_await from_.read_ahead(std::max<std::size_t>(64 << 10, max_header * 2));
     if (!n) co_return n.error();
     if (*n > 0) continue;

@@ -5,7 +5,7 @@
 namespace postern {
 namespace {
 
-result<name_lookup::endpoints> ask_system(const std::string& host, std::uint16_t port) {
+result<name_lookup::endpoints> resolve_with_system(const std::string& host, std::uint16_t port) {
   asio::io_context unused;
   asio::ip::tcp::resolver resolver(unused);
   boost::system::error_code ec;
@@ -16,46 +16,47 @@ result<name_lookup::endpoints> ask_system(const std::string& host, std::uint16_t
   return out;
 }
 
-// One question, and who waits for its answer, if anyone still does. The resolver's thread wakes the loop with the mutex
-// held, and the waiting coroutine takes it before it goes on: so the loop is still there.
-struct question {
+// One lookup, shared by the resolver's thread and the waiting coroutine. The resolver's thread holds the mutex while it
+// posts to the io_context. The coroutine locks the mutex before it ends, so the io_context still exists at that moment.
+struct lookup {
   std::mutex mutex;
   std::optional<result<name_lookup::endpoints>> answer;
-  timer* waits = nullptr;
+  timer* waiter = nullptr; // null once the coroutine has stopped waiting
 
-  void answered(result<name_lookup::endpoints> a, const io_executor& home, const std::shared_ptr<question>& self) {
+  void complete(result<name_lookup::endpoints> a, const io_executor& home, const std::shared_ptr<lookup>& self) {
     std::lock_guard lock(mutex);
     answer.emplace(std::move(a));
-    if (!waits) return;
+    if (!waiter) return;
     asio::post(home, [self] {
       std::lock_guard again(self->mutex);
-      if (self->waits) self->waits->cancel();
+      if (self->waiter) self->waiter->cancel();
     });
   }
 };
 
-struct waiting {
-  waiting(std::shared_ptr<question> f, timer& t) : on(std::move(f)) {
+// Registers the coroutine's timer with the lookup for as long as the coroutine waits.
+struct registration {
+  registration(std::shared_ptr<lookup> f, timer& t) : on(std::move(f)) {
     std::lock_guard lock(on->mutex);
-    on->waits = &t;
+    on->waiter = &t;
   }
-  waiting(const waiting&) = delete;
-  waiting& operator=(const waiting&) = delete;
-  ~waiting() {
+  registration(const registration&) = delete;
+  registration& operator=(const registration&) = delete;
+  ~registration() {
     std::lock_guard lock(on->mutex);
-    on->waits = nullptr;
+    on->waiter = nullptr;
   }
   std::optional<result<name_lookup::endpoints>> answer() {
     std::lock_guard lock(on->mutex);
     return on->answer;
   }
-  const std::shared_ptr<question> on;
+  const std::shared_ptr<lookup> on;
 };
 
 } // namespace
 
-name_lookup::name_lookup(std::size_t threads, resolver ask)
-    : ask_(ask ? std::move(ask) : ask_system), threads_(threads) {}
+name_lookup::name_lookup(std::size_t threads, resolver resolve)
+    : resolve_(resolve ? std::move(resolve) : resolve_with_system), threads_(threads) {}
 
 name_lookup::~name_lookup() {
   threads_.stop();
@@ -65,13 +66,13 @@ name_lookup::~name_lookup() {
 task<result<name_lookup::endpoints>> name_lookup::find(std::string host, std::uint16_t port,
                                                        std::chrono::milliseconds max) {
   const auto home = co_await asio::this_coro::executor;
-  timer patience(home, max);
-  const auto asked = std::make_shared<question>();
-  waiting here(asked, patience);
-  asio::post(threads_, [this, asked, host, port, home] { asked->answered(ask_(host, port), home, asked); });
+  timer limit(home, max);
+  const auto running = std::make_shared<lookup>();
+  registration waiting(running, limit);
+  asio::post(threads_, [this, running, host, port, home] { running->complete(resolve_(host, port), home, running); });
   boost::system::error_code ec;
-  co_await patience.async_wait(asio::redirect_error(use_task, ec));
-  if (auto answer = here.answer()) co_return std::move(*answer);
+  co_await limit.async_wait(asio::redirect_error(use_task, ec));
+  if (auto answer = waiting.answer()) co_return std::move(*answer);
   co_return failure{errc::timed_out, "looking up the name " + quote(host)};
 }
 

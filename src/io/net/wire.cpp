@@ -157,7 +157,7 @@ void connection::expires_after(std::chrono::milliseconds d) {
 }
 
 // Reads and writes end, but the connection stays open, so that the session can still send an error response. A session
-// that does not set a new deadline is cut at the next one.
+// that does not set a new deadline is cut when the grace period of five seconds ends.
 void connection::expire() {
   if (std::exchange(is_expired_, true)) return cut();
   boost::system::error_code ec;

@@ -19,7 +19,7 @@ multipart_writer::multipart_writer(s3_client& s3, object_name name, object_meta 
     : s3_(s3), name_(std::move(name)), meta_(std::move(meta)), executor_(executor) {}
 
 multipart_writer::~multipart_writer() {
-  if (upload_) afterwork(executor_).start(abort_upload(s3_, std::move(*upload_), std::move(pending_)));
+  if (upload_) cleanup_group(executor_).start(abort_upload(s3_, std::move(*upload_), std::move(pending_)));
 }
 
 task<result<void>> multipart_writer::create_upload() {
@@ -53,7 +53,7 @@ task<result<void>> multipart_writer::end_part(std::unique_ptr<s3_part_upload> pa
   auto collected = co_await collect_pending();
   if (!collected) co_return collected.error();
   pending_ = std::make_shared<pending_part>(executor_);
-  afterwork(executor_).start(await_answer(pending_, std::move(part)));
+  cleanup_group(executor_).start(await_answer(pending_, std::move(part)));
   co_return result<void>{};
 }
 

@@ -70,8 +70,8 @@ task<aws_result<http_request>> s3_client::sign(const call& c, attempts& a) {
   r.to = place->at;
   r.method = c.method;
   r.target = place->path + uri_encode(c.key, true) + to_query_string(c.query);
-  r.silence = options_.timeout;
-  r.cleans_up = c.operation == "AbortMultipartUpload";
+  r.idle_timeout = options_.timeout;
+  r.is_cleanup = c.operation == "AbortMultipartUpload";
   r.fields = c.headers;
   r.fields.emplace_back("x-amz-date", scope.date);
   r.fields.emplace_back("x-amz-content-sha256", c.payload_hash);
@@ -208,7 +208,7 @@ task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3
     std::optional<aws_error> error;
     if (!begun) {
       error = error_without_answer(begun.error(), c.to_text());
-    } else if ((*begun)->welcome()) {
+    } else if ((*begun)->accepts_body()) {
       s3_part part{number, {}, size, std::nullopt};
       co_return std::make_unique<s3_part_upload>(std::move(*begun), std::move(part), upload.has_checksums, c.to_text());
     } else {

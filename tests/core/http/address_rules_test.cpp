@@ -91,11 +91,11 @@ BOOST_AUTO_TEST_CASE(bytes_that_are_no_address) {
 }
 
 BOOST_AUTO_TEST_CASE(who_may_be_dialled) {
-  for (const auto k : {address_kind::global, internal, metadata}) BOOST_TEST(may_dial(reach::any, k));
-  BOOST_TEST(may_dial(reach::internal, address_kind::global));
-  BOOST_TEST(may_dial(reach::internal, internal));
-  BOOST_TEST(!may_dial(reach::internal, metadata));
-  BOOST_TEST(may_dial(reach::open, address_kind::global));
-  BOOST_TEST(!may_dial(reach::open, internal));
-  BOOST_TEST(!may_dial(reach::open, metadata));
+  for (const auto k : {address_kind::global, internal, metadata}) BOOST_TEST(may_connect(reach::any, k));
+  BOOST_TEST(may_connect(reach::internal, address_kind::global));
+  BOOST_TEST(may_connect(reach::internal, internal));
+  BOOST_TEST(!may_connect(reach::internal, metadata));
+  BOOST_TEST(may_connect(reach::open, address_kind::global));
+  BOOST_TEST(!may_connect(reach::open, internal));
+  BOOST_TEST(!may_connect(reach::open, metadata));
 }

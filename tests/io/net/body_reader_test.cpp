@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(continue_is_not_sent_when_the_body_is_already_coming) {
 
 BOOST_AUTO_TEST_CASE(silence_ends_the_body) {
   body_limits limits;
-  limits.silence = 40ms;
+  limits.max_silence = 40ms;
   client.write("12");
   begin(sized(3), limits);
   BOOST_TEST((failed() == errc::timed_out));
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(silence_ends_the_body) {
 
 BOOST_AUTO_TEST_CASE(each_byte_ends_the_silence) {
   body_limits limits;
-  limits.silence = 100ms;
+  limits.max_silence = 100ms;
   send_slowly({"1", "2", "3", "4", "5", "6"}, 40ms); // 240 ms in all
   begin(sized(6), limits);
   BOOST_TEST(read_all().value() == "123456");
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(without_a_minimum_rate_a_slow_body_is_read) {
 
 BOOST_AUTO_TEST_CASE(the_time_between_reads_is_not_the_clients) {
   body_limits limits;
-  limits.silence = 50ms;
+  limits.max_silence = 50ms;
   limits.min_rate = 100'000;
   limits.rate_window = 50ms;
   begin(sized(6), limits);

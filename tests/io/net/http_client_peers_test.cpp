@@ -55,7 +55,7 @@ const std::string fine = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 http_request to(const std::string& host, std::uint16_t port) {
   http_request r;
   r.to = {false, host, port};
-  r.dial = r.silence = std::chrono::milliseconds(5000);
+  r.connect_timeout = r.idle_timeout = std::chrono::milliseconds(5000);
   return r;
 }
 
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(addresses_are_refused_before_they_are_dialled) {
     const auto answer = ask(reach::open, to(host, peer.port));
     BOOST_REQUIRE_MESSAGE(!answer, host);
     BOOST_TEST((answer.error().code == errc::forbidden), host << ": " << answer.error().on);
-    BOOST_TEST(answer.error().on.find(" leads to ") != std::string::npos, answer.error().on);
+    BOOST_TEST(answer.error().on.find(" resolves to ") != std::string::npos, answer.error().on);
   }
   BOOST_TEST(peer.connections() == 0);
   BOOST_TEST(ask(reach::internal, to("127.0.0.1", peer.port)).has_value());
@@ -88,7 +88,8 @@ BOOST_AUTO_TEST_CASE(metadata_services_are_refused_even_to_whom_private_addresse
       const auto answer = ask(peers, to(host, 80));
       BOOST_TEST((!answer && answer.error().code == errc::forbidden), host);
     }
-  BOOST_TEST(ask(reach::internal, to("169.254.169.254", 80)).error().on.find("never dialled") != std::string::npos);
+  BOOST_TEST(ask(reach::internal, to("169.254.169.254", 80)).error().on.find("never connects to metadata services") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_large_answer_is_a_failure_or_cut) {
@@ -101,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_large_answer_is_a_failure_or_cut) {
     auto r = to("127.0.0.1", peer.port);
     const auto whole = ask(reach::any, r, 5 << 10);
     BOOST_TEST((!whole && whole.error().code == errc::payload_too_large));
-    r.cuts_answer = true;
+    r.truncates_response = true;
     const auto part = ask(reach::any, r, 5 << 10);
     BOOST_REQUIRE_MESSAGE(part, text.substr(0, 60));
     BOOST_TEST(part->status == 200);

@@ -333,7 +333,7 @@ BOOST_AUTO_TEST_CASE(silence_ends) {
     BOOST_TEST_CONTEXT(name) {
       scripted_peer peer({s});
       auto r = request_to(peer.at());
-      r.silence = 100ms;
+      r.idle_timeout = 100ms;
       const auto answer = send(r);
       BOOST_TEST((code_of(answer) == errc::timed_out));
       BOOST_TEST(says(answer.error(), peer.url()));
@@ -345,7 +345,7 @@ BOOST_AUTO_TEST_CASE(silence_ends) {
 BOOST_AUTO_TEST_CASE(slow_is_not_silent) {
   scripted_peer peer({answers(200, std::string(50, 'x')).in_pieces(30ms)}); // 2.7 s in all
   auto r = request_to(peer.at());
-  r.silence = 2000ms;
+  r.idle_timeout = 2000ms;
   BOOST_TEST(send(r).has_value());
 }
 
@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_does_not_take_the_body_is_silent) {
   const std::string body(8 << 20, 'b');
   scripted_peer peer({answers(200).reads(0).after(60s)});
   auto r = request_to(peer.at(), "PUT");
-  r.silence = 50ms;
+  r.idle_timeout = 50ms;
   BOOST_TEST((code_of(send(r, body)) == errc::timed_out));
 }
 
@@ -371,7 +371,7 @@ BOOST_AUTO_TEST_CASE(dialling_ends) {
     (void)::connect(fill.back().native_handle(), to.data(), static_cast<socklen_t>(to.size()));
   }
   auto r = request_to({false, "127.0.0.1", full.local_endpoint().port()});
-  r.dial = 100ms;
+  r.connect_timeout = 100ms;
   const auto answer = send(r);
   BOOST_TEST((code_of(answer) == errc::timed_out));
   BOOST_TEST(says(answer.error(), "connecting to " + r.to.origin()));
@@ -411,13 +411,13 @@ BOOST_AUTO_TEST_CASE(ipv6) {
 namespace {
 
 task<result<http_response>> streamed(http_client& http, http_request r, std::vector<std::string> pieces,
-                                     bool* welcome = nullptr) {
+                                     bool* accepts_body = nullptr) {
   std::uint64_t length = 0;
   for (const auto& p : pieces) length += p.size();
   auto begun = co_await http.upload(r, length);
   if (!begun) co_return begun.error();
-  if (welcome) *welcome = (*begun)->welcome();
-  if (!(*begun)->welcome()) co_return co_await (*begun)->finish(false);
+  if (accepts_body) *accepts_body = (*begun)->accepts_body();
+  if (!(*begun)->accepts_body()) co_return co_await (*begun)->finish(false);
   for (const auto& p : pieces) {
     const std::span<const char> bytes(p);
     auto written = co_await (*begun)->write(bytes);
@@ -430,10 +430,11 @@ task<result<http_response>> streamed(http_client& http, http_request r, std::vec
 
 BOOST_AUTO_TEST_CASE(a_body_that_is_welcome_is_streamed) {
   scripted_peer peer({answers(200, "ok").welcomes(), answers(200, "again")});
-  bool welcome = false;
-  const auto answer = run_on(loop, streamed(http, request_to(peer.at(), "PUT"), {"hello", ", ", "world"}, &welcome));
+  bool accepts_body = false;
+  const auto answer =
+      run_on(loop, streamed(http, request_to(peer.at(), "PUT"), {"hello", ", ", "world"}, &accepts_body));
   BOOST_TEST(answer.value().body == "ok");
-  BOOST_TEST(welcome);
+  BOOST_TEST(accepts_body);
   BOOST_TEST(get(peer).value().body == "again");
   const auto heard = peer.heard();
   BOOST_TEST(heard[0].field("expect") == "100-continue");
@@ -445,10 +446,10 @@ BOOST_AUTO_TEST_CASE(a_body_that_is_welcome_is_streamed) {
 BOOST_AUTO_TEST_CASE(a_refusal_comes_before_any_byte_of_the_body) {
   for (const int status : {307, 403, 503}) {
     scripted_peer peer({answers(status, "no").reads(0), answers(200)});
-    bool welcome = true;
-    const auto answer = run_on(loop, streamed(http, request_to(peer.at(), "PUT"), {"hello"}, &welcome));
+    bool accepts_body = true;
+    const auto answer = run_on(loop, streamed(http, request_to(peer.at(), "PUT"), {"hello"}, &accepts_body));
     BOOST_TEST(answer.value().status == status);
-    BOOST_TEST(!welcome);
+    BOOST_TEST(!accepts_body);
     BOOST_TEST(get(peer).has_value()); // on another: this one still waits for the body
     BOOST_TEST(peer.accepted() == 2u);
     BOOST_TEST(peer.heard()[0].body == "");
@@ -553,7 +554,7 @@ BOOST_AUTO_TEST_CASE(stopping_ends_what_runs_and_refuses_what_comes) {
   for (const auto& e : ended) BOOST_TEST((code_of(e) == errc::cancelled), describe(e.error()));
 
   auto cleaning = request_to(peer.at(), "DELETE", "/upload");
-  cleaning.cleans_up = true;
+  cleaning.is_cleanup = true;
   BOOST_TEST(send(cleaning).has_value());
 
   asio::io_context another{1}; // other threads go on
@@ -667,7 +668,7 @@ BOOST_AUTO_TEST_CASE(a_handshake_that_is_not_answered_ends) {
   asio::io_context other;
   asio::ip::tcp::acceptor silent(other, {asio::ip::make_address("127.0.0.1"), 0}, true); // the kernel accepts
   auto r = request_to({true, "127.0.0.1", silent.local_endpoint().port()});
-  r.dial = 100ms;
+  r.connect_timeout = 100ms;
   const auto answer = run_on(loop, http.send(r));
   BOOST_TEST_REQUIRE(!answer.has_value());
   BOOST_TEST((answer.error().code == errc::timed_out));

@@ -35,7 +35,7 @@ struct config {
     std::string tls_certificate, tls_key; // [server.tls]: PEM files; empty: plain HTTP
   } server;
 
-  struct limits_section {                                                                // 0 switches one off
+  struct limits_section {                                                                // 0 switches a limit off
     std::uint64_t request_header = 16 << 10, json_body = 64 << 10, form_fields = 20'000; // bytes
     std::chrono::milliseconds header_timeout{10'000}, body_silence{30'000}, idle_timeout{60'000};
     std::uint64_t min_body_rate = 1024; // bytes a second

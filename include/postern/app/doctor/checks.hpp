@@ -1,5 +1,5 @@
-// The doctor's checks. Each asks one neighbour of Postern one question. They share an examination, in which a check
-// stores what later checks need. A check never throws, and removes what it creates.
+// The doctor's checks. Each tests one thing that Postern needs. They share an examination, in which a check stores what
+// later checks need. A check never throws, and removes what it creates.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -26,15 +26,15 @@ struct examination {
   examination& operator=(const examination&) = delete;
 
   const config c;
-  report& out;                     // is told what it must hide
+  report& out;                     // also gets the texts that it must hide
   const std::string config_option; // " --config F" or empty
   const signer server_signer;
   storage backend;
   http_client browser; // trusts the issuers that browsers trust
   const webhook_clients webhooks;
 
-  std::optional<std::chrono::seconds> clock_ahead; // of the store; by how much
-  std::optional<held_credentials> caller;          // that were found, before a role is assumed
+  std::optional<std::chrono::seconds> clock_ahead; // by how much the store's clock is ahead
+  std::optional<held_credentials> caller;          // the credentials that were found, before a role is assumed
   credentials_ptr keys;                            // for the store
   bool is_served = false;                          // Postern answers at server.public_url
   bool has_shown_cors = false;                     // the CORS document was printed
@@ -43,7 +43,7 @@ struct examination {
 bool is_s3(const examination& exam);
 
 // In the order in which they run. With the file store, the checks that concern only S3 are skipped.
-task<finding> check_store(examination& exam); // does it answer? Notes its clock
+task<finding> check_store(examination& exam); // does the store answer? Sets clock_ahead
 finding check_clock(const examination& exam);
 task<finding> check_credentials(examination& exam);
 task<finding> check_role(examination& exam);

@@ -45,7 +45,7 @@ public:
   // Texts of less than 8 bytes are ignored, because they would occur by chance.
   void hide(std::string_view text);
   void add(std::string_view check, const finding& f);
-  // Prints the summary. Answers the program's exit code.
+  // Prints the summary. Returns the program's exit code.
   int finish();
 
 private:

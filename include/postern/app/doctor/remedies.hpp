@@ -1,4 +1,4 @@
-// The doctor's explanations: from a neighbour's answer and the configuration to a finding that says what is wrong and
+// The doctor's explanations: from a service's answer and the configuration to a finding that says what is wrong and
 // what to do. Pure. Text from outside is quoted, and findings contain no secret.
 #pragma once
 

@@ -1,6 +1,6 @@
 // The documents that a store needs before uploads work: what Postern may do (IAM policy), who may assume its role
 // (trust policy), and which pages may post to the bucket (CORS). Pure functions of the configuration, used by `postern
-// setup` and by the doctor's remedies. And set_up, the command itself, which runs on one thread.
+// setup` and by the doctor's remedies. Also set_up, the command itself, which runs on one thread.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -19,7 +19,7 @@ std::string partition_of(std::string_view region);
 std::string account_of(std::string_view arn);
 // The caller as a trust policy names it. STS names the session of a role; the policy needs the role.
 std::string principal_of(std::string_view arn);
-// The name behind the last slash.
+// The role's name: the part of the ARN behind the last slash.
 std::string role_name_of(std::string_view arn);
 
 // The buckets that profiles write to, and store.bucket.
@@ -54,7 +54,7 @@ result<cors_merge> merge_cors(const config& c, std::string_view existing);
 
 enum class document { iam, trust, cors };
 // `postern setup`: prints the document to standard output and what to do with it to standard error. With `apply` it
-// puts the CORS rule into each bucket instead. Answers the exit code. Throws config_error when the configuration needs
+// puts the CORS rule into each bucket instead. Returns the exit code. Throws config_error when the configuration needs
 // no such document.
 int set_up(const config& c, document which, bool apply);
 

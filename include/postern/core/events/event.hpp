@@ -26,7 +26,7 @@ struct object_event {
 constexpr std::size_t max_events = 100; // in one message; S3 sends one, queues batch ten
 
 // Parses (a) S3's own JSON {"Records":[…]} of AWS (event version 2.x; "Event message structure" in the S3 user guide),
-// Ceph RGW and MinIO, whose keys are form-url-encoded, except Ceph's (eventSource tells); (b) EventBridge's
+// Ceph RGW and MinIO, whose keys are form-url-encoded, except Ceph's (eventSource names the sender); (b) EventBridge's
 // {"source":"aws.s3","detail-type":…}, whose key is plain; (c) {"Event":"s3:TestEvent"}, which has no event.
 // Skips records that are not S3's. errc::bad_request says what is wrong where; errc::payload_too_large for more
 // than max_events.

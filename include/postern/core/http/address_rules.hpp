@@ -1,7 +1,7 @@
-// Rules against server-side request forgery: which addresses may be dialled when a name from outside resolves to them.
-// They follow the IANA special-purpose registries (RFC 6890) and know the clouds' metadata services. Pure: an address
-// is its 4 or 16 bytes in network order. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo …) is judged
-// as the IPv4 address.
+// Rules against server-side request forgery: which addresses Postern may connect to when a URL comes from
+// outside. They follow the IANA special-purpose registries (RFC 6890) and know the clouds' metadata services. Pure: an
+// address is its 4 or 16 bytes in network order. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo …) is
+// judged as the IPv4 address.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace postern {
 
-// Which addresses may be dialled.
+// The addresses to which a client may connect.
 enum class reach {
   any,      // all: for URLs that the operator wrote (stores, credential services)
   internal, // all except the metadata services, which give out credentials
@@ -23,10 +23,10 @@ struct address_verdict {
   std::string_view what; // "private", "loopback", …: the kind of an address that is not global
 };
 
-// An address of another length than 4 or 16 bytes is internal.
+// Any other length than 4 or 16 bytes is judged as internal.
 address_verdict judge_address(std::span<const unsigned char> bytes);
 
-inline bool may_dial(reach r, address_kind k) {
+inline bool may_connect(reach r, address_kind k) {
   return r == reach::any || k == address_kind::global || (r == reach::internal && k == address_kind::internal);
 }
 

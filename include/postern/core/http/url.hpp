@@ -27,7 +27,7 @@ struct http_address {
   auto operator<=>(const http_address&) const = default;
 };
 
-// What to request from which server.
+// A server, and what to request from it.
 struct web_url {
   http_address server;
   std::string target; // path and query as they are written; begins with a slash
@@ -44,8 +44,8 @@ bool is_web_url(std::string_view url);
 std::string origin_of(std::string_view url);
 // Its path and query as they are written, "/" when it has no path. Empty when it is no web URL. A view into `url`.
 std::string_view target_of(std::string_view url);
-// Has the path a segment . or .. or one whose percent-encoding is broken? Browsers resolve such segments, also encoded
-// ones, before they send the request. True when it is no web URL.
+// Whether the path has a segment . or .. or one whose percent-encoding is broken. Browsers resolve such segments, also
+// encoded ones, before they send the request. True when it is no web URL.
 bool has_dot_segment(std::string_view url);
 
 // The URL with name=value at the end of its query, the value percent-encoded. A fragment stays at the end.

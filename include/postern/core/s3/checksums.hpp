@@ -23,11 +23,11 @@ public:
   result<void> check(); // errc::bad_digest; once, after the last piece
 
 private:
-  struct one {
+  struct announced_checksum {
     std::string name, expected;
     running_digest digest;
   };
-  std::vector<one> running_;
+  std::vector<announced_checksum> announced_;
 };
 
 } // namespace postern

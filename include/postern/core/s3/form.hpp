@@ -87,8 +87,8 @@ private:
   std::uint64_t consumed_ = 0;
   place place_ = place::value;
   bool first_ = true;         // nothing may stand ahead of the first delimiter
-  std::string held_ = "\r\n"; // what may be a delimiter, cut by a piece's end; the first needs no line end of its own
-  std::deque<std::string> replays_; // what was held and proved to be data; views of it live as long as the piece
+  std::string held_ = "\r\n"; // may begin a delimiter that a piece's end cut off; the first delimiter needs no line end
+  std::deque<std::string> replays_; // held bytes that proved to be data; views of them live as long as the piece
   bool wants_piece_ = true;         // the next call brings a further piece
   std::string block_;               // a part's headers so far
 };

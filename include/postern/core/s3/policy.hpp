@@ -68,7 +68,7 @@ result<policy> read_policy(std::string_view base64);
 //  - a field without a condition (except x-amz-signature, file, policy, x-ignore-*, AWSAccessKeyId, signature), a
 //    condition without a field, a value that does not match: errc::policy_mismatch, naming field and condition
 //  - no condition for the bucket: errc::policy_mismatch
-//  - algorithm, credential and date matched other than exactly: errc::policy_mismatch
+//  - a condition on algorithm, credential or date that is not an exact match: errc::policy_mismatch
 //  - a field twice (names case-insensitive): errc::duplicate_field
 // A starts-with on content-type is met when each comma-separated item meets it. Returns the length range; without
 // one in the policy, 0 to 5 GiB.

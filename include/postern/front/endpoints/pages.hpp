@@ -49,8 +49,9 @@ response complete_page(int status, const std::string& title, const std::string& 
 // user can choose.
 response form_page(const signed_form& f);
 
-// Adds the security headers of every page: nothing is loaded from elsewhere, no content type is guessed, no address is
-// passed on. The scripts and frames of a page that sends files may also reach the stores at `direct_urls`.
+// Adds the security headers of every page: the page loads nothing from other origins, and the browser guesses no
+// content type and sends no referrer. The scripts and frames of a page that sends files may also reach the stores at
+// `direct_urls`.
 void harden(response& page, const std::vector<std::string>& direct_urls = {});
 
 } // namespace postern::front

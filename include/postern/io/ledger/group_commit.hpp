@@ -112,8 +112,8 @@ private:
   std::deque<call> queue_;
   std::unordered_map<std::string, std::size_t> pending_; // by key: how many calls that write are not yet committed
   bool stopping_ = false;
-  bool awaited_ = false;        // the queue has an awaited call
-  std::optional<failure> away_; // why the database is unavailable; then the queue has no awaited call
+  bool awaited_ = false;          // the queue has an awaited call
+  std::optional<failure> outage_; // why the database is unavailable; then the queue has no awaited call
   std::atomic<bool> dropping_{false};
   std::vector<call> parked_; // write-behind calls whose rows another writer holds. Used by the writer thread only.
   std::chrono::steady_clock::time_point parked_until_{};

@@ -73,7 +73,7 @@ private:
   std::condition_variable wake_;
   std::deque<query> queue_;
   bool stopping_ = false;
-  std::optional<failure> away_;      // why the database is unavailable; then the queue is empty
+  std::optional<failure> outage_;    // why the database is unavailable; then the queue is empty
   std::vector<std::thread> threads_; // last: they use all members above
 };
 

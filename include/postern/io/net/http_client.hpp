@@ -1,6 +1,6 @@
-// HTTP/1.1 as a client: one request out, its answer back, streamed where it is large. Connections are kept alive per
-// thread and address and used again; a server that closes an idle one is not noticed by the caller. One http_client is
-// shared by all threads; a request lives on the thread that began it.
+// An HTTP/1.1 client. It sends a request and returns the response; a large body is streamed. Each thread keeps idle
+// connections for each server and reuses them. When a server has closed an idle connection, the request is sent on a
+// new one. All threads share one http_client; a request stays on the thread that began it.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -27,45 +27,45 @@ namespace postern {
 struct http_request {
   http_address to;
   std::string method = "GET";
-  std::string target = "/";                                // as it goes over the wire
+  std::string target = "/";                                // path and query, encoded as they are sent
   std::vector<std::pair<std::string, std::string>> fields; // without Host and Content-Length
-  std::chrono::milliseconds dial{5'000};
-  std::chrono::milliseconds silence{30'000}; // how long any one wait for the server may last
-  bool cleans_up = false;                    // may still be sent when the thread has been told to stop
-  bool cuts_answer = false;                  // a body that is too large is no failure: it is left, in part or whole
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds idle_timeout{30'000}; // the longest wait for the server without progress
+  bool is_cleanup = false;                        // is sent even after stop()
+  bool truncates_response = false;                // the rest of an oversized response is discarded; else it is an error
 };
 
 class pooled_connection;
 
-// A request whose body is streamed. Destroyed before its end, its connection is cut.
+// A request whose body is streamed. Destroying it before finish cuts its connection.
 class http_upload {
 public:
-  http_upload(std::unique_ptr<pooled_connection> on, std::chrono::milliseconds silence, bool welcome);
+  http_upload(std::unique_ptr<pooled_connection> on, std::chrono::milliseconds idle_timeout, bool accepts_body);
   http_upload(const http_upload&) = delete;
   http_upload& operator=(const http_upload&) = delete;
   ~http_upload();
 
-  // Did the server say 100 Continue? If not it has answered already: see finish.
-  bool welcome() const { return welcome_; }
-  // The bytes must live until it returns. A server that answers in the middle and hangs up makes this fail: finish may
-  // still know its answer.
+  // False when the server has already sent its final response, without 100 Continue. Then call finish(false).
+  bool accepts_body() const { return accepts_body_; }
+  // The bytes must live until write returns. When the server responds early and closes, write fails; finish can still
+  // return that response.
   task<result<void>> write(std::span<const char> bytes);
-  // The answer. When the body was not sent whole, the connection is not used again.
-  task<result<http_response>> finish(bool whole = true);
+  // The response. After an incomplete body the connection is not reused.
+  task<result<http_response>> finish(bool is_body_complete = true);
 
 private:
   std::unique_ptr<pooled_connection> on_;
-  const std::chrono::milliseconds silence_;
-  bool welcome_;
+  const std::chrono::milliseconds idle_timeout_;
+  bool accepts_body_;
 };
 
 struct http_client_options {
   std::string ca_file; // PEM; empty: the system's
-  // Where connections are really made, whatever the URL names: for tests, and for gateways that a firewall forces on
-  // one. Only the name's resolution is left out; Host, SNI and the name that the certificate must have are the URL's.
+  // Connects here instead of to the URL's host: for tests, and for gateways that a firewall requires. Host, SNI and the
+  // name in the certificate are still the URL's.
   std::optional<http_address> connect_to = std::nullopt;
-  // Which addresses it connects to, judged after a name was resolved and just before dialling that very address, so
-  // that a name cannot become another in between. What it may not dial is errc::forbidden.
+  // The addresses to which the client may connect. The resolved address is checked and then used for the connection, so
+  // DNS rebinding cannot change it in between. Another address is errc::forbidden.
   reach peers = reach::any;
 };
 
@@ -75,22 +75,23 @@ public:
   explicit http_client(http_client_options options = {});
   ~http_client();
 
-  // Sends it whole and answers what comes back; a body of more than `most` bytes is errc::payload_too_large, unless
-  // it may be cut. When a kept connection proves to be dead before a byte of the answer, the request is sent once more
-  // on a new one. errc::unavailable (not reached, TLS), errc::forbidden (the address), errc::timed_out,
-  // errc::disconnected, errc::bad_request (not HTTP).
+  // Sends the request with its whole body and returns the response. A response body of more than `max` bytes is
+  // errc::payload_too_large, unless r.truncates_response. When a reused connection breaks before the first byte of the
+  // response, the request is sent once more on a new connection. errc::unavailable (cannot connect, TLS failed),
+  // errc::forbidden (the address), errc::timed_out, errc::disconnected, errc::bad_request (not HTTP).
   task<result<http_response>> send(const http_request& r, std::string_view body = {}, std::size_t max = 1 << 20);
 
-  // Begins a request with a body of `length` bytes and asks with Expect: 100-continue whether it is welcome (RFC 9110
-  // §10.1.1): redirects and refusals come before any byte of the body has flowed. A server that says nothing for three
-  // seconds gets the body.
+  // Begins a request with a body of `length` bytes. Sends Expect: 100-continue (RFC 9110 §10.1.1), so that a redirect
+  // or a refusal arrives before any byte of the body is sent. If the server sends nothing for three seconds, the body
+  // is sent.
   task<result<std::unique_ptr<http_upload>>> upload(const http_request& r, std::uint64_t length);
 
-  // Cuts what runs on this thread and begins nothing more but what cleans up: all other requests are errc::cancelled.
+  // Cuts this thread's connections. From then on only requests with is_cleanup are sent; all others are
+  // errc::cancelled.
   static void stop(asio::io_context& on);
 
 private:
-  task<result<std::unique_ptr<pooled_connection>>> connect(const http_request& r, bool fresh);
+  task<result<std::unique_ptr<pooled_connection>>> connect(const http_request& r, bool is_retry);
   asio::ssl::context tls_;
   const std::optional<http_address> connect_to_;
   const reach peers_;

@@ -25,9 +25,9 @@ struct http_response {
 
 struct response_limits {
   std::size_t max_body = 1 << 20;
-  bool truncates = false;                    // a larger body is cut, and is no failure
-  std::chrono::milliseconds silence{30'000}; // the longest wait for a byte
-  bool is_to_head = false;                   // the response to a HEAD request has no body
+  bool truncates = false;                         // the rest of a larger body is discarded, without an error
+  std::chrono::milliseconds idle_timeout{30'000}; // the longest wait for a byte
+  bool is_to_head = false;                        // the response to a HEAD request has no body
 };
 
 // Reads one response from a connection. Lives in the frame of the coroutine that sent the request.

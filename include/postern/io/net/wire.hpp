@@ -29,8 +29,8 @@ public:
   ~connections();
 
   task<> watch(); // calls expire_overdue until stop
-  // Ends the reads and writes of connections whose deadline has passed with errc::timed_out. A connection that sets no
-  // new deadline is cut five seconds later.
+  // Ends the reads and writes of overdue connections with errc::timed_out. A connection that sets no new deadline is
+  // cut five seconds later.
   void expire_overdue();
   void stop();
   void drain();   // cuts idle connections now; is_draining is true from then on
@@ -61,18 +61,18 @@ public:
   // The TLS handshake as a client. The server's certificate must be for `host`, a name or an address without brackets;
   // a name is also sent as SNI. errc::unavailable with the reason, errc::timed_out.
   task<result<void>> handshake_as_client(const std::string& host);
-  // Can an idle connection carry another request? False when the peer has closed it, or has sent bytes that nobody
-  // asked for.
+  // Whether an idle connection can carry another request. False when the peer has closed it or has sent bytes without a
+  // request.
   bool is_quiet();
 
   // Reads at least one byte into `into`; returns 0 when the peer has closed its side. errc::disconnected,
   // errc::timed_out.
   task<result<std::size_t>> read_some(std::span<char> into);
-  // Writes all of the bytes, which must live until it returns. errc::disconnected, errc::timed_out.
+  // Writes all of the bytes, which must live until write returns. errc::disconnected, errc::timed_out.
   task<result<void>> write(std::string_view bytes);
 
-  // Closes our side, then reads and drops what the peer still sends, at most `max_bytes` and for at most `max_time`.
-  // Without it an early response can be lost to a TCP reset (RFC 9112 §9.6).
+  // Closes our side, then reads and discards what the peer still sends, at most `max_bytes` and for at most `max_time`.
+  // Without lingering, an early response can be lost to a TCP reset (RFC 9112 §9.6).
   task<> linger(std::uint64_t max_bytes, std::chrono::milliseconds max_time);
 
   // Sets the deadline of all further reads and writes, and clears is_expired. Zero: no deadline.
@@ -85,12 +85,12 @@ public:
   const asio::ip::address& peer_address() const { return peer_address_; }
   bool is_secure() const { return tls_.has_value(); }
 
-  // Bytes that have arrived and are not used yet: the beginning of a body, or the next request. A view that is valid
-  // until the next call of use, read_ahead or put_back.
+  // The bytes ahead: they have arrived and are not used yet. They are the beginning of a body, or the next request. The
+  // view is valid until the next call of use, read_ahead or put_back.
   std::string_view ahead() const { return {ahead_.data() + begin_, end_ - begin_}; }
   void use(std::size_t n); // drops the first n bytes ahead
-  // Reads once and appends to the bytes ahead; returns the number of new bytes, 0 at the end. Holds at most `max`
-  // bytes, of which fewer must be ahead when it is called. Errors as read_some.
+  // Reads once and appends to the bytes ahead. Returns the number of new bytes; 0 when the peer has closed its side. At
+  // most `max` bytes are ahead afterwards; fewer than `max` must be ahead before. Fails as read_some does.
   task<result<std::size_t>> read_ahead(std::size_t max);
   void put_back(std::string_view bytes); // in front of the bytes ahead
 
