@@ -35,7 +35,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// --- what each object wants of the configuration ----------------------------------------------------
+// --- the options of each object, from the configuration ---------------------------------------------------
 
 metrics::gauge build_info("postern_build_info", "The running version", "version=\"" POSTERN_VERSION "\"");
 
@@ -154,9 +154,9 @@ private:
 
   // In dependency order: an object uses those above it and is destroyed before them.
   const config& config_;
-  upload_feed feed_;                   // tells event streams of changes
+  upload_feed feed_;                   // tells event streams about changes
   form_service service_;               // signer, storage and ledger
-  const std::unique_ptr<store> store_; // S3 or a directory
+  const std::unique_ptr<store> store_; // S3 or the file store
   byte_budget buffers_;                // memory of all transfers
   transfers transfers_;                // the uploads that this process receives
   form_reader form_reader_;
@@ -210,7 +210,8 @@ node::node(const config& c)
       sweeper_(sweeper_options_of(c), completer_, *service_.records),
       sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.round(); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
-      // Readers of another node see progress that is at most two seconds old: both pauses, and what periodic_task adds.
+      // Progress seen through another node is at most two seconds old: the sum of both pauses and periodic_task's
+      // jitter.
       changes_(workers_.home().get_executor(), 750ms, [this] { return feed_.poll(*service_.records); }),
       webhook_clients_(c), notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
   log_start();

@@ -19,7 +19,7 @@ sigv4::credentials file_store_keys(const signer& own) {
   return {"POSTERN" + name, own.derive("file store secret key"), {}};
 }
 
-// With role_arn: the role's credentials, which the other ones assume.
+// With role_arn: the role's credentials. The other credentials assume the role.
 credential_source_ptr source_of(const config& c, const signer& own, http_client& http) {
   auto base = own_source_of(c, own, http);
   if (c.store.role_arn.empty() || c.store.type == "file") return base;

@@ -33,7 +33,7 @@ trusted_issuers::trusted_issuers(const std::string& ca_file) : store_(X509_STORE
     ERR_clear_error();
     throw std::runtime_error("the CA file \"" + ca_file + "\" cannot be used; it must be PEM");
   }
-  // An issuer in the file is trusted as it stands, whether or not its own issuer is there too.
+  // Each issuer in the file is trusted by itself, even if the file lacks that issuer's own issuer.
   if (!ca_file.empty()) X509_STORE_set_flags(store_.get(), X509_V_FLAG_PARTIAL_CHAIN);
 }
 
@@ -48,7 +48,7 @@ result<std::vector<certificate>> certificate::read_pem(std::string_view text) {
     out.push_back(certificate(x));
     if (out.size() > max_certificates) return failure{errc::bad_request, "too many certificates"};
   }
-  ERR_clear_error(); // the end is an error too
+  ERR_clear_error(); // OpenSSL reports the end of the text as an error
   if (out.empty()) return failure{errc::bad_request, "not a certificate in PEM"};
   return out;
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-// `pattern` has d for a digit, other characters for themselves; the digits' values in runs go to `out`.
+// In `pattern`, d stands for a digit, any other character for itself. `out` gets the value of each run of digits.
 bool read_pattern(std::string_view text, std::string_view pattern, std::array<int, 6>& out) {
   if (text.size() != pattern.size()) return false;
   std::size_t run = 0;
@@ -126,7 +126,7 @@ result<seconds_clock> parse_iso8601(std::string_view text) {
 std::string http_date(seconds_clock t) {
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   const auto b = break_down(t);
-  // The names, which have these letters too, only when the digits are there.
+  // The names are filled in after the digits, because they contain the same letters.
   return std::string(days[b.weekday]) + dated(", DD ", b) + month_names[b.month - 1] + dated(" YYYY hh:mm:ss ", b) +
          "GMT";
 }

@@ -1,5 +1,5 @@
 // The low-level SHA-256 is deprecated in OpenSSL 3, but it is the only one that lets a half-hashed key be kept by value
-// and that does not allocate for each short text; signing is made of dozens of those.
+// and that does not allocate for each short text. Signing one form hashes dozens of short texts.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
@@ -92,8 +92,8 @@ std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data) {
   std::uint32_t state = ~so_far;
   while (!data.empty()) {
     const auto piece = data.first(std::min<std::size_t>(data.size(), 1 << 30));
-    auto* bytes =
-        reinterpret_cast<unsigned char*>(const_cast<char*>(piece.data())); // an old C signature; it only reads
+    // The C function takes a pointer to non-const but only reads.
+    auto* bytes = reinterpret_cast<unsigned char*>(const_cast<char*>(piece.data()));
     state = crc32_iscsi(bytes, static_cast<int>(piece.size()), state);
     data = data.subspan(piece.size());
   }
@@ -114,7 +114,7 @@ constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
 
 } // namespace
 
-// The first's is multiplied by x^8 for each byte that follows it.
+// The first piece's CRC is multiplied by x^8 for each byte of the second piece.
 std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second) {
   std::uint32_t power = 1u << 31, square = 1u << 23; // 1, and x^8 to the 1, 2, 4, …
   for (auto n = size_of_second; n != 0; n >>= 1, square = product(square, square))

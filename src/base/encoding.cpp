@@ -68,7 +68,7 @@ result<std::string> decode64(std::string_view text, const std::array<signed char
       out += static_cast<char>(bits >> held & 0xff);
     }
   }
-  // Bits that stand for nothing must be zero: else two texts would mean the same bytes.
+  // Unused bits must be zero: otherwise two texts would mean the same bytes.
   if (bits & ((1u << held) - 1)) return bad("base64 with bits left over");
   return out;
 }
@@ -146,11 +146,11 @@ result<std::string> uri_decode(std::string_view text, bool plus_is_space) {
 result<std::string> query_parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     const auto end = query.find('&');
-    const auto one = query.substr(0, end);
-    const auto equals = one.find('=');
-    auto said = uri_decode(one.substr(0, equals), true);
-    if (said && *said == name)
-      return uri_decode(equals == one.npos ? std::string_view{} : one.substr(equals + 1), true);
+    const auto parameter = query.substr(0, end);
+    const auto equals = parameter.find('=');
+    const auto found = uri_decode(parameter.substr(0, equals), true);
+    if (found && *found == name)
+      return uri_decode(equals == parameter.npos ? std::string_view{} : parameter.substr(equals + 1), true);
     if (end == query.npos) break;
     query.remove_prefix(end + 1);
   }

@@ -67,7 +67,7 @@ constexpr std::array table{
     errc_text{errc::disconnected, 400, "disconnected", "IncompleteBody", "The connection was closed early."},
 };
 
-// A row stands where its code says, so that looking it up is an index.
+// Each row's index is its code, so that a lookup needs no search.
 constexpr bool in_order() {
   for (std::size_t i = 0; i < table.size(); ++i)
     if (static_cast<std::size_t>(table[i].code) != i + 1) return false;

@@ -12,22 +12,22 @@
 namespace postern {
 namespace {
 
-json_value own(const simdjson::dom::element& e) {
+json_value to_value(const simdjson::dom::element& e) {
   using type = simdjson::dom::element_type;
   switch (e.type()) {
   case type::OBJECT: {
     json_value::object members;
-    for (const auto& [name, value] : simdjson::dom::object(e)) members.emplace_back(std::string(name), own(value));
+    for (const auto& [name, value] : simdjson::dom::object(e)) members.emplace_back(std::string(name), to_value(value));
     return members;
   }
   case type::ARRAY: {
     json_value::array items;
-    for (const auto& item : simdjson::dom::array(e)) items.push_back(own(item));
+    for (const auto& item : simdjson::dom::array(e)) items.push_back(to_value(item));
     return items;
   }
   case type::STRING: return std::string(std::string_view(e));
   case type::INT64: return std::int64_t(e);
-  case type::UINT64: return static_cast<double>(std::uint64_t(e)); // only those that do not fit an int64
+  case type::UINT64: return static_cast<double>(std::uint64_t(e)); // only numbers that do not fit into an int64
   case type::DOUBLE: return double(e);
   case type::BOOL: return bool(e);
   case type::NULL_VALUE: break;
@@ -55,25 +55,25 @@ result<json_value> read_json(std::string_view text) {
     if (const auto e = parser.allocate(capacity, 32)) return fail(e);
   simdjson::dom::element root;
   if (const auto e = parser.parse(padded).get(root)) return fail(e);
-  return own(root);
+  return to_value(root);
 }
 
 namespace {
 
-// Does JSON take this byte as it stands, and HTML too?
+// Can this byte stay unescaped in JSON and in HTML?
 constexpr bool is_plain(unsigned char c) {
   return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
-// The first byte from `at` on that needs more than copying. Nearly all text is plain, so it is looked at sixteen bytes
-// at a time.
+// The position of the first byte from `at` on that must be escaped. Nearly all text is plain, so sixteen bytes are
+// examined at a time.
 std::size_t first_special(std::string_view text, std::size_t at) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
 #ifdef __SSE2__
   const auto all = [](int c) { return _mm_set1_epi8(static_cast<char>(c)); };
   for (; at + 16 <= text.size(); at += 16) {
     const auto v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + at));
-    auto special = _mm_cmplt_epi8(v, all(0x20)); // signed: those from 0x80 on are below, too
+    auto special = _mm_cmplt_epi8(v, all(0x20)); // signed: bytes from 0x80 on are below 0x20 too
     for (const char c : {'"', '\\', '&', '\x7f'}) special = _mm_or_si128(special, _mm_cmpeq_epi8(v, all(c)));
     special = _mm_or_si128(special, _mm_cmpeq_epi8(_mm_or_si128(v, all(2)), all('>'))); // '<' is '>' without this bit
     const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
@@ -89,7 +89,7 @@ std::size_t first_special(std::string_view text, std::size_t at) {
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char digits[] = "0123456789abcdef";
   out += '"';
-  std::size_t plain = 0; // begin of the run that needs nothing
+  std::size_t plain = 0; // where the run of plain bytes begins
   const auto flush = [&](std::size_t end, std::string_view instead, std::size_t length) {
     out.append(text.substr(plain, end - plain)).append(instead);
     plain = end + length;
@@ -116,7 +116,7 @@ void append_json_string(std::string& out, std::string_view text) {
       if (length == 0)
         flush(i, "\xef\xbf\xbd", length = 1);
       else if (character == "\xe2\x80\xa8")
-        flush(i, "\\u2028", 3); // line ends to JavaScript, though not to JSON
+        flush(i, "\\u2028", 3); // a line end in JavaScript, but not in JSON
       else if (character == "\xe2\x80\xa9")
         flush(i, "\\u2029", 3);
     }
@@ -145,7 +145,7 @@ void json_writer::key(std::string_view name) {
   separate();
   append_json_string(out_, name);
   out_ += ':';
-  first_ = true; // its value follows without a comma
+  first_ = true; // the key's value follows without a comma
 }
 
 void json_writer::string(std::string_view text) {
@@ -175,8 +175,8 @@ namespace {
 
 constexpr std::size_t longest_list = 60;
 
-// The shortest digits that are read back as the same number. Readers refuse integers of more than 64 bits, so it must
-// not look like an integer.
+// The shortest digits that are parsed as the same number. The text must not look like an integer, because parsers
+// reject integers of more than 64 bits.
 std::string shortest(double d) {
   char digits[32];
   std::string out(digits, std::to_chars(digits, digits + sizeof digits, d).ptr);
@@ -198,7 +198,7 @@ std::string scalar_text(const json_value& v) {
   return out;
 }
 
-// "[a, b]" when all are scalars and it is short; else empty.
+// "[a, b]" when all items are scalars and the text is short; else empty.
 std::string on_one_line(const json_value::array& items) {
   std::string out = "[";
   for (const auto& item : items) {

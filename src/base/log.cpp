@@ -25,7 +25,7 @@ std::string_view name_of(level l) {
   return "error";
 }
 
-// spdlog writes whole lines from any thread; what stands in them is ours.
+// spdlog writes whole lines from any thread. This unit formats them.
 spdlog::logger& output() {
   static const auto logger = [] {
     auto made = spdlog::stderr_logger_mt("postern");

@@ -12,7 +12,7 @@ struct registry {
   std::vector<const metric*> all;
 };
 
-// Metrics are static objects of many units; whichever is made first makes this.
+// Metrics are static objects in many units. The first one that is constructed creates the registry.
 registry& every() {
   static registry r;
   return r;

@@ -10,7 +10,7 @@
 namespace postern {
 
 void random_bytes(std::span<unsigned char> into) {
-  // The generator is asked for a page at a time: for ten bytes its set-up would cost more than all the rest of an id.
+  // The generator fills a page at a time: asking for ten bytes would cost more than everything else in making an id.
   thread_local std::array<unsigned char, 4096> page;
   thread_local std::size_t used = page.size();
   while (!into.empty()) {
@@ -20,7 +20,7 @@ void random_bytes(std::span<unsigned char> into) {
     }
     const auto n = std::min(into.size(), page.size() - used);
     std::memcpy(into.data(), page.data() + used, n);
-    std::memset(page.data() + used, 0, n); // what was given out is not kept
+    std::memset(page.data() + used, 0, n); // bytes that were handed out must not stay in memory
     used += n;
     into = into.subspan(n);
   }

@@ -28,7 +28,7 @@ std::size_t utf8_sequence(std::string_view s) {
                                                        : 0;
   for (std::size_t i = 1; i < n; ++i)
     if ((at(i) & 0xc0u) != 0x80u) return 0;
-  // Overlong forms, surrogates, and what lies beyond U+10FFFF.
+  // Rejects overlong forms, surrogates, and code points above U+10FFFF.
   const unsigned second = at(1);
   if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
       (lead == 0xf4 && second > 0x8f))

@@ -20,7 +20,7 @@ result<std::string> text_member(const json_value& v, std::string_view name, std:
   return *text;
 }
 
-// S3 replaces it in every field before it judges them, so a form with it could never be posted.
+// S3 replaces ${filename} in every field before it checks the policy, so a form with it could never be posted.
 bool has_variable(std::string_view text) { return text.find(filename_variable) != text.npos; }
 
 result<std::vector<std::pair<std::string, std::string>>> metadata_member(const json_value& v) {
@@ -78,12 +78,12 @@ bool is_token_char(char c) {
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
-// How long the token is that `t` begins with.
+// The length of the token at the beginning of `t`.
 std::size_t token(std::string_view t) {
   return static_cast<std::size_t>(std::find_if_not(t.begin(), t.end(), is_token_char) - t.begin());
 }
 
-// How long the quoted string is that `t` begins with; 0: none.
+// The length of the quoted string at the beginning of `t`; 0: none.
 std::size_t quoted_string(std::string_view t) {
   if (!t.starts_with('"')) return 0;
   for (std::size_t at = 1; at < t.size(); ++at) {

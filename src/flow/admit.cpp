@@ -10,7 +10,7 @@ public:
     if (!shown.authorization.empty()) co_return std::nullopt;
     caller who;
     who.profiles = {"*"};
-    // Who signs may also see what was signed.
+    // A caller who may sign may also read the upload.
     who.rights = caller_rights(caller_right::sign) | caller_right::read;
     co_return who;
   }

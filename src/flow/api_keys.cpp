@@ -14,7 +14,7 @@ public:
     if (!token) co_return std::nullopt;
     const auto digest = sha256_hex(*token);
     const api_key* match = nullptr;
-    for (const auto& k : keys_) // no early end: the time must not tell which key matched
+    for (const auto& k : keys_) // compare all keys, so that timing does not reveal which one matched
       if (equal_constant_time(k.sha256, digest)) match = &k;
     if (!match) co_return std::nullopt;
     caller who;

@@ -24,7 +24,7 @@ std::string id_in(const object_meta& meta) {
   return id == meta.user.end() ? std::string{} : id->second;
 }
 
-// Is this the object that was signed for?
+// Is this the object for which the form was signed?
 result<void> judge(const upload& u, const stored_object& found, const std::optional<std::string>& etag) {
   if (id_in(found.meta) != u.id)
     return failure{errc::conflict, "the object belongs to another upload: its metadata postern-id differs"};
@@ -39,11 +39,11 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
 
 bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
-task<result<upload>> confirm_once(ledger& records, completion fact) {
-  const auto key = fact.of.key;
-  const auto at = fact.at;
-  const auto by = fact.by;
-  auto recorded = co_await records.confirm(std::move(fact));
+task<result<upload>> confirm_once(ledger& records, completion done) {
+  const auto key = done.of.key;
+  const auto at = done.at;
+  const auto by = done.by;
+  auto recorded = co_await records.confirm(std::move(done));
   if (!recorded) co_return recorded;
   if (recorded->key != key) co_return failure{errc::conflict, "the form was used before, for another file"};
   if (recorded->completed_at == at && recorded->completed_by == by) {
@@ -84,7 +84,7 @@ task<result<redirect_outcome>> completer::by_redirect(std::string token, redirec
   if (known && known->state == upload_state::completed) {
     if (query.key && *query.key != known->key)
       co_return failure{errc::conflict, "the form was used before, for another file"};
-    // A reload, or the fallback recorded the completion before it redirected. Only another ETag is news.
+    // A reload, or the fallback recorded the completion before its redirect. Only another ETag is a change.
     if (!query.etag || bare_etag(*query.etag) == known->etag)
       co_return redirect_outcome{std::move(*c), std::move(*known), false};
   }
@@ -97,9 +97,9 @@ task<result<redirect_outcome>> completer::by_redirect(std::string token, redirec
     if (store_answered(found.error())) co_return found.error();
     log::warning("completion pending: the store gives no answer",
                  {{"upload", c->id}, {"why", describe(found.error())}});
-    auto kept = co_await ledger_.check_later(std::move(expected), now);
-    if (!kept) co_return kept.error();
-    co_return redirect_outcome{std::move(*c), std::move(*kept), true};
+    auto unsettled = co_await ledger_.check_later(std::move(expected), now);
+    if (!unsettled) co_return unsettled.error();
+    co_return redirect_outcome{std::move(*c), std::move(*unsettled), true};
   }
   auto recorded = co_await record(std::move(expected), std::move(*found), completion_source::redirect, now);
   if (!recorded) co_return recorded.error();
@@ -144,7 +144,7 @@ task<result<event_outcome>> completer::by_event(object_event event, millis_clock
   store_is_silent = !found;
   // The sweep skips completed uploads, so the event is rejected and the sender retries.
   if (!found && is_completed) co_return failure{errc::unavailable, "the store gives no answer"};
-  // The event reports another object than the one that is there now. It proves nothing, but a check is worthwhile.
+  // The event reports another object than the store now has. The event proves nothing, but the store is checked later.
   const bool is_of_another = found && !is_completed && !event.etag.empty() && event.etag != found->etag;
   if (!found || is_of_another) {
     log::info("event pending: the sweep checks the object",
@@ -199,14 +199,14 @@ task<result<stored_object>> completer::examine(upload u, std::optional<std::stri
 }
 
 task<result<upload>> completer::record(upload u, stored_object found, completion_source source, millis_clock now) {
-  completion fact;
-  fact.of = std::move(u);
-  fact.size = found.size;
-  fact.etag = std::move(found.etag);
-  fact.crc32c = found.crc32c;
-  fact.at = now;
-  fact.by = source;
-  co_return co_await confirm_once(ledger_, std::move(fact));
+  completion done;
+  done.of = std::move(u);
+  done.size = found.size;
+  done.etag = std::move(found.etag);
+  done.crc32c = found.crc32c;
+  done.at = now;
+  done.by = source;
+  co_return co_await confirm_once(ledger_, std::move(done));
 }
 
 } // namespace postern

@@ -22,23 +22,23 @@ std::optional<claim> claim_in(std::string_view redirect, const signer& own, seco
 }
 
 object_meta meta_of(const std::vector<form_field>& fields, const std::string& id) {
-  static constexpr std::array<std::string_view, 11> kept{"content-type",
-                                                         "cache-control",
-                                                         "content-disposition",
-                                                         "content-encoding",
-                                                         "expires",
-                                                         "acl",
-                                                         "tagging",
-                                                         "x-amz-storage-class",
-                                                         "x-amz-server-side-encryption",
-                                                         "x-amz-server-side-encryption-aws-kms-key-id",
-                                                         "x-amz-website-redirect-location"};
+  static constexpr std::array<std::string_view, 11> stored_headers{"content-type",
+                                                                   "cache-control",
+                                                                   "content-disposition",
+                                                                   "content-encoding",
+                                                                   "expires",
+                                                                   "acl",
+                                                                   "tagging",
+                                                                   "x-amz-storage-class",
+                                                                   "x-amz-server-side-encryption",
+                                                                   "x-amz-server-side-encryption-aws-kms-key-id",
+                                                                   "x-amz-website-redirect-location"};
   object_meta meta;
   for (const auto& f : fields) {
     auto name = lower(f.name);
     if (name.starts_with(meta_prefix))
       meta.user.emplace_back(name.substr(meta_prefix.size()), f.value);
-    else if (std::find(kept.begin(), kept.end(), name) != kept.end())
+    else if (std::find(stored_headers.begin(), stored_headers.end(), name) != stored_headers.end())
       meta.headers.emplace_back(std::move(name), f.value);
   }
   const bool has_id =
@@ -58,7 +58,7 @@ form_details details_of(const std::vector<form_field>& fields, const std::string
                         millis_clock now) {
   form_details d;
   auto redirect = value_of(fields, "success_action_redirect");
-  if (redirect.empty()) redirect = value_of(fields, "redirect"); // its deprecated name
+  if (redirect.empty()) redirect = value_of(fields, "redirect"); // the deprecated name of success_action_redirect
   if (is_web_url(redirect)) d.redirect = std::move(redirect);
   const auto status = value_of(fields, "success_action_status");
   d.status = status == "200" ? 200 : status == "201" ? 201 : 204;
@@ -115,7 +115,7 @@ result<void> check_field_sizes(const std::vector<form_field>& fields) {
     if (f.value.size() > max_value) return failure{errc::fields_too_large, "field " + quote(f.name)};
     if (lower(f.name).starts_with(meta_prefix)) metadata += f.name.size() - meta_prefix.size() + f.value.size();
   }
-  // Ours is not counted against the user: an id of 36 bytes under a name of 10.
+  // Postern's own metadata does not count: an id of 36 bytes under a name of 10.
   if (metadata > max_metadata + 46) return failure{errc::invalid_argument, "metadata is larger than 2048 bytes"};
   return {};
 }

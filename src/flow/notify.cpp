@@ -33,8 +33,8 @@ constexpr auto lease_margin = 5s; // between the end of a try and the end of its
 struct try_result {
   bool is_answered = false, is_delivered = false;
   bool is_gone = false;      // 410: the endpoint wants no further message
-  std::string why;           // when not delivered
-  milliseconds min_pause{0}; // that the receiver asks for with Retry-After
+  std::string why;           // why the message was not delivered
+  milliseconds min_pause{0}; // the pause that the receiver asks for with Retry-After
 };
 
 // Text from outside, escaped and cut, without quotes around it.
@@ -249,7 +249,7 @@ task<> notifier::record_failure(queue& q, webhook w, std::string why, millisecon
                  {{"id", w.id}, {"why", describe(noted.error())}});
 }
 
-// --- a test -----------------------------------------------------------------------------------------
+// --- the test message --------------------------------------------------------------------------------------
 
 task<result<http_response>> send_test_webhook(const webhook_target& to, std::string user_agent, millis_clock now) {
   const auto id = "msg_test_" + new_uuid_v7(now);

@@ -19,7 +19,8 @@ double rate_limiter::tokens_at(const bucket& b, time_point now) const {
 result<void> rate_limiter::take(const std::string& user, time_point now) {
   if (per_second_ == 0) return {};
   std::lock_guard lock(mutex_);
-  // A full bucket says no more than a missing one. When all are in use the memory limit wins over the rate limit.
+  // A full bucket equals a missing one, so full buckets can go. When none is full, the memory limit wins over the rate
+  // limit.
   if (buckets_.size() >= max_buckets)
     std::erase_if(buckets_, [&](const auto& b) { return tokens_at(b.second, now) >= burst_; });
   if (buckets_.size() >= max_buckets) buckets_.clear();

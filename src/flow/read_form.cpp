@@ -16,7 +16,7 @@ metrics::counter stored_count("postern_uploads_total", "Uploads through the fall
 metrics::counter rejected_count("postern_uploads_total", "Uploads through the fallback by outcome",
                                 "outcome=\"rejected\"");
 
-// Finds the file in a form whose fields are read. What follows the file is ignored, but must be there.
+// Finds the file in a form whose fields are read. Fields after the file are ignored, but the form must end correctly.
 class form_decoder final : public file_decoder {
 public:
   explicit form_decoder(form_parser& parser) : parser_(parser) {}
@@ -40,7 +40,7 @@ public:
 
 private:
   form_parser& parser_;
-  std::optional<std::uint64_t> file_end_; // bytes of the body ahead of it
+  std::optional<std::uint64_t> file_end_; // bytes of the body up to the end of the file
 };
 
 } // namespace
@@ -49,7 +49,7 @@ void throw_exception_from_error(const rejected_form& r, const boost::source_loca
   throw_exception_from_error(r.why, where);
 }
 
-// What is known of a form while it is read and judged.
+// The state of one form while it is read and judged.
 struct form_reader::upload_form {
   upload_form(std::string_view boundary, const form_limits& limits) : parser(boundary, limits), decoder(parser) {}
 
@@ -90,7 +90,7 @@ task<result<stored_object>> form_reader::store_file(upload_form& f, form_request
   co_return co_await transfers_.carry(f.details.plan, std::move(*file));
 }
 
-// Up to the file's first byte.
+// Reads the form up to the file's first byte.
 task<result<void>> form_reader::read_fields(upload_form& f, byte_source& body) const {
   for (;;) {
     auto event = f.parser.next(f.rest);
@@ -116,7 +116,7 @@ result<void> form_reader::authenticate(const std::vector<form_field>& fields) co
   return verify_aws_signature(fields, *text, current->keys, options_.region);
 }
 
-// Everything that S3 would judge before the first byte of the file.
+// Checks everything that S3 checks before the file's first byte.
 result<void> form_reader::judge_form(upload_form& f, const std::string& bucket) const {
   auto& fields = f.parser.fields();
   if (!find_field(fields, "key")) return failure{errc::missing_key, "the form"};

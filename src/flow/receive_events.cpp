@@ -22,7 +22,7 @@ std::optional<std::string_view> credentials_of(std::string_view authorization, s
   return authorization.substr(scheme.size());
 }
 
-// Compares digests, so that the time does not even tell the length.
+// Compares digests, so that timing does not reveal even the length.
 bool is_same(std::string_view shown, const secret& token) {
   return equal_constant_time(sha256_hex(shown), sha256_hex(token.reveal()));
 }

@@ -82,7 +82,8 @@ void add_profile_fields(const profile& rules, std::vector<form_field>& fields) {
   if (!rules.tags.empty()) fields.push_back({"tagging", tag_document(rules.tags)});
 }
 
-// Each field must equal what the form has. Only a key that ends in ${filename} is a prefix: S3 replaces it first.
+// Each condition requires the form's exact value. Only a key that ends in ${filename} gets a prefix condition, because
+// S3 replaces ${filename} first.
 policy policy_for(const std::vector<form_field>& fields, const std::string& bucket, length_range length,
                   seconds_clock expires) {
   policy p{expires, {}, length};
@@ -172,7 +173,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   form.key = std::move(*key);
   if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
     return failure{errc::key_too_long, "at most " + std::to_string(options_.max_key_part) + " bytes between slashes"};
-  // A policy must not outlive the keys that sign it. S3 would refuse the form, with an error that names neither.
+  // A policy must not outlive the keys that sign it. S3 would reject the form, with an error that names neither.
   const auto current = options_.credentials();
   if (!current)
     return failure{errc::unavailable, "no credentials for the store at the moment; the server's log has the reason"};

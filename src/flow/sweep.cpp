@@ -28,7 +28,7 @@ task<bool> sweeper::settle_batch() {
   bool store_is_silent = false;
   group checks(co_await asio::this_coro::executor);
   for (auto& u : *due) checks.start(settle(std::move(u), store_is_silent));
-  for (bool all = false; !all;) all = co_await checks.wait(options_.lease); // each has an end of its own
+  for (bool all = false; !all;) all = co_await checks.wait(options_.lease); // each check has a deadline
   co_return !due->empty() && !store_is_silent;
 }
 
@@ -50,10 +50,10 @@ task<result<upload>> sweeper::check(upload u, millis_clock now) {
   if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
   const auto why = found.error();
   if (!store_answered(why)) {
-    (void)co_await ledger_.check_later(std::move(u), now + pause_after_silence); // ends the hold too
+    (void)co_await ledger_.check_later(std::move(u), now + pause_after_silence); // also ends the lease
     co_return why;
   }
-  if (now < u.expires_at) co_return u; // it may still come
+  if (now < u.expires_at) co_return u; // the object may still arrive
   auto ended = co_await ledger_.expire(id, now);
   if (ended && ended->state == upload_state::expired)
     log::info("upload expired", {{"upload", id}, {"why", describe(why)}});

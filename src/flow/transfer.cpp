@@ -12,7 +12,7 @@ namespace {
 
 // Larger buffers mean fewer wakeups, here and at both peers.
 constexpr std::size_t min_buffer = 16 << 10, usual_buffer = 256 << 10, ample_buffer = 1 << 20;
-constexpr std::uint64_t large_file = 16 << 20;     // from here on buffers may be roomy
+constexpr std::uint64_t large_file = 16 << 20;     // from this size on, buffers may be large
 constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the decoder, both connections' own bytes
 constexpr std::chrono::milliseconds max_wait = std::chrono::minutes(5); // for a share of the budget
 
@@ -112,8 +112,7 @@ task<result<void>> transfers::run(transfer& t) {
   co_return step;
 }
 
-// Everything is reserved before the file is read, and nothing later: transfers that have begun can then never wait for
-// each other.
+// All memory is reserved before the file is read. So transfers that have begun never wait for each other.
 task<result<void>> transfers::reserve(transfer& t) {
   const auto announced = t.file.body.announced_size();
   const auto needed = [&](std::size_t size) { return 2 * size + beside_buffers + store_.memory_for(announced); };
@@ -169,7 +168,7 @@ result<void> transfers::decode(transfer& t, file_decoder::runs& out) {
 task<result<void>> transfers::finish(transfer& t) {
   if (t.size < t.plan.row.min_size) co_return file_too_small(t.plan.length());
   if (auto right = t.plan.expected.check(); !right) co_return right.error();
-  // The ledger keeps the order of its calls: after the flush, what open_sink wrote behind is durable.
+  // The ledger runs calls in order, so after the flush the row that open_sink has written behind is durable.
   if (!t.plan.has_claim)
     if (auto durable = co_await ledger_.flush(); !durable) co_return durable.error();
   auto stored = co_await t.into->finish();
@@ -180,17 +179,17 @@ task<result<void>> transfers::finish(transfer& t) {
 }
 
 task<result<void>> transfers::record(transfer& t) {
-  completion fact;
-  fact.of = t.plan.row;
-  fact.size = t.object.size;
-  fact.etag = t.object.etag;
-  fact.crc32c = t.object.crc32c;
-  fact.at = clock_();
-  fact.by = completion_source::fallback;
-  auto recorded = co_await confirm_once(ledger_, std::move(fact));
+  completion done;
+  done.of = t.plan.row;
+  done.size = t.object.size;
+  done.etag = t.object.etag;
+  done.crc32c = t.object.crc32c;
+  done.at = clock_();
+  done.by = completion_source::fallback;
+  auto recorded = co_await confirm_once(ledger_, std::move(done));
   if (recorded) co_return result<void>{};
   log::error("completion not recorded", {{"upload", t.plan.row.id}, {"why", describe(recorded.error())}});
-  // The object exists. Without a redirect that records it later, a success would be a promise that nothing keeps.
+  // The object exists. If no redirect will record the completion later, reporting success now would be wrong.
   if (t.plan.is_confirmed_later) co_return result<void>{};
   co_return recorded.error();
 }

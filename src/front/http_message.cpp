@@ -30,7 +30,7 @@ void append_number(std::string& out, std::uint64_t n) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
 }
 
-// When to try again, or how to authenticate.
+// The fields that say when to retry, or how to authenticate.
 void add_advice(response& r, errc code) {
   if (r.status == 503 || r.status == 429) r.with("Retry-After", code == errc::too_many_requests ? "1" : "5");
   if (r.status == 401) r.with("WWW-Authenticate", "Bearer");

@@ -32,7 +32,7 @@ std::string new_request_id() {
   return text;
 }
 
-// Is there a CR without LF, or a LF without CR? The other half of the last byte may still come.
+// Whether the bytes have a CR without LF, or a LF without CR. A CR at the end does not count: its LF may still arrive.
 bool has_bare_line_end(std::string_view text, std::size_t from) {
   for (auto at = text.find_first_of("\r\n", from); at != text.npos; at = text.find_first_of("\r\n", at)) {
     if (text[at] == '\n') {
@@ -93,7 +93,7 @@ task<result<std::string_view>> http_session::read_header() {
     if (end != ahead.npos && end + 4 <= max) co_return ahead.substr(0, end + 4);
     if (ahead.size() >= max)
       co_return failure{errc::header_too_large, "limits.request_header is " + std::to_string(max) + " bytes"};
-    // With other line ends the header would never end by the rule above: refuse it now, not at the timeout.
+    // A header with other line ends would never be complete by the rule above. Reject it now, not at the timeout.
     if (has_bare_line_end(ahead, searched)) co_return failure{errc::bad_request, "a line does not end in CRLF"};
     searched = ahead.size() < 3 ? 0 : ahead.size() - 3;
     auto n = co_await c.read_ahead(max);

@@ -12,7 +12,7 @@
 namespace postern::app {
 namespace {
 
-// Settings that the documents describe and this version lacks. To ignore them silently would be dangerous.
+// Settings that the documents describe but this version lacks. Ignoring them silently would be dangerous.
 bool is_planned(std::string_view path) {
   static constexpr std::string_view planned[] = {"auth.jwt", "auth.forward"};
   return std::any_of(std::begin(planned), std::end(planned),
@@ -113,7 +113,7 @@ toml::table value_of(const std::string& text) {
   return holder;
 }
 
-// A variable that holds a secret, because the file or another variable names it, is not a setting.
+// When a setting names a variable with { env = … }, that variable holds a secret and is not a setting itself.
 void apply_environment(config& c, const environment_map& environment, std::vector<std::string> named) {
   std::map<std::string, toml::table> values;
   for (const auto& [name, text] : environment) {

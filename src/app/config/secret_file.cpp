@@ -30,7 +30,7 @@ void make_secret_file(const std::filesystem::path& file) {
       fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   const int why = errno;
   if (fd >= 0) ::close(fd);
-  // link fails when another process was first. Then that process's secret is used.
+  // link fails when another process has created the file. Then this process uses that secret.
   const bool linked = written && (::link(temporary.c_str(), file.c_str()) == 0 || errno == EEXIST);
   ::unlink(temporary.c_str());
   if (!linked) throw config_error("the secret file " + file.string() + " cannot be created: " + std::strerror(why));

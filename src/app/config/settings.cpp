@@ -32,7 +32,7 @@ template <class Object> struct object_list_value {
   }
 
 private:
-  // Into the last object.
+  // Reads the setting into the last object.
   void read_setting(const std::string& name, const source& s, std::vector<Object>& into) const {
     const auto which = "number " + std::to_string(into.size()) + ", " + name + ": ";
     const auto* known = find_setting(settings(), name);

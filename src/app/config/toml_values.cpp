@@ -15,7 +15,7 @@ std::string text_of(const toml::node& n) {
   throw config_error(shown(n) + " is not a string; write it in quotes");
 }
 
-// Of a secret the value must not be shown.
+// A secret's value must not be shown.
 std::string secret_text_of(const toml::node& n) {
   if (const auto s = n.value_exact<std::string>()) return *s;
   throw config_error("must be a string, { env = \"NAME\" } or { file = \"path\" }");

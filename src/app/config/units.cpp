@@ -15,7 +15,7 @@ struct unit {
   std::uint64_t factor;
 };
 
-// A number without a unit counts in the first one.
+// A number without a unit has the first unit.
 constexpr std::array<unit, 9> size_units{{{"B", 1},
                                           {"KB", 1000},
                                           {"KiB", 1ull << 10},
@@ -41,7 +41,7 @@ std::uint64_t parse_with_unit(std::string_view text, std::span<const unit> units
   return n * found->factor;
 }
 
-// In the largest unit that divides it without a rest.
+// The number in the largest unit that divides it without a remainder.
 std::string text_with_unit(std::uint64_t value, std::span<const unit> units, std::string_view smallest) {
   const unit* best = nullptr;
   for (const auto& u : units)

@@ -64,7 +64,7 @@ task<finding> check_store(examination& exam) {
   }
   auto place = place_in(exam, exam.c.store.bucket);
   if (!place) co_return finding::failed(place.error().on, "Set store.endpoint to a URL such as https://s3.example.com");
-  // Not signed: any answer shows that the store is reached, and has its time.
+  // The request is not signed: any answer shows that the store is reachable, and its Date field has the store's time.
   const auto ask = request_to({place->at, place->path}, "HEAD");
   auto before = std::chrono::system_clock::now();
   auto answer = co_await exam.backend.http.send(ask);
@@ -188,7 +188,7 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
   if (!answer)
     co_return explain_unreachable(exam.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint",
                                   url->server.origin(), answer.error());
-  // A bucket without rules answers 403. These come from a bucket that is absent or in another region.
+  // A bucket without rules answers 403. The other statuses mean that the bucket is absent or in another region.
   if (answer->status == 404 || answer->status == 400 || (answer->status >= 300 && answer->status < 400))
     co_return finding::skipped("skipped, because the bucket answers the preflight with " +
                                std::to_string(answer->status));
@@ -205,7 +205,7 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
                                      exam.config_option);
   }
   if (exposes(*answer)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
-  // Some stores send Access-Control-Expose-Headers with the answer only. An empty form gets an answer too.
+  // Some stores send Access-Control-Expose-Headers only with the answer to the POST. An empty form gets an answer too.
   ask.method = "POST";
   ask.fields = {{"Origin", origin}, {"Content-Type", "multipart/form-data; boundary=x"}};
   auto refused = co_await exam.backend.http.send(ask, "--x--\r\n");
@@ -215,7 +215,7 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
                              "`postern setup cors --apply" + exam.config_option + "` puts a rule that exposes both.");
 }
 
-// --- Postern's own ----------------------------------------------------------------------------------------
+// --- Postern itself ---------------------------------------------------------------------------------------
 
 task<finding> check_ledger(examination& exam) {
   std::unique_ptr<ledger> records; // destroyed before the loop, as reply_from requires

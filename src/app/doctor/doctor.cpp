@@ -12,7 +12,7 @@ finding skipped_after(const std::string& failed) {
   return finding::skipped("skipped, because the check \"" + failed + "\" failed");
 }
 
-// Checks of which each needs those before it. After a failure the others are skipped.
+// A sequence of checks. Each needs the earlier ones, so after a failure the rest is skipped.
 class check_sequence {
 public:
   explicit check_sequence(report& out) : out_(out) {}
@@ -118,7 +118,7 @@ int examine(const std::function<config()>& load, const std::string& config_optio
     out.finish();
     return 2;
   }
-  // The findings say what a running server would log.
+  // The findings already say what the log would.
   if (c->logging.level != log::level::debug) log::set_up(log::level::error, c->logging.format);
   asio::io_context loop{1}; // must outlive the threads that answer to it
   try {

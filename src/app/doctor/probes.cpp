@@ -53,7 +53,7 @@ task<finding> probe_s3(examination& exam, object_name name) {
   auto& s3 = *exam.backend.s3;
   const auto place = locate_bucket(s3.options(), exam.c.store.region, name.bucket);
   attempt tried{name.bucket, "s3:DeleteObject", place ? place->at.authority() : "", exam.keys->keys};
-  // Before anything is put, a DELETE shows that it can be removed. Without an object it changes nothing.
+  // A DELETE before the PUT shows that the doctor can remove the object. Without an object, DELETE changes nothing.
   auto may_delete = co_await s3.delete_object(name);
   if (!may_delete) co_return explain_refused_request(exam.c, may_delete.error(), tried);
   const deferred_signals until_removed;
@@ -74,7 +74,7 @@ task<finding> probe_s3(examination& exam, object_name name) {
                                 std::to_string(contents.size()) + " were sent",
                             "Something between Postern and the store changes bodies: check the proxies there.");
   }
-  // Also when the PUT failed: its answer can be lost although the object was stored.
+  // Delete also after a failed PUT: the answer can be lost although the object was stored.
   auto removed = co_await s3.delete_object(name);
   if (!removed && put) co_return not_removed(name, to_failure(removed.error()).on);
   if (bad) co_return *bad;
@@ -155,8 +155,8 @@ void hide_all(report& out, const signed_form& form) {
   out.hide(form.complete_url.substr(form.complete_url.rfind('/') + 1));
 }
 
-// What is wrong with the answer to a form. Empty: nothing; it is a 303 to <complete_url>?bucket=…&key=…&etag=…, in any
-// order.
+// What is wrong with the answer to a form. Empty: nothing. The right answer is a 303 to
+// <complete_url>?bucket=…&key=…&etag=…, in any order.
 std::string find_redirect_fault(const http_response& answer, const signed_form& form) {
   const std::string_view location = answer.field("location");
   if (answer.status != 303) return "the answer is " + std::to_string(answer.status) + " instead of a redirect (303)";
@@ -174,7 +174,7 @@ std::string find_redirect_fault(const http_response& answer, const signed_form& 
 // Does the running server have the same store.path and the same server.secrets? The doctor puts an object that does not
 // match the form's claim, and asks the server to complete the upload. 409: the server sees the object. 404: its store
 // is elsewhere. 403: its secrets differ. In no case is anything recorded, and the form is not posted yet. std::nullopt:
-// it has the same.
+// both are the same.
 task<std::optional<finding>> find_other_server(examination& exam, const signed_form& form) {
   const object_name name{form.bucket, form.key};
   const auto objects = exam.backend.open(exam.c);

@@ -43,7 +43,7 @@ std::string end_policy(json_writer& w) {
   return take_indented(w);
 }
 
-// The beginning that all keys of the profile share.
+// The prefix that all keys of the profile share.
 std::string fixed_prefix(const profile& p) { return p.key.substr(0, p.key.find("${")); }
 
 std::string bucket_arn(const config& c, const std::string& bucket) {
@@ -105,7 +105,7 @@ void fill_rule(pugi::xml_node rule, const config& c) {
   rule.append_child("MaxAgeSeconds").text().set(max_age_seconds);
 }
 
-// Comparable: a store may answer the parts of a rule in another order.
+// A form that can be compared: a store may return the parts of a rule in another order.
 std::multiset<std::string> parts_of(pugi::xml_node rule) {
   std::multiset<std::string> out;
   for (const auto part : rule.children()) out.insert(std::string(part.name()) + "=" + part.text().get());

@@ -55,7 +55,7 @@ notifier_options webhook_clients::options() const {
     return static_cast<double>(n) / 4294967296.0;
   };
   o.user_agent = "Postern/" POSTERN_VERSION;
-  // Without an endpoint only messages of removed endpoints are left, and they are in no hurry.
+  // Without endpoints the ledger has only messages to removed endpoints. They can wait longer.
   if (endpoints_.empty()) o.poll = 1min;
   return o;
 }

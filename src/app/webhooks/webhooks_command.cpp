@@ -52,8 +52,8 @@ int failed(const failure& f) {
   return 1;
 }
 
-// The ledger and the io_context on which it replies. The ledger's thread may still be inside the io_context when a
-// reply is there, so the io_context is destroyed last.
+// The ledger and the io_context on which it replies. The ledger's thread may still use the io_context after the reply
+// has arrived, so the io_context is destroyed last.
 struct open_ledger {
   explicit open_ledger(const config& c) : records(make_ledger({.url = c.ledger.url})) {}
   template <class T> T run(task<T> t) {

@@ -7,8 +7,8 @@ namespace {
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 
-// The text of a member; empty where there is none. Another type is as good as none: senders add and change what is of
-// no interest here.
+// The text of a member; empty if it is absent or no string. Another type is no error, because senders add and change
+// members that are not used here.
 std::string text_in(const json_value* where, std::string_view name) {
   const auto* v = where ? where->find(name) : nullptr;
   const auto* text = v ? v->if_string() : nullptr;
@@ -25,7 +25,7 @@ std::optional<std::uint64_t> size_in(const json_value* where) {
 result<void> check_names(const object_event& e, const std::string& where) {
   if (e.bucket.empty() || e.bucket.size() > 255) return bad(where + " names no bucket");
   if (e.key.empty()) return bad(where + " names no key");
-  // S3 allows 1024 bytes; what is longer was never signed here.
+  // S3 allows 1024 bytes, so Postern has never signed a longer key.
   if (e.key.size() > 1024) return bad(where + " has a key of more than 1024 bytes");
   return {};
 }
@@ -38,7 +38,7 @@ result<object_event> read_record(const json_value& record, const std::string& wh
   e.kind = text_in(&record, "eventName");
   if (e.kind.starts_with("s3:")) e.kind.erase(0, 3); // Ceph, MinIO
   const auto source = text_in(&record, "eventSource");
-  if (!source.ends_with(":s3")) return e; // of another service
+  if (!source.ends_with(":s3")) return e; // an event of another service
   // The major version must be the known one, a higher minor version only adds members (S3 user guide).
   const auto version = text_in(&record, "eventVersion");
   if (!version.empty() && version.substr(0, version.find('.')) != "2")

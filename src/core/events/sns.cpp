@@ -162,7 +162,7 @@ bool is_amazon_issuer_url(std::string_view url) {
 // --- recent_messages --------------------------------------------------------------------------------
 
 void recent_messages::forget(seconds_clock now) {
-  // A message is refused for its age when it is older than that.
+  // Older messages are rejected for their age, so their ids can be forgotten.
   while (!by_age_.empty() &&
          (by_age_.size() > max_ || by_age_.front().first + longest_sns_delay + max_clock_skew < now)) {
     ids_.erase(by_age_.front().second);

@@ -9,7 +9,7 @@ namespace {
 
 using bytes = std::span<const unsigned char>;
 
-// Networks are listed with the narrower ahead of the wider: the first that matches counts.
+// The first network that matches counts, so narrower networks are listed before wider ones.
 template <std::size_t N> struct network {
   std::array<unsigned char, N> begin;
   unsigned length; // of the prefix, in bits
@@ -74,12 +74,12 @@ constexpr network<16> networks_v6[] = {
     {{0x20}, 3, address_kind::global, ""},
 };
 
-// Where an IPv4 address stands inside an IPv6 one.
+// The position of an IPv4 address that an IPv6 address embeds.
 struct embedding {
   std::array<unsigned char, 16> begin;
   unsigned length;
-  std::size_t at;       // of its first byte
-  unsigned char hidden; // XORed into each byte of the embedded address
+  std::size_t at;     // of its first byte
+  unsigned char mask; // XORed into each byte of the embedded address
   address_verdict otherwise{};
 };
 constexpr embedding embeddings[] = {
@@ -99,7 +99,7 @@ address_verdict judge_v6(bytes address) {
   for (const auto& e : embeddings) {
     if (!within_network(address, e.begin, e.length)) continue;
     std::array<unsigned char, 4> inner;
-    for (std::size_t i = 0; i < 4; ++i) inner[i] = static_cast<unsigned char>(address[e.at + i] ^ e.hidden);
+    for (std::size_t i = 0; i < 4; ++i) inner[i] = static_cast<unsigned char>(address[e.at + i] ^ e.mask);
     const auto judged = first_of(networks_v4, inner, {});
     return judged.kind == address_kind::global ? e.otherwise : judged;
   }

@@ -30,7 +30,7 @@ bool is_field_text(std::string_view s) {
                      [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
 }
 
-// What the fields said, gathered over the lines.
+// The values of the fields, collected line by line.
 struct findings {
   framing answer;
   bool version_1_0 = false;
@@ -60,7 +60,7 @@ result<void> read_length(std::string_view value, findings& f) {
   return {};
 }
 
-// RFC 9112 §9.3. A connection of HTTP/1.0 is never kept, one of HTTP/1.1 is unless an option is close.
+// RFC 9112 §9.3. An HTTP/1.0 connection is never kept alive. An HTTP/1.1 connection is, unless an option is close.
 result<void> read_connection(std::string_view value, framing& answer) {
   while (!value.empty()) {
     const auto comma = value.find(',');
@@ -86,7 +86,7 @@ result<void> read_field(std::string_view line, findings& f) {
   if (!is_token(name)) return bad("a header name");
   const auto value = trim(line.substr(colon + 1));
   if (!is_field_text(value)) return bad("a control character in a header");
-  // The length first: it differs for nearly all other fields, and this runs for each field of each request.
+  // Compare the length first: this runs for each field of each request, and nearly all other names differ in length.
   switch (name.size()) {
   case 4:
     if (!iequals(name, "host")) return {};
@@ -114,7 +114,8 @@ result<framing> conclude(findings f) {
     f.answer.body = framing::body_kind::chunked;
   }
   if (f.hosts == 0 && !f.version_1_0) return bad("no Host");
-  if (f.version_1_0) f.answer.expects_continue = false; // RFC 9110 §10.1.1: such a client cannot know it
+  if (f.version_1_0)
+    f.answer.expects_continue = false; // RFC 9110 §10.1.1: an HTTP/1.0 client does not know 100 Continue
   return f.answer;
 }
 

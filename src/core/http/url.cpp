@@ -28,7 +28,7 @@ struct url_authority {
 // [user[:password]@]host[:port]. The empty port of "host:" is refused, since clients read it in different ways.
 std::optional<url_authority> read_authority(std::string_view text, bool tls) {
   auto read = urls::parse_authority(text);
-  // Boost.URL 1.81 takes 10.0.0.1.nip.io for an address with more behind it. With a letter in front it reads a name.
+  // Boost.URL 1.81 parses 10.0.0.1.nip.io as an address with trailing text. With a letter in front it parses a name.
   std::string marked;
   if (!read) {
     marked.append("x").append(text);
@@ -66,7 +66,7 @@ result<url_parts> split(std::string_view url) {
 
 bool is_for_a_browser(char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>' && c != '\\'; }
 
-// As split, with a rest that is_web_url accepts.
+// Like split, but only if is_web_url accepts the rest.
 result<url_parts> split_web_url(std::string_view url) {
   auto parts = split(url);
   if (parts && !std::all_of(parts->rest.begin(), parts->rest.end(), is_for_a_browser)) return no_url(url);

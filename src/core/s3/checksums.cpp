@@ -27,7 +27,8 @@ result<checksums> checksums::read(const std::vector<form_field>& fields) {
   for (const auto& f : fields) {
     const auto name = lower(f.name);
     if (name != "content-md5" && !name.starts_with("x-amz-checksum-")) continue;
-    if (name == "x-amz-checksum-algorithm" || name == "x-amz-checksum-type") continue; // the field itself says it
+    if (name == "x-amz-checksum-algorithm" || name == "x-amz-checksum-type")
+      continue; // these fields name an algorithm and have no checksum
     const auto known = std::find_if(known_checksums.begin(), known_checksums.end(),
                                     [&](const known_checksum& k) { return k.field == name; });
     if (known == known_checksums.end())

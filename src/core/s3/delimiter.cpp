@@ -13,8 +13,8 @@ namespace {
 constexpr std::size_t nowhere = std::string_view::npos;
 constexpr std::size_t shortest_to_skip = 16; // a shorter delimiter is not worth skipping for
 
-// Where `needle` (at least two bytes) first stands in `hay`. Sixteen places at a time are ruled out by their first and
-// last byte.
+// The first position of `needle` (at least two bytes) in `hay`. Compares the first and the last byte of sixteen
+// positions at a time.
 std::size_t find_needle(std::span<const char> hay, std::string_view needle) {
   if (hay.size() < needle.size()) return nowhere;
   std::size_t at = 0;
@@ -33,7 +33,7 @@ std::size_t find_needle(std::span<const char> hay, std::string_view needle) {
   return found ? static_cast<std::size_t>(found - hay.data()) : nowhere;
 }
 
-// Twelve bits.
+// A hash of twelve bits.
 std::uint32_t hash_of(const char* four_bytes) {
   std::uint32_t n;
   std::memcpy(&n, four_bytes, 4);
@@ -55,13 +55,13 @@ bool delimiter::may_contain(const char* four_bytes) const {
   return quads_[h / 64] >> h % 64 & 1;
 }
 
-// Four bytes in each stretch as long as the delimiter are enough to know that it is not there: wherever it stood, it
-// would cover one of these samples. Only around a sample that occurs in it is every byte looked at.
+// Samples four bytes in each stretch that is as long as the delimiter. A delimiter would cover at least one sample, so
+// only the surroundings of a sample that occurs in the delimiter are searched byte by byte.
 std::size_t delimiter::find_whole(std::span<const char> hay) const {
   if (text_.size() < shortest_to_skip) return find_needle(hay, text_);
   const auto step = text_.size() - 3;
-  const auto around = (step + 15) / 16 * 16 + text_.size() - 1; // find_needle's sixteen places a time come out even
-  auto patience = 16 + hay.size() / step / 8; // with data full of what looks like it, skipping does not pay
+  const auto around = (step + 15) / 16 * 16 + text_.size() - 1; // a multiple of find_needle's sixteen positions
+  auto patience = 16 + hay.size() / step / 8; // when many samples look like the delimiter, skipping does not pay
   for (auto at = step - 1; at + 4 <= hay.size(); at += step) {
     if (!may_contain(hay.data() + at)) continue;
     const auto begin = at - (step - 1);
@@ -75,7 +75,7 @@ std::size_t delimiter::find_whole(std::span<const char> hay) const {
   return nowhere;
 }
 
-// It has its only CR in front, so only the last CR can begin a cut one.
+// The delimiter's only CR is its first byte, so only the last CR in `hay` can begin a delimiter that is cut off.
 std::size_t delimiter::find(std::span<const char> hay) const {
   if (const auto at = find_whole(hay); at != nowhere) return at;
   const auto tail = std::min(hay.size(), text_.size() - 1);

@@ -9,8 +9,8 @@ namespace {
 
 failure malformed(std::string what) { return failure{errc::malformed_form, std::move(what)}; }
 
-// What `line`, which begins like a delimiter, turns out to be, and how many of its bytes that takes. RFC 2046 §5.1.1:
-// the delimiter, blanks, then CRLF, or "--".
+// Classifies `line`, which begins like a delimiter, and returns how many of its bytes belong to the delimiter. RFC 2046
+// §5.1.1: the delimiter, blanks, then CRLF, or "--".
 enum class verdict { cut, data, part, closing };
 struct classified {
   verdict what;
@@ -53,7 +53,7 @@ result<form_parser::event> form_parser::bounded(std::span<const char>& piece) {
   if (!ahead_of_file()) return advance(piece);
   const auto room = limits_.before_file - std::min<std::uint64_t>(limits_.before_file, consumed_);
   if (piece.size() <= room) return advance(piece);
-  // No byte past the limit is looked at while the file has not begun.
+  // Until the file begins, no byte beyond the limit is examined.
   auto allowed = piece.first(room);
   auto seen = advance(allowed);
   piece = piece.subspan(room - allowed.size());
@@ -137,7 +137,7 @@ form_parser::found form_parser::scan(std::span<const char>& piece) {
   return what == verdict::part ? found::part : found::closing;
 }
 
-// Goes on with what may be a delimiter, byte by byte; that is at most a hundred bytes a piece.
+// Continues, byte by byte, with held bytes that may be a delimiter. These are at most a hundred bytes a piece.
 form_parser::found form_parser::scan_held(std::span<const char>& piece) {
   while (!piece.empty()) {
     held_ += piece.front();
@@ -153,7 +153,7 @@ form_parser::found form_parser::scan_held(std::span<const char>& piece) {
     case verdict::data:
       // The new byte stays in the piece: it may begin a delimiter itself.
       held_.pop_back();
-      // So may a CR that was held as the first half of a line end.
+      // A held CR, the first half of a line end, may begin a delimiter too.
       if (held_.size() > 1 && held_.back() == '\r') {
         held_.pop_back();
         replays_.push_back(std::exchange(held_, "\r"));
@@ -161,7 +161,7 @@ form_parser::found form_parser::scan_held(std::span<const char>& piece) {
         replays_.push_back(std::exchange(held_, {}));
       }
       if (first_ && replays_.back() == "\r\n" && piece.front() == '\r') {
-        replays_.pop_back(); // an empty line ahead of the first boundary is forgiven
+        replays_.pop_back(); // an empty line ahead of the first boundary is accepted
         break;
       }
       data_ = replays_.back();

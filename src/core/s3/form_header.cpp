@@ -15,7 +15,7 @@ struct parameter {
   std::string name, value;
 };
 
-// Takes `; name=value` off the front of `rest`. Nothing when it is not of that shape.
+// Removes `; name=value` from the front of `rest`. Nothing when `rest` begins with anything else.
 std::optional<parameter> take_parameter(std::string_view& rest) {
   if (!rest.starts_with(';')) return std::nullopt;
   rest = trim(rest.substr(1));

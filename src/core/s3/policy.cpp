@@ -94,7 +94,7 @@ bool exact_only(std::string_view name) {
 
 bool begins(std::string_view name, std::string_view value, std::string_view prefix) {
   if (name != "content-type") return value.starts_with(prefix);
-  for (;;) { // a list of types must begin so throughout
+  for (;;) { // each type in a list must begin with the value
     const auto comma = value.find(',');
     if (!value.substr(0, comma).starts_with(prefix)) return false;
     if (comma == value.npos) return true;
@@ -193,7 +193,7 @@ result<length_range> judge(const policy& p, const std::vector<form_field>& field
   for (const auto& c : p.conditions) {
     const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), c.field) - names.begin());
     const bool present = at < fields.size();
-    // The bucket is said by the address; a field of that name is welcome if it says the same.
+    // The bucket comes from the URL. A field "bucket" is accepted if it has the same value.
     if (!present && c.field != "bucket")
       return failure{errc::policy_mismatch, "field " + quote(c.field) + " is missing from the form"};
     if (auto met = meet(c, c.field == "bucket" ? bucket : std::string_view(fields[at].value)); !met) return met.error();

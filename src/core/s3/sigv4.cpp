@@ -16,7 +16,7 @@ std::string joined(const std::vector<std::string_view>& parts) {
   return out;
 }
 
-// RFC 3986 §5.2.4 with runs of slashes folded, as services other than S3 see a path.
+// Normalizes a path for services other than S3: RFC 3986 §5.2.4, with each run of slashes made one.
 std::string normalized(std::string_view path) {
   std::vector<std::string_view> parts;
   const bool ends_open = path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..");
@@ -43,7 +43,7 @@ std::string canonical_query(const std::vector<name_value>& query) {
   return out;
 }
 
-// Blanks trimmed at the ends and runs of them made one.
+// Trims blanks at both ends and makes each run of blanks one.
 std::string folded(std::string_view value) {
   std::string out;
   for (const char c : value) {
@@ -56,7 +56,7 @@ std::string folded(std::string_view value) {
   return out;
 }
 
-// Names in lower case and in order; values of one name joined in the order given.
+// Sorts by name, in lower case. Joins the values of one name in the given order.
 std::vector<name_value> canonical_headers(const request& r) {
   std::vector<name_value> sorted;
   for (const auto& [name, value] : r.headers) sorted.emplace_back(lower(name), folded(value));
@@ -78,7 +78,7 @@ std::string scope::text() const { return day() + "/" + region + "/" + service + 
 std::string credential(std::string_view access_key, const scope& s) { return std::string(access_key) + "/" + s.text(); }
 
 result<parsed_credential> parse_credential(std::string_view text) {
-  // From the end, because an access key may have slashes of its own.
+  // Parses from the end, because an access key may contain slashes.
   std::string_view parts[4];
   for (int i = 3; i >= 0; --i) {
     const auto slash = text.rfind('/');

@@ -24,7 +24,7 @@ response answer_refused(const failure& why, const request& r) {
   return page;
 }
 
-// The store could not be asked; the sweep will.
+// The store could not be asked. The sweep will ask it.
 response answer_pending(const redirect_outcome& done, const request& r) {
   json_writer w;
   w.begin_object();
@@ -59,7 +59,7 @@ task<response> complete_endpoint::confirm(request& r) {
     made = answer_refused(done.error(), r);
   else
     made = done->is_pending ? answer_pending(*done, r) : answer_completed(*done, r);
-  if (made.content_type != html_type) made.with("Cache-Control", "no-store"); // pages have it already
+  if (made.content_type != html_type) made.with("Cache-Control", "no-store"); // pages have this field already
   co_return made;
 }
 

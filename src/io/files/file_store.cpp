@@ -38,7 +38,7 @@ result<void> erase(const file_root& r, const object_name& name) {
   if (beside)
     if (auto locked = lock(*beside, LOCK_EX); !locked) return locked.error();
   if (::unlinkat(at->folder.get(), at->name.c_str(), 0) != 0) {
-    if (errno == ENOENT || errno == EISDIR) return {}; // EISDIR: other keys begin with this one
+    if (errno == ENOENT || errno == EISDIR) return {}; // EISDIR: a folder of other keys has this name
     return disk_failure("remove " + quote(name.key));
   }
   if (::fsync(at->folder.get()) != 0) return disk_failure("make the removal of " + quote(name.key) + " durable");
@@ -234,7 +234,7 @@ private:
     if (!file) return errno == ENOENT ? unknown : disk_failure("open the paused upload " + bookmark);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
       return failure{errc::conflict, "another request is writing to this upload"};
-    // The last holder of the lock can have finished the upload. Then this file is an object by now.
+    // The previous holder of the lock may have finished the upload. Then this file is an object now.
     struct stat opened, named;
     if (::fstat(file.get(), &opened) != 0 || ::fstatat(paused, bookmark.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
         opened.st_ino != named.st_ino)

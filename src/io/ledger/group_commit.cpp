@@ -17,11 +17,11 @@ metrics::counter repeated("postern_ledger_repeated_total", "Transactions retried
                           "");
 metrics::gauge reachable("postern_ledger_up", "1 while the ledger can be written", "");
 
-// Of one transaction in a row, before it is split in two. Each half may have half as many.
+// Conflicts of one transaction in a row before it is split in two. Each half may have half as many.
 constexpr int conflicts_before_split = 5;
 
-// Random, so that two writers in conflict do not meet again. At most 10 ms after the first conflict, 160 ms after the
-// last.
+// The pause after a conflict. Random, so that the same two writers do not collide again: at most 10 ms after the first
+// conflict, 160 ms after the last.
 void pause_at_random(int conflicts) {
   std::array<unsigned char, 1> chance;
   random_bytes(chance);
@@ -46,8 +46,7 @@ group_commit::~group_commit() {
 
 // --- the callers' threads -------------------------------------------------------------------------
 
-// Wakes the writer only when that changes what the writer does: for the first call, for the first awaited call, and for
-// a full batch.
+// Wakes the writer only when the writer must act: for the first call, for the first awaited call, and for a full batch.
 std::optional<failure> group_commit::push(call c) {
   bool wake = false;
   {
@@ -194,7 +193,7 @@ void group_commit::attempt(calls some) {
   if (writes) commit_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
 }
 
-// Keys are no longer pending when a caller learns that its call is committed: the caller's next read takes a reader.
+// End the keys' pending state before the callers get their replies, so that their next reads can use a reader.
 void group_commit::answer(calls some) {
   {
     std::lock_guard lock(mutex_);

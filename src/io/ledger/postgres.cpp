@@ -53,7 +53,7 @@ struct free_options {
   void operator()(PQconninfoOption* o) const { PQconninfoFree(o); }
 };
 
-// What the URL names; if it cannot be parsed: nothing, and why.
+// The parameters in the URL. If it cannot be parsed: no parameters, and the reason.
 std::unique_ptr<PQconninfoOption, free_options> parse(const std::string& url, std::string& why) {
   char* message = nullptr;
   std::unique_ptr<PQconninfoOption, free_options> options(PQconninfoParse(url.c_str(), &message));
@@ -270,7 +270,7 @@ result_ptr database::answer(bool sent) {
     const char* state = PQresultErrorField(failed.get(), PG_DIAG_SQLSTATE);
     const auto kind = state ? kind_of(state) : transaction_failure::unavailable;
     auto why = one_line(PQresultErrorField(failed.get(), PG_DIAG_MESSAGE_PRIMARY));
-    if (why.empty()) why = one_line(PQresultErrorMessage(failed.get())); // from libpq itself
+    if (why.empty()) why = one_line(PQresultErrorMessage(failed.get())); // an error of libpq itself
     // After a statement timeout the connection still works; after any other such failure it is closed.
     if (PQstatus(raw_) != CONNECTION_OK ||
         (kind == transaction_failure::unavailable && std::string_view(state ? state : "") != "57014"))

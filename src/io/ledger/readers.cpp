@@ -100,7 +100,7 @@ void readers::attempt(const query& q, std::unique_ptr<sql::database>& db) {
   }
 }
 
-// Until the database is available again, push() refuses reads at once. False: another thread is at that point already.
+// Until the database is available again, push() refuses reads at once. False: another thread has done so already.
 bool readers::refuse_queue(const failure& why) {
   std::deque<query> refused;
   {

@@ -18,7 +18,7 @@ public:
   reported_transactions(transactions& to, std::function<void(const upload&)> on_change)
       : to_(to), on_change_(std::move(on_change)) {}
 
-  // For upload_rows. Empty if nobody wants to know.
+  // The callback for upload_rows. Empty if ledger_options has no on_change.
   std::function<void(const upload&)> collector() {
     if (!on_change_) return {};
     return [this](const upload& u) { changed_.push_back(u); };

@@ -23,7 +23,7 @@ std::string states_before(upload_state to) {
   return list + ")";
 }
 
-// INSERT with the parameters $1 to $11 and further columns and values; if the row exists: `on_conflict`.
+// An INSERT with the parameters $1 to $11, further columns and values, and the clause for an existing row.
 std::string insert(std::string_view more, std::string_view values, std::string_view on_conflict) {
   return std::string("INSERT INTO uploads (id, profile, \"user\", bucket, key, metadata, min_size, max_size, "
                      "created_at, expires_at, ask_at, state")
@@ -194,7 +194,7 @@ void upload_rows::record_progress(const std::vector<std::pair<std::string, std::
 upload upload_rows::confirm(const completion& c) {
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
-  // If the ledger had no row and the caller knows no creation time, the row begins now.
+  // If the ledger has no row and the caller knows no creation time, the row's creation time is now.
   const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
   auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
                      static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
@@ -204,7 +204,7 @@ upload upload_rows::confirm(const completion& c) {
     return std::move(*completed);
   }
   auto row = existing(c.of.id);
-  if (row.key != c.of.key) return row; // another object: it has not overwritten this one
+  if (row.key != c.of.key) return row; // an object under another key has not overwritten this one
   if (row.etag == c.etag || row.overwritten_etag == c.etag) return row;
   auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
   if (!overwritten) return existing(c.of.id); // another node was faster
