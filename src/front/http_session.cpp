@@ -183,8 +183,8 @@ task<bool> http_session::respond(const response& made, const request& r, const f
     co_return false;
   }
   // A client that is still sending its body must be able to read the response first.
-  const auto patience = made.status == 408 ? 500ms : unread ? 10s : 1s;
-  if (!keep_alive) co_await connection_.linger(unread ? 256ull << 20 : 64 << 10, patience);
+  const auto max_time = made.status == 408 ? 500ms : unread ? 10s : 1s;
+  if (!keep_alive) co_await connection_.linger(unread ? 256ull << 20 : 64 << 10, max_time);
   co_return keep_alive;
 }
 

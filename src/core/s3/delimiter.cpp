@@ -61,11 +61,11 @@ std::size_t delimiter::find_whole(std::span<const char> hay) const {
   if (text_.size() < shortest_to_skip) return find_needle(hay, text_);
   const auto step = text_.size() - 3;
   const auto around = (step + 15) / 16 * 16 + text_.size() - 1; // a multiple of find_needle's sixteen positions
-  auto patience = 16 + hay.size() / step / 8; // when many samples look like the delimiter, skipping does not pay
+  auto samples_left = 16 + hay.size() / step / 8; // when many samples look like the delimiter, skipping does not pay
   for (auto at = step - 1; at + 4 <= hay.size(); at += step) {
     if (!may_contain(hay.data() + at)) continue;
     const auto begin = at - (step - 1);
-    if (patience-- == 0) {
+    if (samples_left-- == 0) {
       const auto found = find_needle(hay.subspan(begin), text_);
       return found == nowhere ? nowhere : begin + found;
     }

@@ -172,8 +172,8 @@ std::string shown(const std::string& url) {
 
 // --- the connection ---------------------------------------------------------------------------------
 
-database::database(std::string url, std::chrono::milliseconds patience, sql::access as)
-    : url_(std::move(url)), access_(as), usual_patience_(patience), patience_(patience) {
+database::database(std::string url, std::chrono::milliseconds timeout, sql::access as)
+    : url_(std::move(url)), access_(as), usual_timeout_(timeout), timeout_(timeout) {
   std::string why;
   if (!parse(url_, why)) throw transaction_error(transaction_failure::rejected, "the URL cannot be read: " + why);
   connect();
@@ -188,8 +188,8 @@ void database::disconnect() { PQfinish(std::exchange(raw_, nullptr)); }
 
 void database::connect() {
   disconnect();
-  const auto seconds = std::to_string(std::max<std::int64_t>(2, usual_patience_ / 2s));
-  const auto milliseconds = std::to_string(usual_patience_.count());
+  const auto seconds = std::to_string(std::max<std::int64_t>(2, usual_timeout_ / 2s));
+  const auto milliseconds = std::to_string(usual_timeout_.count());
   // The URL overrides the parameters before it. With several hosts in the URL, the primary is found after a failover.
   const std::array<std::pair<const char*, const char*>, 10> parameters{{{"connect_timeout", seconds.c_str()},
                                                                         {"keepalives_idle", "10"},
@@ -214,9 +214,9 @@ void database::connect() {
   // has locked. A reply must mean durable data, so synchronous_commit must not be off.
   const auto set_up = "SET search_path = postern; SET default_transaction_isolation = 'read committed'; "
                       "SET statement_timeout = " +
-                      std::to_string(usual_patience_.count() * 7 / 8) +
+                      std::to_string(usual_timeout_.count() * 7 / 8) +
                       "; SET lock_timeout = " + std::to_string(max_lock_wait.count()) +
-                      "; SET idle_in_transaction_session_timeout = " + std::to_string(2 * usual_patience_.count()) +
+                      "; SET idle_in_transaction_session_timeout = " + std::to_string(2 * usual_timeout_.count()) +
                       "; SELECT set_config('synchronous_commit', 'on', false) "
                       "WHERE current_setting('synchronous_commit') = 'off'" +
                       (access_ == sql::access::read_only ? "; SET default_transaction_read_only = on" : "");
@@ -238,13 +238,13 @@ bool database::has_ended() {
 
 // Waits for the server's reply with a deadline; libpq's own waits have none.
 void database::wait_for_reply() {
-  const auto until = std::chrono::steady_clock::now() + patience_;
+  const auto until = std::chrono::steady_clock::now() + timeout_;
   for (;;) {
     const int unsent = PQflush(raw_);
     if (unsent < 0) lose_connection(one_line(PQerrorMessage(raw_)));
     if (unsent == 0 && !PQisBusy(raw_)) return;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (left <= 0ms) lose_connection("the server did not reply within " + std::to_string(patience_.count()) + " ms");
+    if (left <= 0ms) lose_connection("the server did not reply within " + std::to_string(timeout_.count()) + " ms");
     pollfd p{PQsocket(raw_), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
     if (::poll(&p, 1, static_cast<int>(left.count())) < 0 && errno != EINTR)
       lose_connection("poll: " + std::to_string(errno));
@@ -313,7 +313,7 @@ void database::begin(bool writes) {
 }
 
 void database::commit() {
-  patience_ = usual_patience_;
+  timeout_ = usual_timeout_;
   if (!std::exchange(in_transaction_, false)) return;
   const auto done = command("COMMIT");
   if (std::string_view(PQcmdStatus(done.get())) != "COMMIT")
@@ -321,7 +321,7 @@ void database::commit() {
 }
 
 void database::roll_back() noexcept {
-  patience_ = usual_patience_;
+  timeout_ = usual_timeout_;
   if (!std::exchange(in_transaction_, false) || !raw_) return;
   try {
     command("ROLLBACK");
@@ -346,7 +346,7 @@ std::int64_t database::schema_version() {
 
 void database::begin_alone() {
   begin(true);
-  patience_ = 10min; // another process may be migrating a large table
+  timeout_ = 10min; // another process may be migrating a large table
   command("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0");
   command(migration_lock);
   // CREATE … IF NOT EXISTS needs the privilege to create even if the object exists; a node has no such privilege.

@@ -27,10 +27,10 @@ std::unique_ptr<ledger> make_postgres_ledger(const postgres_ledger_options& serv
     return std::runtime_error("ledger.url: the database " + shown + " cannot be used: " + why + ". " + remedy);
   };
   try {
-    auto db = std::make_unique<postgres::database>(server.url, server.patience);
+    auto db = std::make_unique<postgres::database>(server.url, server.timeout);
     db->migrate();
-    const auto connect_reader = [url = server.url, patience = server.patience] {
-      return std::make_unique<postgres::database>(url, patience, sql::access::read_only);
+    const auto connect_reader = [url = server.url, timeout = server.timeout] {
+      return std::make_unique<postgres::database>(url, timeout, sql::access::read_only);
     };
     return make_sql_ledger(std::move(db), connect_reader, options, server.use);
   } catch (const sql::schema_too_new& e) {

@@ -82,12 +82,12 @@ private:
 
 } // namespace
 
-database::database(const std::string& path, std::chrono::milliseconds patience, sql::access as) {
+database::database(const std::string& path, std::chrono::milliseconds timeout, sql::access as) {
   // A reader too opens the file for writing: in WAL mode it must be able to recover the log.
   const bool writes = as == sql::access::read_write;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0);
   if (sqlite3_open_v2(path.c_str(), &raw_, flags, nullptr) == SQLITE_OK) {
-    sqlite3_busy_timeout(raw_, static_cast<int>(patience.count()));
+    sqlite3_busy_timeout(raw_, static_cast<int>(timeout.count()));
     if (!writes) execute("PRAGMA query_only = ON");
     return;
   }

@@ -17,14 +17,14 @@ std::unique_ptr<ledger> make_sqlite_ledger(const sqlite_ledger_options& file, co
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ec);
   if (ec) throw cannot(ec.message() + remedy);
   try {
-    auto db = std::make_unique<sqlite::database>(file.path, file.patience);
+    auto db = std::make_unique<sqlite::database>(file.path, file.timeout);
     if (db->is_read_only()) throw transaction_error(transaction_failure::broken, "this user may not write to the file");
     db->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;");
     db->migrate();
     readers::connect_function connect_reader;
     if (file.path != ":memory:") // a second connection would open another, empty database
-      connect_reader = [path = file.path, patience = file.patience] {
-        return std::make_unique<sqlite::database>(path, patience, sql::access::read_only);
+      connect_reader = [path = file.path, timeout = file.timeout] {
+        return std::make_unique<sqlite::database>(path, timeout, sql::access::read_only);
       };
     return make_sql_ledger(std::move(db), std::move(connect_reader), options, file.use);
   } catch (const sql::schema_too_new& e) {

@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_restarts_under_load) {
 }
 
 BOOST_AUTO_TEST_CASE(a_frozen_server_is_noticed_and_write_behind_calls_wait) {
-  const auto l = open_with({.url = url, .patience = 2s});
+  const auto l = open_with({.url = url, .timeout = 2s});
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   server().freeze();
   l->issue(some_upload(2));
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_frozen_server_is_noticed_and_write_behind_calls_wait) {
 }
 
 BOOST_AUTO_TEST_CASE(a_row_that_stays_locked_delays_no_other_row) {
-  const auto l = open_with({.url = url, .patience = 2s});
+  const auto l = open_with({.url = url, .timeout = 2s});
   for (const unsigned n : {1u, 2u}) BOOST_TEST(run_task(l->confirm(some_completion(some_upload(n)))).has_value());
   postgres::database other(url, 60s);
   other.begin(true);
@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_row_that_stays_locked_delays_no_other_row) {
 }
 
 BOOST_AUTO_TEST_CASE(a_call_that_waits_for_a_lock_is_refused_after_a_while) {
-  const auto l = open_with({.url = url, .patience = 2s});
+  const auto l = open_with({.url = url, .timeout = 2s});
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   postgres::database other(url, 60s);
   other.begin(true);
@@ -174,8 +174,8 @@ BOOST_AUTO_TEST_CASE(reads_are_refused_at_once_while_the_server_is_stopped_and_a
   BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_frozen_server_delays_no_read_for_longer_than_the_patience) {
-  const auto l = open_with({.url = url, .patience = 2s});
+BOOST_AUTO_TEST_CASE(a_frozen_server_delays_no_read_for_longer_than_the_timeout) {
+  const auto l = open_with({.url = url, .timeout = 2s});
   BOOST_TEST(run_task(l->confirm(some_completion(some_upload(1)))).has_value());
   server().freeze();
   std::vector<std::thread> readers; // more threads than connections

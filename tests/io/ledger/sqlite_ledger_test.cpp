@@ -28,8 +28,8 @@ struct fixture {
     o.url = "sqlite:" + path;
     return make_ledger(o);
   }
-  std::unique_ptr<ledger> open_with(std::chrono::milliseconds patience, group_commit_options commits = {}) {
-    return make_sqlite_ledger({path, patience, {commits, {}}}, {});
+  std::unique_ptr<ledger> open_with(std::chrono::milliseconds timeout, group_commit_options commits = {}) {
+    return make_sqlite_ledger({path, timeout, {commits, {}}}, {});
   }
 };
 

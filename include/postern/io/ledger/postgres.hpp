@@ -1,5 +1,5 @@
 // One connection to a PostgreSQL server, as an SQL database of a ledger. One thread uses it. If the connection was
-// lost, begin() connects again. The tables are in the schema "postern". No wait lasts longer than `patience`: after it,
+// lost, begin() connects again. The tables are in the schema "postern". No wait lasts longer than `timeout`: after it,
 // a server that is frozen or behind a broken network counts as unavailable.
 #pragma once
 
@@ -28,7 +28,7 @@ class database final : public sql::database {
 public:
   // Connects. `url`: as libpq takes it, with its parameters such as sslmode. Throws transaction_error; its text
   // contains no secret. A read_only connection rejects every statement that writes.
-  database(std::string url, std::chrono::milliseconds patience, sql::access as = sql::access::read_write);
+  database(std::string url, std::chrono::milliseconds timeout, sql::access as = sql::access::read_write);
   ~database() override;
   database(const database&) = delete;
   database& operator=(const database&) = delete;
@@ -59,8 +59,8 @@ private:
 
   const std::string url_;
   const sql::access access_;
-  const std::chrono::milliseconds usual_patience_;
-  std::chrono::milliseconds patience_;
+  const std::chrono::milliseconds usual_timeout_;
+  std::chrono::milliseconds timeout_;
   pg_conn* raw_ = nullptr;
   std::uint64_t connection_ = 0, statements_ = 0; // counters
   bool in_transaction_ = false;

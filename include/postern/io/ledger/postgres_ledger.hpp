@@ -13,8 +13,8 @@
 namespace postern {
 
 struct postgres_ledger_options {
-  std::string url;                           // postgresql://…, as libpq takes it
-  std::chrono::milliseconds patience{8'000}; // timeout of a statement, and of a server that does not reply
+  std::string url;                          // postgresql://…, as libpq takes it
+  std::chrono::milliseconds timeout{8'000}; // of a statement, and of a server that does not reply
   sql_ledger_options use{.commits = {.max_batch = 500}, .reads = {.connections = 4}};
 };
 

@@ -13,9 +13,9 @@ namespace postern::sqlite {
 
 class database final : public sql::database {
 public:
-  // Opens the file, and creates it unless `as` is read_only. `patience`: how long a statement waits while another
+  // Opens the file, and creates it unless `as` is read_only. `timeout`: how long a statement waits while another
   // connection holds the file's lock. A read_only connection rejects every statement that writes.
-  database(const std::string& path, std::chrono::milliseconds patience, sql::access as = sql::access::read_write);
+  database(const std::string& path, std::chrono::milliseconds timeout, sql::access as = sql::access::read_write);
   ~database() override;
   database(const database&) = delete;
   database& operator=(const database&) = delete;

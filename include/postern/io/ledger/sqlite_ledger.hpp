@@ -14,7 +14,7 @@ namespace postern {
 
 struct sqlite_ledger_options {
   std::string path; // a file; it and its folders are created if missing. ":memory:" for tests: reads use the writer
-  std::chrono::milliseconds patience{5'000}; // how long a transaction waits while another process holds the lock
+  std::chrono::milliseconds timeout{5'000}; // how long a transaction waits while another process holds the lock
   sql_ledger_options use{};
 };
 
