@@ -42,7 +42,7 @@ constexpr unsigned read_connections = 64, completion_connections = 16;
   std::exit(1);
 }
 
-// One kept connection; requests one after the other.
+// One keep-alive connection; requests one after the other.
 class client {
 public:
   client(io_executor home, unsigned short port) : socket_(home) {
@@ -111,12 +111,12 @@ public:
   void round(bool with_reads) {
     auto uploads = store_uploads(static_cast<std::size_t>(completions_per_second * length_));
     std::vector<stored_upload> watched;
-    std::size_t heard = 0;
+    std::size_t ended_streams = 0;
     if (with_reads) watched = store_uploads(streams);
     loop_.restart();
     group running(loop_.get_executor());
     stop_ = false;
-    for (const auto& u : watched) running.start(watch(u.id, heard));
+    for (const auto& u : watched) running.start(watch(u.id, ended_streams));
     const auto play = [&]() -> task<> {
       while (subscribed_ < watched.size()) co_await pause(5ms);
       const auto begin = clock_type::now() + 100ms;
@@ -132,8 +132,8 @@ public:
     };
     running.start(play());
     loop_.run();
-    if (heard != watched.size())
-      die(std::to_string(heard) + " of " + std::to_string(watched.size()) + " streams ended");
+    if (ended_streams != watched.size())
+      die(std::to_string(ended_streams) + " of " + std::to_string(watched.size()) + " streams ended");
     subscribed_ = 0;
   }
 
@@ -218,8 +218,8 @@ private:
     }
   }
 
-  // Counts the stream in `heard` when its last event says that the upload is completed.
-  task<> watch(std::string id, std::size_t& heard) {
+  // Counts the stream in `ended_streams` when its last event says that the upload is completed.
+  task<> watch(std::string id, std::size_t& ended_streams) {
     tcp_socket socket(loop_.get_executor());
     socket.connect({asio::ip::address_v4::loopback(), port_});
     const auto ask = "GET /v1/uploads/" + id + " HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n";
@@ -232,7 +232,7 @@ private:
       in.append(piece.data(), n);
       if (!is_subscribed && in.find("event: upload") != in.npos) is_subscribed = true, ++subscribed_;
       if (in.find("id: completed") == in.npos) continue;
-      ++heard;
+      ++ended_streams;
       co_return;
     }
   }

@@ -1,6 +1,6 @@
 // How many forms a second can be signed on one core, beside the raw HMACs over the same texts? Everything that signing
-// does: id, key, claim, policy document, AWS's signature, Postern's own, and the JSON of the answer. What is signed is
-// remembered nowhere.
+// does: id, key, claim, policy document, AWS's signature, Postern's own, and the JSON of the answer. Nothing is
+// recorded.
 #include "measure.hpp"
 #include <postern/flow/sign.hpp>
 

@@ -1,7 +1,6 @@
-// An S3 that keeps nothing, for measuring what comes before it: it knows the requests that an upload makes, says what
-// S3 would say to them, and leaves the bodies in the kernel. Also takes any POST, as it comes through a proxy. One
-// thread and epoll.
-//   discarding_s3 [--checksums]     prints its port; with --checksums it says that it knows CRC32C, as AWS does
+// An S3 that discards the bytes, for measuring the programs in front of it. It answers the requests of an upload as S3
+// would, and drops bodies inside the kernel. It also accepts any POST, as a proxy forwards it. One thread and epoll.
+//   discarding_s3 [--checksums]     prints its port; with --checksums it supports CRC32C, as AWS does
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -46,7 +45,7 @@ std::uint64_t number(std::string_view text) {
   return n;
 }
 
-// What one header block asks for; its names are compared without regard to case.
+// The request in one header block. Names are compared case-insensitively.
 asked read_head(std::string_view head) {
   asked a;
   const auto first = head.substr(0, head.find("\r\n"));
@@ -121,7 +120,7 @@ public:
   peer& operator=(const peer&) = delete;
   ~peer() { ::close(fd_); }
 
-  // Takes what has come. Answers whether the connection goes on.
+  // Processes the bytes that have arrived. Returns whether the connection stays open.
   bool serve() {
     for (;;) {
       const auto n = left_ > head_.size() ? discard() : read();
@@ -131,7 +130,7 @@ public:
   }
 
 private:
-  // Bytes of a body are dropped where they are, uncopied.
+  // The bytes of a body are discarded without copying them.
   ssize_t discard() {
     const auto max = std::min<std::uint64_t>(left_ - head_.size(), 16 << 20);
     const auto n = ::recv(fd_, nullptr, max, MSG_TRUNC);

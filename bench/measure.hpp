@@ -8,7 +8,7 @@
 
 namespace postern::bench {
 
-// Seconds that run() took at best.
+// The shortest time of run(), in seconds.
 template <class Run> double best_of(int rounds, Run run) {
   double best = 1e9;
   for (int i = 0; i < rounds; ++i) {
@@ -19,7 +19,7 @@ template <class Run> double best_of(int rounds, Run run) {
   return best;
 }
 
-// Keeps the compiler from leaving out what it sees nobody use.
+// Prevents the compiler from removing code whose result is unused.
 template <class T> void use(const T& value) { asm volatile("" : : "g"(&value) : "memory"); }
 
 } // namespace postern::bench

@@ -22,7 +22,7 @@ certificate read(const made_certificate& c) { return certificate::read_pem(c.pem
 
 seconds_clock now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-struct trusting {
+struct fixture {
   test::temporary_folder folder;
   trusted_issuers in(const made_certificate& c) {
     std::ofstream(folder.path() / "ca.pem") << c.pem();
@@ -34,30 +34,31 @@ bool refused(const result<void>& r) { return !r && r.error().code == errc::forbi
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(a_chain_that_leads_to_the_root_is_right, trusting) {
+BOOST_FIXTURE_TEST_CASE(a_chain_to_a_trusted_root_is_accepted, fixture) {
   const auto trusted = in(root);
   BOOST_TEST(read(leaf).check(trusted, {read(middle)}, now()).has_value());
   BOOST_TEST(read(middle).check(trusted, {}, now()).has_value());
-  // The order, and what has no place in it, do not matter.
+  // The order of the certificates, and unrelated ones among them, do not matter.
   BOOST_TEST(read(leaf).check(trusted, {read(leaf), read(root), read(middle)}, now()).has_value());
 }
 
-BOOST_FIXTURE_TEST_CASE(an_issuer_in_the_file_needs_no_root, trusting) {
+BOOST_FIXTURE_TEST_CASE(an_issuer_in_the_file_needs_no_root, fixture) {
   BOOST_TEST(read(leaf).check(in(middle), {}, now()).has_value());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_chain_that_does_not_is_refused, trusting) {
+BOOST_FIXTURE_TEST_CASE(a_chain_without_a_trusted_root_is_rejected, fixture) {
   const auto other = make_certificate({.name = "root", .authority = true});
   const auto by_leaf = make_certificate({.name = "sns.amazonaws.com", .by = &leaf});
   const auto alone = make_certificate({});
   const auto trusted = in(root);
-  BOOST_TEST(refused(read(leaf).check(trusted, {}, now())));                             // the middle is missing
-  BOOST_TEST(refused(read(leaf).check(in(other), {read(middle), read(root)}, now())));   // the same name, another key
-  BOOST_TEST(refused(read(alone).check(in(root), {}, now())));                           // by itself
-  BOOST_TEST(refused(read(by_leaf).check(in(root), {read(leaf), read(middle)}, now()))); // by one who may not
+  BOOST_TEST(refused(read(leaf).check(trusted, {}, now())));                           // the middle is missing
+  BOOST_TEST(refused(read(leaf).check(in(other), {read(middle), read(root)}, now()))); // the same name, another key
+  BOOST_TEST(refused(read(alone).check(in(root), {}, now())));                         // self-signed
+  BOOST_TEST(refused(read(by_leaf).check(in(root), {read(leaf), read(middle)},
+                                         now()))); // issued by a certificate that is no authority
 }
 
-BOOST_FIXTURE_TEST_CASE(only_in_force, trusting) {
+BOOST_FIXTURE_TEST_CASE(a_certificate_is_accepted_only_while_it_is_valid, fixture) {
   const auto trusted = in(root);
   const auto over = make_certificate({.by = &root, .from = -7200, .until = -3600});
   const auto early = make_certificate({.by = &root, .from = 3600, .until = 7200});
@@ -69,7 +70,7 @@ BOOST_FIXTURE_TEST_CASE(only_in_force, trusting) {
   BOOST_TEST((read(leaf).expires() < now() + std::chrono::hours(25)));
 }
 
-BOOST_AUTO_TEST_CASE(whose_it_is) {
+BOOST_AUTO_TEST_CASE(a_certificate_is_for_its_names_only) {
   const auto one = read(leaf);
   BOOST_TEST(one.is_for("sns.amazonaws.com"));
   BOOST_TEST(!one.is_for("amazonaws.com"));
@@ -79,10 +80,10 @@ BOOST_AUTO_TEST_CASE(whose_it_is) {
   BOOST_TEST(read(root).issuer_url().empty());
   const auto named = read(make_certificate({.name = "sns.amazonaws.com", .alternative_name = "other.example.com"}));
   BOOST_TEST(named.is_for("other.example.com"));
-  BOOST_TEST(!named.is_for("sns.amazonaws.com")); // the common name counts for nothing then
+  BOOST_TEST(!named.is_for("sns.amazonaws.com")); // the common name is then ignored
 }
 
-BOOST_AUTO_TEST_CASE(signatures) {
+BOOST_AUTO_TEST_CASE(signatures_are_verified_with_the_certificates_key) {
   const auto one = read(leaf);
   const auto sha1 = leaf.sign(EVP_sha1(), "text"), sha256 = leaf.sign(EVP_sha256(), "text");
   BOOST_TEST(one.verifies(certificate::digest::sha1, "text", sha1));
@@ -100,7 +101,7 @@ BOOST_AUTO_TEST_CASE(signatures) {
   BOOST_TEST(!read(weak).verifies(certificate::digest::sha256, "text", weak.sign(EVP_sha256(), "text")));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_certificate) {
+BOOST_AUTO_TEST_CASE(text_that_is_no_certificate_is_rejected) {
   BOOST_TEST(!certificate::read_pem(""));
   BOOST_TEST(!certificate::read_pem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
   const auto pem = leaf.pem();
@@ -114,7 +115,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_certificate) {
   BOOST_TEST(!certificate::read_der(""));
 }
 
-BOOST_AUTO_TEST_CASE(a_ca_file_that_cannot_be_used_is_said) {
+BOOST_AUTO_TEST_CASE(an_unusable_ca_file_is_named_in_the_error) {
   BOOST_CHECK_THROW(trusted_issuers("/nonexistent/ca.pem"), std::runtime_error);
   BOOST_CHECK_NO_THROW(trusted_issuers(""));
 }

@@ -4,7 +4,7 @@
 
 using namespace postern;
 
-BOOST_AUTO_TEST_CASE(moments_in_every_form) {
+BOOST_AUTO_TEST_CASE(times_are_written_and_parsed_in_every_format) {
   const seconds_clock t = parse_iso8601("2026-11-23T18:15:00Z").value();
   BOOST_TEST(t.time_since_epoch().count() == 1795457700);
   BOOST_TEST(amz_date(t) == "20261123T181500Z");

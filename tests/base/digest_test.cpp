@@ -38,12 +38,12 @@ BOOST_AUTO_TEST_CASE(hmac_of_rfc_4231) {
              "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-BOOST_AUTO_TEST_CASE(a_kept_key_signs_as_a_fresh_one) {
+BOOST_AUTO_TEST_CASE(a_reused_hmac_key_signs_like_a_new_one) {
   for (const std::size_t key_size : {1, 63, 64, 65, 200}) {
     const std::string key(key_size, 'k');
-    const hmac_key kept(key);
+    const hmac_key reused(key);
     for (const std::size_t n : {0, 1, 55, 56, 63, 64, 65, 1000})
-      BOOST_TEST(kept.sign_hex(std::string(n, 'x')) == to_hex(hmac_sha256(key, std::string(n, 'x'))));
+      BOOST_TEST(reused.sign_hex(std::string(n, 'x')) == to_hex(hmac_sha256(key, std::string(n, 'x'))));
   }
 }
 
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(crc32c_of_rfc_3720) {
   BOOST_TEST(crc32c_base64(0xe3069283u) == "4waSgw==");
 }
 
-BOOST_AUTO_TEST_CASE(pieces_give_what_the_whole_gives) {
+BOOST_AUTO_TEST_CASE(a_digest_of_pieces_equals_the_digest_of_the_whole) {
   std::string data;
   for (int i = 0; i < 1000; ++i) data += static_cast<char>(i * 7);
   for (const std::size_t cut : {0, 1, 64, 999, 1000}) {
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(pieces_give_what_the_whole_gives) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(secrets_are_compared_whole) {
+BOOST_AUTO_TEST_CASE(constant_time_comparison_finds_every_difference) {
   BOOST_TEST(equal_constant_time("", ""));
   BOOST_TEST(equal_constant_time("abc", "abc"));
   BOOST_TEST(!equal_constant_time("abc", "abd"));

@@ -25,20 +25,20 @@ BOOST_AUTO_TEST_CASE(base64_of_rfc_4648) {
   BOOST_TEST(to_base64url("\xfb\xff\xfe") == "-__-");
 }
 
-BOOST_AUTO_TEST_CASE(two_texts_never_mean_the_same_bytes) {
+BOOST_AUTO_TEST_CASE(malformed_base64_is_rejected) {
   for (const char* wrong : {"Z", "Zg=", "Zg===", "Zh==", "Zm9=", "Z g=", "Zg==\n", "Zm8-", "=", "Zg==Zg=="})
     BOOST_TEST(from_base64(wrong).has_error(), wrong);
   for (const char* wrong : {"Zg==", "Zm+v", "Z", "Zh"}) BOOST_TEST(from_base64url(wrong).has_error(), wrong);
 }
 
-BOOST_AUTO_TEST_CASE(hex_both_ways) {
+BOOST_AUTO_TEST_CASE(hex_is_written_and_parsed) {
   const unsigned char bytes[] = {0, 0x7f, 0x80, 0xff};
   BOOST_TEST(to_hex(bytes) == "007f80ff");
   BOOST_TEST(from_hex("007F80ff").value() == std::string("\0\x7f\x80\xff", 4));
   for (const char* wrong : {"0", "0g", "0x00", " 00"}) BOOST_TEST(from_hex(wrong).has_error(), wrong);
 }
 
-BOOST_AUTO_TEST_CASE(uri_encoding_as_aws_wants_it) {
+BOOST_AUTO_TEST_CASE(uri_encoding_follows_aws) {
   BOOST_TEST(uri_encode("AZaz09-._~") == "AZaz09-._~");
   BOOST_TEST(uri_encode(" +%/*'\"&=?#:\xc3\xa9") == "%20%2B%25%2F%2A%27%22%26%3D%3F%23%3A%C3%A9");
   BOOST_TEST(uri_encode("a/b c", true) == "a/b%20c");
@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(uri_encoding_as_aws_wants_it) {
   for (const char* wrong : {"%", "%2", "%zz", "a%2"}) BOOST_TEST(uri_decode(wrong).has_error(), wrong);
 }
 
-BOOST_AUTO_TEST_CASE(query_parameters_are_found_whole) {
+BOOST_AUTO_TEST_CASE(query_parameters_are_found_by_their_whole_name) {
   BOOST_TEST(query_parameter("bucket=b&key=a%2Fb+c&etag=%22e%22", "key").value() == "a/b c");
   BOOST_TEST(query_parameter("etag=%22e%22&key=k", "etag").value() == "\"e\"");
   BOOST_TEST(query_parameter("a=1&a=2", "a").value() == "1");

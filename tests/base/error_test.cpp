@@ -18,7 +18,7 @@ BOOST_AUTO_TEST_CASE(every_code_has_a_row_of_its_own) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(only_what_may_pass_is_tried_again) {
+BOOST_AUTO_TEST_CASE(only_temporary_failures_are_retryable) {
   BOOST_TEST(retryable(errc::unavailable));
   BOOST_TEST(retryable(errc::too_many_requests));
   BOOST_TEST(retryable(errc::store_failed));

@@ -30,11 +30,11 @@ BOOST_AUTO_TEST_CASE(every_kind_of_value_is_read) {
   BOOST_TEST(!v.find("s")->find("x"));
 }
 
-BOOST_AUTO_TEST_CASE(a_name_twice_is_seen_twice) {
+BOOST_AUTO_TEST_CASE(a_repeated_member_name_is_kept_twice) {
   BOOST_TEST(read_json(R"({"a":1,"a":2})")->if_object()->size() == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_json_is_refused) {
+BOOST_AUTO_TEST_CASE(text_that_is_not_json_is_rejected) {
   for (const char* wrong :
        {"", "{", "{}}", "{\"a\":1,}", "[1 2]", "\"a", "{'a':1}", "nul", "{\"a\":\"\xff\"}", "\"a\nb\"", "01", "[1]x"}) {
     const auto read = read_json(wrong);
@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_json_is_refused) {
   BOOST_TEST(read_json(std::string(5000, '[') + std::string(5000, ']')).has_error());
 }
 
-BOOST_AUTO_TEST_CASE(each_byte_is_escaped_wherever_it_stands) {
+BOOST_AUTO_TEST_CASE(a_byte_is_escaped_at_every_position) {
   for (int c = 1; c < 0x80; ++c)
     for (std::size_t before = 0; before < 40; ++before) {
       const auto alone = written(std::string(1, static_cast<char>(c)));
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(text_is_escaped_for_json_and_for_html) {
                              "b\"");
 }
 
-BOOST_AUTO_TEST_CASE(every_byte_at_every_place_of_a_block_is_read_back) {
+BOOST_AUTO_TEST_CASE(every_byte_at_every_position_of_a_block_round_trips) {
   for (int c = 1; c < 128; ++c)
     for (std::size_t at = 0; at < 70; ++at) {
       std::string text(70, 'x');
@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(every_byte_at_every_place_of_a_block_is_read_back) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_writer_puts_the_commas) {
+BOOST_AUTO_TEST_CASE(the_writer_adds_the_commas) {
   json_writer w;
   w.begin_object();
   w.member("a", std::uint64_t{18446744073709551615u});
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(the_writer_puts_the_commas) {
   BOOST_TEST(w.take() == R"({"a":18446744073709551615,"b":["x",false,null,{}],"c":"y"})");
 }
 
-BOOST_AUTO_TEST_CASE(for_people_it_is_indented_and_says_the_same) {
+BOOST_AUTO_TEST_CASE(an_indented_document_has_the_same_content) {
   const std::string text = R"({"a":[],"b":["x","y"],"c":{},"d":[{"e":1,"f":true,"g":null}]})";
   BOOST_TEST(indented(*read_json(text)) == "{\n  \"a\": [],\n  \"b\": [\"x\", \"y\"],\n  \"c\": {},\n  \"d\": [\n    "
                                            "{\n      \"e\": 1,\n      \"f\": true,\n      \"g\": null\n    }\n  ]\n}");

@@ -21,12 +21,12 @@ metrics::histogram seconds("test_seconds", "How long", "");
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(a_line_of_logfmt) {
+BOOST_AUTO_TEST_CASE(an_event_is_one_line_of_logfmt) {
   BOOST_TEST(line(log::format::logfmt, {{"size", 5}, {"key", "a b\"c"}, {"ok", true}}) ==
              R"(time=2026-11-23T18:15:00.123Z level=info event="upload completed" size=5 key="a b\"c" ok=true)");
 }
 
-BOOST_AUTO_TEST_CASE(a_line_of_json_is_json) {
+BOOST_AUTO_TEST_CASE(an_event_is_one_line_of_json) {
   const auto text = line(log::format::json, {{"size", 5}, {"key", "a b\"c"}});
   const auto read = read_json(text);
   BOOST_REQUIRE(read.has_value());
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(a_line_of_json_is_json) {
   BOOST_TEST(*read->find("event")->if_string() == "upload completed");
 }
 
-BOOST_AUTO_TEST_CASE(what_comes_from_outside_cannot_begin_a_line) {
+BOOST_AUTO_TEST_CASE(text_from_outside_cannot_begin_a_log_line) {
   for (const auto how : {log::format::logfmt, log::format::json}) {
     const auto text = line(how, {{"key", "a\r\nlevel=error event=forged"}, {"esc", "\x1b[31m"}});
     BOOST_TEST(text.find_first_of("\r\n\x1b") == text.npos);
@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(a_secret_prints_as_stars) {
   BOOST_TEST(line(log::format::logfmt, {{"key", hidden}}).ends_with("key=***"));
 }
 
-BOOST_AUTO_TEST_CASE(metrics_as_prometheus_reads_them) {
+BOOST_AUTO_TEST_CASE(metrics_are_printed_in_the_prometheus_format) {
   requests.add(3);
   more_requests.add();
   running.add(2), running.add(-1);

@@ -4,7 +4,7 @@
 
 using namespace postern;
 
-BOOST_AUTO_TEST_CASE(utf8_is_strict) {
+BOOST_AUTO_TEST_CASE(invalid_utf8_is_rejected) {
   for (const char* right : {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"})
     BOOST_TEST(is_utf8(right), right);
   // overlong, surrogate, past the last plane, cut, lone
@@ -13,7 +13,7 @@ BOOST_AUTO_TEST_CASE(utf8_is_strict) {
     BOOST_TEST(!is_utf8(wrong));
 }
 
-BOOST_AUTO_TEST_CASE(plain_names) {
+BOOST_AUTO_TEST_CASE(plain_names_have_letters_digits_and_three_other_characters) {
   for (const char* name : {"a", "A-z_0.9"}) BOOST_TEST(is_plain_name(name), name);
   for (const char* name : {"", "a b", "a~", "a/b", "a:b", "ä", "a\n"}) BOOST_TEST(!is_plain_name(name), name);
 }
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(blanks_are_trimmed_at_the_ends) {
   BOOST_TEST(trim_end("\n\n", "\n").empty());
 }
 
-BOOST_AUTO_TEST_CASE(numbers_are_digits_alone) {
+BOOST_AUTO_TEST_CASE(a_number_consists_of_digits_only) {
   BOOST_TEST(parse_number("0").value() == 0u);
   BOOST_TEST(parse_number("007").value() == 7u);
   BOOST_TEST(parse_number("18446744073709551615").value() == ~std::uint64_t{0});

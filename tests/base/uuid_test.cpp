@@ -20,7 +20,7 @@ BOOST_AUTO_TEST_CASE(uuids_of_version_7_sort_by_time) {
   BOOST_TEST((time_of_uuid_v7(first) == millis_clock(std::chrono::milliseconds(0x0123456789ab))));
 }
 
-BOOST_AUTO_TEST_CASE(a_new_uuid_has_the_time_and_is_unlike_the_last_one) {
+BOOST_AUTO_TEST_CASE(a_new_uuid_has_the_time_and_differs_from_the_last_one) {
   const auto now = millis_clock(std::chrono::milliseconds(1'764'000'000'123));
   const auto a = new_uuid_v7(now), b = new_uuid_v7(now);
   BOOST_TEST(is_uuid(a));

@@ -6,7 +6,7 @@
 
 using namespace postern;
 
-BOOST_AUTO_TEST_CASE(states_follow_each_other) {
+BOOST_AUTO_TEST_CASE(only_the_allowed_state_transitions_are_possible) {
   using enum upload_state;
   const upload_state all[] = {issued, receiving, completed, failed, expired};
   for (const auto to : all) {
@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(file_names_are_made_safe) {
   BOOST_TEST(safe_filename(std::string(300, 'a')).size() == 255);
 }
 
-BOOST_AUTO_TEST_CASE(keys_are_filled) {
+BOOST_AUTO_TEST_CASE(key_templates_are_filled) {
   const key_values v{"ID", "name.txt", "user", "profile", "2026/11/23"};
   BOOST_TEST(fill_key("${profile}/${user}/${date}/${id}/${filename}", v).value() ==
              "profile/user/2026/11/23/ID/name.txt");
@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(an_id_is_found_in_a_key) {
     BOOST_TEST(ids_in_key(key).empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_shown_to_whom) {
+BOOST_AUTO_TEST_CASE(the_json_form_hides_key_and_metadata_from_strangers) {
   upload u;
   u.id = "id";
   u.state = upload_state::completed;
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(what_is_shown_to_whom) {
   u.overwritten_etag = "f", u.received = 3;
   const auto overwritten = read_json(to_json(u, false)).value();
   BOOST_TEST(*overwritten.find("overwritten_etag")->if_string() == "f");
-  BOOST_TEST(overwritten.find("received") == nullptr); // it is all there
+  BOOST_TEST(overwritten.find("received") == nullptr); // the upload is complete
   u.state = upload_state::receiving;
   BOOST_TEST(*read_json(to_json(u, false)).value().find("received")->if_int() == 3);
 }

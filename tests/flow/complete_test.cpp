@@ -46,7 +46,7 @@ struct fixture {
   errc refused() { return refused({"media", "uploads/a b", "\"abc\""}); }
 };
 
-// The upload was signed, and the object is there.
+// The upload was signed, and the object exists.
 struct event_fixture : fixture {
   object_event event;
   event_fixture() {
@@ -71,7 +71,7 @@ struct event_fixture : fixture {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_becomes_completed, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_redirect_completes_an_upload_whose_object_exists, fixture) {
   const auto done = complete().value();
   BOOST_TEST((done.recorded.state == upload_state::completed));
   BOOST_TEST(*done.recorded.size == 50u);
@@ -80,7 +80,7 @@ BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_becomes_completed, fixture) {
   BOOST_TEST(!done.is_pending);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_reload_asks_the_store_no_more, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_reload_does_not_ask_the_store_again, fixture) {
   (void)complete();
   const auto again = complete().value();
   BOOST_TEST((again.recorded.state == upload_state::completed));
@@ -88,9 +88,11 @@ BOOST_FIXTURE_TEST_CASE(a_reload_asks_the_store_no_more, fixture) {
   BOOST_TEST(ledger.confirmed == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_claim_alone_is_enough, fixture) { BOOST_TEST(complete({}).has_value()); }
+BOOST_FIXTURE_TEST_CASE(the_claim_completes_the_upload_without_parameters, fixture) {
+  BOOST_TEST(complete({}).has_value());
+}
 
-BOOST_FIXTURE_TEST_CASE(what_the_claim_does_not_say_is_refused, fixture) {
+BOOST_FIXTURE_TEST_CASE(parameters_that_contradict_the_claim_are_rejected, fixture) {
   BOOST_TEST((refused({"other", "uploads/a b", std::nullopt}) == errc::forbidden));
   BOOST_TEST((refused({"media", "uploads/other", std::nullopt}) == errc::forbidden));
   BOOST_TEST((test::run_task(completions.by_redirect("forged.token", {}, now)).error().code == errc::forbidden));
@@ -99,7 +101,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_claim_does_not_say_is_refused, fixture) {
   BOOST_TEST(ledger.rows.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(an_object_that_is_another_is_a_conflict, fixture) {
+BOOST_FIXTURE_TEST_CASE(another_object_under_the_key_is_a_conflict, fixture) {
   BOOST_TEST((refused({"media", "uploads/a b", "\"other\""}) == errc::conflict));
   object().size = 101;
   BOOST_TEST((refused() == errc::conflict));
@@ -113,25 +115,25 @@ BOOST_FIXTURE_TEST_CASE(an_object_that_is_another_is_a_conflict, fixture) {
   BOOST_TEST(ledger.confirmed == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(nothing_there_is_said_so, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_absent_object_is_object_absent, fixture) {
   store.objects.clear();
   BOOST_TEST((refused() == errc::object_absent));
   BOOST_TEST(ledger.confirmed == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_leaves_it_pending, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_unreachable_store_leaves_the_completion_pending, fixture) {
   store.broken = failure(errc::unavailable, "no answer");
   const auto done = complete().value();
   BOOST_TEST(done.is_pending);
   BOOST_TEST(ledger.confirmed == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_ledger_that_cannot_write_promises_nothing, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_ledger_that_cannot_write_fails_the_completion, fixture) {
   ledger.broken = failure(errc::ledger_failed, "disk full");
   BOOST_TEST((refused() == errc::ledger_failed));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_claim_with_an_open_name_takes_the_key_that_was_used, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_claim_without_a_file_name_covers_the_key_that_was_used, fixture) {
   c.key = "uploads/${filename}";
   BOOST_TEST(complete({"media", "uploads/a b", std::nullopt})->recorded.key == "uploads/a b");
   BOOST_TEST((refused({"media", "elsewhere/a b", std::nullopt}) == errc::forbidden));
@@ -147,7 +149,7 @@ BOOST_FIXTURE_TEST_CASE(an_event_completes_its_upload, event_fixture) {
   BOOST_TEST(row().etag == "abc");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_event_again_asks_nobody, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(a_repeated_event_neither_asks_the_store_nor_confirms_again, event_fixture) {
   for (int i = 0; i < 3; ++i) BOOST_TEST((receive().value() == event_outcome::recorded));
   event.etag.clear();
   BOOST_TEST((receive().value() == event_outcome::recorded));
@@ -155,14 +157,14 @@ BOOST_FIXTURE_TEST_CASE(an_event_again_asks_nobody, event_fixture) {
   BOOST_TEST(ledger.confirmed == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_event_behind_a_redirect_changes_nothing, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_event_after_a_redirect_changes_nothing, event_fixture) {
   BOOST_TEST(complete({"media", c.key, "\"abc\""}).has_value());
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST((row().completed_by == completion_source::redirect));
   BOOST_TEST(store.heads == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_event_that_names_nothing_of_ours_is_ignored, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_event_of_an_unknown_object_is_ignored, event_fixture) {
   auto other = event;
   event.created = false;
   BOOST_TEST(ignored());
@@ -179,18 +181,19 @@ BOOST_FIXTURE_TEST_CASE(an_event_that_names_nothing_of_ours_is_ignored, event_fi
   BOOST_TEST((row().state == upload_state::issued));
 }
 
-BOOST_FIXTURE_TEST_CASE(an_upload_that_the_ledger_never_heard_of_is_taken_from_its_object, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_upload_without_a_row_is_rebuilt_from_its_object, event_fixture) {
   ledger.rows.clear();
   mine().meta.user.emplace_back("album", "7");
   store.broken = failure(errc::unavailable, "no answer");
-  BOOST_TEST((receive().error().code == errc::unavailable)); // nobody else would ask again
+  BOOST_TEST((receive().error().code ==
+              errc::unavailable)); // the sender must retry, because the sweep skips completed uploads
   store.broken.reset();
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST((row().state == upload_state::completed));
   BOOST_TEST(row().key == c.key);
   BOOST_TEST((row().created_at == time_of_uuid_v7(c.id)));
   BOOST_TEST((row().metadata == std::vector<std::pair<std::string, std::string>>{{"album", "7"}}));
-  // Unless it was forgotten, or is none of ours.
+  // Unless the ledger has deleted the upload, or never had it.
   ledger.rows.clear();
   ledger.confirmed = 0;
   const auto age = now - time_of_uuid_v7(c.id);
@@ -201,7 +204,7 @@ BOOST_FIXTURE_TEST_CASE(an_upload_that_the_ledger_never_heard_of_is_taken_from_i
   BOOST_TEST(ledger.rows.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(whatever_replaces_a_completed_object_is_news, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_object_that_replaces_a_completed_one_is_an_overwrite, event_fixture) {
   BOOST_TEST((receive().value() == event_outcome::recorded));
   mine().meta.user.clear();
   mine().size = 101;
@@ -239,13 +242,13 @@ BOOST_FIXTURE_TEST_CASE(the_upload_is_found_among_other_ids_in_the_key, event_fi
   BOOST_TEST((row().state == upload_state::completed));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_form_with_an_open_name_is_completed_under_the_name_that_was_used, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(a_form_without_a_file_name_is_completed_under_the_name_that_was_used, event_fixture) {
   ledger.rows.at(c.id).key = "uploads/" + c.id + "/${filename}";
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(row().key == c.key);
 }
 
-BOOST_FIXTURE_TEST_CASE(another_etag_of_a_completed_upload_is_asked_for, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_event_with_another_etag_of_a_completed_upload_asks_the_store, event_fixture) {
   BOOST_TEST((receive().value() == event_outcome::recorded));
   mine().etag = "new";
   event.etag = "new";
@@ -254,18 +257,18 @@ BOOST_FIXTURE_TEST_CASE(another_etag_of_a_completed_upload_is_asked_for, event_f
   BOOST_TEST(ledger.confirmed == 2);
   BOOST_TEST(ledger.last.etag == "new");
   BOOST_TEST((ledger.last.by == completion_source::event));
-  // An event from before it comes late: the store says what is there.
+  // A late event of the earlier object: the store has the newer one.
   event.etag = "older";
   BOOST_TEST((receive().value() == event_outcome::recorded));
   BOOST_TEST(ledger.last.etag == "new");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_event_whose_ledger_is_broken_must_come_again, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_event_is_rejected_while_the_ledger_is_broken, event_fixture) {
   ledger.broken = failure(errc::ledger_failed, "disk full");
   BOOST_TEST((receive().error().code == errc::ledger_failed));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_later, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_event_is_pending_while_the_store_is_unreachable, event_fixture) {
   store.broken = failure(errc::unavailable, "no answer");
   BOOST_TEST((receive().value() == event_outcome::pending));
   BOOST_TEST((ledger.checks.at(c.id) == now));
@@ -277,14 +280,14 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_be_asked_about_an_event_is_asked_lat
   store.broken.reset();
   silent = false;
   BOOST_TEST((receive().value() == event_outcome::recorded));
-  // Of a completed upload nobody would ask again.
+  // The sweep skips completed uploads, so the sender must retry.
   store.broken = failure(errc::unavailable, "no answer");
   event.etag = "new";
   BOOST_TEST((receive().error().code == errc::unavailable));
   BOOST_TEST(silent);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_event_of_an_object_that_was_replaced_is_no_evidence, event_fixture) {
+BOOST_FIXTURE_TEST_CASE(an_event_of_a_replaced_object_is_pending, event_fixture) {
   mine().etag = "new";
   BOOST_TEST((receive().value() == event_outcome::pending));
   BOOST_TEST(ledger.checks.contains(c.id));

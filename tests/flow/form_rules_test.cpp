@@ -28,7 +28,7 @@ BOOST_AUTO_TEST_CASE(a_form_of_any_sdk_with_our_key_is_authentic) {
   BOOST_TEST((verdict(signed_with(known, "cG9saWN5", "eu-west-1")) == errc{}));
 }
 
-BOOST_AUTO_TEST_CASE(each_fault_of_a_signature_has_its_name) {
+BOOST_AUTO_TEST_CASE(each_fault_of_a_signature_has_its_own_code) {
   auto fields = signed_with(known, "cG9saWN5", "eu-west-1");
   BOOST_TEST((verdict(fields, "b3RoZXI=") == errc::signature_mismatch));
   BOOST_TEST((verdict(signed_with(known, "cG9saWN5", "us-east-1")) == errc::invalid_argument));

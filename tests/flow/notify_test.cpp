@@ -7,7 +7,7 @@
 using namespace postern;
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
-using test::house, test::receiver, test::noon, test::key, test::older;
+using test::notifier_fixture, test::receiver, test::noon, test::key, test::older;
 
 namespace {
 
@@ -15,7 +15,7 @@ const std::string here = "https://app.example.com/hooks?a=b";
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(one_message_as_it_goes_over_the_wire, house) {
+BOOST_FIXTURE_TEST_CASE(a_message_is_sent_as_standard_webhooks_says, notifier_fixture) {
   auto& app = endpoint(here, {key, older});
   ledger.put("msg_1", here, now);
   const auto script = [&](notifier&) -> task<> {
@@ -39,10 +39,10 @@ BOOST_FIXTURE_TEST_CASE(one_message_as_it_goes_over_the_wire, house) {
                                                     webhook_signature(older, "msg_1", second, came.body));
 }
 
-BOOST_FIXTURE_TEST_CASE(every_success_is_2xx, house) {
+BOOST_FIXTURE_TEST_CASE(every_success_is_2xx, notifier_fixture) {
   auto& app = endpoint(here);
   const std::vector<int> statuses{200, 201, 202, 204, 299};
-  app.says = [&](const auto& a) { return receiver::answer(std::stoi(a.field("webhook-id"))); };
+  app.respond = [&](const auto& a) { return receiver::answer(std::stoi(a.field("webhook-id"))); };
   for (const auto s : statuses) ledger.put(std::to_string(s), here, now);
   const auto script = [&](notifier&) -> task<> {
     goal = [&] { return ledger.done.size() == 5; };
@@ -52,9 +52,9 @@ BOOST_FIXTURE_TEST_CASE(every_success_is_2xx, house) {
   BOOST_TEST(ledger.rows.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
+BOOST_FIXTURE_TEST_CASE(a_message_is_retried_with_growing_pauses_then_becomes_a_dead_letter, notifier_fixture) {
   auto& app = endpoint(here);
-  app.says = [](const auto&) { return receiver::answer(500, "no\r\n<b>"); };
+  app.respond = [](const auto&) { return receiver::answer(500, "no\r\n<b>"); };
   ledger.put("msg_1", here, now);
   std::size_t tries = 0;
   const auto script = [&](notifier&) -> task<> {
@@ -69,12 +69,12 @@ BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
       if (row.is_dead || !expected) break;
       BOOST_TEST((row.due_at == now + *expected));
       now += *expected - 1ms;
-      co_await look_twice();
+      co_await poll_twice();
       BOOST_TEST(app.arrivals.size() == tries);
       now += 1ms;
     }
     now += 24h * 365;
-    co_await look_twice();
+    co_await poll_twice();
   };
   run(script);
   BOOST_TEST(tries == 10u);
@@ -85,9 +85,9 @@ BOOST_FIXTURE_TEST_CASE(each_pause_and_then_a_dead_letter, house) {
   BOOST_TEST(timestamps.size() == tries); // signed anew each time
 }
 
-BOOST_FIXTURE_TEST_CASE(chance_moves_the_next_try, house) {
+BOOST_FIXTURE_TEST_CASE(random_jitter_moves_the_next_try, notifier_fixture) {
   auto& app = endpoint(here);
-  app.says = [](const auto&) { return receiver::answer(500); };
+  app.respond = [](const auto&) { return receiver::answer(500); };
   options.random = [] { return 0.5; };
   ledger.put("msg_1", here, now);
   const auto script = [&](notifier&) -> task<> {
@@ -99,11 +99,13 @@ BOOST_FIXTURE_TEST_CASE(chance_moves_the_next_try, house) {
   BOOST_TEST(ledger.rows.at("msg_1").last_error == "answered 500");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_receiver_may_ask_for_more_time, house) {
+BOOST_FIXTURE_TEST_CASE(retry_after_postpones_the_next_try, notifier_fixture) {
   auto& app = endpoint(here);
   const std::map<std::string, std::string> asked{
       {"a", "90"}, {"b", "Wed, 21 Oct 2015 07:28:00 GMT"}, {"c", "999999999"}, {"d", "1"}};
-  app.says = [&](const auto& a) { return receiver::answer(503, "", "retry-after", asked.at(a.field("webhook-id"))); };
+  app.respond = [&](const auto& a) {
+    return receiver::answer(503, "", "retry-after", asked.at(a.field("webhook-id")));
+  };
   for (const auto& [id, after] : asked) ledger.put(id, here, now);
   const auto tried = [&] {
     return std::all_of(ledger.rows.begin(), ledger.rows.end(), [](const auto& r) { return r.second.tries == 1; });
@@ -119,9 +121,9 @@ BOOST_FIXTURE_TEST_CASE(a_receiver_may_ask_for_more_time, house) {
   BOOST_TEST((ledger.rows.at("d").due_at == noon + 5s));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_went_wrong_is_kept_short, house) {
+BOOST_FIXTURE_TEST_CASE(the_recorded_error_is_truncated, notifier_fixture) {
   auto& app = endpoint(here);
-  app.says = [](const auto& a) -> result<http_response> {
+  app.respond = [](const auto& a) -> result<http_response> {
     const auto id = a.field("webhook-id");
     if (id == "moved") return receiver::answer(302, "", "location", "http://169.254.169.254/latest");
     if (id == "broke") return failure(errc::disconnected, "https://app.example.com: no answer");
@@ -145,10 +147,10 @@ BOOST_FIXTURE_TEST_CASE(what_went_wrong_is_kept_short, house) {
   BOOST_TEST(ledger.rows.at("long").last_error.size() < 160u);
 }
 
-BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
+BOOST_FIXTURE_TEST_CASE(status_410_stops_the_endpoint, notifier_fixture) {
   auto& app = endpoint(here);
   auto& other = endpoint("https://other.example.com/");
-  app.says = [](const auto&) { return receiver::answer(410); };
+  app.respond = [](const auto&) { return receiver::answer(410); };
   for (int i = 0; i < 50; ++i) ledger.put("msg_" + std::to_string(100 + i), here, now);
   ledger.put("msg_other", "https://other.example.com/", now);
   const auto script = [&](notifier&) -> task<> {
@@ -156,7 +158,7 @@ BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
     co_await reached();
     goal = [&] { return app.now == 0; };
     co_await reached();
-    co_await look_twice();
+    co_await poll_twice();
   };
   run(script);
   BOOST_TEST(ledger.stopped.front() == here);
@@ -165,12 +167,12 @@ BOOST_FIXTURE_TEST_CASE(gone_stops_the_endpoint, house) {
   for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.is_dead && w.last_error == "answered 410"));
 }
 
-BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {
+BOOST_FIXTURE_TEST_CASE(a_slow_endpoint_does_not_delay_others, notifier_fixture) {
   auto& slow = endpoint(here);
   auto& quick = endpoint("https://quick.example.com/");
   slow.hangs = true;
   options.try_timeout = 200ms;
-  // The longest waiting are all the slow one's, and far more than a look takes or a line holds.
+  // The messages that are due longest are all the slow endpoint's, and more than a batch or a queue holds.
   for (int i = 0; i < 1000; ++i) ledger.put("slow_" + std::to_string(1000 + i), here, now - 1h);
   for (int i = 0; i < 20; ++i) ledger.put("quick_" + std::to_string(100 + i), "https://quick.example.com/", now - 1min);
   const auto script = [&](notifier&) -> task<> {
@@ -183,7 +185,7 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_slow_holds_up_nobody_else, house) {
   BOOST_TEST(quick.max_at_once <= options.max_in_flight);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
+BOOST_FIXTURE_TEST_CASE(a_try_has_a_timeout, notifier_fixture) {
   auto& app = endpoint(here);
   app.hangs = true;
   options.try_timeout = 20ms;
@@ -197,7 +199,7 @@ BOOST_FIXTURE_TEST_CASE(a_try_has_an_end, house) {
   BOOST_TEST(app.now == 0u);
 }
 
-BOOST_FIXTURE_TEST_CASE(many_are_delivered_each_once, house) {
+BOOST_FIXTURE_TEST_CASE(many_are_delivered_each_once, notifier_fixture) {
   auto& app = endpoint(here);
   for (int i = 0; i < 1000; ++i) ledger.put("msg_" + std::to_string(1000 + i), here, now);
   const auto script = [&](notifier&) -> task<> {
@@ -211,13 +213,13 @@ BOOST_FIXTURE_TEST_CASE(many_are_delivered_each_once, house) {
   BOOST_TEST(ids.size() == 1000u);
 }
 
-// A message that stood in line until its hold was nearly over may be another node's before a try ends.
-BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
+// A message whose lease has nearly ended in the queue could be another node's before a try ends.
+BOOST_FIXTURE_TEST_CASE(no_try_begins_that_could_outlast_its_lease, notifier_fixture) {
   auto& app = endpoint(here);
   BOOST_TEST((options.lease > 2 * options.try_timeout));
   bool let_go = false;
   options.max_in_flight = 1;
-  app.says = [](const auto&) { return receiver::answer(200); };
+  app.respond = [](const auto&) { return receiver::answer(200); };
   for (const char* id : {"a", "b", "c"}) ledger.put(id, here, now);
   auto plain = options.endpoints.front().send;
   options.endpoints.front().send = [&](const http_request& q, std::string_view body) -> task<result<http_response>> {
@@ -227,14 +229,14 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
     co_return co_await std::move(sent);
   };
   const auto script = [&](notifier&) -> task<> {
-    co_await look_twice();
-    now += options.lease - options.try_timeout; // b and c stand in line
+    co_await poll_twice();
+    now += options.lease - options.try_timeout; // b and c are queued
     let_go = true;
     goal = [&] { return ledger.done.size() == 1; };
     co_await reached();
-    co_await look_twice();
+    co_await poll_twice();
     BOOST_TEST(app.arrivals.size() == 1u);
-    now += options.try_timeout; // the hold is over
+    now += options.try_timeout; // the lease has ended
     goal = [&] { return ledger.done.size() == 3; };
     co_await reached();
   };
@@ -242,19 +244,19 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_begun_that_may_outlast_its_hold, house) {
   BOOST_TEST(app.arrivals.size() == 3u);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
+BOOST_FIXTURE_TEST_CASE(a_broken_ledger_is_asked_again, notifier_fixture) {
   auto& app = endpoint(here);
   ledger.put("msg_1", here, now);
-  app.says = [&](const auto&) {
-    ledger.broken = failure(errc::unavailable, "gone"); // delivered, and it cannot be noted
+  app.respond = [&](const auto&) {
+    ledger.broken = failure(errc::unavailable, "stopped"); // the delivery cannot be recorded
     return receiver::answer(200);
   };
   const auto script = [&](notifier&) -> task<> {
-    goal = [&] { return ledger.unnoted == 1; };
+    goal = [&] { return ledger.unrecorded == 1; };
     co_await reached();
     ledger.broken.reset();
-    app.says = [](const auto&) { return receiver::answer(200); };
-    co_await look_twice();
+    app.respond = [](const auto&) { return receiver::answer(200); };
+    co_await poll_twice();
     BOOST_TEST(app.arrivals.size() == 1u);
     now += options.lease;
     goal = [&] { return ledger.done.size() == 1; };
@@ -265,7 +267,7 @@ BOOST_FIXTURE_TEST_CASE(a_ledger_that_breaks_is_asked_again, house) {
   BOOST_TEST(app.arrivals[0].field("webhook-id") == app.arrivals[1].field("webhook-id"));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_stop_begins_nothing_more_and_counts_what_was_cut_as_not_tried, house) {
+BOOST_FIXTURE_TEST_CASE(a_stop_begins_no_try_and_does_not_count_cut_tries, notifier_fixture) {
   auto& app = endpoint(here);
   app.hangs = true;
   options.try_timeout = 300ms;
@@ -274,13 +276,13 @@ BOOST_FIXTURE_TEST_CASE(a_stop_begins_nothing_more_and_counts_what_was_cut_as_no
     goal = [&] { return app.now == options.max_in_flight; };
     co_await reached();
   };
-  run(script); // which drains for no time at all
+  run(script); // the drain waits for no time at all
   BOOST_TEST(cuts == 1);
   BOOST_TEST(app.arrivals.size() == options.max_in_flight);
   for (const auto& [id, w] : ledger.rows) BOOST_TEST((w.tries == 0 && w.due_at == noon + options.lease));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_drain_lets_what_runs_be_finished, house) {
+BOOST_FIXTURE_TEST_CASE(a_drain_waits_for_the_tries_in_flight, notifier_fixture) {
   auto& app = endpoint(here);
   bool finish = false;
   options.endpoints.front().send = [&](const http_request&, std::string_view) -> task<result<http_response>> {
@@ -312,7 +314,7 @@ BOOST_FIXTURE_TEST_CASE(a_drain_lets_what_runs_be_finished, house) {
   BOOST_TEST(app.arrivals.size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_test_message_answers_what_the_receiver_says, house) {
+BOOST_FIXTURE_TEST_CASE(a_test_message_returns_the_receivers_response, notifier_fixture) {
   auto& app = endpoint(here);
   const auto& to = options.endpoints.front();
   const auto taken = test::run_task(send_test_webhook(to, "Postern/test", noon));
@@ -322,7 +324,7 @@ BOOST_FIXTURE_TEST_CASE(a_test_message_answers_what_the_receiver_says, house) {
   BOOST_TEST(came.field("webhook-id").starts_with("msg_test_"));
   const auto second = std::chrono::floor<std::chrono::seconds>(noon);
   BOOST_TEST(came.field("webhook-signature") == webhook_signature(key, came.field("webhook-id"), second, came.body));
-  app.says = [](const auto&) { return receiver::answer(401, "wrong signature"); };
+  app.respond = [](const auto&) { return receiver::answer(401, "wrong signature"); };
   const auto refused = test::run_task(send_test_webhook(to, "Postern/test", noon));
   BOOST_TEST((refused && refused->status == 401 && refused->body == "wrong signature"));
 }

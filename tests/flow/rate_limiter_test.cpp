@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(zero_is_no_limit) {
   for (int i = 0; i < 1000; ++i) BOOST_TEST(limiter.take("u", start).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(full_buckets_are_forgotten_and_used_ones_are_not) {
+BOOST_AUTO_TEST_CASE(only_full_buckets_are_dropped) {
   rate_limiter limiter(1, 1);
   for (int i = 0; i < 99'999; ++i) BOOST_REQUIRE(limiter.take(std::to_string(i), start).has_value());
   const auto later = start + 10s;

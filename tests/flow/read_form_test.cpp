@@ -83,7 +83,7 @@ struct fixture {
     return test::run_task(reader.take(std::move(request), body));
   }
   read_form_result post() { return post(text()); }
-  // Forgets what earlier posts left.
+  // Removes the traces of earlier posts.
   void clear() {
     store.objects.clear();
     store.opened = store.abandoned = ledger.confirmed = 0;
@@ -127,7 +127,7 @@ BOOST_FIXTURE_TEST_CASE(a_body_without_a_length_is_stored_too, fixture) {
   BOOST_TEST(store.contents.at("media/" + key) == file);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_body_that_stops_anywhere_stores_nothing, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_truncated_body_stores_nothing, fixture) {
   const auto all = text();
   for (std::size_t at = 0; at + 4 < all.size(); at += 7) { // up to the closing boundary's last two dashes
     auto done = post(all.substr(0, at));
@@ -158,7 +158,7 @@ BOOST_FIXTURE_TEST_CASE(each_changed_field_is_refused, fixture) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(a_form_without_a_right_signature_is_refused, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_form_without_a_valid_signature_is_rejected, fixture) {
   field("x-ignore-postern") = std::string(64, '0');
   BOOST_TEST(post().has_value()); // AWS's signature is right
   clear();
@@ -186,7 +186,7 @@ BOOST_FIXTURE_TEST_CASE(a_bucket_that_is_not_served_is_refused, fixture) {
   BOOST_TEST((refused() == errc::no_such_bucket));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_length_that_rules_the_file_out_is_refused_before_it_is_read, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_file_of_an_impossible_size_is_rejected_before_it_is_read, fixture) {
   ask.size = 12;
   sign();
   BOOST_TEST(post().has_value());
@@ -205,7 +205,7 @@ BOOST_FIXTURE_TEST_CASE(a_length_that_rules_the_file_out_is_refused_before_it_is
   BOOST_TEST((refused() == errc::entity_too_large));
 }
 
-BOOST_FIXTURE_TEST_CASE(fields_behind_the_file_are_ignored_up_to_64_KiB, fixture) {
+BOOST_FIXTURE_TEST_CASE(fields_after_the_file_are_ignored_up_to_64_KiB, fixture) {
   ending = std::string(60'000, 'x');
   BOOST_TEST(post().has_value());
   clear();
@@ -224,7 +224,7 @@ BOOST_FIXTURE_TEST_CASE(a_form_without_a_file_is_refused, fixture) {
   BOOST_TEST((done.error().why.code == errc::missing_file));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_form_made_for_any_name_is_one_upload, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_form_without_a_file_name_can_be_used_for_one_file_only, fixture) {
   blank = true;
   sign();
   filename = "first.txt";
@@ -237,7 +237,7 @@ BOOST_FIXTURE_TEST_CASE(a_form_made_for_any_name_is_one_upload, fixture) {
   BOOST_TEST(store.objects.size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_user_of_an_authentic_form_is_sent_back, fixture) {
+BOOST_FIXTURE_TEST_CASE(only_the_user_of_an_authentic_form_is_sent_back, fixture) {
   ask.return_to = "https://app.example.com/done";
   sign();
   now = signed_at + 16min;
@@ -250,7 +250,7 @@ BOOST_FIXTURE_TEST_CASE(the_user_of_an_authentic_form_is_sent_back, fixture) {
   BOOST_TEST(post().error().return_to == ""); // the forger of a form chose return_to too
 }
 
-BOOST_FIXTURE_TEST_CASE(a_form_asks_for_its_answer, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_form_chooses_between_redirect_and_status, fixture) {
   for (const int status : {200, 201, 204}) {
     ask.success_action_status = status;
     sign();
@@ -260,7 +260,7 @@ BOOST_FIXTURE_TEST_CASE(a_form_asks_for_its_answer, fixture) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(only_a_redirect_makes_up_for_a_ledger_that_cannot_record, fixture) {
+BOOST_FIXTURE_TEST_CASE(without_a_redirect_a_completion_that_is_not_recorded_is_a_failure, fixture) {
   ledger.refuses_confirm = true;
   BOOST_TEST(post().has_value());
   ask.success_action_status = 201;

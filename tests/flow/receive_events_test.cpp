@@ -106,7 +106,7 @@ std::string mac(const std::string& body) { return "sha256=" + to_hex(hmac_sha256
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(the_token_comes_in_four_dresses, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_token_is_accepted_in_four_forms, fixture) {
   const auto body = event();
   for (const auto& [authorization, signature] : {std::pair{"Bearer " + token, std::string()},
                                                  {"bearer " + token, ""},
@@ -121,7 +121,7 @@ BOOST_FIXTURE_TEST_CASE(the_token_comes_in_four_dresses, fixture) {
   BOOST_TEST(ledger.confirmed == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(without_it_nothing_is_believed, fixture) {
+BOOST_FIXTURE_TEST_CASE(without_the_token_every_message_is_rejected, fixture) {
   const auto body = event();
   for (const auto& [authorization, signature] : {std::pair{std::string(), std::string()},
                                                  {"Bearer " + token + "x", ""},
@@ -142,7 +142,7 @@ BOOST_FIXTURE_TEST_CASE(without_it_nothing_is_believed, fixture) {
   BOOST_TEST(store.heads == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(closed_when_nothing_is_configured, fixture) {
+BOOST_FIXTURE_TEST_CASE(without_configured_senders_every_message_is_rejected, fixture) {
   options = {};
   BOOST_TEST((refused(event(), "Bearer ") == errc::unauthorized));
   BOOST_TEST((refused(event(), "Basic " + to_base64(":")) == errc::unauthorized));
@@ -152,14 +152,14 @@ BOOST_FIXTURE_TEST_CASE(closed_when_nothing_is_configured, fixture) {
   BOOST_TEST(amazon.fetched.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(what_cannot_be_read_is_said_to_those_who_may_know, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_authenticated_sender_learns_what_is_malformed, fixture) {
   BOOST_TEST((refused("{", "Bearer " + token) == errc::bad_request));
   BOOST_TEST((refused("{}", "Bearer " + token) == errc::bad_request));
   BOOST_TEST(receive(R"({"Event":"s3:TestEvent"})", "Bearer " + token)->recorded == 0u);
   BOOST_TEST(receive(event(key, "ObjectRemoved:Delete"), "Bearer " + token)->ignored == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(sns_is_believed_for_its_signature, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_sns_message_is_authenticated_by_its_signature, fixture) {
   for (const char* version : {"1", "2"}) {
     envelope e;
     e.version = version, e.id = version;
@@ -170,14 +170,14 @@ BOOST_FIXTURE_TEST_CASE(sns_is_believed_for_its_signature, fixture) {
   BOOST_TEST(amazon.fetched.front() == "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem");
 }
 
-BOOST_FIXTURE_TEST_CASE(sns_with_anything_wrong_is_not, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_altered_sns_message_is_rejected, fixture) {
   const auto good = envelope{}.print();
   BOOST_TEST((refused(envelope{}.print(another)) == errc::forbidden));
   BOOST_TEST((refused(replaced(good, "ObjectCreated:Post", "ObjectCreated:Copy")) == errc::forbidden));
   BOOST_TEST((refused(replaced(good, "22b80b92", "22b80b93")) == errc::forbidden));
   BOOST_TEST((refused(replaced(good, "\"SignatureVersion\":\"2\"", "\"SignatureVersion\":\"1\"")) == errc::forbidden));
   amazon.fetched.clear();
-  // None of these is worth a certificate.
+  // These are rejected before a certificate is fetched.
   envelope e;
   e.of = topic + "x";
   BOOST_TEST((refused(e.print()) == errc::forbidden));
@@ -189,7 +189,7 @@ BOOST_FIXTURE_TEST_CASE(sns_with_anything_wrong_is_not, fixture) {
   BOOST_TEST((refused(e.print()) == errc::forbidden));
   BOOST_TEST((refused(replaced(good, "\"Timestamp\"", "\"T\"")) == errc::bad_request));
   BOOST_TEST(amazon.fetched.empty());
-  // The token does not stand in for it.
+  // The token does not replace the signature.
   BOOST_TEST((refused(envelope{}.print(another), "Bearer " + token) == errc::forbidden));
 }
 
@@ -199,15 +199,15 @@ BOOST_FIXTURE_TEST_CASE(an_envelope_needs_a_topic_even_with_the_token, fixture) 
   BOOST_TEST((refused(envelope{}.print()) == errc::unauthorized));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_message_that_comes_twice_is_taken_once, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_repeated_message_is_processed_once, fixture) {
   const auto body = envelope{}.print();
   BOOST_TEST(receive(body, "")->recorded == 1u);
-  ledger.rows.at(id).state = upload_state::issued; // so that it would show
+  ledger.rows.at(id).state = upload_state::issued; // so that a second completion would be visible
   BOOST_TEST(receive(body, "")->ignored == 1u);
   BOOST_TEST(ledger.confirmed == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_message_that_failed_may_come_again, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_failed_message_can_be_sent_again, fixture) {
   ledger.broken = failure(errc::ledger_failed, "disk full");
   BOOST_TEST((refused(envelope{}.print()) == errc::ledger_failed));
   ledger.broken.reset();
@@ -231,7 +231,7 @@ BOOST_FIXTURE_TEST_CASE(a_subscription_is_confirmed_once, fixture) {
   BOOST_TEST(amazon.confirmed.size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_sns_carries_must_be_an_event, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_sns_message_must_contain_an_event, fixture) {
   envelope e;
   e.message = "Hello world!";
   BOOST_TEST((refused(e.print()) == errc::bad_request));

@@ -52,7 +52,7 @@ std::vector<std::string> names_of(const signed_form& f) {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(a_signed_form_is_one_that_its_own_policy_admits, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_signed_form_meets_its_own_policy, fixture) {
   rules.acl = "private";
   rules.tags = {{"team", "web"}};
   ask.metadata = {{"album", "caf\xc3\xa9"}};
@@ -86,7 +86,7 @@ BOOST_FIXTURE_TEST_CASE(the_claim_names_the_upload_and_everything_a_completion_n
   BOOST_TEST(*find_field(f.fields, "success_action_redirect") == f.complete_url);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_fields_stand_in_the_contracts_order, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_fields_have_the_documented_order, fixture) {
   const std::vector<std::string> expected{"key",
                                           "Content-Type",
                                           "success_action_redirect",
@@ -118,7 +118,7 @@ BOOST_FIXTURE_TEST_CASE(a_policy_never_outlives_the_keys_that_signed_it, fixture
   BOOST_TEST((refused() == errc::unavailable));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_s3_takes_in_no_form_goes_through_the_fallback, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_file_too_large_for_a_form_goes_through_the_fallback, fixture) {
   rules.max_size = 6ull << 30;
   BOOST_TEST(sign()->url != sign()->fallback_url);
   ask.size = 6ull << 30;
@@ -132,7 +132,7 @@ BOOST_FIXTURE_TEST_CASE(a_status_takes_the_place_of_the_redirect, fixture) {
   BOOST_TEST(!find_field(f.fields, "success_action_redirect"));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_can_be_judged_now_is_judged_now, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_request_outside_its_profile_is_rejected_at_signing, fixture) {
   rules.min_size = 10, rules.max_size = 100;
   rules.content_types = {"image/*", "video/mp4"};
   ask.size = 101;
@@ -165,7 +165,7 @@ BOOST_FIXTURE_TEST_CASE(a_prefix_of_return_to_never_admits_another_host, fixture
     BOOST_TEST(!is_listed({"https://a.example/x/*"}, "https://a.example/x/" + broken));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_file_name_cannot_leave_its_place, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_file_name_cannot_escape_its_folder, fixture) {
   ask.filename = "../../etc/passwd";
   BOOST_TEST(sign()->key.ends_with("/passwd"));
   ask.filename = "C:\\temp\\..";
@@ -207,7 +207,7 @@ BOOST_FIXTURE_TEST_CASE(a_callers_limit_never_lowers_the_profiles_minimum, fixtu
 
 BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign()->id != sign()->id); }
 
-BOOST_FIXTURE_TEST_CASE(the_answer_is_json_in_the_contracts_form, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_json_form_has_the_documented_members, fixture) {
   const auto v = read_json(to_json(sign().value())).value();
   for (const char* name : {"id", "state", "bucket", "key", "expires_at", "method", "enctype", "url", "fallback_url",
                            "fields", "complete_url", "status_url"})

@@ -50,7 +50,7 @@ struct fixture {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_completes_its_upload, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_object_that_exists_completes_its_upload, fixture) {
   const auto id = add(1);
   add_object(id);
   sweep();
@@ -58,7 +58,7 @@ BOOST_FIXTURE_TEST_CASE(an_object_that_is_there_completes_its_upload, fixture) {
   BOOST_TEST((ledger.last.by == completion_source::sweep));
 }
 
-BOOST_FIXTURE_TEST_CASE(without_an_object_an_expired_upload_ends, fixture) {
+BOOST_FIXTURE_TEST_CASE(without_an_object_an_upload_expires_after_its_policy, fixture) {
   const auto id = add(1), wrong = add(2);
   add_object(wrong, 101); // larger than the policy allowed
   sweep();
@@ -67,7 +67,7 @@ BOOST_FIXTURE_TEST_CASE(without_an_object_an_expired_upload_ends, fixture) {
   BOOST_TEST(ledger.checks.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(an_upload_whose_policy_still_holds_is_left_alone, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_upload_stays_while_its_policy_is_valid, fixture) {
   const auto id = add(1, 1min);
   sweep();
   BOOST_TEST((state_of(id) == upload_state::issued));
@@ -93,13 +93,13 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_does_not_answer_ends_the_round_and_loses_no
   for (int i = 0; i < 6; ++i) add_object(add(i));
   store.broken = failure(errc::unavailable, "the store");
   sweep();
-  BOOST_TEST(store.heads == 2); // the others would fare no better
+  BOOST_TEST(store.heads == 2); // the other checks would fail too
   BOOST_TEST(ledger.confirmed == 0);
   BOOST_TEST(ledger.checks.size() == 6u);
   for (const auto& [id, row] : ledger.rows) BOOST_TEST((row.state == upload_state::issued));
 
   store.broken.reset();
-  now += 10min; // past any hold
+  now += 10min; // after every lease
   sweep();
   BOOST_TEST(ledger.confirmed == 6);
 }
@@ -114,7 +114,7 @@ BOOST_FIXTURE_TEST_CASE(a_ledger_that_does_not_answer_ends_the_round, fixture) {
   BOOST_TEST(ledger.confirmed == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_upload_is_not_checked_twice_while_it_is_held, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_leased_upload_is_not_checked_twice, fixture) {
   const auto id = add(1, 1min);
   sweep();
   BOOST_TEST(store.heads == 1);

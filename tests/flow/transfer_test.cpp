@@ -142,12 +142,12 @@ BOOST_FIXTURE_TEST_CASE(progress_counts_while_it_runs, fixture) {
     ++seen;
   };
   BOOST_TEST(carry().has_value());
-  BOOST_TEST(last == body.bytes.size()); // at the read that finds the end
+  BOOST_TEST(last == body.bytes.size()); // counted at the read that finds the end
   BOOST_TEST(seen > 3u);
   BOOST_TEST(carriers.all().empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_body_that_breaks_off_anywhere_leaves_nothing, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_truncated_body_leaves_nothing, fixture) {
   for (const auto code : {errc::incomplete_body, errc::timed_out, errc::bad_request})
     for (const std::size_t at : {0u, 1u, 16'384u, 500'000u, 999'999u, 1'000'000u}) {
       body.taken = 0;
@@ -178,7 +178,7 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_fails_at_any_write_leaves_nothing, fixture)
 BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_begin_or_finish_leaves_nothing, fixture) {
   store.broken = failure(errc::unavailable, "open");
   BOOST_TEST((carry().error().code == errc::unavailable));
-  BOOST_TEST(ledger.failed == 0); // it never began
+  BOOST_TEST(ledger.failed == 0); // the upload never began
   store.opened = 0;
   store.broken.reset();
   store.fails_at_finish = true;
@@ -201,7 +201,7 @@ BOOST_FIXTURE_TEST_CASE(a_decoder_that_refuses_leaves_nothing, fixture) {
   check_nothing_left("the end");
 }
 
-BOOST_FIXTURE_TEST_CASE(the_plans_limits_hold_for_what_arrives, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_plans_size_limits_are_enforced_on_the_bytes_that_arrive, fixture) {
   plan.row.max_size = body.bytes.size();
   plan.row.min_size = body.bytes.size();
   BOOST_TEST(carry().has_value());

@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_change_made_on_another_thread_ends_the_wait) {
   writer.join();
 }
 
-BOOST_AUTO_TEST_CASE(all_streams_of_an_upload_are_told) {
+BOOST_AUTO_TEST_CASE(all_subscribers_of_an_upload_get_its_changes) {
   const auto u = some_upload(1);
   auto first = subscribe(u), second = subscribe(u);
   feed.publish(as(u, upload_state::completed));
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(all_streams_of_an_upload_are_told) {
   BOOST_TEST(next(second).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(threads_that_publish_and_subscribe_at_once_lose_no_change) {
+BOOST_AUTO_TEST_CASE(concurrent_publish_and_subscribe_lose_no_change) {
   constexpr unsigned rounds = 300;
   upload_feed many;
   std::atomic<unsigned> missed{0};
@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(threads_that_publish_and_subscribe_at_once_lose_no_change) 
   BOOST_TEST(missed == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_read_when_nothing_is_watched) {
+BOOST_AUTO_TEST_CASE(poll_reads_nothing_without_subscribers) {
   poll();
   { const auto s = subscribe(some_upload(1)); }
   poll();
@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(while_the_ledger_cannot_be_read_nothing_is_reported) {
   BOOST_TEST(next(s).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(an_upload_that_nobody_watches_any_more_is_not_read) {
+BOOST_AUTO_TEST_CASE(an_upload_without_subscribers_is_not_read) {
   const auto a = some_upload(1), b = some_upload(2);
   auto stays = subscribe(a);
   {

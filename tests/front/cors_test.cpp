@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(the_same_host_is_an_address_or_localhost_with_the_same_port
   BOOST_TEST(is_same_host("https://[::1]:8443", "[::1]:8443", true));
   BOOST_TEST(!is_same_host("http://[::1]:8443", "[::1]:8443", true));
   BOOST_TEST(!is_same_host("http://127.0.0.1", "127.0.0.1", true));
-  // DNS rebinding: the attacker's name leads to this server, and its page has the same name as origin.
+  // DNS rebinding: the attacker's name resolves to this server, and its page has the same name as origin.
   BOOST_TEST(!is_same_host("http://rebind.example:8080", "rebind.example:8080", false));
   BOOST_TEST(!is_same_host("http://", "", false));
 }

@@ -15,7 +15,7 @@ std::string printed(const response& r, bool keep_alive = true, bool head = false
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(an_answer_is_one_piece_with_its_length) {
+BOOST_AUTO_TEST_CASE(a_response_is_one_piece_with_its_length) {
   const auto text = printed(make_response(200, "text/plain", "hello"));
   BOOST_TEST(text.starts_with("HTTP/1.1 200 OK\r\n"));
   BOOST_TEST(text.find("\r\nContent-Length: 5\r\n") != text.npos);
@@ -28,7 +28,7 @@ BOOST_AUTO_TEST_CASE(an_answer_is_one_piece_with_its_length) {
   BOOST_TEST(printed(empty).find("Content-Length") == std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(a_problem_is_rfc_9457) {
+BOOST_AUTO_TEST_CASE(a_problem_follows_rfc_9457) {
   const auto r = make_problem({errc::too_many_requests, "at most 5 a second"}, "req");
   BOOST_TEST(r.status == 429);
   BOOST_TEST(r.content_type == "application/problem+json");
@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(an_error_of_s3_is_escaped_xml) {
   BOOST_TEST(r.body.find("<Resource>/b/&amp;k</Resource>") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(a_fields_value_cannot_begin_another) {
+BOOST_AUTO_TEST_CASE(a_fields_value_cannot_begin_another_field) {
   std::string out;
   auto r = make_redirect("https://a.example/\r\nSet-Cookie: a=b\r\n\r\nHTTP/1.1 200 OK");
   append_response(out, r, true, false, "id");

@@ -150,7 +150,7 @@ BOOST_FIXTURE_TEST_CASE(head_has_the_length_without_the_body, fixture) {
   BOOST_TEST(client.ask(get("/next")).body == "/next"); // no byte of a body came between
 }
 
-BOOST_FIXTURE_TEST_CASE(a_client_that_wants_to_close_is_told_so, fixture) {
+BOOST_FIXTURE_TEST_CASE(connection_close_is_answered_with_connection_close, fixture) {
   start();
   raw_client asks(port()), old(port());
   BOOST_TEST(asks.ask(get("/", "Connection: close\r\n")).closes());

@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(an_address_is_shown_as_it_is_written) {
   for (const char* text : {"127.0.0.1:8080", "[::1]:80"}) BOOST_TEST(to_text(parse_listen_address(text)) == text);
 }
 
-BOOST_AUTO_TEST_CASE(several_sockets_listen_on_a_port_unless_another_program_has_it) {
+BOOST_AUTO_TEST_CASE(several_sockets_share_a_port_unless_another_program_uses_it) {
   asio::io_context loop{1};
   tcp_acceptor first(loop.get_executor()), second(loop.get_executor());
   listen_on(first, parse_listen_address("127.0.0.1:0"));

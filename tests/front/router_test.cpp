@@ -14,7 +14,7 @@ namespace {
 
 const char* const page = "https://app.example.com";
 
-// Says its name and what it got.
+// Responds with its name and the path parameter.
 endpoint named(const std::string& name) {
   return [name](request& r) -> task<response> {
     co_return make_response(200, "text/plain", name + " " + r.path_parameter + "?" + std::string(r.query));

@@ -208,7 +208,7 @@ BOOST_FIXTURE_TEST_CASE(a_user_signs_at_the_configured_rate, fixture) {
 
 BOOST_FIXTURE_TEST_CASE(the_body_must_be_json_within_the_limit, fixture) {
   BOOST_TEST(is_problem(answer(sign().with("Content-Type", "text/plain")), 415, "unsupported_type"));
-  made.reset(); // and with it the rate
+  made.reset(); // also resets the rate
   BOOST_TEST(is_problem(answer(sign("{")), 400, "bad_request"));
   made.reset();
   BOOST_TEST(is_problem(answer(sign(R"({"filename":")" + std::string(1024, 'a') + "\"}")), 413, "payload_too_large"));

@@ -11,7 +11,7 @@ namespace {
 
 const trusted_proxies proxies({"10.0.0.0/8", "192.0.2.7", "fd00::/8", "::1"});
 
-// What a peer's request says of its client, in one field.
+// The client address that Postern reads from a peer's request with this field.
 std::string client_of(const char* peer, std::string_view name = "", std::string_view value = "") {
   boost::beast::http::fields fields;
   if (!name.empty()) fields.insert(name, value);

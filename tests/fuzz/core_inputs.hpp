@@ -1,5 +1,5 @@
-// What the fuzz targets for core and base do with one input. tests/core/fuzz_core_seeds_test runs the same functions,
-// without libFuzzer, on the seeds and on all inputs that once failed.
+// The fuzz targets for core and base, as functions of one input. tests/core/fuzz_core_seeds_test runs the same
+// functions, without libFuzzer, on the seeds and on all inputs that once failed.
 #pragma once
 
 #include <postern/base/encoding.hpp>
@@ -61,7 +61,7 @@ inline parsed_form parse_in_pieces(std::string_view body, std::size_t step) {
   return out;
 }
 
-// However a form is cut, it means the same.
+// A form parses the same, into whatever pieces it is cut.
 inline void form(std::string_view input) {
   const auto whole = parse_in_pieces(input, input.size() + 1);
   require(parse_in_pieces(input, 1) == whole);
@@ -69,7 +69,7 @@ inline void form(std::string_view input) {
   (void)form_boundary(input);
 }
 
-// A policy that is read can be written, and reads the same again; judging never falls over.
+// A policy that was parsed round-trips through its text. judge() never crashes.
 inline void policy(std::string_view input) {
   auto read = read_policy(to_base64(input));
   (void)read_policy(input);
@@ -125,7 +125,7 @@ inline bool same(const json_value& a, const json_value& b) {
   return a.is_null() && b.is_null();
 }
 
-// What can be read can be written, and reads the same again. Any text can be written; UTF-8 comes back unchanged.
+// A document that was parsed round-trips through its text. Any text can be written; UTF-8 comes back unchanged.
 inline void json(std::string_view input) {
   std::string text;
   append_json_string(text, input);
@@ -161,8 +161,8 @@ inline void sign_request(std::string_view input) {
   if (ask) require(!ask->filename.empty());
 }
 
-// What is read of an event names an object. What is asked for SNS's sake is asked of Amazon, whatever the envelope
-// says.
+// An event that was parsed names an object. URLs that are requested for SNS are Amazon's, whatever the envelope
+// contains.
 inline void event(std::string_view input) {
   const auto at_amazon = [](const result<sns_url>& at) {
     require(!at || (at->url.starts_with("https://" + at->host) && at->host.starts_with("sns.") &&

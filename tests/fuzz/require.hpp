@@ -1,4 +1,4 @@
-// What every fuzz target needs.
+// The check that every fuzz target uses.
 #pragma once
 
 #include <cstdlib>

@@ -37,7 +37,7 @@ task<> pause(std::chrono::milliseconds d) {
 
 BOOST_FIXTURE_TEST_SUITE(on_pool_, fixture)
 
-BOOST_AUTO_TEST_CASE(runs_there_and_comes_back) {
+BOOST_AUTO_TEST_CASE(runs_on_the_pool_and_resumes_on_the_callers_thread) {
   const auto home = std::this_thread::get_id();
   std::thread::id there, back;
   const auto work = [&]() -> task<int> {
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(runs_there_and_comes_back) {
   BOOST_TEST((back == home));
 }
 
-BOOST_AUTO_TEST_CASE(answers_what_has_no_default_and_cannot_be_copied) {
+BOOST_AUTO_TEST_CASE(returns_values_without_default_constructor_or_copy) {
   const auto f = [] { return token(7); };
   BOOST_TEST(*run_task(on_pool(pool, f)).value == 7);
   bool ran = false;
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(answers_what_has_no_default_and_cannot_be_copied) {
   BOOST_TEST(ran);
 }
 
-BOOST_AUTO_TEST_CASE(a_bug_is_thrown_at_home) {
+BOOST_AUTO_TEST_CASE(an_exception_is_rethrown_on_the_callers_thread) {
   const auto home = std::this_thread::get_id();
   std::thread::id caught;
   const auto work = [&]() -> task<> {
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(a_bug_is_thrown_at_home) {
   BOOST_CHECK_THROW(run_task(on_pool(pool, nothing)), std::runtime_error);
 }
 
-BOOST_AUTO_TEST_CASE(many_at_once_each_get_their_own) {
+BOOST_AUTO_TEST_CASE(concurrent_calls_each_get_their_own_result) {
   std::atomic<int> right{0};
   asio::io_context loop{1};
   asio::thread_pool own{2}; // joined before the loop goes
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(reply_from_)
 
-BOOST_AUTO_TEST_CASE(goes_on_at_home_when_another_thread_answers_and_the_loop_does_not_end_before) {
+BOOST_AUTO_TEST_CASE(resumes_on_the_callers_thread_and_keeps_the_loop_running_until_then) {
   const auto home = std::this_thread::get_id();
   std::thread other;
   std::thread::id back;
@@ -124,18 +124,18 @@ BOOST_AUTO_TEST_CASE(goes_on_at_home_when_another_thread_answers_and_the_loop_do
   BOOST_TEST((back == home));
 }
 
-BOOST_AUTO_TEST_CASE(an_answer_during_start_is_no_answer_too_early) {
+BOOST_AUTO_TEST_CASE(a_reply_during_start_is_delivered) {
   const auto start = [](auto reply) { reply(std::string("at once")); };
   BOOST_TEST(run_task(reply_from<std::string>(start)) == "at once");
 }
 
 BOOST_AUTO_TEST_CASE(a_reply_that_never_comes_is_not_leaked) {
   // What the reply keeps is freed with the loop: LeakSanitizer would tell.
-  std::function<void(int)> kept;
+  std::function<void(int)> unanswered;
   asio::io_context loop{1};
   group g(loop.get_executor());
   const auto work = [&]() -> task<> {
-    const auto start = [&](auto reply) { kept = reply; };
+    const auto start = [&](auto reply) { unanswered = reply; };
     const std::string in_the_frame(100, 'x');
     co_await reply_from<int>(start);
     BOOST_ERROR("answered by nobody");
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_reply_that_never_comes_is_not_leaked) {
   g.start(work());
   loop.poll();
   BOOST_TEST(g.size() == 1u);
-  kept = nullptr;
+  unanswered = nullptr;
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(waits_for_the_last_member) {
   BOOST_TEST((std::chrono::steady_clock::now() - begun < 5s));
 }
 
-BOOST_AUTO_TEST_CASE(gives_up_waiting_in_time) {
+BOOST_AUTO_TEST_CASE(stops_waiting_at_the_limit) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   const auto main = [&]() -> task<> {
@@ -213,14 +213,14 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(byte_budget_)
 
-constexpr std::chrono::milliseconds patience = std::chrono::minutes(1);
+constexpr std::chrono::milliseconds long_wait = std::chrono::minutes(1);
 
-BOOST_AUTO_TEST_CASE(gives_back_what_was_taken) {
+BOOST_AUTO_TEST_CASE(releases_what_was_taken) {
   byte_budget b(100);
   {
-    auto first = run_task(b.take(60, patience)).value();
+    auto first = run_task(b.take(60, long_wait)).value();
     BOOST_TEST(b.taken() == 60u);
-    auto second = run_task(b.take(40, patience)).value();
+    auto second = run_task(b.take(40, long_wait)).value();
     BOOST_TEST(b.taken() == 100u);
     first = byte_budget::ticket{};
     BOOST_TEST(b.taken() == 40u);
@@ -230,24 +230,24 @@ BOOST_AUTO_TEST_CASE(gives_back_what_was_taken) {
   BOOST_TEST(b.taken() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_never_waited_for_where_there_is_no_limit) {
+BOOST_AUTO_TEST_CASE(nobody_waits_without_a_limit) {
   byte_budget b(0);
-  const auto a = run_task(b.take(1ull << 50, patience)).value();
-  const auto c = run_task(b.take(1ull << 50, patience)).value();
+  const auto a = run_task(b.take(1ull << 50, long_wait)).value();
+  const auto c = run_task(b.take(1ull << 50, long_wait)).value();
   BOOST_TEST(b.taken() == 2ull << 50);
 }
 
-BOOST_AUTO_TEST_CASE(more_than_all_is_given_when_all_is_free) {
+BOOST_AUTO_TEST_CASE(a_request_larger_than_the_budget_is_granted_when_nothing_is_taken) {
   byte_budget b(100);
-  const auto t = run_task(b.take(1000, patience)).value();
+  const auto t = run_task(b.take(1000, long_wait)).value();
   BOOST_TEST(b.taken() == 1000u);
 }
 
-BOOST_AUTO_TEST_CASE(roomy_up_to_a_quarter) {
+BOOST_AUTO_TEST_CASE(has_ample_room_up_to_a_quarter) {
   byte_budget b(400), unlimited(0);
   BOOST_TEST(b.has_ample_room(100));
   BOOST_TEST(!b.has_ample_room(101));
-  const auto t = run_task(b.take(60, patience)).value();
+  const auto t = run_task(b.take(60, long_wait)).value();
   BOOST_TEST(b.has_ample_room(40));
   BOOST_TEST(!b.has_ample_room(41));
   BOOST_TEST(unlimited.has_ample_room(std::uint64_t{1} << 60));
@@ -259,12 +259,12 @@ BOOST_AUTO_TEST_CASE(first_come_first_served) {
   group g(loop.get_executor());
   std::string order;
   const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
-    const auto t = (co_await b.take(bytes, patience)).value();
+    const auto t = (co_await b.take(bytes, long_wait)).value();
     order += name;
     co_await pause(5ms);
   };
   const auto main = [&]() -> task<> {
-    auto all = (co_await b.take(100, patience)).value();
+    auto all = (co_await b.take(100, long_wait)).value();
     g.start(taker('a', 90));
     g.start(taker('b', 5000));
     g.start(taker('c', 1)); // would fit beside a, but b was there first
@@ -280,17 +280,17 @@ BOOST_AUTO_TEST_CASE(first_come_first_served) {
   BOOST_TEST(b.taken() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one_that_waits) {
+BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one) {
   byte_budget b(100);
   asio::io_context loop{1};
   group g(loop.get_executor());
   std::string order;
   const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
-    const auto t = (co_await b.take(bytes, patience)).value();
+    const auto t = (co_await b.take(bytes, long_wait)).value();
     order += name;
   };
   const auto main = [&]() -> task<> {
-    auto half = (co_await b.take(50, patience)).value();
+    auto half = (co_await b.take(50, long_wait)).value();
     g.start(taker('l', 90));
     co_await pause(5ms);
     g.start(taker('s', 1)); // fits now, but would keep the large one waiting
@@ -304,14 +304,14 @@ BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one_that_waits) {
   BOOST_TEST(order == "ls");
 }
 
-BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
+BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_the_budget_and_resume_on_their_own_thread) {
   byte_budget b(1000);
   std::atomic<std::uint64_t> max{0}, held{0}, strayed{0};
   const auto taker = [&](unsigned seed) -> task<> {
     const auto home = std::this_thread::get_id();
     for (unsigned n = 0; n < 500; ++n) {
       const auto bytes = 1 + (seed * 7919 + n * 104729) % 600;
-      const auto t = (co_await b.take(bytes, patience)).value();
+      const auto t = (co_await b.take(bytes, long_wait)).value();
       const auto now = held += bytes;
       for (auto m = max.load(); now > m && !max.compare_exchange_weak(m, now);) {
       }
@@ -336,18 +336,18 @@ BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_all_and_wake_at_home) {
   BOOST_TEST(b.taken() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_wait_has_an_end_and_those_behind_it_go_on) {
+BOOST_AUTO_TEST_CASE(a_wait_times_out_and_the_next_waiters_are_granted) {
   byte_budget b(100);
   asio::io_context loop{1};
   group g(loop.get_executor());
   std::vector<std::string> seen;
-  auto max_quoted = run_task(b.take(60, patience)).value();
+  auto share = run_task(b.take(60, long_wait)).value();
   const auto large = [&]() -> task<> {
     auto t = co_await b.take(50, std::chrono::milliseconds(20));
     seen.push_back(t ? "large" : std::string(text_of(t.error().code).name));
   };
   const auto fitting = [&]() -> task<> {
-    auto t = co_await b.take(40, patience); // behind the large one, although it would fit
+    auto t = co_await b.take(40, long_wait); // behind the large one, although it would fit
     seen.push_back(t ? "fitting" : "not given");
   };
   g.start(large());
@@ -355,15 +355,15 @@ BOOST_AUTO_TEST_CASE(a_wait_has_an_end_and_those_behind_it_go_on) {
   loop.run();
   BOOST_TEST(seen == (std::vector<std::string>{"unavailable", "fitting"}));
   BOOST_TEST(b.taken() == 60u);
-  max_quoted = byte_budget::ticket{};
+  share = byte_budget::ticket{};
   BOOST_TEST(b.taken() == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(repeating_)
+BOOST_AUTO_TEST_SUITE(periodic_task_)
 
-BOOST_AUTO_TEST_CASE(goes_on_until_it_is_stopped) {
+BOOST_AUTO_TEST_CASE(runs_until_it_is_stopped) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   int rounds = 0;
@@ -380,7 +380,7 @@ BOOST_AUTO_TEST_CASE(goes_on_until_it_is_stopped) {
   BOOST_TEST(rounds == 5);
 }
 
-BOOST_AUTO_TEST_CASE(hurries) {
+BOOST_AUTO_TEST_CASE(wake_begins_the_next_round_at_once) {
   asio::io_context loop{1};
   group g(loop.get_executor());
   int rounds = 0;

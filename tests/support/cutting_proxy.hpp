@@ -73,10 +73,10 @@ private:
         if (!both[from].revents) continue;
         const auto n = ::recv(both[from].fd, bytes.data(), bytes.size(), 0);
         if (n <= 0) return;
-        const std::string_view said(bytes.data(), static_cast<std::size_t>(n));
+        const std::string_view text(bytes.data(), static_cast<std::size_t>(n));
         if (from == 0) {
           std::lock_guard lock(mutex_);
-          if (!word_.empty() && said.find(word_) != said.npos) {
+          if (!word_.empty() && text.find(word_) != text.npos) {
             word_.clear();
             ++cuts_;
             if (before_) return;
@@ -85,7 +85,7 @@ private:
         } else if (cutting) {
           return; // the server has replied
         }
-        if (::send(both[1 - from].fd, bytes.data(), said.size(), MSG_NOSIGNAL) != n) return;
+        if (::send(both[1 - from].fd, bytes.data(), text.size(), MSG_NOSIGNAL) != n) return;
       }
     }
   }

@@ -1,4 +1,5 @@
-// A store and a ledger in memory, for tests of flows: what they are told they say again, and nothing else.
+// A store and a ledger in memory, for tests of flows. They return what was stored in them and have no rules of their
+// own.
 #pragma once
 
 #include <postern/io/ledger.hpp>

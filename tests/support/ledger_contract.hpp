@@ -115,10 +115,10 @@ inline void check_confirm(const make_ledger_fn& make) {
   auto overwriting = some_completion(u, "e2");
   overwriting.at = at_second(7000);
   overwriting.size = 99;
-  const auto kept = run_task(l->confirm(overwriting)).value();
-  check_as_completed(kept, c);
-  BOOST_TEST((kept.overwritten_at == at_second(7000)));
-  BOOST_TEST(kept.overwritten_etag == "e2");
+  const auto unchanged = run_task(l->confirm(overwriting)).value();
+  check_as_completed(unchanged, c);
+  BOOST_TEST((unchanged.overwritten_at == at_second(7000)));
+  BOOST_TEST(unchanged.overwritten_etag == "e2");
   overwriting.at = at_second(8000); // the same overwrite again
   BOOST_TEST((run_task(l->confirm(overwriting)).value().overwritten_at == at_second(7000)));
   overwriting.etag = "e3";

@@ -1,5 +1,5 @@
-// The main function of every C++ test. Prints a line for each case whose precondition does not hold: tests/run counts and
-// names what was skipped.
+// The main function of every C++ test. Prints a line for each case whose precondition does not hold: tests/run counts
+// and names what was skipped.
 #define BOOST_TEST_MODULE postern
 #include <boost/test/unit_test.hpp>
 
@@ -13,7 +13,7 @@ struct skip_reporter : boost::unit_test::test_observer {
   ~skip_reporter() override { boost::unit_test::framework::deregister_observer(*this); }
   void test_unit_skipped(const boost::unit_test::test_unit& unit, boost::unit_test::const_string reason) override {
     const std::string text(reason.begin(), reason.size());
-    if (text == "disabled") return; // by --run_test, or it is part of a group that is
+    if (text == "disabled") return; // excluded by --run_test, alone or with its suite
     std::printf("SKIPPED: %s: %s\n", unit.full_name().c_str(), text.c_str());
   }
 };

@@ -1,4 +1,4 @@
-// The flow that delivers webhooks, with a ledger in memory, receivers that say what they are told to, and time by hand.
+// The notifier with a ledger in memory, receivers whose responses the test sets, and a clock that the test moves.
 #pragma once
 
 #include "outbox.hpp"
@@ -25,7 +25,7 @@ inline task<> pause(milliseconds d) {
   co_await t.async_wait(asio::redirect_error(use_task, ec));
 }
 
-// An application: what it was sent, and what it says.
+// An application that receives webhooks: what has arrived, and how it responds.
 struct receiver {
   struct arrival {
     millis_clock at;
@@ -38,7 +38,7 @@ struct receiver {
     }
   };
   std::vector<arrival> arrivals;
-  std::function<result<http_response>(const arrival&)> says = [](const arrival&) { return answer(200); };
+  std::function<result<http_response>(const arrival&)> respond = [](const arrival&) { return answer(200); };
   bool hangs = false;
   std::size_t now = 0, max_at_once = 0;
 
@@ -51,14 +51,14 @@ struct receiver {
   }
 };
 
-// The flow with time by hand: nothing in it but a try's patience is waited for.
-struct house {
+// A notifier whose clock the test moves. Only the timeout of a try takes real time.
+struct notifier_fixture {
   outbox ledger;
   std::map<std::string, receiver> receivers;
   millis_clock now = noon;
   notifier_options options;
 
-  house() {
+  notifier_fixture() {
     options.clock = [this] { return now; };
     options.random = [] { return 0.0; };
     options.poll = 1ms;
@@ -87,10 +87,10 @@ struct house {
     } leaving{r};
     if (r.hangs) co_await pause(1h);
     co_await pause(1ms);
-    co_return r.says(came);
+    co_return r.respond(came);
   }
 
-  // Runs the flow beside `script`, then drains it.
+  // Runs the notifier beside `script`, then drains the notifier.
   template <class Script> void run(Script script) {
     const auto both = [this, &script]() -> task<bool> {
       auto home = co_await asio::this_coro::executor;
@@ -106,14 +106,15 @@ struct house {
   }
   int cuts = 0;
 
-  // A condition is set on the line before it is waited for (GCC 12 and lambdas in a co_await expression).
+  // The condition for which reached() waits. It is set on a line of its own: GCC 12 miscompiles a lambda in a co_await
+  // expression.
   std::function<bool()> goal;
   task<> reached() {
     const auto met = goal;
     for (int i = 0; i < 5000 && !met(); ++i) co_await pause(1ms);
     BOOST_REQUIRE(met());
   }
-  task<> look_twice() { // whatever is due has been taken
+  task<> poll_twice() { // then every due message has been taken
     const auto seen = ledger.taken.size();
     goal = [&] { return ledger.taken.size() >= seen + 2; };
     co_await reached();

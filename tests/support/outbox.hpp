@@ -1,4 +1,4 @@
-// A ledger in memory that remembers nothing but webhooks, for tests of their delivery.
+// A ledger in memory that holds only webhooks, for tests of their delivery.
 #pragma once
 
 #include <postern/io/ledger.hpp>
@@ -11,9 +11,9 @@ struct outbox final : ledger {
   std::map<std::string, webhook> rows;
   std::vector<std::string> done;    // ids
   std::vector<std::string> stopped; // URLs
-  std::vector<std::size_t> taken;   // how many each time
+  std::vector<std::size_t> taken;   // how many messages each call took
   std::optional<failure> broken;
-  int unnoted = 0; // deliveries, while broken
+  int unrecorded = 0; // deliveries that could not be recorded because the ledger was broken
 
   void put(const std::string& id, const std::string& url, millis_clock due) {
     webhook w;
@@ -43,7 +43,7 @@ struct outbox final : ledger {
   }
   task<result<void>> record_delivery(std::string id) override {
     if (broken) {
-      ++unnoted;
+      ++unrecorded;
       co_return *broken;
     }
     done.push_back(id);
@@ -67,7 +67,7 @@ struct outbox final : ledger {
     co_return result<void>{};
   }
 
-  // What no test of webhooks asks for.
+  // The methods that no test of webhooks calls.
   static failure none() { return failure(errc::internal, "not in this ledger"); }
   void issue(upload) override {}
   void start_receiving(upload) override {}

@@ -50,7 +50,7 @@ public:
     free.close();
     const auto made =
         run({"initdb", "-D", data(), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"});
-    if (int code = 0; ::waitpid(made, &code, 0) != made || code != 0) throw std::runtime_error("initdb: " + said());
+    if (int code = 0; ::waitpid(made, &code, 0) != made || code != 0) throw std::runtime_error("initdb: " + log_text());
     start();
   }
   ~postgres_server() {
@@ -72,7 +72,7 @@ public:
       const auto asked = run({"pg_isready", "-q", "-h", "127.0.0.1", "-p", port_});
       if (int code = 0; ::waitpid(asked, &code, 0) == asked && code == 0) return;
       if (std::chrono::steady_clock::now() > until || ::waitpid(pid_, nullptr, WNOHANG) == pid_)
-        throw std::runtime_error("PostgreSQL does not start: " + said());
+        throw std::runtime_error("PostgreSQL does not start: " + log_text());
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
   }
@@ -103,7 +103,7 @@ private:
 
   static const passwd* runs_as() { return ::geteuid() == 0 ? ::getpwnam("postgres") : nullptr; }
 
-  std::string said() const {
+  std::string log_text() const {
     std::ifstream log(folder_ / "log");
     return {std::istreambuf_iterator<char>(log), {}};
   }

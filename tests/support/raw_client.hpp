@@ -1,4 +1,4 @@
-// A client on a plain TCP connection to this machine, which sends any bytes and reads what comes. Every read ends
+// A client on a plain TCP connection to this machine, which sends any bytes and reads the responses. Every read ends
 // within five seconds.
 #pragma once
 
@@ -18,9 +18,9 @@
 
 namespace postern::test {
 
-// A response as it came.
+// A response as it arrived.
 struct raw_response {
-  int status = 0; // 0: none came
+  int status = 0; // 0: there was no response
   std::string header, body;
 
   // The value of a field; "(absent)" when there is none.

@@ -13,8 +13,8 @@
 
 namespace postern::test {
 
-// Loops that are free to use. They are never destroyed, because the thread that woke a coroutine may still be inside
-// its loop's post when the coroutine has ended.
+// Loops that are free to use. They are never destroyed: the thread that resumed a coroutine may still be inside the
+// loop's post when the coroutine has ended.
 class borrowed_loop {
 public:
   borrowed_loop() {
@@ -44,8 +44,8 @@ private:
   std::unique_ptr<asio::io_context> loop_;
 };
 
-// Runs `t` on that loop until it has ended and answers its value; what else is there stays. What it threw is thrown
-// again.
+// Runs `t` on that loop until `t` has ended, and returns its value. Other work on the loop stays. Rethrows the
+// exception of `t`.
 template <class T> T run_on(asio::io_context& loop, task<T> t) {
   std::exception_ptr thrown;
   bool ended = false;
@@ -72,15 +72,15 @@ template <class T> T run_on(asio::io_context& loop, task<T> t) {
   }
 }
 
-// One step of something longer, such as a body that is streamed: always on the same loop, where what is half done stays
-// until the next step. For one thread. The loop is never destroyed, for the same reason as above.
+// Runs one step of a longer operation, such as a streamed body. All steps use the same loop, on which unfinished work
+// waits for the next step. For one thread. The loop is never destroyed, for the same reason as above.
 inline asio::io_context& loop_of_steps() {
   static auto& loop = *new asio::io_context(1);
   return loop;
 }
 template <class T> T run_step(task<T> t) { return run_on(loop_of_steps(), std::move(t)); }
 
-// The same on an io_context that nobody else uses, on this thread, until nothing is left to do there.
+// The same on an io_context of its own, on this thread, until the io_context has no work left.
 template <class T> T run_task(task<T> t) {
   borrowed_loop borrowed;
   if constexpr (std::is_void_v<T>) {

@@ -22,9 +22,9 @@ namespace postern::test {
 inline const seconds_clock now = parse_iso8601("2026-11-23T18:15:00Z").value();
 inline constexpr const char *access_key = "AKIDEXAMPLE", *hidden = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-// A source that answers these credentials, one after the other.
-struct given_source final : credential_source {
-  explicit given_source(std::vector<held_credentials> all) : given(std::move(all)) {}
+// A source that returns these credentials, one at each fetch.
+struct listed_source final : credential_source {
+  explicit listed_source(std::vector<held_credentials> all) : given(std::move(all)) {}
   task<result<held_credentials>> fetch() override {
     if (fetched == given.size()) co_return failure{errc::unavailable, "no more keys"};
     co_return given[fetched++];
@@ -38,11 +38,11 @@ inline held_credentials keys(std::string name = access_key, std::string session 
   return {{std::move(name), secret(hidden), std::move(session)}, end, "a test"};
 }
 
-// A client with everything that it needs. `passed` moves its clock, in seconds.
-struct world {
-  explicit world(s3_options o, std::vector<held_credentials> all = {keys()}, std::string ca_file = "")
+// An S3 client with its HTTP client, credentials and clock. `passed` moves the clock, in seconds.
+struct s3_fixture {
+  explicit s3_fixture(s3_options o, std::vector<held_credentials> all = {keys()}, std::string ca_file = "")
       : http(http_client_options{std::move(ca_file)}),
-        credentials(std::make_unique<given_source>(std::move(all)), std::chrono::seconds(60), clock),
+        credentials(std::make_unique<listed_source>(std::move(all)), std::chrono::seconds(60), clock),
         s3(std::move(o), http, credentials, clock) {}
   http_client http;
   std::atomic<std::int64_t> passed{0};
@@ -85,14 +85,14 @@ template <class T> T value_of(aws_result<T> r) {
 
 // --- signatures -----------------------------------------------------------------------------------------
 
-inline std::string_view signed_headers_of(const heard_request& r) {
+inline std::string_view signed_headers_of(const received_request& r) {
   auto text = r.field("authorization");
   text.remove_prefix(text.find("SignedHeaders=") + 14);
   return text.substr(0, text.find(','));
 }
 
 // Computes the signature as a server does, from the request alone, and compares it.
-inline void check_signed(const heard_request& r, const std::string& region = "eu-west-1",
+inline void check_signed(const received_request& r, const std::string& region = "eu-west-1",
                          const held_credentials& by = keys(), const std::string& date = "20261123T181500Z") {
   sigv4::request s;
   s.method = r.method();

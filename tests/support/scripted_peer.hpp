@@ -1,5 +1,5 @@
-// An HTTP server on loopback that plays a script: one step for each request, in the order of arrival. It runs on a
-// thread of its own and keeps the requests. Its destructor checks that the script was played to the end.
+// An HTTP server on loopback that plays a script: one step for each request, in the order of arrival. It runs on its
+// own thread and records the requests. Its destructor checks that the script was played to the end.
 #pragma once
 
 #include <postern/base/text.hpp>
@@ -30,10 +30,10 @@
 namespace postern::test {
 
 // A request as it arrived.
-struct heard_request {
+struct received_request {
   std::string line;                                        // "PUT /key HTTP/1.1"
   std::vector<std::pair<std::string, std::string>> fields; // names in lower case
-  std::string body;                                        // as much of it as the step reads
+  std::string body;                                        // as many bytes as the step reads
   std::size_t connection = 0;                              // its number, from 0
   std::string server_name;                                 // of the TLS handshake (SNI)
 
@@ -63,14 +63,14 @@ public:
   step& wants(std::string beginning) { return line = std::move(beginning), *this; }
   // Waits before the answer.
   step& after(std::chrono::milliseconds d) { return delay = d, *this; }
-  // Sends 100 Continue where the request asks for it.
-  step& welcomes() { return says_continue = true, *this; }
+  // Sends 100 Continue if the request expects it.
+  step& sends_continue() { return continues = true, *this; }
   // Answers after `max` bytes of the body.
   step& reads(std::size_t max) { return body_bytes = max, *this; }
-  // Closes the connection after the answer, which does not announce it.
+  // Closes the connection after the response, without announcing it.
   step& closes(std::chrono::milliseconds later = {}) { return ends = later, *this; }
   // Never answers.
-  step& says_nothing() { return silent = true, *this; }
+  step& stays_silent() { return silent = true, *this; }
   // Sends the answer byte by byte, with a pause between the bytes.
   step& in_pieces(std::chrono::milliseconds between = {}) { return gap = between, *this; }
   // Resets the connection: after the head, after half of the body, before the answer, or after half of the answer.
@@ -79,7 +79,7 @@ public:
   std::string bytes, line;
   std::chrono::milliseconds delay{};
   std::size_t body_bytes = std::numeric_limits<std::size_t>::max();
-  bool says_continue = false, silent = false;
+  bool continues = false, silent = false;
   std::optional<std::chrono::milliseconds> ends, gap;
   place cut_at = place::never;
 };
@@ -102,13 +102,13 @@ struct peer_options {
 
 class scripted_peer {
 public:
-  using script = std::function<step(const heard_request&)>;
+  using script = std::function<step(const received_request&)>;
 
   explicit scripted_peer(std::vector<step> steps, peer_options o = {})
       : steps_(std::move(steps)), options_(std::move(o)) {
     begin();
   }
-  // `s` answers the step for each request. It is called on the peer's thread when the head has arrived.
+  // `s` returns the step for each request. It is called on the peer's thread when the head has arrived.
   explicit scripted_peer(script s, peer_options o = {}) : script_(std::move(s)), options_(std::move(o)) { begin(); }
   scripted_peer(const scripted_peer&) = delete;
   scripted_peer& operator=(const scripted_peer&) = delete;
@@ -124,9 +124,9 @@ public:
   std::string url() const { return at().origin(); }
   std::uint16_t port() const { return port_; }
 
-  std::vector<heard_request> heard() const {
+  std::vector<received_request> requests() const {
     std::lock_guard lock(mutex_);
-    return heard_;
+    return received_;
   }
   std::size_t accepted() const { return accepted_; }
   std::size_t open() const { return open_; } // connections that are not closed
@@ -204,11 +204,12 @@ private:
     if (w.tls) {
       co_await w.tls->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(use_task, w.ec));
       if (w.ec) co_return;
-      if (const char* said = SSL_get_servername(w.tls->native_handle(), TLSEXT_NAMETYPE_host_name)) server_name = said;
+      if (const char* sent_name = SSL_get_servername(w.tls->native_handle(), TLSEXT_NAMETYPE_host_name))
+        server_name = sent_name;
     }
     std::string ahead;
     for (;;) {
-      heard_request r;
+      received_request r;
       r.connection = number;
       r.server_name = server_name;
       std::size_t end = 0;
@@ -218,16 +219,16 @@ private:
       read_head(r, std::string_view(ahead).substr(0, end + 2));
       ahead.erase(0, end + 4);
       const auto does = next(r);
-      const auto kept = remember(r);
-      if (!co_await play(w, does, r, ahead, kept)) co_return;
+      const auto index = remember(r);
+      if (!co_await play(w, does, r, ahead, index)) co_return;
     }
   }
 
-  // Answers whether the connection can carry another request.
-  task<bool> play(wire& w, const step& does, const heard_request& r, std::string& ahead, std::size_t kept) {
+  // Returns whether the connection can carry another request.
+  task<bool> play(wire& w, const step& does, const received_request& r, std::string& ahead, std::size_t index) {
     using enum step::place;
     if (does.cut_at == head) co_return w.reset(), false;
-    if (does.says_continue && r.field("expect") == "100-continue") co_await w.write("HTTP/1.1 100 Continue\r\n\r\n");
+    if (does.continues && r.field("expect") == "100-continue") co_await w.write("HTTP/1.1 100 Continue\r\n\r\n");
     const std::string length(r.field("content-length"));
     auto wanted = std::min<std::size_t>(length.empty() ? 0 : std::stoull(length), does.body_bytes);
     if (does.cut_at == body) wanted /= 2;
@@ -235,7 +236,7 @@ private:
       if (!co_await more(w, ahead)) break;
     {
       std::lock_guard lock(mutex_);
-      heard_[kept].body = ahead.substr(0, wanted);
+      received_[index].body = ahead.substr(0, wanted);
     }
     ahead.erase(0, wanted);
     if (does.cut_at == body || does.cut_at == answer) co_return w.reset(), false;
@@ -277,7 +278,7 @@ private:
     co_return !w.ec;
   }
 
-  static void read_head(heard_request& r, std::string_view text) {
+  static void read_head(received_request& r, std::string_view text) {
     for (bool first = true; !text.empty(); first = false) {
       const auto line = text.substr(0, text.find("\r\n"));
       text.remove_prefix(line.size() + 2);
@@ -289,7 +290,7 @@ private:
     }
   }
 
-  step next(const heard_request& r) {
+  step next(const received_request& r) {
     if (script_) return script_(r);
     if (played_ == steps_.size()) {
       faults_ += "not in the script: " + r.line + "; ";
@@ -300,10 +301,10 @@ private:
     return s;
   }
 
-  std::size_t remember(const heard_request& r) {
+  std::size_t remember(const received_request& r) {
     std::lock_guard lock(mutex_);
-    heard_.push_back(r);
-    return heard_.size() - 1;
+    received_.push_back(r);
+    return received_.size() - 1;
   }
 
   const std::vector<step> steps_;
@@ -313,11 +314,11 @@ private:
   tcp_acceptor acceptor_{loop_.get_executor()};
   group serving_{loop_.get_executor()};
   std::uint16_t port_ = 0;
-  std::size_t played_ = 0; // this and faults_ are for the peer's thread only, until it has ended
+  std::size_t played_ = 0; // played_ and faults_: the peer's thread only, until it has ended
   std::string faults_;
   std::atomic<std::size_t> accepted_{0}, open_{0}, cut_first_{0};
   mutable std::mutex mutex_;
-  std::vector<heard_request> heard_;
+  std::vector<received_request> received_;
   std::thread thread_;
 };
 

@@ -1,4 +1,4 @@
-// A certificate authority for tests: makes keys, certificates and signatures with OpenSSL, on the spot.
+// A certificate authority for tests: makes keys, certificates and signatures with OpenSSL.
 #pragma once
 
 #include <openssl/bio.h>
@@ -47,7 +47,7 @@ struct made_certificate {
 struct certificate_order {
   std::string name = "sns.amazonaws.com";
   bool authority = false;
-  const made_certificate* by = nullptr; // nullptr: by itself
+  const made_certificate* by = nullptr; // nullptr: self-signed
   std::string issuer_url = "";
   long from = -86400, until = 86400; // seconds from now
   unsigned bits = 2048;

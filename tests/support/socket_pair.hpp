@@ -20,7 +20,7 @@ public:
   client_end(client_end&& other) noexcept : fd_(std::exchange(other.fd_, -1)), is_ended_(other.is_ended_) {}
   ~client_end() { close(); }
 
-  // As many bytes as fit into the socket's buffer; none once the server has closed.
+  // Writes as many bytes as fit into the socket's buffer; none once the server has closed.
   std::size_t write(std::string_view bytes) {
     const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return n < 0 ? 0 : static_cast<std::size_t>(n);
@@ -29,7 +29,7 @@ public:
   void close() {
     if (const int fd = std::exchange(fd_, -1); fd >= 0) ::close(fd);
   }
-  // What has arrived by now.
+  // The bytes that have arrived by now.
   std::string read() {
     std::string out;
     char buffer[4096];

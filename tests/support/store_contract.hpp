@@ -20,9 +20,9 @@ namespace postern::test {
 struct store_under_test {
   std::function<std::unique_ptr<store>()> make; // each call makes another store over the same objects
   std::string bucket;
-  bool has_checksum_in_head = false; // head answers the CRC32C; else it may
+  bool has_checksum_in_head = false; // head must return the CRC32C; otherwise it may
   bool is_resumable = false;         // it offers resumable_store, and no other store does
-  // PUTs bytes to a URL without further authorisation and answers the status. Set: the store offers presigner, and no
+  // PUTs bytes to a URL without further authorisation and returns the status. Set: the store offers presigner, and no
   // other store does.
   std::function<int(const std::string& url, std::string_view bytes)> put_to_url = nullptr;
 };
@@ -79,7 +79,7 @@ inline void check_sizes(const store_under_test& t) {
       BOOST_TEST(stored.etag.find('"') == stored.etag.npos);
       BOOST_TEST((stored.crc32c == crc32c(0, bytes)));
 
-      const auto again = t.make(); // as another process would have it
+      const auto again = t.make(); // as another process would make it
       const auto found = run_step(again->head(name));
       BOOST_TEST_REQUIRE(found.has_value());
       BOOST_TEST(found->size == size);

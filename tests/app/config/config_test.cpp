@@ -11,7 +11,7 @@ namespace {
 const char* const no_environment[] = {nullptr};
 const std::string secrets = "[server]\nsecrets = [\"sixteen bytes or more\"]\n";
 
-std::string complaint(const std::string& toml, const char* const* environment = no_environment) {
+std::string error_text(const std::string& toml, const char* const* environment = no_environment) {
   try {
     app::parse_config(secrets + toml, environment);
   } catch (const config_error& e) {
@@ -20,8 +20,8 @@ std::string complaint(const std::string& toml, const char* const* environment = 
   return "";
 }
 
-bool complains(const std::string& toml, std::initializer_list<const char*> words) {
-  const auto text = complaint(toml);
+bool error_mentions(const std::string& toml, std::initializer_list<const char*> words) {
+  const auto text = error_text(toml);
   for (const char* word : words)
     if (text.find(word) == text.npos) {
       BOOST_TEST_MESSAGE(toml << " gave: " << text << " without: " << word);
@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(the_environment_overrides_the_file) {
   BOOST_TEST(c.server.listen.front() == "127.0.0.1:99");
   BOOST_TEST(c.profiles.at("default").max_size == 1048576u);
   const char* const typo[] = {"POSTERN_STORE__BUKET=x", nullptr};
-  BOOST_TEST(complaint("", typo).find("did you mean store.bucket") != std::string::npos);
+  BOOST_TEST(error_text("", typo).find("did you mean store.bucket") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_secret_comes_from_the_environment_or_a_file) {
@@ -88,11 +88,11 @@ BOOST_AUTO_TEST_CASE(a_secret_comes_from_the_environment_or_a_file) {
   const auto c = app::parse_config(
       secrets + "[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"S3_SECRET\" }\n", environment);
   BOOST_TEST(c.store.secret_key.reveal() == "from the environment");
-  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"ABSENT\" }\n",
-                       {"store.credentials.secret_key", "ABSENT"}));
-  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { file = \"/nowhere/at/all\" }\n",
-                       {"/nowhere/at/all"}));
-  BOOST_TEST(complains("[store.credentials]\naccess_key = \"AK\"\n", {"store.credentials", "secret_key"}));
+  BOOST_TEST(error_mentions("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { env = \"ABSENT\" }\n",
+                            {"store.credentials.secret_key", "ABSENT"}));
+  BOOST_TEST(error_mentions("[store.credentials]\naccess_key = \"AK\"\nsecret_key = { file = \"/nowhere/at/all\" }\n",
+                            {"/nowhere/at/all"}));
+  BOOST_TEST(error_mentions("[store.credentials]\naccess_key = \"AK\"\n", {"store.credentials", "secret_key"}));
 }
 
 BOOST_AUTO_TEST_CASE(senders_of_events_are_configured_and_checked) {
@@ -109,52 +109,54 @@ sns_connect_to = "127.0.0.1:8443"
   BOOST_TEST(c.events.ca_file == "ca.pem");
   BOOST_TEST(c.events.sns_connect_to == "127.0.0.1:8443");
   BOOST_TEST(app::parse_config(secrets, no_environment).events.token.empty());
-  BOOST_TEST(complains("[events]\ntoken = \"short\"", {"events.token", "16 bytes", "openssl rand"}));
-  BOOST_TEST(complains("[events]\nsns_topics = [\"uploads\"]", {"events.sns_topics", "arn:aws:sns:"}));
-  BOOST_TEST(complains("[events]\nsns_topics = [\"arn:aws:sns:eu-west-1:123456789012:*\"]", {"events.sns_topics"}));
+  BOOST_TEST(error_mentions("[events]\ntoken = \"short\"", {"events.token", "16 bytes", "openssl rand"}));
+  BOOST_TEST(error_mentions("[events]\nsns_topics = [\"uploads\"]", {"events.sns_topics", "arn:aws:sns:"}));
+  BOOST_TEST(
+      error_mentions("[events]\nsns_topics = [\"arn:aws:sns:eu-west-1:123456789012:*\"]", {"events.sns_topics"}));
   for (const char* wrong : {"localhost", ":1", "a:", "a:b", "a:65536", "a:123456"})
-    BOOST_TEST(complains(std::string("[events]\nsns_connect_to = \"") + wrong + "\"", {"events.sns_connect_to"}),
+    BOOST_TEST(error_mentions(std::string("[events]\nsns_connect_to = \"") + wrong + "\"", {"events.sns_connect_to"}),
                wrong);
-  BOOST_TEST(complains("[events]\ntokn = \"x\"", {"did you mean events.token"}));
+  BOOST_TEST(error_mentions("[events]\ntokn = \"x\"", {"did you mean events.token"}));
 }
 
 BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
-  BOOST_TEST(complains("public_ulr = \"x\"", {"server.public_ulr", "line 3", "server.public_url"}));
-  BOOST_TEST(complains("public_url = 5", {"server.public_url", "5 is not a string"}));
-  BOOST_TEST(complains("public_url = \"ftp://x\"", {"server.public_url", "\"ftp://x\"", "https://"}));
-  BOOST_TEST(complains("threads = -1", {"server.threads", "-1", "from 0 to 1024"}));
-  BOOST_TEST(complains("allowed_origins = [\"https://app.example.com/\"]", {"exact origin"}));
-  BOOST_TEST(complains("allowed_origins = [\"*\"]", {"exact origin"}));
+  BOOST_TEST(error_mentions("public_ulr = \"x\"", {"server.public_ulr", "line 3", "server.public_url"}));
+  BOOST_TEST(error_mentions("public_url = 5", {"server.public_url", "5 is not a string"}));
+  BOOST_TEST(error_mentions("public_url = \"ftp://x\"", {"server.public_url", "\"ftp://x\"", "https://"}));
+  BOOST_TEST(error_mentions("threads = -1", {"server.threads", "-1", "from 0 to 1024"}));
+  BOOST_TEST(error_mentions("allowed_origins = [\"https://app.example.com/\"]", {"exact origin"}));
+  BOOST_TEST(error_mentions("allowed_origins = [\"*\"]", {"exact origin"}));
   BOOST_TEST(
-      complains("trusted_proxies = [\"proxy.example.com\"]", {"server.trusted_proxies", "\"proxy.example.com\""}));
-  BOOST_TEST(complains("listen = \"nonsense\"", {"server.listen", "\"nonsense\"", "127.0.0.1:8080"}));
-  BOOST_TEST(complains("admin_listen = \"nonsense\"", {"server.admin_listen", "\"nonsense\""}));
-  BOOST_TEST(complains("demo = \"yes\"", {"server.demo", "\"yes\"", "true or false"}));
-  BOOST_TEST(complains("tls = { certificate = \"a.pem\" }", {"server.tls"}));
-  BOOST_TEST(complains("[limits]\njson_body = \"5 parsecs\"", {"limits.json_body", "parsecs", "64KiB"}));
-  BOOST_TEST(complains("[limits]\nconnections = \"20KB\"", {"limits.connections", "\"20KB\"", "whole number"}));
-  BOOST_TEST(complains("[limits]\nbody_silence = \"5 fortnights\"", {"limits.body_silence", "fortnights", "15m"}));
+      error_mentions("trusted_proxies = [\"proxy.example.com\"]", {"server.trusted_proxies", "\"proxy.example.com\""}));
+  BOOST_TEST(error_mentions("listen = \"nonsense\"", {"server.listen", "\"nonsense\"", "127.0.0.1:8080"}));
+  BOOST_TEST(error_mentions("admin_listen = \"nonsense\"", {"server.admin_listen", "\"nonsense\""}));
+  BOOST_TEST(error_mentions("demo = \"yes\"", {"server.demo", "\"yes\"", "true or false"}));
+  BOOST_TEST(error_mentions("tls = { certificate = \"a.pem\" }", {"server.tls"}));
+  BOOST_TEST(error_mentions("[limits]\njson_body = \"5 parsecs\"", {"limits.json_body", "parsecs", "64KiB"}));
+  BOOST_TEST(error_mentions("[limits]\nconnections = \"20KB\"", {"limits.connections", "\"20KB\"", "whole number"}));
+  BOOST_TEST(error_mentions("[limits]\nbody_silence = \"5 fortnights\"", {"limits.body_silence", "fortnights", "15m"}));
+  BOOST_TEST(error_mentions("[auth]\napi_keys = [{ name = \"a\", sha256 = \"abc\" }]",
+                            {"auth.api_keys", "\"a\"", "sha256sum"}));
+  BOOST_TEST(error_mentions("[auth]\napi_keys = [{ nme = \"a\" }]", {"number 1, nme", "did you mean name?"}));
+  BOOST_TEST(error_mentions("[store]\ntype = \"tape\"", {"store.type", "\"tape\"", "\"s3\""}));
+  BOOST_TEST(error_mentions("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nkey = \"x/${id}/${nmae}\"", {"profiles.a.key"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nmax_size = \"6000GiB\"", {"profiles.a.max_size", "5TiB"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nmin_size = \"2\"\nmax_size = \"1\"",
+                            {"profiles.a.min_size", "2 is larger than max_size, 1"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nbucket = \"other\"", {"profiles.a.bucket", "other_buckets"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nexpires = \"8d\"", {"profiles.a.expires", "8d", "1s to 7d"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nreturn_to = [\"https://app.example.com*\"]", {"return_to", "other hosts"}));
+  BOOST_TEST(error_mentions("[log]\nlevel = \"loud\"", {"log.level", "\"loud\"", "debug, info, warning, error"}));
+  BOOST_TEST(error_mentions("[server", {"line"}));
   BOOST_TEST(
-      complains("[auth]\napi_keys = [{ name = \"a\", sha256 = \"abc\" }]", {"auth.api_keys", "\"a\"", "sha256sum"}));
-  BOOST_TEST(complains("[auth]\napi_keys = [{ nme = \"a\" }]", {"number 1, nme", "did you mean name?"}));
-  BOOST_TEST(complains("[store]\ntype = \"tape\"", {"store.type", "\"tape\"", "\"s3\""}));
-  BOOST_TEST(complains("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
-  BOOST_TEST(complains("[profiles.a]\nkey = \"x/${id}/${nmae}\"", {"profiles.a.key"}));
-  BOOST_TEST(complains("[profiles.a]\nmax_size = \"6000GiB\"", {"profiles.a.max_size", "5TiB"}));
-  BOOST_TEST(complains("[profiles.a]\nmin_size = \"2\"\nmax_size = \"1\"",
-                       {"profiles.a.min_size", "2 is larger than max_size, 1"}));
-  BOOST_TEST(complains("[profiles.a]\nbucket = \"other\"", {"profiles.a.bucket", "other_buckets"}));
-  BOOST_TEST(complains("[profiles.a]\nexpires = \"8d\"", {"profiles.a.expires", "8d", "1s to 7d"}));
-  BOOST_TEST(complains("[profiles.a]\nreturn_to = [\"https://app.example.com*\"]", {"return_to", "other hosts"}));
-  BOOST_TEST(complains("[log]\nlevel = \"loud\"", {"log.level", "\"loud\"", "debug, info, warning, error"}));
-  BOOST_TEST(complains("[server", {"line"}));
-  BOOST_TEST(complains("[profiles.a]\nexpires = \"2d\"\n[sweep]\nclaim_lifetime = \"1d\"", {"sweep.claim_lifetime"}));
-  BOOST_TEST(complains("[ledger]\nretention = \"1d\"", {"ledger.retention", "claim_lifetime", "0 keeps all"}));
-  BOOST_TEST(complaint("[ledger]\nretention = \"0\"") == complaint(""));
+      error_mentions("[profiles.a]\nexpires = \"2d\"\n[sweep]\nclaim_lifetime = \"1d\"", {"sweep.claim_lifetime"}));
+  BOOST_TEST(error_mentions("[ledger]\nretention = \"1d\"", {"ledger.retention", "claim_lifetime", "0 keeps all"}));
+  BOOST_TEST(error_text("[ledger]\nretention = \"0\"") == error_text(""));
 }
 
 BOOST_AUTO_TEST_CASE(a_secret_of_the_wrong_type_is_not_quoted) {
-  const auto text = complaint("[store.credentials]\naccess_key = \"AK\"\nsecret_key = 1234567\n");
+  const auto text = error_text("[store.credentials]\naccess_key = \"AK\"\nsecret_key = 1234567\n");
   BOOST_TEST(text.find("store.credentials.secret_key") != text.npos);
   BOOST_TEST(text.find("1234567") == text.npos);
 }
@@ -184,7 +186,7 @@ return_to = ["https://app.example.com/done"]
 )",
                                        no_environment);
   const auto text = app::to_toml(first);
-  // The secrets are hidden, and what hides them is too short to be taken for a secret.
+  // Secrets are printed as stars, and the stars are too short to be accepted as a secret.
   BOOST_CHECK_THROW(app::parse_config(text, no_environment), config_error);
   const char* const environment[] = {"POSTERN_SERVER__SECRETS=sixteen bytes or more", nullptr};
   const auto second = app::parse_config(text, environment);

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string complaint(const std::function<void()>& read) {
+std::string error_text(const std::function<void()>& read) {
   try {
     read();
   } catch (const config_error& e) {
@@ -37,17 +37,17 @@ BOOST_AUTO_TEST_CASE(times_are_read_with_their_unit_or_as_seconds) {
   BOOST_TEST((parse_time("30") == 30s));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_size_or_time_is_quoted_with_an_example) {
+BOOST_AUTO_TEST_CASE(an_invalid_size_or_time_is_quoted_with_an_example) {
   for (const std::string wrong : {"", "x", "5 parsecs", "-1", "99999999999GiB", "1.5GiB", "99999999999999999999"}) {
-    const auto text = complaint([&] { parse_size(wrong); });
+    const auto text = error_text([&] { parse_size(wrong); });
     BOOST_TEST(text.find('"' + wrong + "\" is not a size") == 0u, text);
     BOOST_TEST(text.find("64KiB") != text.npos);
   }
   for (const std::string wrong : {"", "m", "5 fortnights", "-1s"}) {
-    const auto text = complaint([&] { parse_time(wrong); });
+    const auto text = error_text([&] { parse_time(wrong); });
     BOOST_TEST(text.find('"' + wrong + "\" is not a time") == 0u, text);
   }
-  BOOST_TEST(complaint([] { parse_time("1001d"); }).find("thousand days") != std::string::npos);
+  BOOST_TEST(error_text([] { parse_time("1001d"); }).find("thousand days") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_value_is_written_in_the_largest_unit_that_divides_it) {
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(a_value_is_written_in_the_largest_unit_that_divides_it) {
     BOOST_TEST(time_text(parse_time(text)) == text);
 }
 
-BOOST_AUTO_TEST_CASE(a_misspelt_word_finds_its_neighbour) {
+BOOST_AUTO_TEST_CASE(a_misspelt_word_gets_a_suggestion) {
   const std::vector<std::string> known{"server.listen", "server.demo", "limits.buffers"};
   BOOST_TEST(suggestion("server.listn", known) == "; did you mean server.listen?");
   BOOST_TEST(suggestion("bufers", known) == "");

@@ -21,7 +21,7 @@ const std::string role_part =
     "[store]\ntype = \"s3\"\nbucket = \"media\"\n[store.credentials]\nrole_arn = "
     "\"arn:aws-us-gov:iam::123456789012:role/service/uploader\"\nexternal_id = \"tenant-42\"\n";
 
-// The texts at a path of names and places: "Statement", "0", "Action".
+// The texts at a path of names and indexes: "Statement", "0", "Action".
 std::vector<std::string> texts(const std::string& json, std::initializer_list<std::string> path) {
   const auto document = read_json(json);
   BOOST_REQUIRE_MESSAGE(document.has_value(), json);
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(the_partition_follows_the_region) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(arns_are_taken_apart) {
+BOOST_AUTO_TEST_CASE(arns_are_parsed) {
   BOOST_TEST(app::account_of("arn:aws:iam::123456789012:role/uploader") == "123456789012");
   BOOST_TEST(app::account_of("arn:aws:iam:::role/uploader") == "");
   BOOST_TEST(app::account_of("nonsense") == "");
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(arns_are_taken_apart) {
   BOOST_TEST(app::principal_of("arn:aws-cn:sts::1:assumed-role/app/i-0") == "arn:aws-cn:iam::1:role/app");
 }
 
-BOOST_AUTO_TEST_CASE(what_may_be_written_is_what_the_profiles_write) {
+BOOST_AUTO_TEST_CASE(the_upload_policy_allows_only_the_profiles_keys) {
   const auto policy = app::upload_policy(with(R"([store]
 type = "s3"
 bucket = "media"
@@ -92,10 +92,10 @@ sse_kms_key = "1234-abcd"
   BOOST_TEST((texts(policy, {"Statement", "1", "Action"}) == list{"s3:ListBucket"}));
   BOOST_TEST((texts(policy, {"Statement", "1", "Resource"}) == list{"arn:aws:s3:::archive", "arn:aws:s3:::media"}));
   BOOST_TEST((texts(policy, {"Statement", "2", "Resource"}) == list{"arn:aws:kms:eu-west-1:*:key/1234-abcd"}));
-  BOOST_TEST((texts(app::upload_policy(plain()), {"Statement", "0", "Action"}).size() == 5u)); // and no more than that
+  BOOST_TEST((texts(app::upload_policy(plain()), {"Statement", "0", "Action"}).size() == 5u)); // and no further action
 }
 
-BOOST_AUTO_TEST_CASE(the_caller_may_take_the_role_and_the_role_trusts_the_caller) {
+BOOST_AUTO_TEST_CASE(the_caller_may_assume_the_role_and_the_role_trusts_the_caller) {
   const auto c = with(role_part);
   const std::string role = "arn:aws-us-gov:iam::123456789012:role/service/uploader";
   const auto caller = app::caller_policy(c);
@@ -127,7 +127,7 @@ const list the_origins{"https://up.example.com", "https://app.example.com", "htt
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(cors_for_people_names_origins_methods_and_what_is_exposed) {
+BOOST_AUTO_TEST_CASE(the_console_cors_document_names_origins_methods_and_exposed_headers) {
   const auto c = with_origins();
   BOOST_TEST((app::origins_of(c) == the_origins));
   const auto console = app::cors_for_console(c), cli = app::cors_for_cli(c);
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(cors_for_people_names_origins_methods_and_what_is_exposed) 
   }
 }
 
-BOOST_AUTO_TEST_CASE(the_cors_rule_is_put_among_those_of_others) {
+BOOST_AUTO_TEST_CASE(the_cors_rule_is_merged_with_other_rules) {
   const auto c = with_origins();
   const auto count = [](const std::string& text, const std::string& word) {
     std::size_t n = 0;
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(the_cors_rule_is_put_among_those_of_others) {
   BOOST_TEST((beside.other_rules == 1u && !beside.had_rule));
   BOOST_TEST(count(beside.document, "<CORSRule>") == 2u);
   BOOST_TEST(count(beside.document, theirs) == 1u);
-  // What cannot be read may hold rules of others.
+  // An unreadable document may contain other rules.
   for (const char* text : {"not XML", "<html>login</html>", "<CORSConfiguration><CORSRule><Allow",
                            "<s3:CORSConfiguration xmlns:s3=\"x\"></s3:CORSConfiguration>"})
     BOOST_TEST(!app::merge_cors(c, text).has_value(), text);

@@ -19,7 +19,7 @@ object_event one(std::string_view json) {
   return all.front();
 }
 
-// A record with these members in place of the usual ones.
+// A record with these values.
 std::string record(std::string_view source, std::string_view name, std::string_view key,
                    std::string_view version = "2.5") {
   std::string out = R"({"eventVersion":")";
@@ -34,7 +34,7 @@ errc refusal(std::string_view json) {
   return all ? errc::internal : all.error().code;
 }
 
-// As the S3 user guide has it ("Event message structure"), with a key of ours.
+// From the S3 user guide ("Event message structure"), with a key of Postern.
 constexpr std::string_view from_aws =
     R"({"Records":[{"eventVersion":"2.5","eventSource":"aws:s3","awsRegion":"us-west-2",
  "eventTime":"1970-01-01T00:00:00.000Z","eventName":"ObjectCreated:Post","userIdentity":{"principalId":"AIDAJDPLRKLG7UEXAMPLE"},
@@ -45,7 +45,7 @@ constexpr std::string_view from_aws =
   "object":{"key":"uploads/01a20a86-41d4-7ac8-8ecb-3931cee2cfd4/a+b%2Bc+%C3%A4.bin","size":1024,"eTag":"d41d8cd98f00b204e9800998ecf8427e",
    "versionId":"096fKKXTRTtl3on89fVO.nfljtsv6qko","sequencer":"0055AED6DCD90281E5"}}}]})";
 
-// As RGW 16.2.15 sent it.
+// An event of RGW 16.2.15, unchanged.
 constexpr std::string_view from_ceph =
     R"({"Records":[{"eventVersion":"2.2","eventSource":"ceph:s3","awsRegion":"","eventTime":"2026-11-24T06:28:13.569674Z",
  "eventName":"ObjectCreated:Post","userIdentity":{"principalId":"test"},"requestParameters":{"sourceIPAddress":""},
@@ -74,7 +74,7 @@ constexpr std::string_view from_event_bridge =
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(s3_encodes_its_keys) {
+BOOST_AUTO_TEST_CASE(keys_from_aws_are_decoded) {
   const auto e = one(from_aws);
   BOOST_TEST(e.bucket == "amzn-s3-demo-bucket");
   BOOST_TEST(e.key == "uploads/01a20a86-41d4-7ac8-8ecb-3931cee2cfd4/a b+c \xc3\xa4.bin");
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(s3_encodes_its_keys) {
   BOOST_TEST(e.created);
 }
 
-BOOST_AUTO_TEST_CASE(ceph_does_not) {
+BOOST_AUTO_TEST_CASE(keys_from_ceph_are_taken_as_they_are) {
   const auto e = one(from_ceph);
   BOOST_TEST(e.key == "uploads/a b+c%20.bin");
   BOOST_TEST(e.kind == "ObjectCreated:Post");
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(ceph_does_not) {
   BOOST_TEST(e.created);
 }
 
-BOOST_AUTO_TEST_CASE(minio_does) {
+BOOST_AUTO_TEST_CASE(keys_from_minio_are_decoded) {
   const auto e = one(from_minio);
   BOOST_TEST(e.key == "uploads/a b.bin");
   BOOST_TEST(e.bucket == "media");
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(minio_does) {
   BOOST_TEST(e.created);
 }
 
-BOOST_AUTO_TEST_CASE(event_bridge_is_plain) {
+BOOST_AUTO_TEST_CASE(keys_from_event_bridge_are_taken_as_they_are) {
   const auto e = one(from_event_bridge);
   BOOST_TEST(e.key == "uploads/a+b%20.bin");
   BOOST_TEST(e.bucket == "amzn-s3-demo-bucket1");
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_test_event_is_no_event) {
   BOOST_TEST(read(R"({"Records":[]})")->empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_created_and_what_is_not) {
+BOOST_AUTO_TEST_CASE(only_creation_events_are_marked_as_created) {
   for (const char* name : {"ObjectCreated:Put", "ObjectCreated:Post", "ObjectCreated:Copy",
                            "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Put"})
     BOOST_TEST(one(records(record("aws:s3", name, "k"))).created, name);
@@ -131,15 +131,15 @@ BOOST_AUTO_TEST_CASE(what_is_created_and_what_is_not) {
   BOOST_TEST(!one(records(R"({"eventSource":"aws:dynamodb","eventName":"INSERT"})")).created);
 }
 
-BOOST_AUTO_TEST_CASE(keys_by_source) {
+BOOST_AUTO_TEST_CASE(the_event_source_decides_whether_a_key_is_decoded) {
   BOOST_TEST(one(records(record("aws:s3", "ObjectCreated:Put", "a+b"))).key == "a b");
   BOOST_TEST(one(records(record("sgws:s3", "ObjectCreated:Put", "a+b"))).key == "a b");
   BOOST_TEST(one(records(record("ceph:s3", "ObjectCreated:Put", "a+b"))).key == "a+b");
-  // What cannot have been encoded is taken as it stands.
+  // A key with a broken escape is not decoded.
   BOOST_TEST(one(records(record("aws:s3", "ObjectCreated:Put", "100% +"))).key == "100% +");
 }
 
-BOOST_AUTO_TEST_CASE(versions) {
+BOOST_AUTO_TEST_CASE(only_major_version_2_is_accepted) {
   BOOST_TEST(one(records(record("aws:s3", "ObjectCreated:Put", "k", "2.0"))).created);
   BOOST_TEST(one(records(record("aws:s3", "ObjectCreated:Put", "k", "2.99"))).created);
   BOOST_TEST((refusal(records(record("aws:s3", "ObjectCreated:Put", "k", "3.0"))) == errc::bad_request));
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(etags_and_sizes_may_be_missing) {
   BOOST_TEST(!n.size);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_an_event_is_refused_and_said) {
+BOOST_AUTO_TEST_CASE(a_malformed_event_is_rejected_with_the_reason) {
   const std::pair<const char*, const char*> cases[] = {
       {"[]", "JSON object"},
       {"5", "JSON object"},
@@ -170,31 +170,31 @@ BOOST_AUTO_TEST_CASE(what_is_not_an_event_is_refused_and_said) {
       {R"({"Records":[{"eventSource":"aws:s3","s3":{"bucket":{"name":5},"object":{"key":"k"}}}]})", "names no bucket"},
       {R"({"source":"aws.s3","detail-type":"Object Created"})", "detail names no bucket"},
       {R"({"Records":[)", "JSON"}};
-  for (const auto& [json, said] : cases) {
+  for (const auto& [json, reason] : cases) {
     const auto all = read(json);
     BOOST_TEST_CONTEXT(json) {
       BOOST_TEST_REQUIRE(!all);
       BOOST_TEST((all.error().code == errc::bad_request));
-      BOOST_TEST(all.error().on.find(said) != std::string::npos, all.error().on);
+      BOOST_TEST(all.error().on.find(reason) != std::string::npos, all.error().on);
     }
   }
   BOOST_TEST((refusal(records(record("aws:s3", "ObjectCreated:Put", std::string(1025, 'k')))) == errc::bad_request));
 }
 
-BOOST_AUTO_TEST_CASE(not_more_than_so_many) {
+BOOST_AUTO_TEST_CASE(more_than_max_events_are_rejected) {
   std::string some = record("aws:s3", "ObjectCreated:Put", "k");
   for (std::size_t i = 1; i < max_events; ++i) some += "," + record("aws:s3", "ObjectCreated:Put", "k");
   BOOST_TEST(read(records(some))->size() == max_events);
   BOOST_TEST((refusal(records(some + "," + record("aws:s3", "ObjectCreated:Put", "k"))) == errc::payload_too_large));
 }
 
-BOOST_AUTO_TEST_CASE(cut_anywhere_it_is_refused) {
+BOOST_AUTO_TEST_CASE(a_truncated_event_is_rejected) {
   for (const auto message : {from_aws, from_ceph, from_minio, from_event_bridge})
     for (std::size_t n = 0; n < message.size(); ++n)
       BOOST_TEST((refusal(message.substr(0, n)) == errc::bad_request), n);
 }
 
-BOOST_AUTO_TEST_CASE(every_id_that_a_key_may_have) {
+BOOST_AUTO_TEST_CASE(all_ids_in_a_key_are_found) {
   const std::string a = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4", b = "0193e7a1-0000-7000-8000-000000000001";
   using ids = std::vector<std::string>;
   BOOST_TEST((ids_in_key("users/" + b + "/" + a + "/x") == ids{b, a}));

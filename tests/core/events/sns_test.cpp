@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(a_notification_is_read_and_signed_in_byte_order) {
              "Type\nNotification\n");
   const auto no_subject = read(without(notification, "Subject"));
   BOOST_TEST(signed_text(no_subject).find("Subject") == std::string::npos);
-  // An empty one is there, and signed.
+  // An empty subject is present, and signed.
   BOOST_TEST(signed_text(read(with(notification, "My First Message", ""))).find("Subject\n\n") != std::string::npos);
 }
 
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(confirmations_are_signed_with_their_url_and_token) {
   BOOST_TEST(signed_text(un).ends_with("Type\nUnsubscribeConfirmation\n"));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_missing_or_broken_is_refused) {
+BOOST_AUTO_TEST_CASE(a_message_with_a_missing_or_broken_member_is_rejected) {
   const auto refused = [](const std::string& text) {
     const auto m = read_sns(read_json(text).value());
     return !m && m.error().code == errc::bad_request;
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(only_our_own_subscription_is_confirmed) {
   BOOST_TEST(!confirmation_url("https://10.0.0.1/?Action=ConfirmSubscription&TopicArn=" + topic, topic).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(names_that_a_certificate_may_have) {
+BOOST_AUTO_TEST_CASE(a_signing_certificate_must_have_the_name_of_sns) {
   const auto has = [](const char* url, const char* name) {
     const auto names = certificate_names(certificate_url(url).value());
     return std::find(names.begin(), names.end(), name) != names.end();
@@ -197,13 +197,13 @@ BOOST_AUTO_TEST_CASE(issuers_come_from_amazon_only) {
     BOOST_TEST(!is_amazon_issuer_url(url), url);
 }
 
-BOOST_AUTO_TEST_CASE(messages_are_remembered_for_as_long_as_they_are_believed) {
+BOOST_AUTO_TEST_CASE(a_message_id_is_remembered_until_the_message_is_too_old) {
   recent_messages recent(3);
   BOOST_TEST(!recent.has("a", made()));
   recent.add("a", made());
   BOOST_TEST(recent.has("a", made() + longest_sns_delay + max_clock_skew));
   BOOST_TEST(!recent.has("a", made() + longest_sns_delay + max_clock_skew + std::chrono::seconds(1)));
   for (const char* id : {"b", "b", "c", "d", "e"}) recent.add(id, made());
-  BOOST_TEST(!recent.has("b", made())); // the oldest of more than three
+  BOOST_TEST(!recent.has("b", made())); // dropped: it is the oldest of more than three
   for (const char* id : {"c", "d", "e"}) BOOST_TEST(recent.has(id, made()), id);
 }

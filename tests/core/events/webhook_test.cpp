@@ -8,15 +8,15 @@ using namespace std::chrono_literals;
 
 BOOST_AUTO_TEST_SUITE(webhook_)
 
-// The case that the libraries of Standard Webhooks are tested with.
-BOOST_AUTO_TEST_CASE(the_published_signature) {
+// The test case of the Standard Webhooks libraries.
+BOOST_AUTO_TEST_CASE(the_signature_matches_the_published_example) {
   const auto key = webhook_key(secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).value();
   BOOST_TEST(key.reveal().size() == 24u);
   BOOST_TEST(webhook_signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", seconds_clock{1614265330s},
                                R"({"test": 2432232314})") == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 
-BOOST_AUTO_TEST_CASE(the_signature_depends_on_all_of_it) {
+BOOST_AUTO_TEST_CASE(the_signature_depends_on_every_input) {
   const secret key("0123456789abcdef"), other("0123456789abcdeg");
   const auto of = [](const secret& k, const char* id, int at, const char* payload) {
     return webhook_signature(k, id, seconds_clock{std::chrono::seconds(at)}, payload);
@@ -27,14 +27,14 @@ BOOST_AUTO_TEST_CASE(the_signature_depends_on_all_of_it) {
     BOOST_TEST(one != else_);
 }
 
-BOOST_AUTO_TEST_CASE(secrets) {
+BOOST_AUTO_TEST_CASE(secrets_are_decoded_and_short_ones_rejected) {
   struct row {
     const char *configured, *bytes; // nullptr: refused
   };
   const row rows[]{
       {"whsec_MDEyMzQ1Njc4OWFiY2RlZg==", "0123456789abcdef"},
       {"0123456789abcdef", "0123456789abcdef"},
-      {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg=="}, // without the prefix it stands for itself
+      {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg=="}, // without the prefix, the text is the secret
       {"0123456789abcde", nullptr},
       {"whsec_MDEyMzQ1Njc4OWFiY2Rl", nullptr}, // 15 bytes
       {"whsec_not base64 at all, no", nullptr},
@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(secrets) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(endpoints_say_what_they_want) {
+BOOST_AUTO_TEST_CASE(an_endpoint_gets_only_the_types_that_it_wants) {
   using enum webhook_type;
   const auto wants = [](std::vector<std::string> types) {
     const webhook_endpoint e{"https://a", std::move(types)};

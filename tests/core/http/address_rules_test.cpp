@@ -11,7 +11,7 @@ using namespace postern;
 
 namespace {
 
-// As the system itself reads an address.
+// Parses an address as the system does.
 address_verdict judge(const std::string& text) {
   std::array<unsigned char, 16> bytes{};
   if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) return judge_address(std::span(bytes).first(4));
@@ -24,7 +24,7 @@ bool all_are(address_kind kind, std::string_view what, const std::vector<std::st
   for (const auto& a : addresses) {
     const auto v = judge(a);
     if (v.kind == kind && v.what == what) continue;
-    BOOST_TEST_MESSAGE(a << " is said to be: " << v.what << " (" << static_cast<int>(v.kind) << ")");
+    BOOST_TEST_MESSAGE(a << " is judged as: " << v.what << " (" << static_cast<int>(v.kind) << ")");
     right = false;
   }
   return right;
@@ -35,7 +35,7 @@ constexpr auto metadata = address_kind::metadata;
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(what_the_internet_reaches) {
+BOOST_AUTO_TEST_CASE(globally_reachable_addresses_are_global) {
   BOOST_TEST(all_are(address_kind::global, "",
                      {"1.1.1.1",        "8.8.8.8",         "9.255.255.255",   "11.0.0.0",        "100.63.255.255",
                       "100.128.0.0",    "126.255.255.255", "128.0.0.0",       "169.253.255.255", "169.255.0.0",
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(what_the_internet_reaches) {
                       "2001:200::1",    "2a00::1",         "3fff:1000::1",    "3ffe::1"}));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_at_home_only) {
+BOOST_AUTO_TEST_CASE(private_and_special_addresses_are_internal) {
   BOOST_TEST(all_are(internal, "loopback", {"127.0.0.1", "127.0.0.0", "127.255.255.255", "127.1.2.3", "::1"}));
   BOOST_TEST(all_are(internal, "unspecified", {"0.0.0.0", "::"}));
   BOOST_TEST(all_are(internal, "of this network (RFC 791)", {"0.0.0.1", "0.255.255.255"}));
@@ -63,13 +63,13 @@ BOOST_AUTO_TEST_CASE(what_is_at_home_only) {
                       "64:ff9b:1:7f00:0:100:808:808", "100::1", "5f00::1", "e000::1"}));
 }
 
-BOOST_AUTO_TEST_CASE(metadata_services) {
+BOOST_AUTO_TEST_CASE(addresses_of_metadata_services_are_known) {
   BOOST_TEST(all_are(metadata, "a metadata service",
                      {"169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16",
                       "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"}));
 }
 
-BOOST_AUTO_TEST_CASE(an_address_inside_another_is_what_it_leads_to) {
+BOOST_AUTO_TEST_CASE(an_embedded_ipv4_address_is_judged_as_ipv4) {
   BOOST_TEST(all_are(internal, "loopback",
                      {"::ffff:127.0.0.1", "::ffff:0:127.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1",
                       "64:ff9b:1::127.0.0.1", "2002:7f00:1::", "2002:7f00:1::8.8.8.8"}));
@@ -84,13 +84,13 @@ BOOST_AUTO_TEST_CASE(an_address_inside_another_is_what_it_leads_to) {
                      {"::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1", "2001:0:a00:1::f7f7:f7f7"}));
 }
 
-BOOST_AUTO_TEST_CASE(bytes_that_are_no_address) {
+BOOST_AUTO_TEST_CASE(an_address_of_another_length_is_internal) {
   const std::array<unsigned char, 17> bytes{8, 8, 8, 8};
   for (const std::size_t n : {0, 1, 3, 5, 15, 17})
     BOOST_TEST((judge_address(std::span(bytes).first(n)).kind == internal));
 }
 
-BOOST_AUTO_TEST_CASE(who_may_be_dialled) {
+BOOST_AUTO_TEST_CASE(reach_decides_which_addresses_may_be_connected) {
   for (const auto k : {address_kind::global, internal, metadata}) BOOST_TEST(may_connect(reach::any, k));
   BOOST_TEST(may_connect(reach::internal, address_kind::global));
   BOOST_TEST(may_connect(reach::internal, internal));

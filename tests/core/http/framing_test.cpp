@@ -34,7 +34,7 @@ decoded decode(const std::vector<std::string_view>& pieces) {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(plain_requests_are_understood) {
+BOOST_AUTO_TEST_CASE(valid_requests_are_accepted) {
   BOOST_TEST((examine_header(get("Host: a\r\n"))->body == framing::body_kind::none));
   const auto sized = examine_header(get("Host: a:80\r\nContent-Length: 12\r\n")).value();
   BOOST_TEST((sized.body == framing::body_kind::sized));
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(chunks_are_decoded_however_they_are_cut) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(odd_chunks_are_refused) {
+BOOST_AUTO_TEST_CASE(malformed_chunks_are_rejected) {
   for (const char* body :
        {"\r\n", "x\r\n", "0x5\r\nhello\r\n", "+5\r\nhello\r\n", "-5\r\nhello\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n",
         "5\nhello\r\n", "5\r\nhelloX\r\n", "5\r\nhello\n", "5\rhello", "1234567890abcdef\r\n", "00000000000000005\r\n",

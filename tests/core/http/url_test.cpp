@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(an_url_names_a_server_and_a_target) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_web_url) {
+BOOST_AUTO_TEST_CASE(text_that_is_no_web_url_is_rejected) {
   for (const auto* url : {"",
                           "example.com",
                           "/path",
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_user_name_is_refused_and_a_password_is_not_repeated) {
   BOOST_TEST(parse_web_url("https://example.com/@me").has_value());
 }
 
-BOOST_AUTO_TEST_CASE(browsers_encode_what_a_request_must_not_have) {
+BOOST_AUTO_TEST_CASE(a_redirect_url_may_have_characters_that_browsers_encode) {
   for (const auto* url : {"https://a.example/x?filter[name]=1|2", "https://a.example/{x}^`", "https://a.example/%zz",
                           "https://a.example#[fragment]"}) {
     BOOST_TEST(is_web_url(url), url);
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(a_target_is_the_path_and_the_query) {
   BOOST_TEST(target_of("https://a.example/%zz") == "/%zz");
 }
 
-BOOST_AUTO_TEST_CASE(dot_segments_are_seen_through_encoding) {
+BOOST_AUTO_TEST_CASE(percent_encoded_dot_segments_are_found) {
   for (const std::string out : {".", "..", "../y", "a/../../y", "%2e%2E/y", ".%2e", "a/./y", "%zz", "a/.."})
     BOOST_TEST(has_dot_segment("https://a.example/x/" + out), out);
   for (const std::string inside : {"", "a", "..a/b..", "...", "?c=../d", "#/../", "a//b", "%2f..a"})
@@ -129,12 +129,12 @@ BOOST_AUTO_TEST_CASE(dot_segments_are_seen_through_encoding) {
   BOOST_TEST(has_dot_segment("no URL"));
 }
 
-BOOST_AUTO_TEST_CASE(a_parameter_goes_behind_the_query_and_before_the_fragment) {
+BOOST_AUTO_TEST_CASE(a_parameter_is_added_between_query_and_fragment) {
   BOOST_TEST(with_parameter("https://a.example/", "b", "c d&") == "https://a.example/?b=c%20d%26");
   BOOST_TEST(with_parameter("https://a.example/?x=1#y", "b", "c") == "https://a.example/?x=1&b=c#y");
 }
 
-BOOST_AUTO_TEST_CASE(addresses_are_told_from_names) {
+BOOST_AUTO_TEST_CASE(ip_addresses_are_distinguished_from_names) {
   const auto at = [](const char* url) { return parse_web_url(url).value().server; };
   BOOST_TEST(at("http://127.0.0.1:9000/").is_ip());
   BOOST_TEST(at("http://[::1]/").is_ip());

@@ -8,7 +8,7 @@ using namespace postern;
 
 namespace {
 
-// What find says, byte by byte.
+// The result of find, computed byte by byte.
 std::size_t slowly(std::string_view hay, std::string_view text) {
   for (std::size_t at = 0; at < hay.size(); ++at) {
     const auto rest = hay.substr(at, text.size());
@@ -23,7 +23,7 @@ std::size_t find(const delimiter& d, std::string_view hay) { return d.find({hay.
 
 BOOST_AUTO_TEST_SUITE(delimiter_test)
 
-BOOST_AUTO_TEST_CASE(found_wherever_it_stands) {
+BOOST_AUTO_TEST_CASE(a_delimiter_is_found_at_every_position) {
   for (std::size_t length = 1; length <= 70; ++length) {
     const delimiter d(std::string(length / 2, '-') + std::string(length - length / 2, 'b'));
     for (std::size_t before = 0; before < 200; ++before) {
@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(found_wherever_it_stands) {
 }
 
 // Few different bytes, so that nearly every place looks like the beginning of a delimiter.
-BOOST_AUTO_TEST_CASE(agrees_with_a_search_byte_by_byte) {
+BOOST_AUTO_TEST_CASE(find_agrees_with_a_search_byte_by_byte) {
   std::mt19937 random(7);
   const auto text_of = [&](std::size_t size, std::string_view alphabet) {
     std::string out;

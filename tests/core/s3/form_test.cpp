@@ -121,16 +121,16 @@ BOOST_AUTO_TEST_CASE(blanks_may_stand_behind_a_boundary) {
               "B", "hello");
 }
 
-BOOST_AUTO_TEST_CASE(an_empty_line_ahead_of_the_first_boundary_is_forgiven) {
+BOOST_AUTO_TEST_CASE(an_empty_line_before_the_first_boundary_is_accepted) {
   expect_file("\r\n" + form("B", "hello"), "B", "hello");
 }
 
-BOOST_AUTO_TEST_CASE(anything_else_ahead_of_the_first_boundary_is_not) {
+BOOST_AUTO_TEST_CASE(other_bytes_before_the_first_boundary_are_rejected) {
   expect_failure("x\r\n" + form("B", "hello"), errc::malformed_form);
   expect_failure("--C\r\n" + form("B", "hello"), errc::malformed_form);
 }
 
-BOOST_AUTO_TEST_CASE(a_body_that_stops_is_never_a_form) {
+BOOST_AUTO_TEST_CASE(a_truncated_body_is_rejected) {
   const auto body = form("B", "some data", field("B", "submit", "Send"));
   for (std::size_t n = 0; n + 2 < body.size(); ++n) { // the last line end may be missing
     const auto got = parse({std::string_view(body).substr(0, n)}, "B");
@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_form_without_a_file_is_refused) {
   expect_failure(field("B", "key", "x") + "--B--\r\n", errc::missing_file);
 }
 
-BOOST_AUTO_TEST_CASE(a_field_twice_is_refused_whatever_its_case) {
+BOOST_AUTO_TEST_CASE(a_repeated_field_is_rejected_in_any_case) {
   expect_failure(field("B", "key", "x") + field("B", "KEY", "y") + file("B", "d") + "--B--\r\n", errc::duplicate_field);
 }
 
@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(the_files_size_is_predicted_when_it_begins) {
   BOOST_TEST(body.size() - parser.consumed() - parser.shortest_ending() == 1000);
 }
 
-BOOST_AUTO_TEST_CASE(random_data_full_of_boundary_pieces_comes_through) {
+BOOST_AUTO_TEST_CASE(data_full_of_boundary_pieces_is_unchanged) {
   std::mt19937 random(20261123);
   const std::string b = "Boundary7";
   const std::string_view pieces[] = {"\r",

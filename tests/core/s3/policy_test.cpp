@@ -15,7 +15,7 @@ std::string with_conditions(const std::string& conditions) {
   return R"({"expiration":"2026-11-23T13:00:00Z","conditions":[)" + conditions + "]}";
 }
 
-// What becomes of a form, by these conditions and one that any bucket meets: nothing when accepted, else the failure.
+// Judges a form by these conditions and one that any bucket meets. Returns nothing when accepted, else the failure.
 std::optional<errc> judged(const std::string& conditions, const std::vector<form_field>& fields,
                            std::string_view bucket = "b", seconds_clock at = now) {
   auto p = read(with_conditions(R"(["starts-with","$bucket",""])" + (conditions.empty() ? "" : "," + conditions)));
@@ -26,7 +26,7 @@ std::optional<errc> judged(const std::string& conditions, const std::vector<form
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(a_policy_that_was_built_is_read_back) {
+BOOST_AUTO_TEST_CASE(a_policy_round_trips) {
   const policy p{now,
                  {{policy_condition::kind::equal, "bucket", "b"},
                   {policy_condition::kind::starts_with, "key", "a\"\\\n<>&\xc3\xa4\xf0\x9f\x98\x80"},
@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(a_policy_that_was_built_is_read_back) {
   BOOST_TEST((again.length == p.length));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_policy) {
+BOOST_AUTO_TEST_CASE(a_malformed_policy_is_rejected_with_the_reason) {
   for (const char* json :
        {"", "{", "[]", "5", "{}", R"({"expiration":"2026-11-23T13:00:00Z"})", R"({"conditions":[]})",
         R"({"Expiration":"2026-11-23T13:00:00Z","conditions":[]})",
@@ -64,14 +64,14 @@ BOOST_AUTO_TEST_CASE(what_is_no_policy) {
   std::string many = "{\"a\":\"b\"}";
   for (int i = 0; i < 100; ++i) many += ",{\"a\":\"b\"}";
   BOOST_TEST(read(with_conditions(many)).has_error());
-  // However they are written: one object may hold several.
+  // However the conditions are written: one object may hold several.
   std::string members = "\"a\":\"b\"";
   for (int i = 0; i < 99; ++i) members += ",\"a\":\"b\"";
   BOOST_TEST(read(with_conditions("{" + members + "}")).has_value());
   BOOST_TEST(read(with_conditions("{" + members + ",\"a\":\"b\"}")).has_error());
 }
 
-BOOST_AUTO_TEST_CASE(length_ranges) {
+BOOST_AUTO_TEST_CASE(length_ranges_are_parsed) {
   BOOST_TEST((read(with_conditions(R"(["content-length-range","5","10"])"))->length == length_range{5, 10}));
   BOOST_TEST((read(with_conditions(R"(["Content-Length-Range",5,10],["content-length-range",0,7])"))->length ==
               length_range{5, 7}));
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_list_of_types_must_match_throughout) {
   BOOST_TEST(!judged(R"(["starts-with","$key","a"])", {{"key", "a,b"}}));
 }
 
-BOOST_AUTO_TEST_CASE(the_file_name_is_put_in) {
+BOOST_AUTO_TEST_CASE(filename_is_replaced_in_every_field) {
   std::vector<form_field> fields{
       {"key", "a/${filename}"}, {"x-amz-meta-n", "${filename}-${filename}"}, {"policy", "${filename}"}};
   expand_filename(fields, "C:\\dir/${filename}");
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(the_file_name_is_put_in) {
   BOOST_TEST(fields[0].value == "a/");
 }
 
-BOOST_AUTO_TEST_CASE(what_can_be_a_bucket) {
+BOOST_AUTO_TEST_CASE(bucket_names_are_checked) {
   for (const char* name : {"media", "my.bucket-2", "Old_Bucket", "a"}) BOOST_TEST(is_bucket_name(name), name);
   for (const std::string name : {"", ".", "a..b", "a/b", "a b", "x\r\nHost: y", "b?x=1", "b#", "a:b", "ä", "a%2f"})
     BOOST_TEST(!is_bucket_name(name), name);

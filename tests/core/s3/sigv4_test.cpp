@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_session_token_is_signed_in_a_presigned_url) {
   BOOST_TEST(query.find("partNumber=1") != query.npos);
 }
 
-BOOST_AUTO_TEST_CASE(credentials_are_read_from_the_end) {
+BOOST_AUTO_TEST_CASE(a_credential_is_parsed_from_its_end) {
   const auto plain = sigv4::parse_credential("AKIA/20130524/us-east-1/s3/aws4_request").value();
   BOOST_TEST(plain.access_key == "AKIA");
   BOOST_TEST(plain.day == "20130524");

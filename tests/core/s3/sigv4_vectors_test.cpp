@@ -109,7 +109,7 @@ json_value cases() { return read_json(read_file()).value(); }
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(every_case_by_header) {
+BOOST_AUTO_TEST_CASE(every_case_is_signed_in_the_header) {
   const auto document = cases();
   const auto& all = *document.find("cases")->if_array();
   BOOST_REQUIRE(all.size() > 20);
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(every_case_by_header) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(every_case_by_query) {
+BOOST_AUTO_TEST_CASE(every_case_is_signed_in_the_query) {
   const auto document = cases();
   for (const auto& v : *document.find("cases")->if_array()) {
     const auto* want = v.find("query");

@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(the_key_is_shown_only_to_a_caller_who_may_read_it) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(the_ids_of_last_events) {
+BOOST_AUTO_TEST_CASE(the_last_event_is_recognized_by_its_id) {
   for (const char* id : {"completed", "expired"}) BOOST_TEST(front::was_last_event(id), id);
   for (const char* id : {"", "issued", "receiving", "failed", "x"}) BOOST_TEST(!front::was_last_event(id), id);
 }

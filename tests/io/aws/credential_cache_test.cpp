@@ -18,7 +18,7 @@ namespace {
 
 const seconds_clock begin_of_time = parse_iso8601("2026-11-23T18:15:00Z").value();
 
-// Gives numbered keys, or fails while told to.
+// Returns numbered keys, or fails while the test says so.
 struct numbered_source final : credential_source {
   task<result<held_credentials>> fetch() override {
     const auto n = ++fetched;
@@ -64,12 +64,12 @@ struct fixture {
   }
 };
 
-// What `calls` at once are answered, in a loop of their own.
+// The outcomes of `calls` concurrent calls on one io_context.
 std::vector<std::string> at_once(int calls, const std::function<task<result<credentials_ptr>>()>& call) {
-  std::vector<std::string> said;
+  std::vector<std::string> outcomes;
   const auto one = [&]() -> task<> {
     auto got = co_await call();
-    said.push_back(got ? (*got)->keys.access_key : std::string(text_of(got.error().code).name));
+    outcomes.push_back(got ? (*got)->keys.access_key : std::string(text_of(got.error().code).name));
   };
   const auto all = [&]() -> task<> {
     group g((co_await asio::this_coro::executor));
@@ -77,10 +77,10 @@ std::vector<std::string> at_once(int calls, const std::function<task<result<cred
     BOOST_TEST(co_await g.wait(60s));
   };
   run_task(all());
-  return said;
+  return outcomes;
 }
 
-// Does keep_fresh fetch others when it looks after so long?
+// Does keep_fresh renew credentials of this life when so much time has passed?
 bool renews(std::chrono::seconds life, std::chrono::seconds spare, std::chrono::seconds after) {
   fixture f(life, spare);
   f.get();
@@ -129,24 +129,24 @@ BOOST_AUTO_TEST_CASE(credentials_that_arrive_expired_are_rejected) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(fifty_at_once_are_one_fetch) {
+BOOST_AUTO_TEST_CASE(fifty_concurrent_calls_share_one_fetch) {
   source->delay = 20ms;
-  const auto said = at_once(50, [&] { return cache->get(); });
-  BOOST_TEST(said == std::vector<std::string>(50, "KEY1"), boost::test_tools::per_element());
+  const auto outcomes = at_once(50, [&] { return cache->get(); });
+  BOOST_TEST(outcomes == std::vector<std::string>(50, "KEY1"), boost::test_tools::per_element());
   BOOST_TEST(source->fetched == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_fetch_answers_all_waiting_calls_and_the_next_call_fetches_again) {
   source->delay = 20ms;
   source->broken = true;
-  const auto said = at_once(50, [&] { return cache->get(); });
-  BOOST_TEST(said == std::vector<std::string>(50, "unavailable"), boost::test_tools::per_element());
+  const auto outcomes = at_once(50, [&] { return cache->get(); });
+  BOOST_TEST(outcomes == std::vector<std::string>(50, "unavailable"), boost::test_tools::per_element());
   BOOST_TEST(source->fetched == 1);
   source->broken = false;
   BOOST_TEST(get() == "KEY2");
 }
 
-BOOST_AUTO_TEST_CASE(threads_at_once_are_one_fetch) {
+BOOST_AUTO_TEST_CASE(calls_on_several_threads_share_one_fetch) {
   constexpr int threads = 4, rounds = 400;
   std::vector<std::unique_ptr<fixture>> all;
   for (int n = 0; n < rounds; ++n) all.push_back(std::make_unique<fixture>());
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(threads_at_once_are_one_fetch) {
   const auto round = [&](fixture& f) -> task<> {
     auto got = co_await f.cache->get();
     if (!got || (*got)->keys.access_key != "KEY1") ++wrong;
-    // All are told at once that this key is no longer good.
+    // The server rejects the key in all calls at the same time.
     together.arrive_and_wait();
     auto renewed = co_await f.cache->renew("KEY1");
     if (!renewed || (*renewed)->keys.access_key != "KEY2") ++wrong;
@@ -176,27 +176,27 @@ BOOST_AUTO_TEST_CASE(threads_at_once_are_one_fetch) {
 BOOST_AUTO_TEST_CASE(rejected_calls_share_one_renewal) {
   BOOST_TEST(get() == "KEY1");
   source->delay = 20ms;
-  const auto said = at_once(50, [&] { return cache->renew("KEY1"); });
-  BOOST_TEST(said == std::vector<std::string>(50, "KEY2"), boost::test_tools::per_element());
+  const auto outcomes = at_once(50, [&] { return cache->renew("KEY1"); });
+  BOOST_TEST(outcomes == std::vector<std::string>(50, "KEY2"), boost::test_tools::per_element());
   BOOST_TEST(source->fetched == 2);
-  BOOST_TEST(renew("KEY1") == "KEY2"); // who comes late takes what is there
+  BOOST_TEST(renew("KEY1") == "KEY2"); // a late call gets the cached credentials
   BOOST_TEST(source->fetched == 2);
   BOOST_TEST(renew("KEY2") == "KEY3");
   source->broken = true;
   BOOST_TEST(renew("KEY3").find("the source is broken") != std::string::npos);
-  BOOST_TEST(get() == "KEY3"); // for others they may still be good
+  BOOST_TEST(get() == "KEY3"); // other calls still get these credentials
 }
 
-BOOST_AUTO_TEST_CASE(a_fetch_that_is_given_up_does_not_block_the_next) {
+BOOST_AUTO_TEST_CASE(a_cancelled_fetch_does_not_block_the_next) {
   source->delay = 10min;
-  std::vector<std::string> said;
+  std::vector<std::string> outcomes;
   const auto gives_up = [&]() -> task<> {
     auto got = co_await within(30ms, cache->get(), "the test");
-    said.push_back(got ? "?" : std::string(text_of(got.error().code).name));
+    outcomes.push_back(got ? "?" : std::string(text_of(got.error().code).name));
   };
   const auto waits = [&]() -> task<> {
     auto got = co_await cache->get();
-    said.push_back(got ? "?" : std::string(text_of(got.error().code).name));
+    outcomes.push_back(got ? "?" : std::string(text_of(got.error().code).name));
   };
   const auto both = [&]() -> task<> {
     group g((co_await asio::this_coro::executor));
@@ -205,13 +205,13 @@ BOOST_AUTO_TEST_CASE(a_fetch_that_is_given_up_does_not_block_the_next) {
     BOOST_TEST(co_await g.wait(60s));
   };
   run_task(both());
-  BOOST_TEST(said.size() == 2u);
-  for (const auto& s : said) BOOST_TEST((s == "timed_out" || s == "cancelled"), s);
+  BOOST_TEST(outcomes.size() == 2u);
+  for (const auto& s : outcomes) BOOST_TEST((s == "timed_out" || s == "cancelled"), s);
   source->delay = 0ms;
   BOOST_TEST(get() == "KEY2");
 }
 
-// --- kept fresh -------------------------------------------------------------------------------------
+// --- keep_fresh -------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(credentials_are_renewed_early_with_jitter) {
   // Of 1000 s the last 100 are spare: between 0.8 and 1.0 of the 900 before.
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(credentials_are_renewed_early_with_jitter) {
   }
   BOOST_TEST(renewed > 0);
   BOOST_TEST(renewed < 200);
-  // Where they do not live that long, half of their life.
+  // If the life is shorter than that: half of the life.
   for (int n = 0; n < 10; ++n) {
     BOOST_TEST(!renews(1000s, 1200s, 399s));
     BOOST_TEST(renews(1000s, 1200s, 500s));
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(old_credentials_serve_until_they_expire_when_a_renewal_fail
   BOOST_TEST(get() == "KEY1");
   passed = 999;
   BOOST_TEST(get() == "KEY1");
-  BOOST_TEST(source->fetched == 2); // whoever asks does not pay for it
+  BOOST_TEST(source->fetched == 2); // get() does not fetch
   BOOST_TEST(log_lines.text().find("still_valid_until=20") != std::string::npos);
   source->broken = false;
   while (source->fetched < 3 && loop.run_one_for(10s) > 0) { // a second later
@@ -296,7 +296,7 @@ BOOST_AUTO_TEST_CASE(stop_ends_keep_fresh_while_it_waits_or_fetches) {
     BOOST_TEST(ended);
     BOOST_TEST(f.source->fetched == 1);
   }
-  cache->stop(); // before it began
+  cache->stop(); // before keep_fresh began
   asio::io_context loop{1};
   asio::co_spawn(loop.get_executor(), cache->keep_fresh(), [](std::exception_ptr e) { BOOST_TEST(!e); });
   loop.run();

@@ -1,4 +1,4 @@
-// Each place where keys may be, by itself; then how they are put together. See credential_cache_test for keeping them.
+// Each source of credentials by itself, then the chain and roles. credential_cache_test covers the cache.
 #include "support/captured_log.hpp"
 #include "support/run_task.hpp"
 #include "support/scripted_peer.hpp"
@@ -48,7 +48,7 @@ std::string sts_error(const std::string& code, const std::string& message) {
 }
 
 // The value of one parameter of a form.
-std::string parameter(const heard_request& r, std::string_view name) {
+std::string parameter(const received_request& r, std::string_view name) {
   const auto found = query_parameter(r.body, name);
   return found ? *found : "(absent)";
 }
@@ -76,7 +76,7 @@ void check_keys(const result<held_credentials>& got, const std::string& source, 
   BOOST_TEST(got->source == source);
 }
 
-// It fails with this code, says all of these words, and nothing secret.
+// Checks that the result is a failure with this code, that its text has these words, and no secret.
 void check_failure(const result<held_credentials>& got, errc code, std::initializer_list<std::string> words) {
   BOOST_TEST_REQUIRE(!got.has_value());
   const auto& f = got.error();
@@ -85,8 +85,8 @@ void check_failure(const result<held_credentials>& got, errc code, std::initiali
   for (const auto* s : {hidden, token}) BOOST_TEST(f.on.find(s) == f.on.npos, f.on);
 }
 
-// An address where nobody listens.
-std::string nobody() {
+// The URL of a port on which nothing listens.
+std::string unused_address() {
   asio::io_context loop;
   asio::ip::tcp::acceptor a(loop, {asio::ip::make_address("127.0.0.1"), 0}, true);
   return "http://127.0.0.1:" + std::to_string(a.local_endpoint().port());
@@ -96,12 +96,12 @@ std::string nobody() {
 
 BOOST_FIXTURE_TEST_SUITE(credentials_, fixture)
 
-BOOST_AUTO_TEST_CASE(static_credentials) {
+BOOST_AUTO_TEST_CASE(static_credentials_are_returned_unchanged) {
   check_keys(fetched(*make_static_credentials({key, secret(hidden), ""})), "configuration", false);
   BOOST_TEST(fetched(*make_static_credentials({key, secret(hidden), token}))->keys.session_token == token);
 }
 
-BOOST_AUTO_TEST_CASE(environment) {
+BOOST_AUTO_TEST_CASE(credentials_are_read_from_the_environment) {
   variables v{{"AWS_ACCESS_KEY_ID", key}, {"AWS_SECRET_ACCESS_KEY", hidden}};
   check_keys(fetched(*make_environment_credentials(v)), "environment", false);
   v["AWS_SESSION_TOKEN"] = token;
@@ -129,7 +129,7 @@ std::string profile(const std::string& name, const std::string& access_key) {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(shared_files_by_profile) {
+BOOST_AUTO_TEST_CASE(shared_files_are_searched_by_profile) {
   const variables v{
       {"AWS_SHARED_CREDENTIALS_FILE",
        file("credentials", "# mine\n" + profile("default", key) + "\n" + profile("work", "WORK") +
@@ -142,14 +142,15 @@ BOOST_AUTO_TEST_CASE(shared_files_by_profile) {
   BOOST_TEST(by("work")->keys.access_key == "WORK");
   BOOST_TEST(by("work")->keys.session_token == token);
   BOOST_TEST(by("there")->keys.access_key == "THERE");          // [profile there] of the config file
-  BOOST_TEST(by("both")->keys.access_key == "FIRST");           // the credentials file goes first
-  for (const auto* absent : {"bare", "profile there", "ghost"}) // [bare] is none in a config file
+  BOOST_TEST(by("both")->keys.access_key == "FIRST");           // the credentials file takes precedence
+  for (const auto* absent : {"bare", "profile there", "ghost"}) // [bare] is no profile in a config file
     check_failure(by(absent), errc::invalid_argument, {quote(absent), v.at("AWS_SHARED_CREDENTIALS_FILE")});
 
   auto named = v;
   named["AWS_PROFILE"] = "work";
   BOOST_TEST(fetched(*make_shared_file_credentials(named, ""))->keys.access_key == "WORK");
-  BOOST_TEST(fetched(*make_shared_file_credentials(named, "both"))->keys.access_key == "FIRST"); // ours goes first
+  BOOST_TEST(fetched(*make_shared_file_credentials(named, "both"))->keys.access_key ==
+             "FIRST"); // the configured profile takes precedence
   named["AWS_PROFILE"] = "ghost";
   check_failure(fetched(*make_shared_file_credentials(named, "")), errc::invalid_argument, {"\"ghost\""});
 }
@@ -165,7 +166,7 @@ BOOST_AUTO_TEST_CASE(shared_files_are_in_the_home_folder) {
   check_failure(fetched(*make_shared_file_credentials({}, "")), errc::not_found, {"shared files"});
 }
 
-BOOST_AUTO_TEST_CASE(shared_files_as_people_write_them) {
+BOOST_AUTO_TEST_CASE(shared_files_are_parsed_as_people_write_them) {
   const std::string two = std::string("aws_access_key_id=") + key + "\naws_secret_access_key=" + hidden + "\n";
   for (const auto& text : {
            "[default]\n" + two,
@@ -187,7 +188,7 @@ BOOST_AUTO_TEST_CASE(shared_files_as_people_write_them) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(shared_files_that_do_not_help_say_why) {
+BOOST_AUTO_TEST_CASE(unusable_shared_files_are_errors_with_the_reason) {
   const auto by = [&](const std::string& text, const std::string& name) {
     return fetched(*make_shared_file_credentials({{"AWS_SHARED_CREDENTIALS_FILE", file("credentials", text)}}, name));
   };
@@ -212,7 +213,7 @@ BOOST_AUTO_TEST_CASE(shared_files_are_read_at_each_fetch) {
 
 // --- containers -------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(container_by_full_uri) {
+BOOST_AUTO_TEST_CASE(a_container_endpoint_is_asked_by_its_full_uri) {
   scripted_peer peer({answers(200, json_keys()).wants("GET /v1/credentials?id=1 HTTP/1.1"), answers(200, json_keys()),
                       answers(200, json_keys()), answers(200, json_keys())});
   variables v{{"AWS_CONTAINER_CREDENTIALS_FULL_URI", peer.url() + "/v1/credentials?id=1"}};
@@ -224,17 +225,18 @@ BOOST_AUTO_TEST_CASE(container_by_full_uri) {
   check_keys(fetched(*source), "container endpoint");
   file("token", "renewed");
   check_keys(fetched(*source), "container endpoint");
-  const auto heard = peer.heard();
-  BOOST_TEST(!heard[0].has("authorization"));
-  BOOST_TEST(heard[1].field("authorization") == "Basic abc");
-  BOOST_TEST(heard[2].field("authorization") == "from the file");
-  BOOST_TEST(heard[3].field("authorization") == "renewed");
+  const auto requests = peer.requests();
+  BOOST_TEST(!requests[0].has("authorization"));
+  BOOST_TEST(requests[1].field("authorization") == "Basic abc");
+  BOOST_TEST(requests[2].field("authorization") == "from the file");
+  BOOST_TEST(requests[3].field("authorization") == "renewed");
 }
 
-BOOST_AUTO_TEST_CASE(container_that_is_not_there) {
+BOOST_AUTO_TEST_CASE(an_unreachable_container_endpoint_is_an_error) {
   check_failure(fetched(*make_container_credentials({}, http)), errc::not_found, {"AWS_CONTAINER_CREDENTIALS"});
-  check_failure(fetched(*make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody()}}, http)),
-                errc::unavailable, {"container endpoint", "refused"}); // it was named, so it is a fault
+  check_failure(fetched(*make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", unused_address()}}, http)),
+                errc::unavailable,
+                {"container endpoint", "refused"}); // the endpoint was configured, so this is an error
 }
 
 BOOST_AUTO_TEST_CASE(container_tokens_go_to_trusted_hosts_only) {
@@ -242,10 +244,10 @@ BOOST_AUTO_TEST_CASE(container_tokens_go_to_trusted_hosts_only) {
     return fetched(*make_container_credentials(
         {{"AWS_CONTAINER_CREDENTIALS_FULL_URI", url}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN", token}}, http));
   };
-  const auto port = nobody().substr(std::string("http://127.0.0.1").size());
+  const auto port = unused_address().substr(std::string("http://127.0.0.1").size());
   for (const auto& url : {"http://127.0.0.1" + port, "http://127.1.2.3" + port, "http://localhost" + port,
                           "http://LOCALHOST" + port, "http://[::1]" + port, "https://localhost" + port})
-    check_failure(ask(url), errc::unavailable, {"container endpoint"}); // they were asked
+    check_failure(ask(url), errc::unavailable, {"container endpoint"}); // the endpoint was asked
   for (const auto* url :
        {"http://example.com/", "http://10.0.0.1/", "http://0.0.0.0/", "http://169.254.169.254/",
         "http://169.254.170.3/", "http://[fd00:ec2::24]/", "http://[::2]/", "http://localhost.example.com/",
@@ -255,16 +257,16 @@ BOOST_AUTO_TEST_CASE(container_tokens_go_to_trusted_hosts_only) {
     check_failure(ask(url), errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "not an http"});
   check_failure(ask("http://user@localhost/"), errc::invalid_argument,
                 {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "must not have a user name"});
-  // What is put behind the agent's address cannot lead elsewhere.
+  // Text after the agent's address cannot redirect the request.
   for (const auto* path : {"@example.com/", ".example.com/", "0/"})
     check_failure(fetched(*make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path}}, http)),
                   errc::invalid_argument, {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"});
 }
 
-BOOST_AUTO_TEST_CASE(container_tokens_that_cannot_be_sent) {
+BOOST_AUTO_TEST_CASE(an_unusable_container_token_is_an_error) {
   const auto ask = [&](const char* name, const std::string& value) {
     return fetched(
-        *make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody()}, {name, value}}, http));
+        *make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", unused_address()}, {name, value}}, http));
   };
   check_failure(ask("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a\r\nX-Forged: 1"), errc::invalid_argument, {"line break"});
   check_failure(ask("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file("token", "a\nb")), errc::invalid_argument,
@@ -273,7 +275,7 @@ BOOST_AUTO_TEST_CASE(container_tokens_that_cannot_be_sent) {
                 {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "absent", "cannot be read"});
 }
 
-BOOST_AUTO_TEST_CASE(unusable_answers_of_the_container_endpoint) {
+BOOST_AUTO_TEST_CASE(unusable_responses_of_the_container_endpoint_are_errors) {
   const auto ask = [&](step s) {
     scripted_peer peer({std::move(s)});
     return fetched(*make_container_credentials({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", peer.url()}}, http));
@@ -314,10 +316,10 @@ BOOST_AUTO_TEST_CASE(imds_asks_for_a_token_first) {
       {imds_token(), answers(200, "my role/1\nother\n").wants(roles),
        answers(200, json_keys()).wants("GET /latest/meta-data/iam/security-credentials/my%20role%2F1 HTTP/1.1")});
   check_keys(fetched(*imds_at(peer.url() + "/", http)), "instance role \"my role/1\"");
-  const auto heard = peer.heard();
-  BOOST_TEST(heard[0].field("x-aws-ec2-metadata-token-ttl-seconds") == "300");
-  BOOST_TEST(heard[1].field("x-aws-ec2-metadata-token") == "the-token==");
-  BOOST_TEST(heard[2].field("x-aws-ec2-metadata-token") == "the-token==");
+  const auto requests = peer.requests();
+  BOOST_TEST(requests[0].field("x-aws-ec2-metadata-token-ttl-seconds") == "300");
+  BOOST_TEST(requests[1].field("x-aws-ec2-metadata-token") == "the-token==");
+  BOOST_TEST(requests[2].field("x-aws-ec2-metadata-token") == "the-token==");
 }
 
 BOOST_AUTO_TEST_CASE(imds_never_falls_back_to_version_1) {
@@ -332,12 +334,12 @@ BOOST_AUTO_TEST_CASE(imds_never_falls_back_to_version_1) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(imds_that_is_broken_says_where) {
+BOOST_AUTO_TEST_CASE(a_broken_imds_response_names_the_step) {
   const auto ask = [&](std::vector<step> steps) {
     scripted_peer peer(std::move(steps));
     return fetched(*imds_at(peer.url(), http));
   };
-  check_failure(ask({imds_token(), answers(404)}), errc::not_found, {"no role"}); // so the next place is asked
+  check_failure(ask({imds_token(), answers(404)}), errc::not_found, {"no role"}); // so the next source is asked
   check_failure(ask({imds_token(), answers(500)}), errc::unavailable, {"role", "500"});
   check_failure(ask({imds_token(), answers(200, "")}), errc::unavailable, {"role"});
   check_failure(ask({imds_token(), answers(200, "r").cut(place::middle)}), errc::unavailable, {"instance metadata"});
@@ -346,17 +348,17 @@ BOOST_AUTO_TEST_CASE(imds_that_is_broken_says_where) {
                      answers(200, R"({"Code":"AssumeRoleUnauthorizedAccess",)"
                                   R"("Message":"not allowed"})")}),
                 errc::unavailable, {"\"r\"", "not allowed"});
-  const auto breaks = answers(200, json_keys()).cut(place::answer); // twice: a kept connection may have been dead
+  const auto breaks = answers(200, json_keys()).cut(place::answer); // twice: a reused connection is retried once
   check_failure(ask({imds_token(), answers(200, "r"), breaks, breaks}), errc::unavailable, {"instance metadata"});
   check_failure(fetched(*imds_at("not a URL", http)), errc::invalid_argument, {"AWS_EC2_METADATA_SERVICE_ENDPOINT"});
 }
 
-BOOST_AUTO_TEST_CASE(imds_that_nobody_answers_is_soon_passed_by) {
-  check_failure(fetched(*imds_at(nobody(), http)), errc::not_found, {"does not answer"});
+BOOST_AUTO_TEST_CASE(a_silent_imds_is_soon_skipped) {
+  check_failure(fetched(*imds_at(unused_address(), http)), errc::not_found, {"does not answer"});
   const auto begun = std::chrono::steady_clock::now();
-  scripted_peer silent({imds_token().says_nothing()});
+  scripted_peer silent({imds_token().stays_silent()});
   check_failure(fetched(*imds_at(silent.url(), http)), errc::not_found, {"does not answer"});
-  BOOST_TEST((std::chrono::steady_clock::now() - begun < 10s)); // of the client's usual thirty
+  BOOST_TEST((std::chrono::steady_clock::now() - begun < 10s)); // the client's default timeout is 30 s
 }
 
 BOOST_AUTO_TEST_CASE(imds_can_be_switched_off) {
@@ -374,7 +376,7 @@ namespace {
 
 constexpr int no_namespaces = 77;
 
-// Runs f in a process with a network of its own, in which AWS's addresses are this machine's. Answers what f does;
+// Runs f in a process with a network of its own, in which AWS's addresses are this machine's. Returns the result of f;
 // std::nullopt where the system allows no namespaces.
 std::optional<std::string> in_a_network_of_its_own(const std::function<std::string()>& f) {
   int pipe[2];
@@ -427,28 +429,28 @@ boost::test_tools::assertion_result own_networks(boost::unit_test::test_unit_id)
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(aws_own_addresses, *boost::unit_test::precondition(own_networks)) {
-  const auto said = in_a_network_of_its_own([&] {
+BOOST_AUTO_TEST_CASE(the_fixed_addresses_of_aws_are_asked, *boost::unit_test::precondition(own_networks)) {
+  const auto outcome = in_a_network_of_its_own([&] {
     scripted_peer agent({answers(200, json_keys()).wants("GET /v2/credentials/1 HTTP/1.1")},
                         {nullptr, "169.254.170.2", 80});
     scripted_peer instance({imds_token(), answers(200, "r").wants(roles), answers(200, json_keys())},
                            {nullptr, "169.254.169.254", 80});
-    // The relative one goes first.
+    // The relative URI takes precedence.
     const variables v{{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1"},
                       {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/"}};
-    http_client asks; // the parent's, and its loop, have lost their threads
+    http_client asks; // after fork, the parent's client and loop have no threads
     asio::io_context own{1};
     const auto container = run_on(own, make_container_credentials(v, asks)->fetch());
     const auto imds = run_on(own, make_imds_credentials({}, asks)->fetch());
     return (container ? container->source : container.error().on) + ", " + (imds ? imds->source : imds.error().on) +
-           ", " + std::string(agent.heard().at(0).field("host"));
+           ", " + std::string(agent.requests().at(0).field("host"));
   });
-  BOOST_TEST(said.value_or("") == "container endpoint, instance role \"r\", 169.254.170.2");
+  BOOST_TEST(outcome.value_or("") == "container endpoint, instance role \"r\", 169.254.170.2");
 }
 
 // --- STS --------------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(web_identity) {
+BOOST_AUTO_TEST_CASE(a_web_identity_token_is_exchanged_for_credentials) {
   scripted_peer sts({answers(200, sts_keys("AssumeRoleWithWebIdentity")).wants("POST /sts HTTP/1.1"),
                      answers(200, sts_keys("AssumeRoleWithWebIdentity"))});
   variables v{{"AWS_WEB_IDENTITY_TOKEN_FILE", file("token", "eyJ.a+b/c=\n")},
@@ -459,22 +461,22 @@ BOOST_AUTO_TEST_CASE(web_identity) {
   v["AWS_ROLE_SESSION_NAME"] = "pod@1";
   check_keys(fetched(*make_web_identity_credentials(v, http, to)), "role arn:aws:iam::1:role/x by web identity");
 
-  const auto heard = sts.heard();
-  BOOST_TEST(heard[0].field("content-type") == "application/x-www-form-urlencoded");
-  BOOST_TEST(!heard[0].has("authorization")); // the token is what authenticates it
-  BOOST_TEST(parameter(heard[0], "Action") == "AssumeRoleWithWebIdentity");
-  BOOST_TEST(parameter(heard[0], "Version") == "2011-06-15");
-  BOOST_TEST(parameter(heard[0], "RoleArn") == "arn:aws:iam::1:role/x");
-  BOOST_TEST(parameter(heard[0], "RoleSessionName") == "postern");
-  BOOST_TEST(parameter(heard[0], "WebIdentityToken") == "eyJ.a+b/c=");
-  BOOST_TEST(heard[0].body.find("eyJ.a%2Bb%2Fc%3D") != std::string::npos);
-  BOOST_TEST(parameter(heard[1], "RoleSessionName") == "pod@1");
-  BOOST_TEST(parameter(heard[1], "WebIdentityToken") == "renewed");
+  const auto requests = sts.requests();
+  BOOST_TEST(requests[0].field("content-type") == "application/x-www-form-urlencoded");
+  BOOST_TEST(!requests[0].has("authorization")); // the token is what authenticates it
+  BOOST_TEST(parameter(requests[0], "Action") == "AssumeRoleWithWebIdentity");
+  BOOST_TEST(parameter(requests[0], "Version") == "2011-06-15");
+  BOOST_TEST(parameter(requests[0], "RoleArn") == "arn:aws:iam::1:role/x");
+  BOOST_TEST(parameter(requests[0], "RoleSessionName") == "postern");
+  BOOST_TEST(parameter(requests[0], "WebIdentityToken") == "eyJ.a+b/c=");
+  BOOST_TEST(requests[0].body.find("eyJ.a%2Bb%2Fc%3D") != std::string::npos);
+  BOOST_TEST(parameter(requests[1], "RoleSessionName") == "pod@1");
+  BOOST_TEST(parameter(requests[1], "WebIdentityToken") == "renewed");
 }
 
-BOOST_AUTO_TEST_CASE(web_identity_that_is_broken) {
+BOOST_AUTO_TEST_CASE(a_broken_web_identity_is_an_error) {
   const auto ask = [&](const variables& v) {
-    return fetched(*make_web_identity_credentials(v, http, {nobody(), "r"}));
+    return fetched(*make_web_identity_credentials(v, http, {unused_address(), "r"}));
   };
   const auto good = file("token", "eyJ");
   check_failure(ask({}), errc::not_found, {"AWS_WEB_IDENTITY_TOKEN_FILE"});
@@ -499,7 +501,7 @@ credential_source_ptr temporary() { return make_static_credentials({"BASE", secr
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(assume_role) {
+BOOST_AUTO_TEST_CASE(a_role_is_assumed_with_a_signed_request) {
   scripted_peer sts(
       {answers(200, sts_keys("AssumeRole")).wants("POST / HTTP/1.1"), answers(200, sts_keys("AssumeRole"))});
   role_options role;
@@ -513,17 +515,17 @@ BOOST_AUTO_TEST_CASE(assume_role) {
   check_keys(fetched(*make_assumed_role(long_lived(), http, to, role, stopped)),
              "role arn:aws:iam::1:role/uploader by configuration");
 
-  const auto heard = sts.heard();
-  BOOST_TEST(parameter(heard[0], "Action") == "AssumeRole");
-  BOOST_TEST(parameter(heard[0], "Version") == "2011-06-15");
-  BOOST_TEST(parameter(heard[0], "RoleArn") == role.arn);
-  BOOST_TEST(parameter(heard[0], "RoleSessionName") == "postern");
-  BOOST_TEST(parameter(heard[0], "DurationSeconds") == "3600");
-  BOOST_TEST(parameter(heard[0], "ExternalId") == "(absent)");
-  BOOST_TEST(parameter(heard[1], "ExternalId") == "customer +1");
-  BOOST_TEST(heard[1].body.find("customer%20%2B1") != std::string::npos); // RGW takes + for a plus
-  BOOST_TEST(parameter(heard[1], "RoleSessionName") == "node-7");
-  BOOST_TEST(parameter(heard[1], "DurationSeconds") == "43200");
+  const auto requests = sts.requests();
+  BOOST_TEST(parameter(requests[0], "Action") == "AssumeRole");
+  BOOST_TEST(parameter(requests[0], "Version") == "2011-06-15");
+  BOOST_TEST(parameter(requests[0], "RoleArn") == role.arn);
+  BOOST_TEST(parameter(requests[0], "RoleSessionName") == "postern");
+  BOOST_TEST(parameter(requests[0], "DurationSeconds") == "3600");
+  BOOST_TEST(parameter(requests[0], "ExternalId") == "(absent)");
+  BOOST_TEST(parameter(requests[1], "ExternalId") == "customer +1");
+  BOOST_TEST(requests[1].body.find("customer%20%2B1") != std::string::npos); // RGW takes + for a plus
+  BOOST_TEST(parameter(requests[1], "RoleSessionName") == "node-7");
+  BOOST_TEST(parameter(requests[1], "DurationSeconds") == "43200");
 
   // Signed with the base keys for STS at the clock's time.
   sigv4::request signed_one;
@@ -531,9 +533,9 @@ BOOST_AUTO_TEST_CASE(assume_role) {
   signed_one.headers = {{"host", "127.0.0.1:" + std::to_string(sts.port())},
                         {"content-type", "application/x-www-form-urlencoded"},
                         {"x-amz-date", "20261123T181500Z"}};
-  signed_one.payload_hash = sha256_hex(heard[0].body);
-  BOOST_TEST(heard[0].field("x-amz-date") == "20261123T181500Z");
-  BOOST_TEST(heard[0].field("authorization") ==
+  signed_one.payload_hash = sha256_hex(requests[0].body);
+  BOOST_TEST(requests[0].field("x-amz-date") == "20261123T181500Z");
+  BOOST_TEST(requests[0].field("authorization") ==
              sigv4::authorization(signed_one, {"BASE", secret(hidden), ""}, {"20261123T181500Z", "eu-west-1", "sts"}));
 }
 
@@ -545,16 +547,16 @@ BOOST_AUTO_TEST_CASE(assume_role_with_temporary_keys_lasts_an_hour_at_most) {
     role.duration = asked;
     check_keys(fetched(*make_assumed_role(temporary(), http, {sts.url(), "r"}, role, stopped)),
                "role arn:x by configuration");
-    const auto heard = sts.heard();
-    BOOST_TEST(parameter(heard[0], "DurationSeconds") == granted);
-    BOOST_TEST(heard[0].field("x-amz-security-token") == "session");
+    const auto requests = sts.requests();
+    BOOST_TEST(parameter(requests[0], "DurationSeconds") == granted);
+    BOOST_TEST(requests[0].field("x-amz-security-token") == "session");
     BOOST_TEST(
-        heard[0].field("authorization").find("SignedHeaders=content-type;host;x-amz-date;x-amz-security-token,") !=
+        requests[0].field("authorization").find("SignedHeaders=content-type;host;x-amz-date;x-amz-security-token,") !=
         std::string_view::npos);
   }
 }
 
-BOOST_AUTO_TEST_CASE(one_role_may_lead_to_another) {
+BOOST_AUTO_TEST_CASE(one_role_can_assume_another) {
   scripted_peer sts({answers(200, sts_keys("AssumeRole", "FIRST")), answers(200, sts_keys("AssumeRole"))});
   role_options first, second;
   first.arn = "arn:first", second.arn = "arn:second";
@@ -563,13 +565,13 @@ BOOST_AUTO_TEST_CASE(one_role_may_lead_to_another) {
   auto by = make_assumed_role(long_lived(), http, to, first, stopped);
   check_keys(fetched(*make_assumed_role(std::move(by), http, to, second, stopped)),
              "role arn:second by role arn:first by configuration");
-  const auto heard = sts.heard();
-  BOOST_TEST(parameter(heard[0], "DurationSeconds") == "7200");
-  BOOST_TEST(parameter(heard[1], "DurationSeconds") == "3600");
-  BOOST_TEST(heard[1].field("authorization").find("Credential=FIRST/") != std::string_view::npos);
+  const auto requests = sts.requests();
+  BOOST_TEST(parameter(requests[0], "DurationSeconds") == "7200");
+  BOOST_TEST(parameter(requests[1], "DurationSeconds") == "3600");
+  BOOST_TEST(requests[1].field("authorization").find("Credential=FIRST/") != std::string_view::npos);
 }
 
-BOOST_AUTO_TEST_CASE(what_sts_refuses_is_sorted_and_told) {
+BOOST_AUTO_TEST_CASE(errors_of_sts_are_mapped_and_explained) {
   role_options role;
   role.arn = "arn:x";
   const auto ask = [&](step s) {
@@ -598,28 +600,29 @@ BOOST_AUTO_TEST_CASE(what_sts_refuses_is_sorted_and_told) {
   check_failure(ask(answers(502, "<html>")), errc::unavailable, {operation, "502"});
   check_failure(ask(answers(200, "<html>")), errc::unavailable, {operation, "no complete <Credentials>"});
   check_failure(ask(answers(200, "")), errc::unavailable, {operation, "no complete <Credentials>"});
-  for (const auto* gone : {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}) {
+  for (const auto* missing : {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}) {
     auto answer = sts_keys("AssumeRole");
-    answer.replace(answer.find(gone), 1, "x"); // an element that does not match its end: not XML
+    answer.replace(answer.find(missing), 1, "x"); // an element that does not match its end: not XML
     check_failure(ask(answers(200, answer)), errc::unavailable, {"no complete <Credentials>"});
     answer = sts_keys("AssumeRole");
-    for (auto at = answer.find(gone); at != answer.npos; at = answer.find(gone)) answer.replace(at, 1, "x");
+    for (auto at = answer.find(missing); at != answer.npos; at = answer.find(missing)) answer.replace(at, 1, "x");
     check_failure(ask(answers(200, answer)), errc::unavailable, {"no complete <Credentials>"});
   }
   for (const auto at : {place::head, place::body, place::answer, place::middle})
     check_failure(ask(answers(200, sts_keys("AssumeRole")).cut(at)), errc::unavailable, {operation});
   check_failure(fetched(*make_assumed_role(long_lived(), http, {"sts", "r"}, role, stopped)), errc::invalid_argument,
                 {"store.credentials.sts_endpoint"});
-  check_failure(fetched(*make_assumed_role(make_environment_credentials({}), http, {nobody(), "r"}, role, stopped)),
-                errc::not_found, {"AWS_ACCESS_KEY_ID"}); // nobody to ask with
+  check_failure(
+      fetched(*make_assumed_role(make_environment_credentials({}), http, {unused_address(), "r"}, role, stopped)),
+      errc::not_found, {"AWS_ACCESS_KEY_ID"}); // there are no credentials to ask with
 }
 
 // --- put together -----------------------------------------------------------------------------------
 
 namespace {
 
-struct noted_source final : credential_source {
-  noted_source(std::string n, result<held_credentials> g, std::string& o)
+struct recording_source final : credential_source {
+  recording_source(std::string n, result<held_credentials> g, std::string& o)
       : name(std::move(n)), given(std::move(g)), order(o) {}
   task<result<held_credentials>> fetch() override {
     order += name;
@@ -632,14 +635,14 @@ struct noted_source final : credential_source {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(the_first_that_has_any) {
+BOOST_AUTO_TEST_CASE(the_chain_takes_the_first_source_with_credentials) {
   std::string order;
   const auto chain = [&](std::vector<result<held_credentials>> all) {
     order.clear();
     std::vector<credential_source_ptr> sources;
     char name = 'a';
     for (auto& one : all)
-      sources.push_back(std::make_unique<noted_source>(std::string(1, name++), std::move(one), order));
+      sources.push_back(std::make_unique<recording_source>(std::string(1, name++), std::move(one), order));
     return fetched(*make_credential_chain(std::move(sources)));
   };
   const failure none{errc::not_found, "nothing here"}, other_none{errc::not_found, "nor here"};
@@ -653,7 +656,7 @@ BOOST_AUTO_TEST_CASE(the_first_that_has_any) {
                 {"no credentials for S3 anywhere", "nothing here; nor here"});
   BOOST_TEST(order == "ab");
   check_failure(chain({}), errc::not_found, {"no credentials for S3 anywhere"});
-  // What was configured and is broken must not be passed by: the keys of the next are another account's.
+  // A configured but broken source must not be skipped: the next source may have another account's keys.
   for (const auto code :
        {errc::invalid_argument, errc::unavailable, errc::store_failed, errc::timed_out, errc::cancelled}) {
     check_failure(chain({none, failure{code, "broken"}, one}), code, {"broken"});
@@ -661,12 +664,12 @@ BOOST_AUTO_TEST_CASE(the_first_that_has_any) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(the_whole_chain_with_nothing_set_lists_all_places) {
+BOOST_AUTO_TEST_CASE(an_empty_chain_lists_all_places) {
   const variables v{{"HOME", folder.path()}, {"AWS_EC2_METADATA_DISABLED", "true"}};
   std::vector<credential_source_ptr> all;
   all.push_back(make_environment_credentials(v));
   all.push_back(make_shared_file_credentials(v, ""));
-  all.push_back(make_web_identity_credentials(v, http, {nobody(), "r"}));
+  all.push_back(make_web_identity_credentials(v, http, {unused_address(), "r"}));
   all.push_back(make_container_credentials(v, http));
   all.push_back(make_imds_credentials(v, http));
   check_failure(fetched(*make_credential_chain(std::move(all))), errc::not_found,
@@ -675,7 +678,7 @@ BOOST_AUTO_TEST_CASE(the_whole_chain_with_nothing_set_lists_all_places) {
 
 // --- what is never printed --------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(nothing_secret_is_printed) {
+BOOST_AUTO_TEST_CASE(no_secret_is_logged) {
   const captured_log log_lines;
   scripted_peer sts({answers(200, sts_keys("AssumeRole")), answers(403, sts_error("AccessDenied", "no")),
                      answers(200, sts_keys("AssumeRoleWithWebIdentity"))});

@@ -20,7 +20,7 @@ namespace {
 struct fixture {
   temporary_folder folder;
   fs::path root = folder.path() / "objects";
-  std::optional<asio::thread_pool> pool; // begun late: some cases fork before
+  std::optional<asio::thread_pool> pool; // created late, because some cases fork first
   asio::thread_pool& disk() { return pool ? *pool : pool.emplace(2); }
   std::unique_ptr<store> made() { return make_file_store({root}, disk()); }
   ~fixture() {
@@ -65,7 +65,7 @@ int status_of(pid_t child) {
   return status;
 }
 
-// What `f` does in a process that then ends without cleaning up.
+// Runs `f` in a process that then ends without cleanup.
 template <class F> void in_a_process_that_dies(F f) {
   const int status = status_of(fork_and_run(f));
   BOOST_TEST_REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0), "the child ended with status " << status);
@@ -81,11 +81,11 @@ errc code_of_open(store& s, const object_name& name) {
 
 BOOST_FIXTURE_TEST_SUITE(file_store_, fixture)
 
-BOOST_AUTO_TEST_CASE(keeps_the_contract) {
+BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_store({.make = [&] { return made(); }, .bucket = "media", .has_checksum_in_head = true, .is_resumable = true});
 }
 
-BOOST_AUTO_TEST_CASE(bytes_are_under_their_key_and_nothing_else_is_left) {
+BOOST_AUTO_TEST_CASE(an_object_is_one_file_and_no_other_files_remain) {
   const auto bytes = some_bytes((20 << 20) + 3);
   {
     const auto s = made();
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_paused_upload_leaves_no_files_when_it_ends) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_paused_upload_is_opened_once_at_a_time) {
+BOOST_AUTO_TEST_CASE(a_paused_upload_can_be_open_once_at_a_time) {
   const auto s = made();
   auto to = open_resumable_sink(*s, {"media", "x"});
   write_in_pieces(*to, "12345", 5);
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_paused_upload_is_opened_once_at_a_time) {
   BOOST_TEST(read_file(root / "media/x") == "12345");
 }
 
-BOOST_AUTO_TEST_CASE(bytes_behind_the_last_pause_of_a_dead_process_are_dropped) {
+BOOST_AUTO_TEST_CASE(bytes_after_the_last_pause_of_a_dead_process_are_dropped) {
   std::string bookmark;
   int ends[2];
   BOOST_TEST_REQUIRE(::pipe(ends) == 0);
@@ -141,10 +141,10 @@ BOOST_AUTO_TEST_CASE(bytes_behind_the_last_pause_of_a_dead_process_are_dropped) 
     auto* s = make_file_store({root}, disk).release();
     auto to = open_resumable_sink(*s, {"media", "x"});
     write_in_pieces(*to, "kept", 4);
-    const auto kept = run_task(to->pause()).value();
-    auto* again = reopen_sink(*s, kept).value().release();
+    const auto paused = run_task(to->pause()).value();
+    auto* again = reopen_sink(*s, paused).value().release();
     write_in_pieces(*again, " and lost", 9);
-    if (::write(ends[1], kept.data(), kept.size()) != static_cast<ssize_t>(kept.size())) ::_exit(1);
+    if (::write(ends[1], paused.data(), paused.size()) != static_cast<ssize_t>(paused.size())) ::_exit(1);
   });
   bookmark.resize(32);
   BOOST_TEST_REQUIRE(::read(ends[0], bookmark.data(), 32) == 32);
@@ -177,8 +177,8 @@ BOOST_AUTO_TEST_CASE(a_start_removes_the_temporary_files_of_dead_processes_only)
   BOOST_TEST(!is_absent(*newcomer, {"media", "slow"}));
 }
 
-BOOST_AUTO_TEST_CASE(the_sidecar_of_an_object_that_was_never_named_is_removed_at_the_next_start) {
-  // As if killed between the two: the sidecar is written, the file is still the dead process's.
+BOOST_AUTO_TEST_CASE(a_sidecar_without_an_object_is_removed_at_the_next_start) {
+  // As if the process was killed between two steps: the sidecar is written, but the object has no name yet.
   const object_name name{"media", "never"};
   {
     const auto s = made();
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(the_sidecar_of_an_object_that_was_never_named_is_removed_at
   BOOST_TEST(!fs::exists(sidecar));
   BOOST_TEST(!fs::exists(dead));
 
-  // One whose object is there stays.
+  // A sidecar whose object exists stays.
   put(*s, name, "y");
   fs::create_directories(dead);
   std::ofstream(dead / (hash + "." + std::string(32, 'a'))) << "z";
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_process_killed_at_any_moment_leaves_whole_objects_or_none
       auto* s = make_file_store({root}, disk).release();
       for (int n = 0;; ++n) put(*s, {"media", std::to_string(round) + "/" + std::to_string(n)}, bytes, 50'000);
     });
-    // The child is at work when its first object is there. Then it is killed at another moment in each round.
+    // When the first object exists, the child is at work. Each round kills it at another moment.
     const auto first = root / "media" / std::to_string(round) / "0";
     for (int n = 0; n < 5000 && !fs::exists(first); ++n) ::usleep(1000);
     BOOST_TEST(fs::exists(first), "round " << round);
@@ -344,14 +344,14 @@ BOOST_AUTO_TEST_CASE(a_file_of_another_program_is_an_object_without_metadata) {
   BOOST_TEST(after.etag != before.etag);
   BOOST_TEST(after.meta.user.empty());
 
-  // Nor does a broken sidecar harm.
+  // A broken sidecar does no harm either.
   put(*s, {"media", "mine"}, "12345");
   const auto hash = sha256_hex("media/mine");
   std::ofstream(root / ".postern/meta" / hash.substr(0, 2) / (hash + ".json")) << "{\"size\":";
   BOOST_TEST(run_task(s->head({"media", "mine"})).value().size == 5u);
 }
 
-BOOST_AUTO_TEST_CASE(writers_of_one_key_at_once_leave_one_object_with_its_own_sidecar) {
+BOOST_AUTO_TEST_CASE(concurrent_writers_of_one_key_leave_one_object_with_its_own_sidecar) {
   const auto a = made(), b = made(); // as two processes
   std::atomic<int> failed{0};
   for (int round = 0; round < 20; ++round) {

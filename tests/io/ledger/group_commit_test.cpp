@@ -211,17 +211,17 @@ BOOST_AUTO_TEST_CASE(queued_awaited_calls_are_refused_when_the_database_becomes_
   });
   inside.get_future().wait();
   std::vector<std::thread> waiting;
-  std::atomic<int> told{0};
+  std::atomic<int> refused_calls{0};
   for (int n = 0; n < 3; ++n)
     waiting.emplace_back([&] {
       const auto refused = ask("b", "never");
-      if (!refused && refused.error().code == errc::unavailable) ++told;
+      if (!refused && refused.error().code == errc::unavailable) ++refused_calls;
     });
   std::this_thread::sleep_for(50ms);
   to.away = true; // in the destructor, too
   go.set_value();
   for (auto& t : waiting) t.join();
-  BOOST_TEST(told == 3);
+  BOOST_TEST(refused_calls == 3);
   commits.reset();
   BOOST_TEST(to.committed.empty());
 }

@@ -57,11 +57,11 @@ BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_uploads_record_one_completi
   BOOST_TEST(wrong == 0u);
   webhook_filter f;
   f.limit = 10'000;
-  std::set<std::string> told;
+  std::set<std::string> announced;
   const auto all = messages(*nodes[0], f);
-  for (const auto& m : all) told.insert(m.upload_id);
+  for (const auto& m : all) announced.insert(m.upload_id);
   BOOST_TEST(all.size() == uploads);
-  BOOST_TEST(told.size() == uploads);
+  BOOST_TEST(announced.size() == uploads);
   upload_filter everything;
   everything.limit = 10'000;
   const auto first = run_task(nodes[0]->list(everything)).value(),
@@ -80,21 +80,21 @@ BOOST_AUTO_TEST_CASE(a_lease_excludes_the_other_nodes) {
   }
   BOOST_TEST(run_task(nodes[1]->flush()).has_value());
   std::mutex mutex;
-  names told, asked;
+  names announced, asked;
   const auto work = [&](ledger& l) -> task<> {
     for (;;) {
       const auto messages = co_await l.due_webhooks(at_second(9000), at_second(9999), 7);
       const auto questions = co_await l.due_checks(at_second(9000), at_second(9999), 7);
       std::lock_guard lock(mutex);
       if (!messages || !questions || (messages->empty() && questions->empty())) co_return;
-      for (const auto& m : *messages) told.push_back(m.upload_id);
+      for (const auto& m : *messages) announced.push_back(m.upload_id);
       for (const auto& u : *questions) asked.push_back(u.id);
     }
   };
   std::vector<std::thread> threads;
   for (unsigned n = 0; n < 4; ++n) threads.emplace_back([&, n] { run_task(work(*nodes[n % 2])); });
   for (auto& t : threads) t.join();
-  for (auto* list : {&told, &asked}) {
+  for (auto* list : {&announced, &asked}) {
     BOOST_TEST(list->size() == uploads);
     BOOST_TEST(std::set<std::string>(list->begin(), list->end()).size() == uploads);
   }

@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_rejected_read_and_a_broken_database_fail_that_read_alone)
     server.failing_reads = 1;
     const auto failed = read();
     BOOST_TEST((!failed && failed.error().code == errc::ledger_failed && failed.error().on == "read"));
-    BOOST_TEST(read().value() == 1); // at once
+    BOOST_TEST(read().value() == 1); // answered at once
   }
   BOOST_TEST(server.connects == 1);
   BOOST_TEST(server.roll_backs == 2);
@@ -135,18 +135,18 @@ BOOST_AUTO_TEST_CASE(an_exception_is_a_failure_of_its_read) {
   BOOST_TEST(read().value() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(while_the_database_is_away_one_thread_tries_and_reads_are_refused_at_once) {
+BOOST_AUTO_TEST_CASE(while_the_database_is_unavailable_one_thread_reconnects_and_reads_are_refused_at_once) {
   start({.connections = 3, .first_pause = 20ms, .max_pause = 20ms});
   server.away = true;
   BOOST_TEST((read().error().code == errc::unavailable));
   const auto connects = server.connects.load();
   for (int n = 0; n < 1000; ++n) BOOST_TEST((read().error().code == errc::unavailable));
-  BOOST_TEST(server.connects < connects + 500); // not by each read
+  BOOST_TEST(server.connects < connects + 500); // a read does not connect
   server.away = false;
   while (!read()) std::this_thread::sleep_for(1ms);
 }
 
-BOOST_AUTO_TEST_CASE(queued_reads_are_refused_when_the_database_goes_away) {
+BOOST_AUTO_TEST_CASE(queued_reads_are_refused_when_the_database_becomes_unavailable) {
   start();
   std::promise<void> inside, open;
   auto go = open.get_future();
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_refuses_reads) {
   BOOST_TEST(refused == 7);
 }
 
-BOOST_AUTO_TEST_CASE(a_slow_read_does_not_delay_those_on_other_connections) {
+BOOST_AUTO_TEST_CASE(a_slow_read_does_not_delay_reads_on_other_connections) {
   start({.connections = 2});
   std::promise<void> inside, open;
   auto go = open.get_future();
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(a_slow_read_does_not_delay_those_on_other_connections) {
   blocked.join();
 }
 
-BOOST_AUTO_TEST_CASE(the_end_does_not_wait_for_a_database_that_is_away) {
+BOOST_AUTO_TEST_CASE(the_destructor_does_not_wait_for_an_unavailable_database) {
   start({.connections = 2, .first_pause = 60s, .max_pause = 60s});
   server.away = true;
   BOOST_TEST(!read().has_value());

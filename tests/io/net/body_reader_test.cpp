@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(without_a_minimum_rate_a_slow_body_is_read) {
   BOOST_TEST(read_all().value() == "abc");
 }
 
-BOOST_AUTO_TEST_CASE(the_time_between_reads_is_not_the_clients) {
+BOOST_AUTO_TEST_CASE(the_time_between_reads_does_not_count_as_silence) {
   body_limits limits;
   limits.max_silence = 50ms;
   limits.min_rate = 100'000;

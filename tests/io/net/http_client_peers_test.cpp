@@ -12,7 +12,7 @@ using asio::ip::tcp;
 
 namespace {
 
-// Answers each connection with the same text; counts the connections.
+// Sends the same text on each connection and counts the connections.
 class scripted_peer {
 public:
   explicit scripted_peer(std::string answer) : answer_(std::move(answer)) {
@@ -66,7 +66,7 @@ result<http_response> ask(reach peers, const http_request& r, std::size_t max = 
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(addresses_are_refused_before_they_are_dialled) {
+BOOST_AUTO_TEST_CASE(forbidden_addresses_are_rejected_before_connecting) {
   scripted_peer peer(fine);
   // 2130706433 is 127.0.0.1 for the system's resolver too.
   for (const char* host :
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(addresses_are_refused_before_they_are_dialled) {
   BOOST_TEST(peer.connections() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(metadata_services_are_refused_even_to_whom_private_addresses_are_not) {
+BOOST_AUTO_TEST_CASE(metadata_services_are_rejected_even_where_private_addresses_are_allowed) {
   for (const char* host : {"169.254.169.254", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]"})
     for (const auto peers : {reach::open, reach::internal}) {
       const auto answer = ask(peers, to(host, 80));
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(metadata_services_are_refused_even_to_whom_private_addresse
              std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(a_large_answer_is_a_failure_or_cut) {
+BOOST_AUTO_TEST_CASE(an_oversized_response_is_an_error_or_truncated) {
   const std::string much(20'000, 'x');
   const std::string sized = "HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n" + much;
   const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n" + much + "\r\n0\r\n\r\n";

@@ -13,7 +13,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// A name server that says nothing until it is let go.
+// A resolver that blocks until the test releases it.
 struct mute_resolver {
   std::mutex mutex;
   std::condition_variable changed;
@@ -39,7 +39,7 @@ struct mute_resolver {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(the_system_is_asked) {
+BOOST_AUTO_TEST_CASE(names_are_resolved_by_the_system) {
   name_lookup known;
   const auto found = test::run_task(known.find("127.0.0.1", 80, 5s)).value();
   BOOST_REQUIRE(found.size() == 1u);
@@ -50,17 +50,17 @@ BOOST_AUTO_TEST_CASE(the_system_is_asked) {
   BOOST_TEST(none.error().on.find("\"no such name.invalid\" cannot be resolved") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(whoever_has_waited_long_enough_goes_on) {
+BOOST_AUTO_TEST_CASE(a_lookup_times_out_while_the_resolver_still_blocks) {
   mute_resolver silent;
   name_lookup known(1, silent.function());
   const auto begin = steady_clock::now();
   const auto found = test::run_task(known.find("mute", 80, 50ms));
   BOOST_TEST((!found && found.error().code == errc::timed_out));
   BOOST_TEST((steady_clock::now() - begin < 5s));
-  silent.speak(); // nobody listens any more
+  silent.speak(); // the caller no longer waits
 }
 
-BOOST_AUTO_TEST_CASE(cancelling_ends_the_wait_too) {
+BOOST_AUTO_TEST_CASE(cancelling_ends_the_wait) {
   mute_resolver silent;
   name_lookup known(1, silent.function());
   const auto begin = steady_clock::now();
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(cancelling_ends_the_wait_too) {
   silent.speak();
 }
 
-BOOST_AUTO_TEST_CASE(a_name_that_hangs_does_not_hold_up_others) {
+BOOST_AUTO_TEST_CASE(a_blocked_lookup_does_not_delay_others) {
   mute_resolver silent;
   name_lookup known(2, silent.function());
   const auto both_of = [&]() -> task<bool> {
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(a_name_that_hangs_does_not_hold_up_others) {
   BOOST_TEST(test::run_task(both_of()));
 }
 
-BOOST_AUTO_TEST_CASE(answers_that_come_just_when_the_wait_ends) {
+BOOST_AUTO_TEST_CASE(results_that_arrive_at_the_timeout_are_safe) {
   for (int i = 0; i < 200; ++i) {
     const auto in_a_while = [i](const std::string&, std::uint16_t port) -> result<name_lookup::endpoints> {
       std::this_thread::sleep_for(std::chrono::microseconds(900 + i));

@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_large_write_waits_for_the_reader) {
   BOOST_TEST(seen == large.size());
 }
 
-BOOST_AUTO_TEST_CASE(the_end_of_the_peer_is_zero_bytes) {
+BOOST_AUTO_TEST_CASE(a_read_returns_zero_after_the_peer_has_closed) {
   client.write("last");
   client.close_sending();
   BOOST_TEST(read().value() == "last");
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(no_more_than_the_limit_is_held) {
   BOOST_TEST(ahead().size() == 16u);
 }
 
-BOOST_AUTO_TEST_CASE(a_buffer_grows_with_what_it_must_hold) {
+BOOST_AUTO_TEST_CASE(the_buffer_grows_for_larger_headers) {
   const std::string text(20'000, 'b');
   client.write(text);
   while (ahead().size() < text.size()) BOOST_TEST_REQUIRE(run(c->read_ahead(32 << 10)).value() > 0u);
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(lingering_drops_what_still_comes_until_the_peer_ends) {
   client.close_sending();
   const auto begin = steady_clock::now();
   run(c->linger(1 << 20, 10s));
-  BOOST_TEST((steady_clock::now() - begin < 5s)); // it ended with the peer, not at its deadline
+  BOOST_TEST((steady_clock::now() - begin < 5s)); // lingering ended with the peer, not at its deadline
   BOOST_TEST(client.read().empty());
   BOOST_TEST(client.is_ended()); // our side is closed
 }

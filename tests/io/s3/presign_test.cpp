@@ -1,4 +1,4 @@
-// URLs with which others may write to S3. See s3_store_test for what a real S3 makes of them.
+// Presigned URLs. s3_store_test uses them with a real S3.
 #include "support/s3_world.hpp"
 
 using namespace postern;
@@ -30,8 +30,8 @@ constexpr const char* upload_id = "id/+=";
 
 BOOST_AUTO_TEST_SUITE(presign_)
 
-BOOST_AUTO_TEST_CASE(a_put_of_an_object) {
-  world w(at("https://s3.example.com"));
+BOOST_AUTO_TEST_CASE(a_put_of_an_object_is_presigned) {
+  s3_fixture w(at("https://s3.example.com"));
   const auto made = w.run(w.presigner.presign_put({"media", "a b/Ü+&.jpg"}, 900s)).value();
   BOOST_TEST((made.expires_at == now + 900s));
   const std::string path = "/a%20b/%C3%9C%2B%26.jpg";
@@ -43,8 +43,8 @@ BOOST_AUTO_TEST_CASE(a_put_of_an_object) {
              "https://media.s3.example.com" + path + "?" + query + "&X-Amz-Signature=" + signature_of(canonical));
 }
 
-BOOST_AUTO_TEST_CASE(a_part_in_path_style_with_temporary_keys) {
-  world w(at("http://127.0.0.1:9000", true), {keys("ASIA", "tok/+=")});
+BOOST_AUTO_TEST_CASE(a_part_is_presigned_in_path_style_with_temporary_keys) {
+  s3_fixture w(at("http://127.0.0.1:9000", true), {keys("ASIA", "tok/+=")});
   const auto made = w.run(w.presigner.presign_part({"media", "a b"}, upload_id, 7, 60s)).value();
   const std::string path = "/media/a%20b";
   const std::string query =
@@ -58,23 +58,23 @@ BOOST_AUTO_TEST_CASE(a_part_in_path_style_with_temporary_keys) {
 BOOST_AUTO_TEST_CASE(a_url_names_the_public_endpoint) {
   auto o = at("http://10.1.2.3:9000", true);
   o.public_endpoint = "https://files.example.com";
-  world w(o);
+  s3_fixture w(o);
   BOOST_TEST(w.run(w.presigner.presign_put({"media", "k"}, 60s))
                  .value()
                  .url.starts_with("https://files.example.com/media/k?"));
   o.path_style = false;
-  world in_host(o);
+  s3_fixture in_host(o);
   BOOST_TEST(in_host.run(in_host.presigner.presign_put({"media", "k"}, 60s))
                  .value()
                  .url.starts_with("https://media.files.example.com/k?"));
   BOOST_TEST(in_host.run(in_host.presigner.presign_put({"my.media", "k"}, 60s))
                  .value()
                  .url.starts_with("https://files.example.com/my.media/k?"));
-  world aws(at(""));
+  s3_fixture aws(at(""));
   BOOST_TEST(aws.run(aws.presigner.presign_put({"media", "k"}, 60s))
                  .value()
                  .url.starts_with("https://media.s3.eu-west-1.amazonaws.com/k?"));
-  world bad(at("no URL"));
+  s3_fixture bad(at("no URL"));
   BOOST_TEST(bad.run(bad.presigner.presign_put({"media", "k"}, 60s)).error().on.find("store.endpoint") !=
              std::string::npos);
 }
@@ -88,15 +88,15 @@ BOOST_AUTO_TEST_CASE(a_url_expires_with_the_credentials_or_after_a_week) {
   for (const auto& r : std::vector<row>{
            {{}, 1s, 1s},
            {{}, 604800s, 604800s},
-           {{}, 604801s, 604800s}, // S3 takes no more
+           {{}, 604801s, 604800s}, // S3 accepts no longer lifetime
            {3600s, 900s, 900s},
            {3600s, 3600s, 3600s},
            {3600s, 3601s, 3600s},
            {3600s, 604800s, 3600s},
            {1s, 900s, 1s},
        }) {
-    world w(at("https://s3.example.com"),
-            {keys("ASIA", "t", r.keys_live ? std::optional(now + *r.keys_live) : std::nullopt)});
+    s3_fixture w(at("https://s3.example.com"),
+                 {keys("ASIA", "t", r.keys_live ? std::optional(now + *r.keys_live) : std::nullopt)});
     for (const bool part : {false, true}) {
       const auto made = w.run(part ? w.presigner.presign_part({"media", "k"}, upload_id, 1, r.asked)
                                    : w.presigner.presign_put({"media", "k"}, r.asked))
@@ -105,8 +105,8 @@ BOOST_AUTO_TEST_CASE(a_url_expires_with_the_credentials_or_after_a_week) {
       BOOST_TEST(parameter(made.url, "X-Amz-Expires") == std::to_string(r.granted.count()));
     }
   }
-  world w(at("https://s3.example.com"), {keys("ASIA", "t", now + 100s)});
-  w.passed = 40; // some of their life has gone
+  s3_fixture w(at("https://s3.example.com"), {keys("ASIA", "t", now + 100s)});
+  w.passed = 40; // less of their life is left
   const auto made = w.run(w.presigner.presign_put({"media", "k"}, 900s)).value();
   BOOST_TEST(parameter(made.url, "X-Amz-Expires") == "60");
   BOOST_TEST(parameter(made.url, "X-Amz-Date") == "20261123T181540Z");
@@ -117,10 +117,10 @@ BOOST_AUTO_TEST_CASE(a_url_expires_with_the_credentials_or_after_a_week) {
   BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, 900s)).error().code == errc::unavailable)); // no more keys
 }
 
-BOOST_AUTO_TEST_CASE(with_the_stores_clock_and_region) {
+BOOST_AUTO_TEST_CASE(presigning_uses_the_stores_clock_and_region) {
   scripted_peer peer({error(403, "RequestTimeTooSkewed", "", {{"Date", http_date(now - 1h)}}), answers(204),
                       error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>"), answers(204)});
-  world w(by_path(peer), {keys("ASIA", "t", now + 600s)});
+  s3_fixture w(by_path(peer), {keys("ASIA", "t", now + 600s)});
   value_of(w.run(w.s3.delete_object({"media", "k"})));
   const auto made = w.run(w.presigner.presign_put({"media", "k"}, 900s)).value();
   BOOST_TEST(parameter(made.url, "X-Amz-Date") == "20261123T171500Z");

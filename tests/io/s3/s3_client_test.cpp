@@ -18,15 +18,15 @@ const s3_multipart_upload some_upload{{"media", "a b"}, "id/+=", false},
 
 BOOST_AUTO_TEST_SUITE(s3_client_)
 
-// Each operation as it goes over the wire.
-BOOST_AUTO_TEST_CASE(operations) {
+// The request that each operation sends.
+BOOST_AUTO_TEST_CASE(each_operation_sends_the_documented_request) {
   struct row {
     std::string line;       // path style
     std::string host_style; // the same where the bucket is in the host
     step answer;
-    std::function<void(world&)> call;
+    std::function<void(s3_fixture&)> call;
     std::string body;
-    header_fields fields; // beside those of every request
+    header_fields fields; // besides the fields of every request
   };
   const auto ok = answers(200);
   const std::string bytes("hello");
@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"PUT /media/a%20b",
        "PUT /a%20b",
        answers(200, "", {{"ETag", "\"e\""}}),
-       [&](world& w) {
+       [&](s3_fixture& w) {
          const auto done = value_of(w.run(w.s3.put_object({"media", "a b"}, some_meta, bytes, crc32c(0, bytes))));
          BOOST_TEST(done.etag == "e");
          BOOST_TEST(!done.is_verified); // the store did not say
@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"POST /media/a%20b?uploads=",
        "POST /a%20b?uploads=",
        xml(200, "<InitiateMultipartUploadResult><UploadId>id/+=</UploadId></InitiateMultipartUploadResult>"),
-       [](world& w) {
+       [](s3_fixture& w) {
          const auto made = value_of(w.run(w.s3.create_multipart({"media", "a b"}, some_meta)));
          BOOST_TEST(made.upload_id == "id/+=");
          BOOST_TEST(made.name.key == "a b");
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"PUT /media/a%20b?partNumber=7&uploadId=id%2F%2B%3D",
        "PUT /a%20b?partNumber=7&uploadId=id%2F%2B%3D",
        answers(200, "", {{"ETag", "\"e\""}}),
-       [&](world& w) {
+       [&](s3_fixture& w) {
          const auto part = value_of(w.run(w.s3.upload_part(some_upload, 7, bytes)));
          BOOST_TEST(part.etag == "e");
          BOOST_TEST((part.number == 7 && part.size == 5u && !part.crc32c));
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"PUT /media/a%20b?partNumber=7&uploadId=id%2F%2B%3D",
        "PUT /a%20b?partNumber=7&uploadId=id%2F%2B%3D",
        answers(200, "", {{"ETag", "\"e\""}}),
-       [&](world& w) {
+       [&](s3_fixture& w) {
          const auto part = value_of(w.run(w.s3.upload_part(checked_upload, 7, bytes)));
          BOOST_TEST((part.crc32c == crc32c(0, bytes)));
        },
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(operations) {
        xml(200, "<CompleteMultipartUploadResult "
                 "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ETag>&quot;e-2&quot;</ETag>"
                 "</CompleteMultipartUploadResult>"),
-       [](world& w) {
+       [](s3_fixture& w) {
          const auto done =
              value_of(w.run(w.s3.complete_multipart(some_upload, {{1, "a", 5, {}}, {2, "b&", 5, {}}}, 1)));
          BOOST_TEST(done.etag == "e-2");
@@ -98,25 +98,25 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"DELETE /media/a%20b?uploadId=id%2F%2B%3D",
        "DELETE /a%20b?uploadId=id%2F%2B%3D",
        answers(204),
-       [](world& w) { value_of(w.run(w.s3.abort_multipart(some_upload))); },
+       [](s3_fixture& w) { value_of(w.run(w.s3.abort_multipart(some_upload))); },
        "",
        {}},
       {"DELETE /media/a%20b?uploadId=id%2F%2B%3D",
        "DELETE /a%20b?uploadId=id%2F%2B%3D",
        error(404, "NoSuchUpload"),
-       [](world& w) { value_of(w.run(w.s3.abort_multipart(some_upload))); },
+       [](s3_fixture& w) { value_of(w.run(w.s3.abort_multipart(some_upload))); },
        "",
-       {}}, // is as it should be
+       {}}, // the expected answer
       {"GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=0",
        "GET /a%20b?uploadId=id%2F%2B%3D&part-number-marker=0",
        xml(200, "<ListPartsResult/>"),
-       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.list_parts(some_upload))).empty()); },
+       [](s3_fixture& w) { BOOST_TEST(value_of(w.run(w.s3.list_parts(some_upload))).empty()); },
        "",
        {}},
       {"HEAD /media/a%20b",
        "HEAD /a%20b",
        step("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"e\"\r\n\r\n"),
-       [](world& w) {
+       [](s3_fixture& w) {
          BOOST_TEST(value_of(w.run(w.s3.head_object({"media", "a b"}))).size == 5u);
        },
        "",
@@ -124,15 +124,15 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"GET /media/a%20b",
        "GET /a%20b",
        answers(206, "hello"),
-       [](world& w) {
+       [](s3_fixture& w) {
          BOOST_TEST(value_of(w.run(w.s3.get_object({"media", "a b"}, 100))) == "hello");
        },
        "",
-       {{"range", "bytes=0-100"}}}, // one more than is wanted, so that more is noticed
+       {{"range", "bytes=0-100"}}}, // one byte more than `max`, so that a larger object is noticed
       {"DELETE /media/a%20b",
        "DELETE /a%20b",
        answers(204),
-       [](world& w) {
+       [](s3_fixture& w) {
          value_of(w.run(w.s3.delete_object({"media", "a b"})));
        },
        "",
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"DELETE /media/a%20b",
        "DELETE /a%20b",
        error(404, "NoSuchKey"),
-       [](world& w) {
+       [](s3_fixture& w) {
          value_of(w.run(w.s3.delete_object({"media", "a b"})));
        },
        "",
@@ -148,25 +148,25 @@ BOOST_AUTO_TEST_CASE(operations) {
       {"HEAD /media/",
        "HEAD /",
        ok,
-       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.head_bucket("media"))).status == 200); },
+       [](s3_fixture& w) { BOOST_TEST(value_of(w.run(w.s3.head_bucket("media"))).status == 200); },
        "",
        {}},
       {"GET /media/?location=",
        "GET /?location=",
        xml(200, "<LocationConstraint>eu-central-1</LocationConstraint>"),
-       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.get_bucket_location("media"))) == "eu-central-1"); },
+       [](s3_fixture& w) { BOOST_TEST(value_of(w.run(w.s3.get_bucket_location("media"))) == "eu-central-1"); },
        "",
        {}},
       {"GET /media/?cors=",
        "GET /?cors=",
        answers(200, "<CORSConfiguration/>"),
-       [](world& w) { BOOST_TEST(value_of(w.run(w.s3.get_bucket_cors("media"))) == "<CORSConfiguration/>"); },
+       [](s3_fixture& w) { BOOST_TEST(value_of(w.run(w.s3.get_bucket_cors("media"))) == "<CORSConfiguration/>"); },
        "",
        {}},
       {"PUT /media/?cors=",
        "PUT /?cors=",
        ok,
-       [](world& w) { value_of(w.run(w.s3.put_bucket_cors("media", "<CORSConfiguration/>"))); },
+       [](s3_fixture& w) { value_of(w.run(w.s3.put_bucket_cors("media", "<CORSConfiguration/>"))); },
        "<CORSConfiguration/>",
        {{"content-type", "application/xml"}, {"content-md5", "X2DwA3ZNuD6gUGkUJg8PDg=="}}},
   };
@@ -177,25 +177,25 @@ BOOST_AUTO_TEST_CASE(operations) {
         auto o = by_path(peer);
         o.path_style = !in_the_host;
         if (in_the_host) o.endpoint = "http://localhost:" + std::to_string(peer.port());
-        world w(o);
+        s3_fixture w(o);
         r.call(w);
-        const auto heard = peer.heard();
-        BOOST_TEST_REQUIRE(heard.size() == 1u);
-        BOOST_TEST(heard[0].line == (in_the_host ? r.host_style : r.line) + " HTTP/1.1");
-        BOOST_TEST(heard[0].field("host") ==
+        const auto requests = peer.requests();
+        BOOST_TEST_REQUIRE(requests.size() == 1u);
+        BOOST_TEST(requests[0].line == (in_the_host ? r.host_style : r.line) + " HTTP/1.1");
+        BOOST_TEST(requests[0].field("host") ==
                    (in_the_host ? "media.localhost:" : "127.0.0.1:") + std::to_string(peer.port()));
-        BOOST_TEST(heard[0].body == r.body);
+        BOOST_TEST(requests[0].body == r.body);
         for (const auto& [name, value] : r.fields) {
-          BOOST_TEST(heard[0].field(name) == value, name);
-          if (value.empty()) BOOST_TEST(!heard[0].has(name), name);
+          BOOST_TEST(requests[0].field(name) == value, name);
+          if (value.empty()) BOOST_TEST(!requests[0].has(name), name);
         }
-        check_signed(heard[0]);
+        check_signed(requests[0]);
       }
     }
   }
 }
 
-BOOST_AUTO_TEST_CASE(keys_of_every_kind) {
+BOOST_AUTO_TEST_CASE(keys_with_special_characters_are_encoded_and_signed) {
   for (const auto& [key, path] : std::vector<std::pair<std::string, std::string>>{
            {"plain-._~", "plain-._~"},
            {"a b/c d", "a%20b/c%20d"},
@@ -212,21 +212,21 @@ BOOST_AUTO_TEST_CASE(keys_of_every_kind) {
     BOOST_TEST_CONTEXT(key) {
       scripted_peer peer({answers(204), answers(204)});
       auto o = by_path(peer);
-      world in_path(o);
+      s3_fixture in_path(o);
       value_of(in_path.run(in_path.s3.delete_object({"media", key})));
       o.endpoint = "http://localhost:" + std::to_string(peer.port());
       o.path_style = false;
-      world in_host(o);
+      s3_fixture in_host(o);
       value_of(in_host.run(in_host.s3.delete_object({"media", key})));
-      const auto heard = peer.heard();
-      BOOST_TEST(heard.at(0).target() == "/media/" + path);
-      BOOST_TEST(heard.at(1).target() == "/" + path);
-      for (const auto& h : heard) check_signed(h);
+      const auto requests = peer.requests();
+      BOOST_TEST(requests.at(0).target() == "/media/" + path);
+      BOOST_TEST(requests.at(1).target() == "/" + path);
+      for (const auto& h : requests) check_signed(h);
     }
   }
 }
 
-BOOST_AUTO_TEST_CASE(buckets_with_dots) {
+BOOST_AUTO_TEST_CASE(buckets_with_dots_use_path_style_over_tls) {
   const temporary_folder folder;
   const certificate authority("Test authority", "");
   authority.save(folder.path() / "ca.pem");
@@ -235,12 +235,12 @@ BOOST_AUTO_TEST_CASE(buckets_with_dots) {
   auto o = by_path(plain);
   o.path_style = false;
   o.endpoint = "http://localhost:" + std::to_string(plain.port());
-  world in_host(o);
+  s3_fixture in_host(o);
   value_of(in_host.run(in_host.s3.delete_object({"my.media", "k"})));
   o.endpoint = "https://localhost:" + std::to_string(covered.port());
-  world in_path(o, {keys()}, folder.path() / "ca.pem"); // no certificate covers my.media.localhost
+  s3_fixture in_path(o, {keys()}, folder.path() / "ca.pem"); // no certificate covers my.media.localhost
   value_of(in_path.run(in_path.s3.delete_object({"my.media", "k"})));
-  const auto one = plain.heard().at(0), other = covered.heard().at(0);
+  const auto one = plain.requests().at(0), other = covered.requests().at(0);
   BOOST_TEST(one.field("host") == "my.media.localhost:" + std::to_string(plain.port()));
   BOOST_TEST(one.target() == "/k");
   BOOST_TEST(other.server_name == "localhost");
@@ -249,18 +249,18 @@ BOOST_AUTO_TEST_CASE(buckets_with_dots) {
   check_signed(other);
 }
 
-BOOST_AUTO_TEST_CASE(temporary_keys_show_their_token) {
+BOOST_AUTO_TEST_CASE(temporary_keys_send_their_session_token) {
   scripted_peer peer({answers(204)});
-  world w(by_path(peer), {keys("ASIA", "token+/=")});
+  s3_fixture w(by_path(peer), {keys("ASIA", "token+/=")});
   value_of(w.run(w.s3.delete_object({"media", "k"})));
-  const auto heard = peer.heard().at(0);
-  BOOST_TEST(heard.field("x-amz-security-token") == "token+/=");
-  check_signed(heard, "eu-west-1", keys("ASIA", "token+/="));
+  const auto request = peer.requests().at(0);
+  BOOST_TEST(request.field("x-amz-security-token") == "token+/=");
+  check_signed(request, "eu-west-1", keys("ASIA", "token+/="));
 }
 
 BOOST_AUTO_TEST_CASE(without_credentials_no_request_is_sent) {
   scripted_peer peer(std::vector<step>{});
-  world w(by_path(peer), {});
+  s3_fixture w(by_path(peer), {});
   const auto e = error_of(w.run(w.s3.head_object({"media", "k"})));
   BOOST_TEST((e.category == errc::unavailable));
   BOOST_TEST(to_failure(e).on == "HeadObject media/\"k\": no more keys");
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(without_credentials_no_request_is_sent) {
 
 // --- answers ----------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(head_answers_size_etag_checksum_and_metadata) {
+BOOST_AUTO_TEST_CASE(head_returns_size_etag_checksum_and_metadata) {
   scripted_peer peer(
       {step("HTTP/1.1 200 OK\r\nContent-Length: 5497558138880\r\nETag: \"abc-2\"\r\nContent-Type: image/jpeg\r\n"
             "Cache-Control: no-store\r\nx-amz-checksum-crc32c: 4waSgw==\r\nx-amz-checksum-type: FULL_OBJECT\r\n"
@@ -278,7 +278,7 @@ BOOST_AUTO_TEST_CASE(head_answers_size_etag_checksum_and_metadata) {
        step("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nETag: \"e\"\r\nx-amz-checksum-crc32c: 4waSgw==\r\n"
             "x-amz-checksum-type: COMPOSITE\r\n\r\n"),
        step("HTTP/1.1 200 OK\r\nETag: \"e\"\r\n\r\n").closes()});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   const auto head = [&] { return w.run(w.s3.head_object({"media", "k"})); };
   const auto o = value_of(head());
   BOOST_TEST(o.size == 5497558138880u);
@@ -294,19 +294,19 @@ BOOST_AUTO_TEST_CASE(head_answers_size_etag_checksum_and_metadata) {
   BOOST_TEST(e.message.find("Content-Length") != e.message.npos);
 }
 
-BOOST_AUTO_TEST_CASE(get_object_answers_the_whole_object_or_an_error) {
+BOOST_AUTO_TEST_CASE(get_object_returns_the_whole_object_or_an_error) {
   const std::string five("hello");
   scripted_peer peer({answers(206, five), answers(206, five), answers(206, five), error(416, "InvalidRange"),
                       answers(200, std::string(2'000'000, 'x')), error(404, "NoSuchKey")});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   const auto get = [&](std::size_t max) { return w.run(w.s3.get_object({"media", "k"}, max)); };
   BOOST_TEST(value_of(get(5)) == five);
   BOOST_TEST((error_of(get(4)).category == errc::payload_too_large));
   BOOST_TEST((error_of(get(0)).category == errc::payload_too_large));
   BOOST_TEST(value_of(get(5)) == "");                                         // an empty object has no byte 0
-  BOOST_TEST((error_of(get(1'000'000)).category == errc::payload_too_large)); // a store that knows no ranges
+  BOOST_TEST((error_of(get(1'000'000)).category == errc::payload_too_large)); // a store that ignores Range
   BOOST_TEST((error_of(get(5)).category == errc::object_absent));
-  BOOST_TEST(peer.heard()[2].field("range") == "bytes=0-0");
+  BOOST_TEST(peer.requests()[2].field("range") == "bytes=0-0");
 }
 
 namespace {
@@ -332,7 +332,7 @@ BOOST_AUTO_TEST_CASE(parts_are_listed_over_all_pages) {
            .wants("GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=1000 "),
        xml(200, listed(2001, 2001, "<IsTruncated>false</IsTruncated><NextPartNumberMarker>2001</NextPartNumberMarker>"))
            .wants("GET /media/a%20b?uploadId=id%2F%2B%3D&part-number-marker=2000 ")});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   const auto parts = value_of(w.run(w.s3.list_parts(some_upload)));
   BOOST_TEST_REQUIRE(parts.size() == 2001u);
   for (int n = 1; n <= 2001; ++n) {
@@ -344,7 +344,7 @@ BOOST_AUTO_TEST_CASE(parts_are_listed_over_all_pages) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_list_that_is_not_whole_is_none) {
+BOOST_AUTO_TEST_CASE(an_incomplete_list_is_an_error) {
   const std::vector<std::vector<step>> scripts{
       {xml(200, listed(1, 2, "<IsTruncated>true</IsTruncated>"))},
       {xml(200, listed(1, 2, more_from(0)))},
@@ -355,23 +355,23 @@ BOOST_AUTO_TEST_CASE(a_list_that_is_not_whole_is_none) {
   };
   for (const auto& script : scripts) {
     scripted_peer peer(script);
-    world w(by_path(peer));
+    s3_fixture w(by_path(peer));
     const auto e = error_of(w.run(w.s3.list_parts(some_upload)));
     BOOST_TEST(((e.category == errc::store_failed && !e.message.empty()) || e.code == "NoSuchUpload"),
                to_failure(e).on);
   }
 }
 
-BOOST_AUTO_TEST_CASE(where_a_bucket_says_it_is) {
+BOOST_AUTO_TEST_CASE(get_bucket_location_returns_the_region) {
   scripted_peer peer({xml(200, "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>"),
                       xml(200, "<LocationConstraint>EU</LocationConstraint>"),
                       xml(200, "<LocationConstraint>ap-south-1</LocationConstraint>")});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   for (const auto* region : {"us-east-1", "eu-west-1", "ap-south-1"})
     BOOST_TEST(value_of(w.run(w.s3.get_bucket_location("media"))) == region);
 }
 
-BOOST_AUTO_TEST_CASE(checksums_are_held_against_the_stores) {
+BOOST_AUTO_TEST_CASE(checksums_are_compared_with_the_stores) {
   const std::string bytes("hello"), right = crc32c_base64(crc32c(0, bytes)), wrong = crc32c_base64(1);
   const auto completed = [](const std::string& sum) {
     return xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag><ChecksumCRC32C>" + sum +
@@ -382,7 +382,7 @@ BOOST_AUTO_TEST_CASE(checksums_are_held_against_the_stores) {
                       xml(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
                           {{"x-amz-checksum-type", "FULL_OBJECT"}}),
                       completed(right), completed(wrong), error(400, "BadDigest")});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   const auto put = [&] { return w.run(w.s3.put_object({"media", "k"}, {}, bytes, crc32c(0, bytes))); };
   BOOST_TEST(value_of(put()).is_verified);
   BOOST_TEST((error_of(put()).category == errc::bad_digest));
@@ -393,24 +393,25 @@ BOOST_AUTO_TEST_CASE(checksums_are_held_against_the_stores) {
   BOOST_TEST(value_of(complete()).is_verified);
   BOOST_TEST((error_of(complete()).category == errc::bad_digest));
   BOOST_TEST((error_of(put()).category == errc::bad_digest));
-  const auto heard = peer.heard();
-  BOOST_TEST(heard[3].field("x-amz-checksum-crc32c") == right);
-  BOOST_TEST(heard[3].field("x-amz-checksum-type") == "FULL_OBJECT");
-  BOOST_TEST(heard[3].body.find("</ETag><ChecksumCRC32C>" + right + "</ChecksumCRC32C></Part>") != std::string::npos);
+  const auto requests = peer.requests();
+  BOOST_TEST(requests[3].field("x-amz-checksum-crc32c") == right);
+  BOOST_TEST(requests[3].field("x-amz-checksum-type") == "FULL_OBJECT");
+  BOOST_TEST(requests[3].body.find("</ETag><ChecksumCRC32C>" + right + "</ChecksumCRC32C></Part>") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(answers_that_break_the_api_are_errors) {
   const std::string bytes("hello");
-  const auto fails = [&](step s, const std::function<aws_error(world&)>& call, const char* words) {
+  const auto fails = [&](step s, const std::function<aws_error(s3_fixture&)>& call, const char* words) {
     scripted_peer peer({std::move(s)});
-    world w(by_path(peer));
+    s3_fixture w(by_path(peer));
     const auto e = call(w);
     BOOST_TEST((e.category == errc::store_failed), to_failure(e).on);
     BOOST_TEST(to_failure(e).on.find(words) != std::string::npos, to_failure(e).on);
   };
-  const auto create = [](world& w) { return error_of(w.run(w.s3.create_multipart({"media", "k"}, {}))); };
-  const auto complete = [](world& w) { return error_of(w.run(w.s3.complete_multipart(some_upload, {}, 0))); };
-  const auto part = [&](world& w) { return error_of(w.run(w.s3.upload_part(some_upload, 1, bytes))); };
+  const auto create = [](s3_fixture& w) { return error_of(w.run(w.s3.create_multipart({"media", "k"}, {}))); };
+  const auto complete = [](s3_fixture& w) { return error_of(w.run(w.s3.complete_multipart(some_upload, {}, 0))); };
+  const auto part = [&](s3_fixture& w) { return error_of(w.run(w.s3.upload_part(some_upload, 1, bytes))); };
   fails(answers(200), create, "UploadId");
   fails(answers(200, "<html>"), create, "UploadId");
   fails(answers(200), complete, "no CompleteMultipartUploadResult");
@@ -421,7 +422,7 @@ BOOST_AUTO_TEST_CASE(answers_that_break_the_api_are_errors) {
 
 BOOST_AUTO_TEST_CASE(unusable_metadata_sends_no_request) {
   scripted_peer peer(std::vector<step>{});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   const object_meta bad{{{"content-type", "a\r\nb"}}, {}};
   BOOST_TEST((error_of(w.run(w.s3.put_object({"media", "k"}, bad, "x", 0))).category == errc::invalid_argument));
   BOOST_TEST((error_of(w.run(w.s3.create_multipart({"media", "k"}, bad))).category == errc::invalid_argument));
@@ -450,8 +451,8 @@ BOOST_AUTO_TEST_CASE(error_codes_are_mapped) {
            {409, "BucketAlreadyExists", errc::store_failed},
            {405, "MethodNotAllowed", errc::store_failed},
        }) {
-    scripted_peer peer({r.code.empty() ? answers(r.status) : error(r.status, r.code)}); // once: it will not pass
-    world w(by_path(peer));
+    scripted_peer peer({r.code.empty() ? answers(r.status) : error(r.status, r.code)}); // once: the error is permanent
+    s3_fixture w(by_path(peer));
     const auto e = error_of(w.run(w.s3.get_bucket_cors("media")));
     BOOST_TEST(text_of(e.category).name == text_of(r.category).name, r.code);
     BOOST_TEST(e.status == r.status);

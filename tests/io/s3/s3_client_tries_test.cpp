@@ -16,8 +16,8 @@ namespace {
 const s3_multipart_upload some_upload{{"media", "k"}, "u", false};
 const object_name name{"media", "k"};
 
-// Asks with one request that changes nothing.
-aws_result<std::string> ask(world& w) { return w.run(w.s3.get_bucket_cors("media")); }
+// Sends one request that changes nothing.
+aws_result<std::string> ask(s3_fixture& w) { return w.run(w.s3.get_bucket_cors("media")); }
 
 step good() { return answers(200, "good"); }
 
@@ -30,9 +30,9 @@ BOOST_AUTO_TEST_CASE(transient_errors_are_retried) {
                           answers(502), answers(429), error(400, "RequestTimeout"), error(409, "OperationAborted"),
                           good().cut(place::head), good().cut(place::answer), good().cut(place::middle)}) {
     scripted_peer peer({bad, good()});
-    world w(by_path(peer));
+    s3_fixture w(by_path(peer));
     BOOST_TEST(value_of(ask(w)) == "good");
-    for (const auto& h : peer.heard()) check_signed(h);
+    for (const auto& h : peer.requests()) check_signed(h);
   }
 }
 
@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(retries_end_after_max_tries) {
     scripted_peer peer(std::vector<step>(tries, error(500, "InternalError")));
     auto o = by_path(peer);
     o.max_tries = tries;
-    world w(o);
+    s3_fixture w(o);
     const auto e = error_of(ask(w));
     BOOST_TEST((e.category == errc::unavailable));
     BOOST_TEST(e.code == "InternalError");
@@ -49,14 +49,14 @@ BOOST_AUTO_TEST_CASE(retries_end_after_max_tries) {
 }
 
 BOOST_AUTO_TEST_CASE(a_timeout_is_retried) {
-  scripted_peer peer({good().says_nothing(), good()});
+  scripted_peer peer({good().stays_silent(), good()});
   auto o = by_path(peer);
   o.timeout = 100ms;
-  world w(o);
+  s3_fixture w(o);
   BOOST_TEST(value_of(ask(w)) == "good");
 }
 
-BOOST_AUTO_TEST_CASE(an_error_in_an_answer_of_200) {
+BOOST_AUTO_TEST_CASE(an_error_in_a_200_response_counts_as_an_error) {
   const auto done = xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag></CompleteMultipartUploadResult>");
   const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string late = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>m</Message></Error>";
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(an_error_in_an_answer_of_200) {
   std::snprintf(size, sizeof size, "%zx", late.size());
   scripted_peer peer({step(head + "3\r\n   \r\n3\r\n   \r\n" + size + "\r\n" + late + "\r\n0\r\n\r\n"), done,
                       error(200, "InvalidPart")});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   const auto complete = [&] { return w.run(w.s3.complete_multipart(some_upload, {{1, "a", 5, {}}}, 0)); };
   BOOST_TEST(value_of(complete()).etag == "e-1");
   const auto e = error_of(complete());
@@ -80,56 +80,56 @@ BOOST_AUTO_TEST_CASE(a_region_that_s3_names_is_used_and_remembered) {
   for (const auto& bad : {moved(400, "AuthorizationHeaderMalformed", false), moved(301, "PermanentRedirect", true),
                           moved(403, "AccessDenied", true)}) {
     scripted_peer peer({bad, good(), good(), good()});
-    world w(by_path(peer));
+    s3_fixture w(by_path(peer));
     BOOST_TEST(value_of(ask(w)) == "good");
     BOOST_TEST(w.s3.region_of("media") == "ap-south-1");
     BOOST_TEST(w.s3.region_of("other") == "eu-west-1");
-    BOOST_TEST(value_of(ask(w)) == "good"); // it is remembered, for this bucket
+    BOOST_TEST(value_of(ask(w)) == "good"); // the region is remembered for this bucket
     BOOST_TEST(value_of(w.run(w.s3.get_bucket_cors("other"))) == "good");
-    const auto heard = peer.heard();
-    check_signed(heard[0], "eu-west-1");
-    check_signed(heard[1], "ap-south-1");
-    check_signed(heard[2], "ap-south-1");
-    check_signed(heard[3], "eu-west-1");
+    const auto requests = peer.requests();
+    check_signed(requests[0], "eu-west-1");
+    check_signed(requests[1], "ap-south-1");
+    check_signed(requests[2], "ap-south-1");
+    check_signed(requests[3], "eu-west-1");
   }
-  // A HEAD has no body to say it in.
+  // The answer to a HEAD has no body, so a header names the region.
   scripted_peer peer({step("HTTP/1.1 301 Moved Permanently\r\nx-amz-bucket-region: ap-south-1\r\n\r\n"),
                       step("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   BOOST_TEST(value_of(w.run(w.s3.head_object(name))).size == 3u);
-  // One that sends us to and fro is followed once.
+  // Two servers that redirect to each other are followed once.
   scripted_peer wavers({moved(400, "AuthorizationHeaderMalformed", false),
                         error(400, "AuthorizationHeaderMalformed", "<Region>sa-east-1</Region>")});
-  world lost(by_path(wavers));
+  s3_fixture lost(by_path(wavers));
   BOOST_TEST(error_of(ask(lost)).code == "AuthorizationHeaderMalformed");
 }
 
 BOOST_AUTO_TEST_CASE(a_redirect_holds_for_one_call) {
   scripted_peer there({good()});
   scripted_peer here({error(307, "TemporaryRedirect", "", {{"Location", there.url() + "/media/?cors="}}), good()});
-  world w(by_path(here));
+  s3_fixture w(by_path(here));
   BOOST_TEST(value_of(ask(w)) == "good");
-  BOOST_TEST(value_of(ask(w)) == "good"); // the next asks here again
-  const auto followed = there.heard().at(0);
+  BOOST_TEST(value_of(ask(w)) == "good"); // the next call asks the first server again
+  const auto followed = there.requests().at(0);
   BOOST_TEST(followed.field("host") == "127.0.0.1:" + std::to_string(there.port()));
   check_signed(followed);
 }
 
 BOOST_AUTO_TEST_CASE(redirects_are_followed_three_times) {
-  const scripted_peer::script round = [](const heard_request& r) {
+  const scripted_peer::script round = [](const received_request& r) {
     return error(307, "TemporaryRedirect", "", {{"Location", "http://" + std::string(r.field("host")) + "/"}});
   };
   scripted_peer peer(round);
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   BOOST_TEST(error_of(ask(w)).code == "TemporaryRedirect");
-  BOOST_TEST(peer.heard().size() == 4u);
+  BOOST_TEST(peer.requests().size() == 4u);
   scripted_peer nowhere({error(307, "TemporaryRedirect", "", {{"Location", "/elsewhere"}})});
-  world lost(by_path(nowhere));
+  s3_fixture lost(by_path(nowhere));
   BOOST_TEST(error_of(ask(lost)).status == 307);
 }
 
-// What was asked under TLS, its signature and token, does not go on in the open.
-BOOST_AUTO_TEST_CASE(a_redirect_out_of_tls_is_not_followed) {
+// A signature and a token that were sent over TLS must not be sent in clear text.
+BOOST_AUTO_TEST_CASE(a_redirect_from_https_to_http_is_not_followed) {
   const temporary_folder folder;
   const certificate authority("Test authority", "");
   authority.save(folder.path() / "ca.pem");
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_redirect_out_of_tls_is_not_followed) {
     return error(307, "TemporaryRedirect", "", {{"Location", there.url() + "/"}});
   };
   scripted_peer peer({to(open), to(covered)}, {tls.get()});
-  world w(by_path(peer), {keys()}, folder.path() / "ca.pem");
+  s3_fixture w(by_path(peer), {keys()}, folder.path() / "ca.pem");
   BOOST_TEST(error_of(ask(w)).status == 307);
   BOOST_TEST(open.accepted() == 0u);
   BOOST_TEST(value_of(ask(w)) == "good");
@@ -149,20 +149,20 @@ BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected_and_remembered) {
   const header_fields theirs{{"Date", http_date(now + 1h)}};
   scripted_peer peer(
       {error(403, "RequestTimeTooSkewed", "", theirs), answers(200, "good", theirs), answers(200, "good", theirs)});
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   BOOST_TEST(value_of(ask(w)) == "good");
   BOOST_TEST(value_of(ask(w)) == "good");
-  const auto heard = peer.heard();
-  check_signed(heard[0]);
-  check_signed(heard[1], "eu-west-1", keys(), "20261123T191500Z");
-  check_signed(heard[2], "eu-west-1", keys(), "20261123T191500Z"); // it is remembered
+  const auto requests = peer.requests();
+  check_signed(requests[0]);
+  check_signed(requests[1], "eu-west-1", keys(), "20261123T191500Z");
+  check_signed(requests[2], "eu-west-1", keys(), "20261123T191500Z"); // the clock is remembered
   scripted_peer always(
       {error(403, "RequestTimeTooSkewed", "", theirs), error(403, "RequestTimeTooSkewed", "", theirs)});
-  world twice(by_path(always));
+  s3_fixture twice(by_path(always));
   BOOST_TEST(error_of(ask(twice)).code == "RequestTimeTooSkewed");
 }
 
-// The answer to a HEAD has no body, so no code: the Date tells.
+// The answer to a HEAD has no body, so no code: the Date field shows the difference.
 BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected_at_a_head) {
   const auto refusal = [](seconds_clock date) {
     return step("HTTP/1.1 403 Forbidden\r\nDate: " + http_date(date) + "\r\n\r\n");
@@ -170,31 +170,31 @@ BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected_at_a_head) {
   const auto found = step("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
   for (const auto off : {-1h, 1h}) {
     scripted_peer peer({refusal(now + off), found});
-    world w(by_path(peer));
+    s3_fixture w(by_path(peer));
     BOOST_TEST(value_of(w.run(w.s3.head_object(name))).size == 3u);
-    check_signed(peer.heard()[1], "eu-west-1", keys(), amz_date(now + off));
+    check_signed(peer.requests()[1], "eu-west-1", keys(), amz_date(now + off));
   }
-  scripted_peer peer({refusal(now + 5min)}); // S3 allows a quarter of an hour: this one is refused for another reason
-  world w(by_path(peer));
+  scripted_peer peer({refusal(now + 5min)}); // S3 allows 15 minutes, so this request was rejected for another reason
+  s3_fixture w(by_path(peer));
   BOOST_TEST(error_of(w.run(w.s3.head_object(name))).status == 403);
 }
 
 BOOST_AUTO_TEST_CASE(expired_credentials_are_renewed_once) {
   for (const auto* code : {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}) {
     scripted_peer peer({error(400, code), good()});
-    world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
+    s3_fixture w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
     BOOST_TEST(value_of(ask(w)) == "good");
-    check_signed(peer.heard()[0], "eu-west-1", keys("OLD", "t"));
-    check_signed(peer.heard()[1], "eu-west-1", keys("NEW", "u"));
+    check_signed(peer.requests()[0], "eu-west-1", keys("OLD", "t"));
+    check_signed(peer.requests()[1], "eu-west-1", keys("NEW", "u"));
   }
   scripted_peer again({error(400, "ExpiredToken"), error(400, "ExpiredToken")});
-  world twice(by_path(again), {keys("OLD", "t"), keys("NEW", "u"), keys("THIRD", "v")});
+  s3_fixture twice(by_path(again), {keys("OLD", "t"), keys("NEW", "u"), keys("THIRD", "v")});
   BOOST_TEST(error_of(ask(twice)).code == "ExpiredToken");
   scripted_peer once({error(400, "ExpiredToken")});
-  world none(by_path(once), {keys("OLD", "t")});
+  s3_fixture none(by_path(once), {keys("OLD", "t")});
   BOOST_TEST((error_of(ask(none)).category == errc::unavailable));
-  scripted_peer other({error(403, "InvalidAccessKeyId")}); // others will not help
-  world wrong(by_path(other), {keys("OLD"), keys("NEW")});
+  scripted_peer other({error(403, "InvalidAccessKeyId")}); // new keys would not help
+  s3_fixture wrong(by_path(other), {keys("OLD"), keys("NEW")});
   BOOST_TEST(error_of(ask(wrong)).code == "InvalidAccessKeyId");
 }
 
@@ -202,10 +202,10 @@ BOOST_AUTO_TEST_CASE(expired_credentials_are_renewed_at_a_head) {
   const step refusal("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
   const step found("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
   scripted_peer peer({refusal, found});
-  world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
+  s3_fixture w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")});
   BOOST_TEST(value_of(w.run(w.s3.head_object(name))).size == 3u);
-  scripted_peer once({refusal}); // keys without a token do not end
-  world lasting(by_path(once), {keys("OLD"), keys("NEW")});
+  scripted_peer once({refusal}); // keys without a token do not expire
+  s3_fixture lasting(by_path(once), {keys("OLD"), keys("NEW")});
   BOOST_TEST(error_of(lasting.run(lasting.s3.head_object(name))).status == 400);
 }
 
@@ -216,7 +216,7 @@ namespace {
 struct scripted_call {
   const char* name;
   std::vector<step> steps;
-  std::function<task<bool>(s3_client&)> call; // did it do what it should?
+  std::function<task<bool>(s3_client&)> call; // returns whether the call succeeded
 };
 
 template <class T> task<bool> succeeds(task<aws_result<T>> call) {
@@ -281,12 +281,12 @@ std::vector<scripted_call> all_calls() {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(the_connection_breaks_at_each_step) {
+BOOST_AUTO_TEST_CASE(each_call_survives_a_connection_that_breaks_at_any_step) {
   struct playing {
     playing(std::vector<step> steps, std::string what)
         : peer(std::move(steps)), w(by_path(peer), {keys("OLD", "t"), keys("NEW", "u")}), name(std::move(what)) {}
     scripted_peer peer;
-    world w;
+    s3_fixture w;
     std::string name;
     bool good = false;
   };
@@ -307,9 +307,9 @@ BOOST_AUTO_TEST_CASE(the_connection_breaks_at_each_step) {
           steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(n), step(steps[n]).cut(at));
           what += ", step " + std::to_string(n) + " at " + std::to_string(static_cast<int>(at));
         } else if (at != place::head) {
-          continue; // once as it is
+          continue; // one run without a break
         }
-        // A kept connection on which no byte came back is tried on a new one first, and that breaks too.
+        // A reused connection without a response byte is retried on a new one, so that one must break too.
         if (n > 0 && n < c.steps.size() && at != place::middle)
           steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(n), steps[n]);
         all.push_back(std::make_unique<playing>(std::move(steps), std::move(what)));

@@ -12,7 +12,7 @@ namespace {
 
 const s3_multipart_upload plain{{"media", "a b"}, "u", false}, checked{{"media", "a b"}, "u", true};
 
-// Streams `bytes` as one part; what a write fails with is not the end, because the answer may say more.
+// Streams `bytes` as one part. Calls finish even after a failed write, because S3's answer has the reason.
 task<aws_result<s3_part>> streamed(s3_client& s3, const s3_multipart_upload& to, std::string_view bytes,
                                    std::size_t piece) {
   auto begun = co_await s3.begin_part(to, 1, bytes.size());
@@ -26,7 +26,7 @@ task<aws_result<s3_part>> streamed(s3_client& s3, const s3_multipart_upload& to,
   co_return co_await (*begun)->finish();
 }
 
-// What is inside the framing; empty where that is not aws-chunked with the right checksum behind it.
+// The body without its framing; empty unless it is aws-chunked with the right checksum in the trailer.
 std::string unframed(std::string_view raw) {
   std::string out;
   for (;;) {
@@ -50,12 +50,12 @@ const header_fields etag{{"ETag", "\"e\""}};
 
 BOOST_AUTO_TEST_SUITE(s3_part_upload_)
 
-BOOST_AUTO_TEST_CASE(bytes_arrive_as_they_are_with_or_without_a_checksum) {
+BOOST_AUTO_TEST_CASE(bytes_arrive_unchanged_with_and_without_a_checksum) {
   constexpr std::size_t MiB = 1 << 20;
   std::size_t asked = 0;
-  const scripted_peer::script takes = [](const heard_request&) { return answers(200, "", etag).welcomes(); };
+  const scripted_peer::script takes = [](const received_request&) { return answers(200, "", etag).sends_continue(); };
   scripted_peer peer(takes);
-  world w(by_path(peer));
+  s3_fixture w(by_path(peer));
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{255},
                                  std::size_t{65536}, MiB - 1, MiB, MiB + 1, 2 * MiB, 5 * MiB + 3}) {
     const auto bytes = some_bytes(size);
@@ -65,32 +65,32 @@ BOOST_AUTO_TEST_CASE(bytes_arrive_as_they_are_with_or_without_a_checksum) {
           const auto part = value_of(w.run(streamed(w.s3, *to, bytes, piece)));
           BOOST_TEST((part.number == 1 && part.etag == "e" && part.size == size));
           BOOST_TEST((part.crc32c == (to->has_checksums ? std::optional(crc32c(0, bytes)) : std::nullopt)));
-          const auto heard = peer.heard().at(asked++);
-          BOOST_TEST(heard.line == "PUT /media/a%20b?partNumber=1&uploadId=u HTTP/1.1");
-          check_signed(heard);
-          BOOST_TEST(heard.field("content-length") ==
+          const auto request = peer.requests().at(asked++);
+          BOOST_TEST(request.line == "PUT /media/a%20b?partNumber=1&uploadId=u HTTP/1.1");
+          check_signed(request);
+          BOOST_TEST(request.field("content-length") ==
                      std::to_string(to->has_checksums ? aws_chunked_length(size) : size));
-          BOOST_TEST(heard.field("expect") == "100-continue");
+          BOOST_TEST(request.field("expect") == "100-continue");
           if (to->has_checksums) {
-            BOOST_TEST((unframed(heard.body) == bytes));
-            BOOST_TEST(heard.field("x-amz-content-sha256") == "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
-            BOOST_TEST(heard.field("content-encoding") == "aws-chunked");
-            BOOST_TEST(heard.field("x-amz-decoded-content-length") == std::to_string(size));
-            BOOST_TEST(heard.field("x-amz-trailer") == "x-amz-checksum-crc32c");
+            BOOST_TEST((unframed(request.body) == bytes));
+            BOOST_TEST(request.field("x-amz-content-sha256") == "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+            BOOST_TEST(request.field("content-encoding") == "aws-chunked");
+            BOOST_TEST(request.field("x-amz-decoded-content-length") == std::to_string(size));
+            BOOST_TEST(request.field("x-amz-trailer") == "x-amz-checksum-crc32c");
           } else {
-            BOOST_TEST((heard.body == bytes));
-            BOOST_TEST(heard.field("x-amz-content-sha256") == "UNSIGNED-PAYLOAD");
+            BOOST_TEST((request.body == bytes));
+            BOOST_TEST(request.field("x-amz-content-sha256") == "UNSIGNED-PAYLOAD");
           }
         }
       }
     }
   }
-  BOOST_TEST(peer.accepted() == 1u); // nothing was left over, and nothing missing
+  BOOST_TEST(peer.accepted() == 1u); // no byte was left over or missing, so the connection was reused
 }
 
 BOOST_AUTO_TEST_CASE(more_bytes_than_were_announced_are_a_bug) {
-  scripted_peer peer({answers(200).welcomes()});
-  world w(by_path(peer));
+  scripted_peer peer({answers(200).sends_continue()});
+  s3_fixture w(by_path(peer));
   const auto too_many = [&]() -> task<> {
     auto begun = co_await w.s3.begin_part(plain, 1, 4);
     const std::span<const char> five("12345", 5);
@@ -104,34 +104,34 @@ BOOST_AUTO_TEST_CASE(more_bytes_than_were_announced_are_a_bug) {
 BOOST_AUTO_TEST_CASE(errors_before_the_body_are_retried) {
   scripted_peer peer({error(503, "SlowDown").reads(0), error(400, "ExpiredToken").reads(0),
                       error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>").reads(0),
-                      answers(200, "", etag).cut(place::head), answers(200, "", etag).welcomes()});
-  world w(by_path(peer), {keys("OLD", "t"), keys("NEW", "t")});
+                      answers(200, "", etag).cut(place::head), answers(200, "", etag).sends_continue()});
+  s3_fixture w(by_path(peer), {keys("OLD", "t"), keys("NEW", "t")});
   const auto bytes = some_bytes(100'000);
   value_of(w.run(streamed(w.s3, checked, bytes, 30'000)));
-  const auto heard = peer.heard();
-  for (std::size_t n = 0; n < 4; ++n) BOOST_TEST(heard[n].body == "");
-  BOOST_TEST((unframed(heard[4].body) == bytes));
-  check_signed(heard[4], "ap-south-1", keys("NEW", "t"));
+  const auto requests = peer.requests();
+  for (std::size_t n = 0; n < 4; ++n) BOOST_TEST(requests[n].body == "");
+  BOOST_TEST((unframed(requests[4].body) == bytes));
+  check_signed(requests[4], "ap-south-1", keys("NEW", "t"));
 }
 
 BOOST_AUTO_TEST_CASE(a_permanent_error_comes_before_the_first_byte) {
   for (const auto& [code, category] :
        {std::pair{"NoSuchUpload", errc::object_absent}, {"AccessDenied", errc::store_failed}}) {
     scripted_peer peer({error(403, code).reads(0)});
-    world w(by_path(peer));
+    s3_fixture w(by_path(peer));
     const auto begun = w.run(w.s3.begin_part(plain, 1, 1000));
     BOOST_TEST((error_of(begun).category == category));
     BOOST_TEST(error_of(begun).code == code);
   }
 }
 
-// What S3 says before it hangs up is the reason, not that the connection broke.
-BOOST_AUTO_TEST_CASE(an_error_in_the_middle_is_the_reason) {
+// The reason is S3's response before it closed, not the broken connection.
+BOOST_AUTO_TEST_CASE(an_early_error_response_is_the_reported_reason) {
   const auto bytes = some_bytes(20 << 20);
   for (const auto* to : {&plain, &checked}) {
     BOOST_TEST_CONTEXT((to->has_checksums ? "with a checksum" : "without")) {
-      scripted_peer peer({error(403, "QuotaExceeded").welcomes().reads(1000).closes(100ms), answers(204)});
-      world w(by_path(peer));
+      scripted_peer peer({error(403, "QuotaExceeded").sends_continue().reads(1000).closes(100ms), answers(204)});
+      s3_fixture w(by_path(peer));
       const auto e = error_of(w.run(streamed(w.s3, *to, bytes, 1 << 20)));
       BOOST_TEST(e.status == 403, to_failure(e).on);
       BOOST_TEST(e.code == "QuotaExceeded");
@@ -141,25 +141,25 @@ BOOST_AUTO_TEST_CASE(an_error_in_the_middle_is_the_reason) {
   }
 }
 
-// A connection on which half a body was sent must not carry another request: it would be taken for the other half.
-BOOST_AUTO_TEST_CASE(a_connection_with_half_a_body_is_not_used_again) {
+// A connection on which half a body was sent must not carry another request: S3 would read it as the other half.
+BOOST_AUTO_TEST_CASE(a_connection_with_half_a_body_is_not_reused) {
   for (const auto* to : {&plain, &checked}) {
-    scripted_peer peer({error(403, "QuotaExceeded").welcomes().reads(10), answers(204)});
-    world w(by_path(peer));
+    scripted_peer peer({error(403, "QuotaExceeded").sends_continue().reads(10), answers(204)});
+    s3_fixture w(by_path(peer));
     const auto half = [&]() -> task<> {
       auto begun = co_await w.s3.begin_part(*to, 1, 1000);
       const std::string some(500, 'x');
       const std::span<const char> span(some);
       auto written = co_await (*begun)->write(span);
       BOOST_TEST(written.has_value());
-      auto said = co_await (*begun)->finish(); // the caller has given up
-      BOOST_TEST((!said && said.error().code == "QuotaExceeded"));
+      auto answer = co_await (*begun)->finish(); // the caller has given up
+      BOOST_TEST((!answer && answer.error().code == "QuotaExceeded"));
     };
     w.run(half());
     value_of(w.run(w.s3.delete_object({"media", "k"})));
-    const auto heard = peer.heard();
-    BOOST_TEST_REQUIRE(heard.size() == 2u);
-    BOOST_TEST(heard[1].line == "DELETE /media/k HTTP/1.1");
+    const auto requests = peer.requests();
+    BOOST_TEST_REQUIRE(requests.size() == 2u);
+    BOOST_TEST(requests[1].line == "DELETE /media/k HTTP/1.1");
     BOOST_TEST(peer.accepted() == 2u);
   }
 }
@@ -168,15 +168,15 @@ BOOST_AUTO_TEST_CASE(a_part_that_breaks_off_is_a_transient_error) {
   const auto bytes = some_bytes(3 << 20);
   for (const auto at : {place::body, place::answer, place::middle}) {
     for (const auto* to : {&plain, &checked}) {
-      scripted_peer peer({answers(200, "", etag).welcomes().cut(at)});
-      world w(by_path(peer));
+      scripted_peer peer({answers(200, "", etag).sends_continue().cut(at)});
+      s3_fixture w(by_path(peer));
       const auto e = error_of(w.run(streamed(w.s3, *to, bytes, 1 << 20)));
       BOOST_TEST((e.status == 0 && e.category == errc::unavailable), to_failure(e).on);
       BOOST_TEST(to_failure(e).on.starts_with("UploadPart media/\"a b\": "));
     }
   }
-  scripted_peer odd({answers(200).welcomes()});
-  world w(by_path(odd));
+  scripted_peer odd({answers(200).sends_continue()});
+  s3_fixture w(by_path(odd));
   BOOST_TEST(error_of(w.run(streamed(w.s3, plain, bytes, 1 << 20))).message == "the answer has no ETag");
 }
 

@@ -22,7 +22,7 @@ errc code_of(const result<std::vector<sigv4::name_value>>& r) {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(where_a_bucket_is) {
+BOOST_AUTO_TEST_CASE(a_bucket_is_located_by_host_or_path) {
   struct row {
     std::string endpoint, region;
     bool path_style;
@@ -40,11 +40,11 @@ BOOST_AUTO_TEST_CASE(where_a_bucket_is) {
            {"https://s3.example.com:8443/", "x", false, "media", "https://media.s3.example.com:8443", "/"},
            {"https://s3.example.com:443", "x", true, "media", "https://s3.example.com", "/media/"},
            {"http://localhost:9000", "x", true, "My_media", "http://localhost:9000", "/My_media/"},
-           // No name can be put ahead of an address.
+           // An address cannot have a subdomain.
            {"http://127.0.0.1:9000", "x", false, "media", "http://127.0.0.1:9000", "/media/"},
            {"http://[::1]:9000", "x", false, "media", "http://[::1]:9000", "/media/"},
            {"http://10.0.0.1.nip.io", "x", false, "media", "http://media.10.0.0.1.nip.io", "/"},
-           // None: the service itself.
+           // No bucket: the service itself.
            {"", "eu-west-1", false, "", "https://s3.eu-west-1.amazonaws.com", "/"},
            {"http://127.0.0.1:9000", "x", true, "", "http://127.0.0.1:9000", "/"},
        }) {
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(where_a_bucket_is) {
   BOOST_TEST_REQUIRE(!place.has_value());
   BOOST_TEST((place.error().code == errc::invalid_argument));
   BOOST_TEST(place.error().on.starts_with("store.endpoint"));
-  // A name that is none would be a part of the URL, or of the request.
+  // An invalid name would change the URL or the request.
   for (const bool by_path : {false, true})
     for (const char* name : {"x\r\nHost: y", "a/../b", "..", "b?x", "my media"}) {
       s3_options o;
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(where_a_bucket_is) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(an_objects_header_fields) {
+BOOST_AUTO_TEST_CASE(metadata_becomes_header_fields) {
   object_meta m;
   m.headers = {{"content-type", "text/plain; charset=\"utf-8\""},
                {"content-disposition", "attachment; filename=\"a b.txt\""},
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(an_objects_header_fields) {
   BOOST_TEST(object_headers({}).value().empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_no_header_can_hold) {
+BOOST_AUTO_TEST_CASE(metadata_that_no_header_can_hold_is_rejected) {
   for (const std::string bad : {"a\r\nX-Forged: 1", "a\nb", "a\x01", "\x7f", "tab\there"}) {
     object_meta header, user;
     header.headers = {{"content-type", bad}};
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(what_no_header_can_hold) {
   BOOST_TEST(object_headers(none).value().at(0).second == "");
 }
 
-BOOST_AUTO_TEST_CASE(metadata_comes_back_as_it_was) {
+BOOST_AUTO_TEST_CASE(encoded_metadata_round_trips) {
   for (const std::string text : {"", "plain", "Grüße 🙂", "=?UTF-8?B?", "?=", "=?", "100 %"}) {
     object_meta m;
     m.user = {{"t", text}};
@@ -138,10 +138,10 @@ BOOST_AUTO_TEST_CASE(metadata_comes_back_as_it_was) {
   }
   BOOST_TEST(decode_metadata("=?utf-8?b?w7w=?=") == "ü");
   for (const auto* odd : {"=?UTF-8?B??", "=?UTF-8?B?!?=", "=?UTF-8?Q?=C3=BC?=", "=?ISO-8859-1?B?/A==?=", "=?UTF-8?B?="})
-    BOOST_TEST(decode_metadata(odd) == odd); // others may have written it
+    BOOST_TEST(decode_metadata(odd) == odd); // another program may have written the value
 }
 
-BOOST_AUTO_TEST_CASE(texts) {
+BOOST_AUTO_TEST_CASE(checksums_and_queries_are_written_and_parsed) {
   BOOST_TEST((parse_crc32c("4waSgw==") == 0xe3069283u)); // of "123456789", RFC 3720 §B.4
   BOOST_TEST((parse_crc32c(crc32c_base64(0xfffffffe)) == 0xfffffffeu));
   for (const auto* none : {"", "AAAA", "AAAAAAA=", "4waSgw==-3", "!"})
@@ -151,12 +151,11 @@ BOOST_AUTO_TEST_CASE(texts) {
   BOOST_TEST(to_query_string({{"a b", "c&d=e"}, {"f", "~/🙂"}}) == "?a%20b=c%26d%3De&f=~%2F%F0%9F%99%82");
 }
 
-BOOST_AUTO_TEST_CASE(aws_chunks) {
+BOOST_AUTO_TEST_CASE(aws_chunked_framing_has_the_announced_length) {
   BOOST_TEST(aws_chunk_head(0) == "0\r\n");
   BOOST_TEST(aws_chunk_head(MiB) == "100000\r\n");
   BOOST_TEST(aws_chunked_end(0xe3069283) == "0\r\nx-amz-checksum-crc32c:4waSgw==\r\n\r\n");
-  // The length of what s3_part_upload writes is held against real bytes in s3_client_test; here as far as S3's largest
-  // part.
+  // s3_part_upload_test compares the length with real bytes. This test goes up to S3's largest part.
   for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{1}, MiB - 1, MiB, MiB + 1, 64 * MiB, 5 * GiB}) {
     std::uint64_t length = 0;
     for (auto left = size; left > 0;) {
@@ -170,7 +169,7 @@ BOOST_AUTO_TEST_CASE(aws_chunks) {
 
 // --- parts ------------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(parts_of_every_size) {
+BOOST_AUTO_TEST_CASE(parts_are_planned_within_the_limits_of_s3) {
   std::vector<std::uint64_t> sizes{0, 1, 5 * MiB, 5 * MiB + 64 * KiB - 1, 5 * MiB + 64 * KiB, 5 * MiB + 64 * KiB + 1};
   for (std::uint64_t n = 6 * MiB; n < 5 * TiB; n = n * 17 / 13)
     for (const auto odd : {n - 1, n, n + 1}) sizes.push_back(odd);
@@ -187,18 +186,18 @@ BOOST_AUTO_TEST_CASE(parts_of_every_size) {
       }
       ++streamed;
       BOOST_TEST_REQUIRE(!parts.empty());
-      BOOST_TEST(parts.size() + 1 <= 10'000u); // the tail is one too
+      BOOST_TEST(parts.size() + 1 <= 10'000u); // the tail is a part too
       BOOST_TEST(std::accumulate(parts.begin(), parts.end(), std::uint64_t{0}) == size - 64 * KiB);
       const auto [least, max] = std::minmax_element(parts.begin(), parts.end());
       BOOST_TEST(*least >= 5 * MiB);
       BOOST_TEST(*max <= 5 * GiB);
-      BOOST_TEST(*max - *least < 10'000u); // as equal as they can be
+      BOOST_TEST(*max - *least < 10'000u); // the lengths are nearly equal
     }
   }
   BOOST_TEST(streamed > 100u);
 }
 
-BOOST_AUTO_TEST_CASE(the_etag_of_parts) {
+BOOST_AUTO_TEST_CASE(the_etag_of_a_multipart_object_is_computed) {
   const auto part = [](std::string_view bytes) {
     s3_part p;
     const auto sum = md5(bytes);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t MiB = 1 << 20, KiB = 1 << 10;
 
-std::chrono::seconds ahead{0}; // how far our clock is off
+std::chrono::seconds ahead{0}; // how far this machine's clock is ahead
 
 seconds_clock now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) + ahead; }
 
@@ -51,7 +51,7 @@ struct fixture {
     return std::move(*got);
   }
 
-  // A request as a browser makes it: nothing but the URL and the bytes.
+  // A request like a browser's: only the URL and the bytes.
   http_response put_to(const std::string& url, std::string_view bytes) {
     const auto to = parse_web_url(url).value();
     http_request r;
@@ -105,9 +105,9 @@ void check_refused(const http_response& answer, const std::string& code) {
 
 BOOST_FIXTURE_TEST_SUITE(s3_store_, fixture)
 
-BOOST_AUTO_TEST_CASE(keeps_the_contract) { check_store(contract()); }
+BOOST_AUTO_TEST_CASE(fulfils_the_contract) { check_store(contract()); }
 
-BOOST_AUTO_TEST_CASE(keeps_the_contract_with_a_roles_keys_and_the_bucket_in_the_host) {
+BOOST_AUTO_TEST_CASE(fulfils_the_contract_with_a_roles_keys_and_the_bucket_in_the_host) {
   role_options role;
   role.arn = real_s3::role;
   fixture f(make_assumed_role(own_keys(), http, {real_s3::endpoint, "us-east-1"}, role, now), options(false));
@@ -116,8 +116,8 @@ BOOST_AUTO_TEST_CASE(keeps_the_contract_with_a_roles_keys_and_the_bucket_in_the_
   BOOST_TEST(!f.credentials.current()->keys.session_token.empty());
 }
 
-// How an object is stored depends on its size and on what was predicted.
-BOOST_AUTO_TEST_CASE(bytes_survive_every_way_of_storing) {
+// How an object is stored depends on its size and on the predicted size.
+BOOST_AUTO_TEST_CASE(bytes_are_unchanged_by_every_way_of_storing) {
   struct row {
     std::size_t size;
     std::optional<std::size_t> predicted;
@@ -168,14 +168,14 @@ BOOST_AUTO_TEST_CASE(a_prediction_that_was_too_large_stores_nothing) {
   BOOST_TEST(absent("short"));
 }
 
-BOOST_AUTO_TEST_CASE(an_upload_given_up_midway_leaves_nothing) {
+BOOST_AUTO_TEST_CASE(an_abandoned_upload_leaves_nothing) {
   const auto s = made();
   for (const std::size_t sent : {0u, 1u, 6u, 11u}) {
-    for (const bool told : {false, true}) {
+    for (const bool is_abandoned : {false, true}) {
       auto to = open_sink(*s, named("given-up"), 12 * MiB);
       write_in_pieces(*to, some_bytes(sent * MiB), MiB);
-      if (told) run_step(to->abandon());
-      if (sent > 5) BOOST_TEST(unfinished() == (told ? 0u : 1u)); // so it was one
+      if (is_abandoned) run_step(to->abandon());
+      if (sent > 5) BOOST_TEST(unfinished() == (is_abandoned ? 0u : 1u)); // so it was a multipart upload
       to.reset();
       BOOST_TEST(absent("given-up"));
       for (int n = 0; n < 500 && unfinished() > 0; ++n) run_step(pause(20ms)); // it is aborted behind us
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected) {
   BOOST_TEST(stored("clock") == "x");
 }
 
-BOOST_AUTO_TEST_CASE(small_objects_and_the_bucket_itself) {
+BOOST_AUTO_TEST_CASE(small_objects_and_bucket_operations_work) {
   put(*made(), named("small"), "hello");
   BOOST_TEST(run_step(s3.get_object(named("small"), 5)).value() == "hello");
   const auto too_large = run_step(s3.get_object(named("small"), 4));
@@ -294,9 +294,9 @@ BOOST_AUTO_TEST_CASE(presigned_parts_make_an_object) {
 
   const auto aborted = run_step(s3.create_multipart(named("aborted"), {})).value();
   BOOST_TEST(run_step(s3.abort_multipart(aborted)).has_value());
-  BOOST_TEST(run_step(s3.abort_multipart(aborted)).has_value()); // gone already
-  const auto gone = run_step(s3.upload_part(aborted, 1, "x"));
-  BOOST_TEST((!gone && gone.error().code == "NoSuchUpload"));
+  BOOST_TEST(run_step(s3.abort_multipart(aborted)).has_value()); // aborted already
+  const auto late_part = run_step(s3.upload_part(aborted, 1, "x"));
+  BOOST_TEST((!late_part && late_part.error().code == "NoSuchUpload"));
   const auto no_list = run_step(s3.list_parts(aborted));
   BOOST_TEST((!no_list && no_list.error().category == errc::object_absent));
 }
