@@ -1,4 +1,4 @@
-"""How fast 1 GiB goes through the fallback into a real S3 (Ceph RGW), beside rclone and the AWS command line sending it there themselves.
+"""How fast 1 GiB goes through the fallback into a real S3 (Ceph RGW), compared with rclone and the AWS command line, which send it directly.
 
     against_tools.py POSTERN ROUNDS [MIB]
 

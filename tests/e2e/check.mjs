@@ -1,4 +1,4 @@
-// Does Chromium start and show a page? Ends with 1 and a message when it does not do so in time.
+// Checks that Chromium starts and shows a page. Exit code 1 with a message when it does not do so in time.
 import { launch, within } from './support.mjs';
 
 async function show() {

@@ -31,7 +31,7 @@ async function open(look = LOOKS[0][1], query = '') {
   return { page, complaints, close: () => context.close() };
 }
 
-// Slows what the page sends, so that there is a middle to look at.
+// Slows the page's uploads, so that a test can see an upload in progress.
 async function throttle(page, bytesPerSecond) {
   const session = await page.context().newCDPSession(page);
   await session.send('Network.enable');
@@ -63,7 +63,7 @@ test('a file of 200 MB: progress moves, the completion is shown as recorded', as
 });
 
 for (const [name, look] of LOOKS) {
-  test(`how it looks: ${name}`, async () => {
+  test(`screenshots: ${name}`, async () => {
     const { page, close } = await open(look);
     await shot(page, name + '-before');
     await page.setInputFiles('#choose', makeFile(server.folder, 'a finished picture with quite a long name for a phone.jpg', 300_000));
@@ -81,7 +81,7 @@ for (const [name, look] of LOOKS) {
   });
 }
 
-test('cancelled in the middle: nothing is stored', async () => {
+test('a cancelled upload stores nothing', async () => {
   const { page, close } = await open();
   const before = server.objects().length;
   await throttle(page, 3_000_000);
@@ -97,7 +97,7 @@ test('cancelled in the middle: nothing is stored', async () => {
   await close();
 });
 
-test('several files at once', async () => {
+test('several files are uploaded at once', async () => {
   const { page, close } = await open();
   const files = [1, 2, 3].map((n) => makeFile(server.folder, `several-${n}.bin`, n * 100_000));
   await page.setInputFiles('#choose', files);
@@ -106,7 +106,7 @@ test('several files at once', async () => {
   await close();
 });
 
-test('dropped files', async () => {
+test('dropped files are uploaded', async () => {
   const { page, close } = await open();
   const data = await page.evaluateHandle(() => {
     const d = new DataTransfer();
@@ -119,7 +119,7 @@ test('dropped files', async () => {
   await close();
 });
 
-test('with the keyboard alone', async () => {
+test('the page works with the keyboard alone', async () => {
   const { page, close } = await open();
   const chosen = makeFile(server.folder, 'keyboard.bin', 1000);
   page.on('filechooser', (chooser) => chooser.setFiles(chosen));
@@ -131,7 +131,7 @@ test('with the keyboard alone', async () => {
   await close();
 });
 
-test('what a screen reader is told', async () => {
+test('a screen reader gets names, states and progress', async () => {
   const { page, close } = await open();
   await throttle(page, 2_000_000);
   await page.setInputFiles('#choose', makeFile(server.folder, 'heard.bin', 3_000_000));

@@ -32,7 +32,7 @@ test('postern.js is ES5', () => {
   assert.throws(() => parse('const a = 1', { ecmaVersion: 5 }));
 });
 
-test('the plain form with JavaScript off', async () => {
+test('the plain form works with JavaScript off', async () => {
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = await context.newPage();
   await page.goto(server.url + '/');
@@ -47,14 +47,14 @@ test('the plain form with JavaScript off', async () => {
   await context.close();
 });
 
-// What browsers without it would do. The page takes it away before any script of it runs, so the client itself must notice.
+// Simulates browsers that lack a feature. The page removes the feature before any of its scripts run, so the client must detect it.
 const MISSING = {
   FormData: { remove: () => { delete window.FormData; }, isThere: () => typeof FormData !== 'undefined' },
   'XMLHttpRequest.upload': { remove: () => { delete XMLHttpRequest.prototype.upload; }, isThere: () => 'upload' in new XMLHttpRequest() },
   'input.files': { remove: () => { delete HTMLInputElement.prototype.files; }, isThere: () => 'files' in document.createElement('input') },
 };
 for (const [what, { remove, isThere }] of Object.entries(MISSING)) {
-  test(`the hidden frame where ${what} is missing`, async () => {
+  test(`the client uses a hidden frame when ${what} is missing`, async () => {
     const context = await browser.newContext();
     await context.addInitScript(remove);
     const page = await context.newPage(), posts = [];
@@ -75,7 +75,7 @@ for (const [what, { remove, isThere }] of Object.entries(MISSING)) {
   });
 }
 
-test('no frame where nothing is missing', async () => {
+test('the client uses no frame when no feature is missing', async () => {
   const page = await browser.newPage(), posts = [];
   page.on('request', (r) => { if (r.method() === 'POST' && r.url().includes('/upload/')) posts.push(r.resourceType()); });
   await page.goto(appUrl);
@@ -95,7 +95,7 @@ async function uploadFrom(page, options) {
 }
 
 for (const transport of ['xhr', 'iframe']) {
-  test(`from a page of another origin, by ${transport}`, async () => {
+  test(`a page of another origin uploads by ${transport}`, async () => {
     const page = await browser.newPage();
     await page.goto(appUrl);
     await page.setInputFiles('#f', makeFile(server.folder, `across-${transport}.bin`, 100_000));
@@ -107,7 +107,7 @@ for (const transport of ['xhr', 'iframe']) {
   });
 }
 
-test('a direct upload that fails: the fallback is used and said, and the next file goes there at once', async () => {
+test('a direct upload fails: the client uses and reports the fallback, and the next file goes there at once', async () => {
   const page = await browser.newPage();
   const dead = await freePort();
   await page.route('**/v1/uploads', async (route) => {
@@ -127,7 +127,7 @@ test('a direct upload that fails: the fallback is used and said, and the next fi
   await page.close();
 });
 
-test('an answer that got lost is asked for, not sent again', async () => {
+test('after a lost response the client asks for the status and does not send the file again', async () => {
   const page = await browser.newPage();
   let posts = 0;
   await page.route('**/upload/local', async (route) => {
@@ -142,7 +142,7 @@ test('an answer that got lost is asked for, not sent again', async () => {
   await page.close();
 });
 
-test('a server that is busy is tried again', async () => {
+test('a busy server is retried', async () => {
   const page = await browser.newPage();
   let signs = 0;
   await page.route('**/v1/uploads', (route) => {
@@ -157,7 +157,7 @@ test('a server that is busy is tried again', async () => {
   await page.close();
 });
 
-test('imported as a module', async () => {
+test('postern.js can be imported as a module', async () => {
   const page = await browser.newPage();
   await page.goto(server.url + '/');
   const state = await page.evaluate(async () => {

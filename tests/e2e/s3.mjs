@@ -1,4 +1,4 @@
-// The real S3 (Ceph RGW) for the browser tests, and what they ask of it past Postern.
+// The real S3 (Ceph RGW) for the browser tests, and the requests that they send to it without Postern.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import readline from 'node:readline';
@@ -8,7 +8,7 @@ import { endWithUs, within } from './support.mjs';
 const script = fileURLToPath(new URL('../support/rgw.py', import.meta.url));
 const sha256 = (data) => createHash('sha256').update(data).digest('hex');
 const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
-// As S3 wants paths encoded: all but what is unreserved.
+// Percent-encodes a path as S3 requires: all characters but the unreserved ones.
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase());
 
 export function isInstalled() {
@@ -35,7 +35,7 @@ export class S3 {
     await ended;
   }
 
-  // A Postern's settings: keys of a role that it assumes.
+  // Settings for a Postern that assumes a role.
   settings() {
     return {
       store__type: 's3', store__endpoint: this.endpoint, store__bucket: this.bucket, store__path_style: 'true', store__region: 'us-east-1',
@@ -43,7 +43,7 @@ export class S3 {
     };
   }
 
-  // One request with Signature Version 4.
+  // Sends one request with Signature Version 4.
   async request(method, key = '', query = '', body = '') {
     const path = `/${this.bucket}${key ? '/' + key.split('/').map(encode).join('/') : ''}`, host = new URL(this.endpoint).host;
     const date = new Date().toISOString().replace(/[-:]|\.\d+/g, ''), scope = `${date.slice(0, 8)}/us-east-1/s3/aws4_request`, hash = sha256(body);
@@ -55,7 +55,7 @@ export class S3 {
     return fetch(this.endpoint + path + (query ? '?' + query : ''), { method, headers, body: method === 'PUT' ? body : undefined });
   }
 
-  // Null when it is not there.
+  // Null when the object is absent.
   async hashOf(key) {
     const answer = await this.request('GET', key);
     if (answer.status === 404) return null;

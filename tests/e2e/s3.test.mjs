@@ -13,7 +13,7 @@ let s3, server, browser;
 // Lets pages of Postern's origin post to the bucket.
 const putCors = async () => server.run('setup', 'cors', '--apply');
 
-// A page, and what it asked of whom: { method, url, status, type }, preflights included.
+// Opens a page and records its requests: { method, url, status, type }, preflights included.
 async function open(query = '', options = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage(), asked = [], session = await context.newCDPSession(page), byId = new Map();
@@ -30,7 +30,7 @@ async function open(query = '', options = {}) {
   return { page, to, throughPostern: () => to('POST', server.url + '/upload/'), straight: () => to('POST', s3.endpoint), close: () => context.close() };
 }
 
-// Uploads by postern.js with callbacks of its own: { upload or error, ways, form }.
+// Uploads with postern.js and records its callbacks: { upload or error, ways, form }.
 function upload(page, name, size, options = {}) {
   return page.evaluate(([name, size, options]) => new Promise((done) => {
     const ways = [];
@@ -48,7 +48,7 @@ function upload(page, name, size, options = {}) {
 
 const hashOfUploaded = (size) => createHash('sha256').update(new Uint8Array(size).map((_, i) => i * 7)).digest('hex');
 
-// Chooses the file in the demo page; its item there, settled.
+// Chooses the file in the demo page and returns its list item when the upload has ended.
 async function choose(page, file) {
   await page.setInputFiles('#choose', file);
   const item = page.locator('#uploads li').first();
@@ -76,7 +76,7 @@ describe('with a real S3', { skip }, () => {
 
   // --- without a CORS rule ----------------------------------------------------------------------------
 
-  test('no CORS rule: the page uses the fallback by itself and says so', async () => {
+  test('no CORS rule: the page uses the fallback by itself and shows that', async () => {
     const { page, to, straight, throughPostern, close } = await open();
     const signed = page.waitForResponse((r) => r.url().endsWith('/v1/uploads')).then((r) => r.json());
     const file = makeFile(server.folder, 'no rule.bin', 12 * MB);
@@ -90,14 +90,14 @@ describe('with a real S3', { skip }, () => {
     assert.equal((await server.status(form.id)).state, 'completed');
     assert.deepEqual(to('OPTIONS', s3.endpoint).map((r) => r.status), [403]);
     assert.equal(throughPostern().length, 1);
-    // The next file does not try again.
+    // The next file does not try the direct upload again.
     const tried = straight().length, next = await choose(page, makeFile(server.folder, 'no rule 2.bin', 1 * MB));
     assert.equal(await next.fact('Way'), `through this server: ${WHY_NO_CORS}, as was seen a moment ago`);
     assert.equal(straight().length, tried);
     await close();
   });
 
-  test('no CORS rule: a large file is not sent in vain', async () => {
+  test('no CORS rule: a large file is not sent to the store first', async () => {
     const { page, close } = await open();
     const { upload: done, ways, sent } = await upload(page, 'large.bin', 30 * MB);
     assert.equal(done?.state, 'completed');
@@ -109,7 +109,7 @@ describe('with a real S3', { skip }, () => {
     await close();
   });
 
-  test('no CORS rule: a frame needs none', async () => {
+  test('no CORS rule: an upload in a frame needs no rule', async () => {
     const { page, straight, throughPostern, close } = await open('?transport=iframe');
     const file = makeFile(server.folder, 'framed.bin', 3 * MB);
     const signed = page.waitForResponse((r) => r.url().endsWith('/v1/uploads')).then((r) => r.json());
@@ -153,8 +153,8 @@ describe('with a real S3', { skip }, () => {
     await close();
   });
 
-  test('a store that swallows what it is sent is left after a while', async (t) => {
-    const mute = net.createServer(() => {}); // accepts, and says nothing
+  test('a store that never responds is given up for the fallback', async (t) => {
+    const mute = net.createServer(() => {}); // accepts connections and never responds
     t.after(() => mute.close()); // a server that listens keeps Node from ending
     const port = await freePort();
     await new Promise((done) => mute.listen(port, '127.0.0.1', done));
@@ -169,7 +169,7 @@ describe('with a real S3', { skip }, () => {
     await close();
   });
 
-  // --- with one ---------------------------------------------------------------------------------------
+  // --- with a CORS rule -------------------------------------------------------------------------------
 
   test('with the CORS rule the next page goes straight to the store', async () => {
     await putCors();
@@ -185,7 +185,7 @@ describe('with a real S3', { skip }, () => {
     await checkStored(form, file);
     assert.deepEqual(straight().map((r) => [r.url, r.status]), [[form.url, 303]]);
     assert.equal(throughPostern().length, 0);
-    // Chromium asks before it follows the redirect, too, with Origin: null.
+    // Chromium also sends a preflight before it follows the redirect, with Origin: null.
     for (const [method, status] of [['OPTIONS', 204], ['GET', 200]]) assert.deepEqual(to(method, form.complete_url + '?bucket=').map((r) => r.status), [status]);
     const told = await server.status(form.id);
     assert.deepEqual([told.state, told.size, told.completed_by], ['completed', 12 * MB, 'redirect']);
@@ -196,7 +196,7 @@ describe('with a real S3', { skip }, () => {
 
   const KEYS = ['spaces  in it.bin', 'plus+plus.bin', '100%25 %.bin', '"double" \'single\'.bin', 'a&b&amp;c.bin', 'a=b;c=d.bin', 'what?.bin', '#1.bin', '😀 ä ∑.bin', "(all) *!~ of[it]{} ^`|$,:@<>.bin"];
   for (const way of ['direct', 'fallback']) {
-    test(`keys of every kind, by the ${way} upload`, async () => {
+    test(`keys of every kind are stored unchanged by the ${way} upload`, async () => {
       const { page, close } = await open();
       for (const name of KEYS) {
         const { upload: done, error, message, form, ways } = await upload(page, name, 10_000, { way });
@@ -213,7 +213,7 @@ describe('with a real S3', { skip }, () => {
   }
 
   for (const way of ['direct', 'fallback']) {
-    test(`file names of every kind in a frame, by the ${way} upload`, async () => {
+    test(`file names of every kind are stored unchanged from a frame by the ${way} upload`, async () => {
       const { page, close } = await open(`?transport=iframe&way=${way}`);
       for (const name of KEYS.filter((n) => !n.includes(';'))) { // RGW takes what follows the ; in a file's name for another parameter
         const file = makeFile(server.folder, name, 10_000);
@@ -226,14 +226,14 @@ describe('with a real S3', { skip }, () => {
     });
   }
 
-  // --- an answer that got lost ------------------------------------------------------------------------
+  // --- a lost response --------------------------------------------------------------------------------
 
-  test('a file that is there already is not sent twice', async () => {
+  test('a file that is already stored is not sent again', async () => {
     await putCors();
     const { page, straight, throughPostern, close } = await open();
     const first = await upload(page, 'first.bin', 1 * MB);
     assert.deepEqual(first.ways, [['direct', 'tried first']]);
-    // The browser remembers its preflight, so it sends; the store takes the file, but its answer may not be read any more.
+    // The browser has cached the preflight, so it sends the file. The store accepts the file, but the page may not read the response.
     await s3.removeCors();
     const lost = await upload(page, 'lost.bin', 8 * MB);
     assert.equal(lost.upload?.state, 'completed', lost.message);
@@ -247,7 +247,7 @@ describe('with a real S3', { skip }, () => {
     await close();
   });
 
-  test('while nobody can say whether it is there, it is not sent again either', async () => {
+  test('while the status of a file is unknown, the file is not sent again', async () => {
     await putCors();
     const { page, straight, throughPostern, close } = await open();
     await upload(page, 'first.bin', 1000);
@@ -288,24 +288,24 @@ describe('with a real S3', { skip }, () => {
     return { forms, through };
   }
 
-  test('a form that has expired', async () => {
+  test('an expired form is signed once more, then the upload fails', async () => {
     const { forms, through } = await refused('late.bin', { query: '?profile=hasty', late: true, text: /expired/i, shots: 's3-expired' });
-    assert.deepEqual([forms.length, through], [2, 0]); // signed once more, and late once more
+    assert.deepEqual([forms.length, through], [2, 0]); // signed again, and expired again
   });
-  test('a file that is too large', async () => {
+  test('a file that is too large is rejected', async () => {
     const { through } = await refused('too large.bin', { query: '?profile=small', size: 3 * MB, ask: ({ size, ...rest }) => rest, text: /larger than is allowed/, shots: 's3-too-large' });
     assert.equal(through, 0);
   });
-  test('a key that was changed', async () => {
+  test('a changed key is rejected', async () => {
     const { through } = await refused('changed.bin', { change: (form) => { form.fields.key = 'elsewhere/x'; }, text: /not as it was signed|policy/i, shots: 's3-changed' });
     assert.equal(through, 0);
     assert.equal(await s3.hashOf('elsewhere/x'), null);
   });
-  test('a file that is too large, in a frame: the fallback says why', async () => {
+  test('a file that is too large, in a frame: the fallback reports the reason', async () => {
     const { through } = await refused('too large.bin', { query: '?profile=small&transport=iframe', size: 3 * MB, ask: ({ size, ...rest }) => rest, text: /at most 1000000 bytes/, shots: 's3-frame-too-large' });
     assert.equal(through, 1);
   });
-  test('a key that was changed, in a frame by the direct upload alone', async () => {
+  test('a changed key is rejected, in a frame by the direct upload alone', async () => {
     const { through } = await refused('changed.bin', { query: '?way=direct&transport=iframe', change: (form) => { form.fields.key = 'elsewhere/x'; }, text: /refused\. The reason cannot be read/, shots: 's3-frame-changed' });
     assert.equal(through, 0);
   });

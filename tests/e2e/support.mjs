@@ -1,4 +1,4 @@
-// The program and the browser, started for one file of tests and ended with it. Whatever waits here has a limit.
+// The program and the browser, started for one file of tests and ended with it. Every wait has a limit.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test as nodeTest } from 'node:test';
 import { chromium } from 'playwright-core';
 
-// One test. When it is not done after `seconds`, it fails and ends its file: the browser hangs, and the tests behind this one would hang too.
+// One test. After `seconds` it fails and ends its file: the browser hangs, and the later tests would hang too.
 export function test(title, body, seconds = 60) {
   const name = `${path.basename(process.argv[1], '.test.mjs')}: ${title}`; // Node names this file as the place of every test
   nodeTest(name, async (t) => {
@@ -31,7 +31,7 @@ export function within(seconds, promise, message) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// The first true value of `condition`, which is asked again until then; or an error with `message` after `seconds`.
+// Calls `condition` until its value is true, and returns that value. Throws an error with `message` after `seconds`.
 export async function until(condition, message, seconds = 20) {
   for (const end = Date.now() + seconds * 1000; ;) {
     const value = await condition();
@@ -41,9 +41,9 @@ export async function until(condition, message, seconds = 20) {
   }
 }
 
-process.once('SIGTERM', () => process.exit(143)); // how tests/e2e/run ends what takes too long; the browser ends with us too
+process.once('SIGTERM', () => process.exit(143)); // tests/e2e/run ends a file that takes too long; the browser ends with this process
 
-// Ends a child process with this one, however this one ends.
+// Ends a child process when this process ends, in whatever way.
 export function endWithUs(child, signal) {
   const end = () => child.kill(signal);
   process.once('exit', end);
@@ -84,7 +84,7 @@ export class Server {
     return server;
   }
 
-  // Another command of the program with the same configuration; what it printed.
+  // Runs another command of the program with the same configuration and returns its output.
   run(...words) {
     return execFileSync(process.env.POSTERN, [...words, '--config', 'postern.toml'], { cwd: this.folder, env: this.environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   }
@@ -120,7 +120,7 @@ export function launch() {
 const seed = process.env.POSTERN_SEED ?? String(Math.floor(Math.random() * 2 ** 32));
 let files = 0;
 
-// A file of that many bytes, different for each file of a run; its path. The seed that repeats the run's files is printed once.
+// Makes a file of that many bytes, different for each file of a run, and returns its path. The seed that repeats the run's files is printed once.
 export function makeFile(folder, name, size) {
   if (files++ === 0) console.error(`POSTERN_SEED=${seed} repeats the files of this run`);
   const file = path.join(folder, name);

@@ -1,4 +1,4 @@
-// Webhooks as an application takes them: checked by the reference implementation of Standard Webhooks.
+// Webhooks as an application receives them, verified by the reference implementation of Standard Webhooks.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before } from 'node:test';
@@ -34,7 +34,7 @@ async function upload(filename, text) {
   return { id: form.id, headers, told };
 }
 
-test('the reference implementation accepts what is sent', async () => {
+test('the reference implementation accepts the messages', async () => {
   const { id, headers, told } = await upload('größe \u{1f600}.txt', 'hello');
   const event = new Webhook(secret).verify(told, headers);
   assert.equal(event.type, 'upload.completed');
@@ -45,14 +45,14 @@ test('the reference implementation accepts what is sent', async () => {
   assert.ok(Math.abs(Date.parse(event.timestamp) - Date.now()) < 60_000);
 });
 
-test('either secret is enough while they are exchanged, and no other', async () => {
+test('during a rotation both secrets verify a message, and no other does', async () => {
   const { headers, told } = await upload('a.txt', 'a');
   new Webhook(secret).verify(told, headers);
   new Webhook(older, { format: 'raw' }).verify(told, headers);
   assert.throws(() => new Webhook('whsec_' + Buffer.alloc(24).toString('base64')).verify(told, headers), WebhookVerificationError);
 });
 
-test('what was altered on its way is refused', async () => {
+test('an altered message is rejected', async () => {
   const { headers, told } = await upload('b.txt', 'b');
   const check = new Webhook(secret);
   assert.throws(() => check.verify(told.replace('"size":1', '"size":2'), headers), WebhookVerificationError);

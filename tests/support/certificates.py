@@ -12,7 +12,7 @@ class Authority:
         self.openssl("req", "-x509", *KEY, "-days", "2", "-subj", "/CN=" + name, "-keyout", self.key, "-out", self.file)
 
     def certificate(self, name="localhost", addresses=("127.0.0.1",)):
-        """A certificate for that DNS name and those addresses: (certificate file, key file)."""
+        """Makes a certificate for that DNS name and those addresses: (certificate file, key file)."""
         certificate, key, request = (os.path.join(self.folder, name + end) for end in (".pem", ".key", ".csr"))
         self.openssl("req", "-new", *KEY, "-subj", "/CN=" + name, "-keyout", key, "-out", request)
         with open(request + ".ext", "w") as f:

@@ -39,7 +39,7 @@ class Chromium:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def call(self, method, session=None, seconds=60, **parameters):
-        """One command of the protocol; its result. Events are skipped."""
+        """Runs one command of the protocol and returns its result. Events are skipped."""
         self.last_id += 1
         message = {"id": self.last_id, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         os.write(self.to, json.dumps(message).encode() + b"\0")
@@ -83,7 +83,7 @@ class Page:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def wait(self, expression, seconds=60):
-        """The expression's value, once it is true."""
+        """Waits until the expression's value is true, and returns it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             value = self.evaluate(expression)

@@ -1,4 +1,4 @@
-"""CRC-32C a second way, from the polynomial. In Python it would take minutes, so a few lines of C do it."""
+"""A second implementation of CRC-32C, from the polynomial. It is in C, because Python would take minutes."""
 
 import base64, ctypes, os, struct, subprocess, tempfile
 
@@ -35,17 +35,17 @@ _crc32c = build()
 
 
 def add(crc, data):
-    """Goes on from `crc`; begin with 0."""
+    """The CRC of more data. Continue with `crc`; begin with 0."""
     return _crc32c(crc, bytes(data), len(data))
 
 
 def text(crc):
-    """As it stands in x-amz-checksum-crc32c."""
+    """The value of x-amz-checksum-crc32c."""
     return base64.b64encode(struct.pack(">I", crc)).decode()
 
 
 def of(pieces):
-    """The text for bytes that come in pieces."""
+    """The value of x-amz-checksum-crc32c for bytes in pieces."""
     crc = 0
     for piece in pieces:
         crc = add(crc, piece)

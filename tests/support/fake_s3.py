@@ -1,6 +1,6 @@
-"""An S3 for what the real one cannot be made to do. It knows objects and multipart uploads, verifies checksums as AWS does, and keeps hashes instead of bytes.
+"""A fake S3 for behaviour that a real S3 does not show on demand. It has objects and multipart uploads, verifies checksums as AWS does, and stores hashes instead of bytes.
 
-A misbehaviour is a class in a file of its own in peers/, which overrides `meddle`: called with each request before it is answered, it may answer itself (return True), cut the
+A misbehaviour is a class in a file of its own in peers/, which overrides `intercept`: called with each request before it is answered, it may answer itself (return True), cut the
 connection (raise Cut), or wait.
 """
 
@@ -11,11 +11,11 @@ import crc32c
 
 
 class Cut(Exception):
-    """The connection is to be cut now."""
+    """Raised to cut the connection now."""
 
 
 class Request:
-    """One request and the way to answer it."""
+    """One request and its response."""
 
     def __init__(self, handler):
         self.handler = handler
@@ -46,7 +46,7 @@ class Request:
         return "ListParts" if "uploadId" in q else "GetBucketLocation" if "location" in q else "GetObject"
 
     def read(self, most=1 << 20):
-        """The next bytes of the body; empty at its end. The first call sends 100 Continue where it is asked for."""
+        """The next bytes of the body; empty at its end. The first call sends 100 Continue if the request expects it."""
         if not self.continued and self.headers.get("expect", "").lower() == "100-continue":
             self.handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.continued = True
@@ -87,13 +87,13 @@ class Multipart(Object):
 
 
 class FakeS3:
-    checksums = False  # does it know CRC32C of whole objects, as AWS does and Debian 12's RGW does not?
+    checksums = False  # supports CRC32C of whole objects, as AWS does and Debian 12's RGW does not
     clock_off = 0
     bucket = "media"
 
     def __init__(self):
         self.objects, self.uploads, self.log, self.lock = {}, {}, [], threading.Lock()
-        self.ending = threading.Event()  # set when the test ends: whoever waits on purpose stops then
+        self.ending = threading.Event()  # set when the test ends, so that delayed responses stop waiting
         s3 = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -108,13 +108,13 @@ class FakeS3:
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # as a crash would: RST
 
             def handle_expect_100(self):
-                return True  # said when the body is read
+                return True  # 100 Continue is sent when the body is read
 
             def dispatch(self):
                 self.s3, request = s3, Request(self)
                 with s3.lock:
                     s3.log.append((request.operation, request.key, self.client_address[1]))
-                if not s3.meddle(request):
+                if not s3.intercept(request):
                     s3.serve(request)
                 while request.left and not self.close_connection:
                     request.read()
@@ -142,7 +142,7 @@ class FakeS3:
         with self.lock:
             return sum(1 for o, _, _ in self.log if o == operation)
 
-    def meddle(self, request):
+    def intercept(self, request):
         return False
 
     # --- as S3 ----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class FakeS3:
         getattr(self, r.operation)(r)
 
     def take(self, r, into):
-        """Reads the body into the object's hash, without its aws-chunked framing; answers (size, crc, etag)."""
+        """Reads the body into the object's hash, without its aws-chunked framing. Returns (size, crc, etag)."""
         md5, crc, size, trailer = hashlib.md5(), 0, 0, {}
 
         def add(data):
@@ -178,11 +178,11 @@ class FakeS3:
             for data in iter(r.read, b""):
                 add(data)
         text = crc32c.text(crc)
-        said = r.headers.get("x-amz-checksum-crc32c") or trailer.get("x-amz-checksum-crc32c")
-        if self.checksums and said and said != text:
+        sent = r.headers.get("x-amz-checksum-crc32c") or trailer.get("x-amz-checksum-crc32c")
+        if self.checksums and sent and sent != text:
             r.refuse(400, "BadDigest", "The CRC32C you specified did not match the calculated checksum.")
             return None
-        return size, said or text, md5.hexdigest()
+        return size, sent or text, md5.hexdigest()
 
     def PutObject(self, r):
         made = Object(r.headers)
@@ -215,7 +215,7 @@ class FakeS3:
         try:
             taken = self.take(r, upload)
         except Cut:
-            upload.sha256 = so_far  # a part that broke off never was
+            upload.sha256 = so_far  # an interrupted part does not exist
             raise
         if not taken:
             return
@@ -257,7 +257,7 @@ class FakeS3:
         r.answer(200, length=found.size, ETag=f'"{found.etag}"', **found.headers, **extra)
 
     def PostObject(self, r):
-        """A form, which is believed: the signature is another S3's to judge."""
+        """Stores the file of a form without checking the signature. Tests of signatures use a real S3."""
         body = r.body()
         boundary = re.search("boundary=(.*)", r.headers["content-type"]).group(1).encode()
         parts = [p.split(b"\r\n\r\n", 1) for p in body.split(b"--" + boundary)[1:-1]]

@@ -1,8 +1,8 @@
-"""An application that takes webhooks: it remembers what came, and answers as it is told."""
+"""An application that receives webhooks: it records the messages and responds as the test says."""
 
 import base64, hashlib, hmac, http.server, json, ssl, subprocess, threading, time
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the example of the specification
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the example in the specification
 OLDER = "an older secret, as plain text"
 
 
@@ -26,16 +26,16 @@ class Arrival:
         return json.loads(self.body)
 
     def signed_by(self, secret):
-        """As a receiver checks it: the time is near, and one of the signatures is right."""
+        """Verifies the message as a receiver does: the timestamp is recent, and one of the signatures is right."""
         stamp = self.headers["webhook-timestamp"]
         return abs(int(stamp) - self.at) < 300 and signature(secret, self.id, stamp, self.body) in self.headers["webhook-signature"].split(" ")
 
 
 class Receiver:
-    """`says[path]` is a status, or a function of (request, number of arrivals at that path) that answers by itself."""
+    """`responses[path]` is a status, or a function of (request, number of arrivals at that path) that sends the response."""
 
-    def __init__(self, says=None, certificate=None, port=0):
-        self.says = says or {}
+    def __init__(self, responses=None, certificate=None, port=0):
+        self.responses = responses or {}
         self.arrivals, self.connections = [], 0
         self.ending = threading.Event()
         owner = self
@@ -51,12 +51,12 @@ class Receiver:
                 arrival = Arrival(self)
                 owner.arrivals.append(arrival)
                 path = self.path.partition("?")[0]
-                what = owner.says.get(path, 204)
+                what = owner.responses.get(path, 204)
                 if callable(what):
                     return what(self, len(owner.at(path)))
-                self.say(what)
+                self.respond(what)
 
-            def say(self, status, body=b"", **headers):
+            def respond(self, status, body=b"", **headers):
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name.replace("_", "-"), value)
@@ -76,7 +76,7 @@ class Receiver:
             daemon_threads = True
             request_queue_size = 128
 
-            def handle_error(self, *_):  # clients that leave in the middle are what the tests are about
+            def handle_error(self, *_):  # the tests break connections on purpose
                 pass
 
         self.server = Quiet(("127.0.0.1", port), Handler)
@@ -118,7 +118,7 @@ def endpoint(url, secret=SECRET, **more):
 
 
 def make_certificate(folder, name="localhost"):
-    """A certificate for that name alone, signed by itself: (certificate, key)."""
+    """Makes a self-signed certificate for that name alone: (certificate, key)."""
     certificate, key = f"{folder}/{name}.pem", f"{folder}/{name}.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=" + name, "-addext",
                     "subjectAltName=DNS:" + name, "-keyout", key, "-out", certificate], check=True, capture_output=True)

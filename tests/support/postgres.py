@@ -1,8 +1,8 @@
-"""A real PostgreSQL for the tests: a cluster in a folder of its own, on a port that nobody has, run by the user postgres when the tests run as root.
+"""A real PostgreSQL for the tests: a cluster in its own folder, on a free port, run by the user postgres when the tests run as root.
 
     with Postgres() as db:
         db.url()                     what ledger.url may be; url("name") for another database, which is made
-        db.stop(), db.start()        its sessions are told
+        db.stop(), db.start()        its sessions end first
         db.kill(), db.start()        as if it had crashed
         db.freeze(), db.freeze(False)   it and all its sessions stand still, and go on
         db.query("SELECT 1")         rows as lists of texts
@@ -15,7 +15,7 @@ import watchdog
 
 
 def programs():
-    """The folder of the newest one that is installed, or None."""
+    """The folder with the programs of the newest installed version, or None."""
     found = glob.glob("/usr/lib/postgresql/*/bin/initdb")
     return os.path.dirname(max(found, key=lambda p: int(p.split("/")[4]))) if found else None
 
@@ -26,7 +26,7 @@ def is_installed():
 
 class Postgres:
     def __init__(self, fsync=False):
-        """`fsync`: without it nothing is lost by a crash of the server, only by one of the machine, and tests are quick."""
+        """Without `fsync`, a crash of the server loses nothing (a crash of the machine would), and tests are quick."""
         self.fsync = fsync
         self.folder = tempfile.mkdtemp(prefix="postern-pg-")
         watchdog.watch_folder(self.folder)
@@ -108,7 +108,7 @@ class Postgres:
         return done.stdout
 
     def pids(self):
-        """Its own and those of its sessions, which are its children."""
+        """The ids of the server's process and of its sessions, which are its children."""
         if not self.process or self.process.poll() is not None:
             return []
         pids = [self.process.pid]

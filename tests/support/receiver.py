@@ -4,7 +4,7 @@ import collections, http.server, json, threading, time
 
 
 class Receiver:
-    """The application: takes webhooks and remembers them by upload."""
+    """The application: receives webhooks and records them by upload."""
 
     def __init__(self):
         self.deliveries, self.lock = collections.defaultdict(list), threading.Condition()
@@ -29,7 +29,7 @@ class Receiver:
             daemon_threads = True
             request_queue_size = 128
 
-            def handle_error(self, *_):  # a killed server leaves in the middle of a delivery
+            def handle_error(self, *_):  # a killed server breaks its connection during a delivery
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
@@ -49,11 +49,11 @@ class Receiver:
             return list(self.deliveries.get(upload_id, ()))
 
     def messages(self, upload_id):
-        """[type] of one upload, one entry for each message, however often that was delivered."""
+        """[type] of one upload, one entry for each message, however often it was delivered."""
         return sorted(t for _, t in set(self.of(upload_id)))
 
     def count(self):
-        """How many deliveries came in all."""
+        """The number of all deliveries."""
         with self.lock:
             return sum(map(len, self.deliveries.values()))
 

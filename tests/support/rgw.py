@@ -19,7 +19,7 @@ def is_installed():
 
 
 def free_ports(n):
-    """Ports that nobody has; held open together, so that they differ."""
+    """Free ports. All are open at the same time, so that they differ."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
     ports = [s.getsockname()[1] for s in held]
     for s in held:
@@ -34,7 +34,7 @@ class Denied(Exception):
 
 
 def signed(method, url, body=b"", headers=None, service="s3", access_key=ACCESS_KEY, secret_key=SECRET_KEY, token=None, payload_hash=None, timeout=60):
-    """One request signed with Signature Version 4; answers (headers, body) or raises Denied."""
+    """Sends one request signed with Signature Version 4. Returns (headers, body) or raises Denied."""
     parts = urllib.parse.urlsplit(url)
     now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{now[:8]}/{REGION}/{service}/aws4_request"
@@ -124,11 +124,11 @@ class Rgw:
         self.daemon("radosgw", "-n", "client.rgw")
 
     def freeze(self, yes=True):
-        """The gateway accepts and says nothing, as a store does that is overloaded."""
+        """The gateway accepts connections and does not answer, as an overloaded store does."""
         self.processes["radosgw"].send_signal(signal.SIGSTOP if yes else signal.SIGCONT)
 
     def slow_down(self, milliseconds):
-        """Each write of the OSD takes so much longer."""
+        """Each write of the OSD takes that much longer."""
         self.tool("ceph", "daemon", self.path("run", "osd.0.asok"), "config", "set", "osd_debug_inject_dispatch_delay_duration", str(milliseconds / 1000))
         self.tool("ceph", "daemon", self.path("run", "osd.0.asok"), "config", "set", "osd_debug_inject_dispatch_delay_probability", "1" if milliseconds else "0")
 
@@ -177,7 +177,7 @@ class Rgw:
 
     def make_role(self, name="uploader", allow="s3:*", principal="arn:aws:iam:::user/test"):
         def ask(**parameters):
-            # Without blanks: RGW takes the + that a blank becomes for a plus sign.
+            # No blanks: RGW reads the + of an encoded blank as a plus sign.
             body = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in parameters.items()).encode()
             return signed("POST", self.endpoint + "/", body, {"Content-Type": "application/x-www-form-urlencoded"}, service="iam")
         trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["%s"]},"Action":["sts:AssumeRole"]}]}' % principal
@@ -187,8 +187,8 @@ class Rgw:
         return f"arn:aws:iam:::role/{name}"
 
     def make_topic(self, endpoint, name="events", persistent=False, secure=True):
-        """An SNS topic that pushes to `endpoint`, which may name user:password@. Answers its ARN."""
-        # RGW takes a password only over HTTPS, or from a proxy that says it was: rgw_trust_forwarded_https.
+        """An SNS topic that pushes to `endpoint`, which may contain user:password@. Returns the topic's ARN."""
+        # RGW accepts a password only over HTTPS, or from a proxy that reports HTTPS: rgw_trust_forwarded_https.
         headers = {"Content-Type": "application/x-www-form-urlencoded", **({"X-Forwarded-Proto": "https"} if secure else {})}
         attributes = {"push-endpoint": endpoint, **({"persistent": "true"} if persistent else {})}
         parameters = {"Action": "CreateTopic", "Name": name}
@@ -199,7 +199,7 @@ class Rgw:
         return answer.split("<TopicArn>")[1].split("</TopicArn>")[0]
 
     def notify(self, topic, events=("s3:ObjectCreated:*", "s3:ObjectRemoved:*"), prefix="", bucket=None, id="to-postern"):
-        """The bucket's events go to the topic."""
+        """Sends the bucket's events to the topic."""
         rule = f"<Filter><S3Key><FilterRule><Name>prefix</Name><Value>{prefix}</Value></FilterRule></S3Key></Filter>" if prefix else ""
         body = ('<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TopicConfiguration>' f"<Id>{id}</Id><Topic>{topic}</Topic>" +
                 "".join(f"<Event>{e}</Event>" for e in events) + rule + "</TopicConfiguration></NotificationConfiguration>").encode()
@@ -240,7 +240,7 @@ class Rgw:
         backend = ("bluestore", {"bluestore_block_create": "false", "osd_memory_target": str(1 << 30)}) if self.disk else ("memstore", {"memstore_device_bytes": str(6 << 30)})
         common = {
             "fsid": fsid, "mon_initial_members": "a", "mon_host": f"[v2:127.0.0.1:{self.mon_port}/0]", "public_addr": "127.0.0.1", "cluster_addr": "127.0.0.1", "ms_bind_msgr1": "false",
-            # Nobody but this user can reach the ports, so nobody is asked for keys.
+            # Only this user can reach the ports, so no keys are needed.
             "auth_cluster_required": "none", "auth_service_required": "none", "auth_client_required": "none", "ms_mon_client_mode": "crc", "keyring": "/dev/null",
             "pid_file": "", "run_dir": self.path("run"), "crash_dir": self.path("log"), "log_file": self.path("log", "$name.log"), "admin_socket": self.path("run", "$name.asok"),
             # One copy of everything in one placement group a pool.
@@ -266,7 +266,7 @@ class Rgw:
 
 
 def leave(*_):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off the cleaning up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     sys.exit(0)
 
 

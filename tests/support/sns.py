@@ -3,7 +3,7 @@ one port on which its hosts answer, over TLS and, for issuers' certificates, in 
 
 import base64, http.server, json, os, shutil, socket, ssl, subprocess, tempfile, threading, time, uuid
 
-# For `openssl ca`, which alone takes dates that are past in all releases of OpenSSL 3.
+# For `openssl ca`: only this command accepts past dates in all releases of OpenSSL 3.
 AUTHORITY = """[ca]
 default_ca = authority
 [authority]
@@ -38,7 +38,7 @@ class Sns:
         self.issue("middle", "root", ["basicConstraints=critical,CA:TRUE"])
         self.issue(HOST, "root", [f"subjectAltName=DNS:{HOST}"])
         self.files[ISSUER_URL.rsplit("/", 1)[1]] = subprocess.run(["openssl", "x509", "-in", self.path("middle.pem"), "-outform", "DER"], check=True, capture_output=True).stdout
-        # As SNS has it: the certificate alone, saying where its issuer's is.
+        # As SNS does: the certificate alone, with the URL of its issuer's certificate.
         self.signer("sns.amazonaws.com")
         self.ca_file = self.path("root.pem")
         self.server = self.listen()
@@ -55,7 +55,7 @@ class Sns:
     # --- certificates -----------------------------------------------------------------------------
 
     def issue(self, name, by, extensions, subject=None, days=(-1, 1)):
-        """A certificate NAME.pem with its key, signed by BY or by itself; valid from and until so many days from now."""
+        """Makes a certificate NAME.pem with its key, signed by BY or self-signed, valid for these days relative to now."""
         def openssl(*command):
             subprocess.run(["openssl", *command], check=True, capture_output=True)
         openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + (subject or name), "-keyout", self.path(name + ".key"), "-out", self.path(name + ".csr"))
@@ -67,7 +67,7 @@ class Sns:
                 "-extfile", self.path("extensions"), "-out", self.path(name + ".pem"))
 
     def signer(self, name, subject="sns.amazonaws.com", by="middle", with_chain=False, **more):
-        """A certificate that signs messages, served as /NAME.pem."""
+        """Makes a certificate that signs messages, served as /NAME.pem."""
         self.issue(name, by, [f"subjectAltName=DNS:{subject}", f"authorityInfoAccess=caIssuers;URI:{ISSUER_URL}"], subject, **more)
         with open(self.path(name + ".pem"), "rb") as f:
             self.files[name + ".pem"] = f.read()
@@ -122,7 +122,7 @@ class Sns:
                     Handler(secure, address, self)
 
             def handle_error(self, *_):
-                pass  # a client that does not like the certificate
+                pass  # the client rejects the certificate
 
         server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Ends the processes of a test when the test process is gone: killed by a time limit, crashed, or ended without cleaning up.
+"""Ends the processes of a test when the test process has ended without cleanup: killed by a time limit, or crashed.
 
     watchdog.watch(process.pid)            SIGKILL
     watchdog.watch(process.pid, "QUIT")    SIGQUIT first, SIGKILL after five seconds
@@ -35,7 +35,7 @@ def tell(line):
 # --- the watchdog's process -----------------------------------------------------------------------------
 
 def parent_and_start(pid):
-    """The parent of a process and the time when it started, which tells it from a later one with the same number; None when there is no such process, or only its exit code is left."""
+    """The parent of a process and its start time, which distinguishes it from a later process with the same id. None when the process has ended."""
     try:
         with open(f"/proc/{pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
@@ -45,7 +45,7 @@ def parent_and_start(pid):
 
 
 def family(roots):
-    """The processes of `roots` and all below them, as a set of (pid, start)."""
+    """The processes of `roots` and all their descendants, as a set of (pid, start)."""
     known = {pid: stat for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if (stat := parent_and_start(pid))}
     found = {(pid, start) for pid, start in roots if pid in known and known[pid][1] == start}
     while more := {(pid, start) for pid, (parent, start) in known.items() if parent in {p for p, _ in found}} - found:
@@ -63,7 +63,7 @@ def send(processes, number):
 
 
 def end(processes, grace=5):
-    """`processes`: (pid, start) to the signal that each gets first. Those that are stopped go on, so that they see it."""
+    """`processes`: (pid, start) to the signal that each process gets first. Stopped processes are resumed, so that they receive the signal."""
     everyone = family(processes)
     send(everyone, signal.SIGCONT)
     for process, number in processes.items():
@@ -88,7 +88,7 @@ def main():
                 processes[int(pid), stat[1]] = signal.Signals["SIG" + how]
     end(processes)
     until = time.monotonic() + 10
-    # A tool that was at work when the test died may write a little longer.
+    # A tool that ran when the test ended may still write for a moment.
     while (left := [f for f in folders if os.path.exists(f)]) and time.monotonic() < until:
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer: |: runtime error:
 
 
 def is_sanitized():
-    """Was the program built with AddressSanitizer? Then its memory is not the program's own measure."""
+    """Was the program built with AddressSanitizer? Then its memory cannot be measured."""
     out = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=True).stdout
     return "libasan" in out
 
@@ -26,7 +26,7 @@ def free_port():
 
 
 def wait_until(condition, what, seconds=20):
-    """Asks `condition` until its value is true and returns that value. After `seconds` the test fails and names `what`."""
+    """Calls `condition` until its value is true and returns that value. After `seconds` the test fails and names `what`."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:
@@ -64,7 +64,7 @@ SEED = os.environ.get("POSTERN_SEED") or str(int.from_bytes(os.urandom(4), "big"
 
 
 def seeded(name=""):
-    """Random numbers that POSTERN_SEED repeats. Each thread takes its own, by name. The first call prints the seed."""
+    """Random numbers that POSTERN_SEED repeats. Each thread has its own generator, by name. The first call prints the seed."""
     if not hasattr(seeded, "printed"):
         seeded.printed = True
         print(f"{os.path.basename(sys.argv[0])}: POSTERN_SEED={SEED} repeats the random numbers of this run", file=sys.stderr, flush=True)
@@ -76,7 +76,7 @@ def random_bytes(size, name=""):
 
 
 class Server:
-    """One running Postern in a folder of its own. `settings` are environment variables without POSTERN_.
+    """One running Postern in its own folder. `settings` are environment variables without POSTERN_.
 
     `tls`: the ssl.SSLContext of the clients, for a server with server.tls.
 
@@ -197,7 +197,7 @@ class Server:
     # --- requests -------------------------------------------------------------------------------
 
     def request(self, method, path, body=None, headers=None, port=None):
-        """One request on a connection of its own: (status, headers in lower case, body)."""
+        """Sends one request on its own connection: (status, headers in lower case, body)."""
         if self.tls and not port:
             c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls)
         else:
@@ -256,7 +256,7 @@ class Server:
         body, content_type = form_body(fields, data, filename, behind)
         return self.request("POST", path or f"/upload/{bucket}", body, {"Content-Type": content_type, **(headers or {})})
 
-    # --- what is on disk ------------------------------------------------------------------------
+    # --- files on disk --------------------------------------------------------------------------
 
     def objects(self):
         """Path below the store's root and size of every visible object."""
@@ -273,7 +273,7 @@ class Server:
         return os.path.join(self.environment["POSTERN_STORE__PATH"], bucket, key)
 
     def leftovers(self):
-        """Files that are being written, or were left so."""
+        """Temporary files of uploads that are running or were interrupted."""
         root = os.path.join(self.environment["POSTERN_STORE__PATH"], ".postern", "tmp")
         return [os.path.join(f, n) for f, _, names in os.walk(root) for n in names if n != "lock"]
 
@@ -295,7 +295,7 @@ def field(name, value, boundary=BOUNDARY):
 
 
 def form_begin(fields, filename="a b.bin", boundary=BOUNDARY):
-    """All ahead of the file's first byte. `fields` is a dict or a list of pairs."""
+    """The part of a form before the file's first byte. `fields` is a dict or a list of pairs."""
     pairs = fields.items() if isinstance(fields, dict) else fields
     return (b"".join(field(n, v, boundary) for n, v in pairs) + b"--" + boundary.encode() + b'\r\nContent-Disposition: form-data; name="file"; filename="' +
             filename.encode() + b'"\r\nContent-Type: application/octet-stream\r\n\r\n')
@@ -315,7 +315,7 @@ def form_header(length, bucket="local", content_type="multipart/form-data; bound
 
 
 def read_answer(s):
-    """One answer from a socket: (status, headers, body); None when the connection ended without one."""
+    """Reads one response from a socket: (status, headers, body); None when the connection ended without one."""
     data = b""
     while b"\r\n\r\n" not in data:
         try:
@@ -371,13 +371,13 @@ def s3_code(body):
 
 
 def skip_all(reason):
-    """Ends a test file of which nothing can run. ctest and tests/run count it as skipped and show the reason."""
+    """Ends a test file that cannot run at all. ctest and tests/run count it as skipped and show the reason."""
     print("SKIPPED:", reason, flush=True)
     sys.exit(77)
 
 
 def main():
-    """Runs the file's tests. tests/run counts each line that begins with SKIPPED:. Exit code 5: no test has the name that was asked for."""
+    """Runs the file's tests. tests/run counts each line that begins with SKIPPED:. Exit code 5: no test has the requested name."""
     result = unittest.main(argv=[sys.argv[0]] + sys.argv[2:], verbosity=1, exit=False).result
     for test, reason in result.skipped:
         print(f"SKIPPED: {test.id().removeprefix('__main__.')}: {reason}", flush=True)

@@ -1,4 +1,4 @@
-"""Postern in front of a real S3 (Ceph RGW): starting it, sending large forms, and S3s that misbehave."""
+"""Postern in front of a real S3 (Ceph RGW): starting it, and sending large forms."""
 
 # pylint: disable=unused-import  # the tests take these names from here
 import itertools
@@ -15,7 +15,7 @@ def need_rgw():
 
 
 def s3_server(s3, config="", **settings):
-    """A Postern whose store is `s3`: an Rgw, or a URL. Settings as for Server; None leaves one out."""
+    """A Postern whose store is `s3`: an Rgw, or a URL. Settings as for Server; None leaves a setting out."""
     endpoint = s3 if isinstance(s3, str) else s3.endpoint
     all_settings = {"store__type": "s3", "store__endpoint": endpoint, "store__bucket": getattr(s3, "bucket", "media"), "store__path_style": "true", "store__region": rgw.REGION}
     all_settings.update(settings)
@@ -83,5 +83,5 @@ def send_large(server, form, data, behind=b"", bucket="media", on_piece=None, ch
             if chunked:
                 s.sendall(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
-            pass  # refused early: the answer says why
+            pass  # rejected early: the response has the reason
         return read_answer(s)

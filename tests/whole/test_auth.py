@@ -1,4 +1,4 @@
-"""Who may sign and who may complete: keys, rates, connections, claims."""
+"""Which callers may sign and complete: keys, rates, connections, claims."""
 
 import os, sys
 
@@ -26,14 +26,14 @@ class Keys(unittest.TestCase):
     def sign(self, headers, **ask):
         return self.server.request("POST", "/v1/uploads", json.dumps({"filename": "a", **ask}), {"Content-Type": "application/json", **headers})
 
-    def test_signing_is_closed_unless_opened(self):
+    def test_signing_without_a_valid_key_is_401(self):
         for headers in ({}, {"Authorization": ""}, {"Authorization": "Bearer "}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic YTpi"}, {"Authorization": KEYS["app"][0]},
                         {"Authorization": "Bearer " + hashlib.sha256(KEYS["app"][0].encode()).hexdigest()}):
             status, answer_headers, body = self.sign(headers)
             self.assertEqual((status, answer_headers.get("www-authenticate"), json.loads(body)["code"]), (401, "Bearer", "unauthorized"), headers)
         self.assertEqual(self.server.request("GET", "/form")[0], 401)
 
-    def test_a_key_admits_to_its_profiles(self):
+    def test_a_key_signs_only_for_its_profiles(self):
         self.assertEqual(self.sign(bearer("app"))[0], 201)
         self.assertEqual(self.sign(bearer("app"), profile="images")[0], 201)
         self.assertEqual(self.sign(bearer("images"))[0], 403)
@@ -41,13 +41,13 @@ class Keys(unittest.TestCase):
         self.assertEqual(status, 201)
         self.assertTrue(json.loads(body)["key"].startswith("images/images/"))
 
-    def test_key_and_metadata_are_for_those_who_may_sign(self):
+    def test_only_callers_who_may_sign_see_key_and_metadata(self):
         form = self.server.sign(headers=bearer("app"), metadata={"a": "b"})
         path = "/v1/uploads/" + form["id"]
         for headers, whole in (({}, False), (bearer("images"), False), (bearer("app"), True)):
-            told = json.loads(self.server.request("GET", path, headers=headers)[2])
-            self.assertEqual(told["state"], "issued")
-            self.assertEqual("key" in told and "metadata" in told, whole)
+            recorded = json.loads(self.server.request("GET", path, headers=headers)[2])
+            self.assertEqual(recorded["state"], "issued")
+            self.assertEqual("key" in recorded and "metadata" in recorded, whole)
 
     def test_secrets_are_not_in_the_log(self):
         form = self.server.sign(headers=bearer("app"))
@@ -58,7 +58,7 @@ class Keys(unittest.TestCase):
 
 
 class Rates(unittest.TestCase):
-    def test_signing_too_often(self):
+    def test_signing_over_the_rate_is_rejected(self):
         with Server(limits__sign_rate=5, limits__sign_burst=10) as server:
             answers = [server.request("POST", "/v1/uploads", '{"filename":"a"}', {"Content-Type": "application/json"}) for _ in range(30)]
             self.assertEqual([a[0] for a in answers[:10]], [201] * 10)
@@ -68,7 +68,7 @@ class Rates(unittest.TestCase):
             ask = lambda: server.request("POST", "/v1/uploads", '{"filename":"a"}', {"Content-Type": "application/json"})[0]
             wait_until(lambda: ask() == 201, "one more form, a fifth of a second later", 5)
 
-    def test_too_many_connections_from_one_address(self):
+    def test_connections_from_one_address_are_limited(self):
         with Server(limits__connections_per_address=5) as server:
             held = [server.raw() for _ in range(5)]
             wait_until(lambda: server.metric("postern_connections") >= 5, "five connections accepted")
@@ -79,13 +79,13 @@ class Rates(unittest.TestCase):
             wait_until(lambda: server.request("GET", "/postern.js")[0] == 200, "room for another connection", 5)
             [s.close() for s in held]
 
-    def test_a_proxy_speaks_for_many(self):
+    def test_a_trusted_proxy_has_no_connection_limit(self):
         with Server(limits__connections_per_address=3, server__trusted_proxies='["127.0.0.0/8"]') as server:
             held = [server.raw() for _ in range(10)]
             server.sign()
             [s.close() for s in held]
 
-    def test_only_the_last_word_of_a_proxy_counts(self):
+    def test_only_the_last_address_in_x_forwarded_for_counts(self):
         with Server(limits__sign_rate=1, limits__sign_burst=2, server__trusted_proxies='["127.0.0.1"]') as server:
             def signed(lines):
                 statuses = []
@@ -100,7 +100,7 @@ class Rates(unittest.TestCase):
             self.assertLess(signed(["Forwarded: for=10.0.0.{n}, for=\"[2001:db8::7]:4711\";proto=https"]), 5)
             self.assertEqual(signed(["X-Forwarded-For: 198.51.100.{n}"]), 10)
 
-    def test_a_name_that_is_not_ours_is_no_origin(self):
+    def test_a_foreign_host_name_is_no_allowed_origin(self):
         with Server() as server:
             def sign(origin, host):
                 with server.raw() as s:
@@ -111,7 +111,7 @@ class Rates(unittest.TestCase):
             for origin, host in (("http://evil.example", "evil.example"), ("http://evil.example:80", "evil.example:80"), (f"ftp://localhost:{server.port}", f"localhost:{server.port}"), (f"https://localhost:{server.port}", f"localhost:{server.port}")):
                 self.assertEqual(sign(origin, host), 403, origin)
 
-    def test_too_many_connections_in_all(self):
+    def test_connections_in_total_are_limited(self):
         with Server(limits__connections=3) as server:
             held = [server.raw() for _ in range(3)]
             wait_until(lambda: server.metric("postern_connections") >= 3, "three connections accepted")
@@ -139,7 +139,7 @@ class Claims(unittest.TestCase):
         self.assertEqual(status, 303)
         return form, headers["location"]
 
-    def test_forged_and_altered_claims(self):
+    def test_forged_and_altered_claims_are_rejected(self):
         form = self.server.sign()
         base, token = form["complete_url"].rsplit("/", 1)
         payload, mac = token.split(".")
@@ -151,13 +151,13 @@ class Claims(unittest.TestCase):
             self.assertEqual((status, body["code"]), (403, "forbidden"), forged[:50])
         self.assertEqual(self.server.status(form["id"])["state"], "issued")
 
-    def test_an_expired_claim(self):
+    def test_an_expired_claim_is_rejected(self):
         form, begin = self.server.sign(), time.monotonic()
         self.assertEqual(self.complete(form["complete_url"])[0], 404)
         wait_until(lambda: self.complete(form["complete_url"])[0] == 403, "the claim expired", 10)
         self.assertGreater(time.monotonic() - begin, 0.9)  # the clock of claims counts whole seconds
 
-    def test_a_right_claim_for_another_object(self):
+    def test_a_valid_claim_for_another_object_is_rejected(self):
         _, location = self.uploaded()
         base, query = location.split("?")
         bucket, key, etag = query.split("&")
@@ -167,13 +167,13 @@ class Claims(unittest.TestCase):
         for order in (f"{etag}&{key}&{bucket}", f"{key}&{bucket}&{etag}&other=1", key, ""):
             self.assertEqual(self.complete(base + "?" + order)[0], 200)
 
-    def test_a_right_claim_for_an_object_that_is_absent(self):
+    def test_a_valid_claim_for_an_absent_object_is_rejected(self):
         form = self.server.sign()
         status, body = self.complete(form["complete_url"])
         self.assertEqual((status, body["code"]), (404, "object_absent"))
         self.assertEqual(self.server.status(form["id"])["state"], "issued")
 
-    def test_a_right_claim_for_an_object_that_other_hands_put_there(self):
+    def test_a_valid_claim_for_a_foreign_object_is_rejected(self):
         form = self.server.sign()
         path = self.server.object_path(form["key"])
         os.makedirs(os.path.dirname(path))

@@ -1,4 +1,4 @@
-"""The command line: what it prints and how it ends."""
+"""The command line: output and exit codes."""
 
 import os, sys, tomllib
 
@@ -33,7 +33,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertRegex(out, r"^postern \d+\.\d+\.\d+\n$")
 
-    def test_usage(self):
+    def test_wrong_usage_ends_with_exit_code_2(self):
         for arguments in ((), ("nonsense",), ("serve", "--nonsense"), ("serve", "--config", "absent.toml"), ("uploads", "--limit", "0"), ("sign",), ("setup",), ("setup", "nonsense"), ("doctor", "--config", "absent.toml")):
             code, _, err = self.run_it(*arguments)
             self.assertEqual(code, 2, arguments)
@@ -55,7 +55,7 @@ class CommandLine(unittest.TestCase):
         code, _, err = self.run_it("serve", "--config", self.config, config="", POSTERN_SERVER__LISTN="x")
         self.assertIn("POSTERN_SERVER__LISTN: unknown setting; did you mean server.listen?", err)
 
-    def test_config_prints_what_is_in_force_without_secrets(self):
+    def test_config_prints_the_effective_settings_without_secrets(self):
         config = "[server]\nsecrets = ['a secret of the server']\n[limits]\njson_body = '1MiB'\n"
         code, out, err = self.run_it("config", "--config", self.config, config=config, POSTERN_STORE__BUCKET="media")
         self.assertEqual(code, 0, err)
@@ -76,7 +76,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(defaults["webhooks"], [])
         self.assertFalse(os.listdir(self.folder), "printing the defaults makes no file")
 
-    def test_a_port_that_is_taken(self):
+    def test_a_port_in_use_is_an_error_with_the_address(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             s.listen()
@@ -101,7 +101,7 @@ class CommandLine(unittest.TestCase):
 
         with Server(config, store__path=os.path.join(self.folder, "var/objects"), ledger__url="sqlite:" + os.path.join(self.folder, "var/postern.db"),
                     server__secrets='{ file = "%s" }' % os.path.join(self.folder, "var/secret"), store__credentials__access_key="", store__credentials__secret_key="") as server:
-            self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)  # signed by the command, taken by the server
+            self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)  # signed by the command, accepted by the server
             code, out, _ = self.run_it("uploads", "--config", self.config)
             self.assertEqual(code, 0)
             rows = out.splitlines()

@@ -17,7 +17,7 @@ OWN_NETWORK, PORTS = "DOCUMENTS_TEST_OWN_NETWORK", (3000, 8080, 8081)  # the por
 
 
 def enter_own_network():
-    """In a network of its own, this test has the ports for itself. Where that is not allowed, they must be free."""
+    """Moves the test into its own network namespace, where all ports are free. Where namespaces are not allowed, the ports must be free."""
     if OWN_NETWORK in os.environ:
         with socket.socket() as s:  # the loopback interface is down in a new network: SIOCSIFFLAGS, IFF_UP
             fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
@@ -106,14 +106,14 @@ class References(unittest.TestCase):
             with self.subTest(path):
                 self.assertEqual(tomllib.loads("v = " + bare(written[path]))["v"] if written[path] else None, value)
 
-    def test_no_setting_is_invented(self):
+    def test_every_documented_setting_exists(self):
         known = set(printed_settings("--defaults"))
         for page in PAGES:
             for setting in re.findall(r"`((?:server|limits|auth|store|ledger|events|sweep|log)\.[a-z_.]+)`", without_blocks(page)):
                 is_known = setting in known or any(k.startswith(setting + ".") for k in known) or setting.startswith("auth.api_keys.") or setting in ("auth.jwt", "auth.forward")
                 self.assertTrue(is_known, f"{page}: {setting}")
 
-    def test_every_metric_with_its_labels(self):
+    def test_every_metric_is_documented_with_its_labels(self):
         written = {bare(r[0]): r for r in table_rows(text_of("conf/README.md")) if len(r) == 4 and r[0].startswith("`postern_")}
         declared = {name for p in source_files("src/**/*.cpp") for name in re.findall(r'"(postern_[a-z_]+)"', text_of(p))}
         self.assertEqual(sorted(declared), sorted(written))
@@ -133,7 +133,7 @@ class References(unittest.TestCase):
                     if label in ("outcome", "source"):
                         self.assertIn(f"`{value}`", meaning)
 
-    def test_every_endpoint(self):
+    def test_every_endpoint_is_documented(self):
         declared = set()
         for path in source_files("src/front/**/*.cpp"):
             declared.update((verb.upper(), at) for at, verb in re.findall(r'\{"(/[^"]*)",\s*(?:\w+::)*verb::(\w+)', text_of(path)))
@@ -141,7 +141,7 @@ class References(unittest.TestCase):
         written = {(verb, re.sub(r"\{.*|\?.*", "", at)) for verb, at in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`]*)`", without_blocks("conf/api.md"))}
         self.assertEqual(sorted(written), sorted(declared))
 
-    def test_every_error(self):
+    def test_every_error_is_documented(self):
         declared = {(name, status, code) for status, name, code in re.findall(r'\{errc::\w+, (\d+), "(\w+)",\s*"(\w+)"', text_of("src/base/error.cpp"))}
         written = {tuple(map(bare, r)) for r in table_rows(text_of("conf/api.md")) if len(r) == 3 and re.fullmatch(r"\d{3}", r[1])}
         self.assertGreater(len(declared), 30)
@@ -188,7 +188,7 @@ class References(unittest.TestCase):
         missing = [n for n in named if not any(os.path.exists(os.path.join(ROOT, p)) for p in (f"include/postern/{n}.hpp", f"src/{n}.cpp", f"src/{n}"))]
         self.assertEqual(sorted(missing), [])
 
-    def test_links(self):
+    def test_links_lead_to_pages_and_headings(self):
         for page in PAGES:
             for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(page)):
                 if target.startswith(("https://", "http://")):
@@ -217,7 +217,7 @@ def headings(page):
 
 
 class Blocks(unittest.TestCase):
-    def test_configurations_are_right(self):
+    def test_toml_blocks_are_valid_configurations(self):
         seen = 0
         for page in PAGES:
             for line, block in blocks(page, "toml"):
@@ -229,7 +229,7 @@ class Blocks(unittest.TestCase):
                     self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(seen, 2)
 
-    def test_node_reads_the_scripts(self):
+    def test_javascript_blocks_compile(self):
         if not shutil.which("node"):
             self.skipTest("node is not installed; tests/run installs it")
         with tempfile.TemporaryDirectory() as folder:
@@ -284,7 +284,7 @@ class Examples(unittest.TestCase):
             f.write(text)
 
     def start(self, *command, **environment):
-        """Starts a command in the folder; its process group ends with the test. Answers a function: what it printed so far."""
+        """Starts a command in the folder; its process group ends with the test. Returns a function that returns the output so far."""
         log = open(self.path("log"), "w+")
         process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env={"PATH": os.environ["PATH"], **environment})
 
@@ -309,7 +309,7 @@ class Examples(unittest.TestCase):
                 self.assertLess(time.monotonic(), end, f"nothing listens on {port}:\n{printed()}")
                 time.sleep(0.05)
 
-    def test_shell_lines(self):
+    def test_shell_blocks_run_as_printed(self):
         for program in ("curl", "jq", "openssl"):
             if not shutil.which(program):
                 self.skipTest(program + " is not installed; conf/quickstart installs it")
@@ -327,8 +327,8 @@ class Examples(unittest.TestCase):
                         self.assertEqual(json.loads(done.stdout)["state"], "completed")
         self.assertGreater(seen, 4)
 
-    def test_the_example_with_s3(self):
-        """Pasted into empty files, with keys and endpoint in the environment: direct, and through the fallback."""
+    def test_the_s3_example_runs_as_printed(self):
+        """The example is pasted into empty files; keys and endpoint are in the environment. A direct and a fallback upload."""
         for name, is_there in (("Ceph RGW", rgw.is_installed()), ("Chromium", chromium.is_installed()), ("node", shutil.which("node"))):
             if not is_there:
                 self.skipTest(name + " is not installed; tests/run installs it")
@@ -347,12 +347,12 @@ class Examples(unittest.TestCase):
         data = os.urandom(300_000)
         with open(self.path(name), "wb") as f:
             f.write(data)
-        with chromium.Chromium() as browser:  # a new one each time: it remembers preflights
+        with chromium.Chromium() as browser:  # a new browser each time, because it caches preflights
             page = browser.open("http://localhost:3000")
             page.choose("#file", self.path(name))
-            told = page.wait("document.getElementById('result').textContent")
-        self.assertRegex(told, rf"^Stored as uploads/.*/{re.escape(name)}$", printed())
-        self.assertEqual(s3.get(told.removeprefix("Stored as ")), data)
+            shown = page.wait("document.getElementById('result').textContent")
+        self.assertRegex(shown, rf"^Stored as uploads/.*/{re.escape(name)}$", printed())
+        self.assertEqual(s3.get(shown.removeprefix("Stored as ")), data)
         listed = subprocess.run(["build/postern", "uploads", "--json"], check=True, cwd=self.folder, capture_output=True, text=True, timeout=30,
                                 env={"PATH": os.environ["PATH"], "POSTERN_STORE__ENDPOINT": f"http://localhost:{s3.port}"})
         uploads = {u["key"].rpartition("/")[2]: u for u in map(json.loads, listed.stdout.splitlines())}

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what runs is finished, nothing new begins, exit code 0."""
+"""SIGTERM and SIGINT: running requests finish, no new request begins, and the exit code is 0."""
 
 import os, sys
 
@@ -16,7 +16,7 @@ class Drain(unittest.TestCase):
         return form, data, s, body[500_000:]
 
     def wait_for_drain(self, server, port=None):
-        """Until connections to that port are refused: the listener is closed."""
+        """Waits until connections to that port are refused, because the listener is closed."""
         def refused():
             try:
                 socket.create_connection(("127.0.0.1", port or server.port), 2).close()
@@ -25,7 +25,7 @@ class Drain(unittest.TestCase):
 
         wait_until(refused, "new connections refused", 5)
 
-    def test_an_upload_that_runs_is_finished(self):
+    def test_a_drain_finishes_a_running_upload(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number.name):
                 server = Server()
@@ -45,7 +45,7 @@ class Drain(unittest.TestCase):
                 self.assertEqual(server.status(form["id"])["state"], "completed")
                 server.close()
 
-    def test_every_address_is_closed_at_once(self):
+    def test_a_drain_closes_every_listener_at_once(self):
         other = free_port()
         server = Server(server__listen=f'["127.0.0.1:0", "127.0.0.1:{other}"]')
         server.port = int(re.findall(r"kind=public address=127.0.0.1:(\d+)", server.log_text())[0])
@@ -58,13 +58,13 @@ class Drain(unittest.TestCase):
         server.stop(None)
         server.close()
 
-    def test_a_second_server_on_the_same_port_is_told(self):
+    def test_a_second_server_on_the_same_port_ends_with_an_error(self):
         with Server() as server:
             done = subprocess.run([BINARY, "serve", "--config", server.config], env=server.environment, cwd=server.folder, capture_output=True, text=True, timeout=30, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertIn("Another program may use that port", done.stderr)
 
-    def test_a_drain_has_an_end(self):
+    def test_a_drain_ends_after_its_time_limit(self):
         server = Server('[auth]\nanonymous = true\n[server]\ndrain = "1s"\n')
         _, _, _open, _ = self.half_an_upload(server)
         began = time.monotonic()
@@ -74,7 +74,7 @@ class Drain(unittest.TestCase):
         self.assertEqual(server.leftovers(), [])
         server.close()
 
-    def test_a_second_signal_cuts(self):
+    def test_a_second_signal_cuts_running_uploads(self):
         server = Server()
         _, _, _open, _ = self.half_an_upload(server)
         server.process.send_signal(signal.SIGTERM)

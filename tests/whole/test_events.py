@@ -1,4 +1,4 @@
-"""Event notifications: the real S3's own, and what AWS, MinIO and EventBridge send; forged ones, and those that name nothing of ours."""
+"""Event notifications: from the real S3, in the formats of AWS, MinIO and EventBridge, forged events, and events of foreign objects."""
 
 import os, sys
 
@@ -35,7 +35,7 @@ class Events(unittest.TestCase):
         cls.file = tempfile.NamedTemporaryFile()
         cls.file.write(b"hello, store\n" * 1000)
         cls.file.flush()
-        # What is below live/ is told by the real S3, the rest by the tests.
+        # The real S3 sends events for keys below live/. The tests send all others.
         topic = cls.s3.make_topic(f"http://postern:{quote_plus(TOKEN).replace('+', '%20')}@127.0.0.1:{cls.server.port}/v1/events")
         cls.s3.notify(topic, prefix="live/")
 
@@ -46,80 +46,80 @@ class Events(unittest.TestCase):
         cls.s3.close()
 
     def send(self, message, headers=None, server=None):
-        """Answers the status and what was counted, or the problem."""
+        """Posts a message. Returns the status and the counts, or the problem."""
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         status, _, answer = (server or self.server).request("POST", "/v1/events", body, {"Authorization": "Bearer " + TOKEN} if headers is None else headers)
         return status, json.loads(answer)
 
-    def tell(self, *records, **more):
+    def post_events(self, *records, **more):
         status, counts = self.send({"Records": list(records)}, **more)
         self.assertEqual(status, 200, counts)
         return counts["recorded"], counts["ignored"]
 
     def uploaded(self, follow=False, **ask):
-        """A form that was posted straight to S3 by a browser that is never seen again."""
+        """A form that a browser has posted straight to S3. The browser does not follow the redirect."""
         form = self.server.sign(**ask)
         status, _, body = curl_form(form["url"], form["fields"], self.file.name, follow)
         self.assertEqual(status, 200 if follow else 303, body)
         return form
 
     def check(self, form, state, by="event"):
-        told = self.server.status(form["id"])
-        self.assertEqual((told["state"], told.get("completed_by")), (state, by if state == "completed" else None))
+        recorded = self.server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded.get("completed_by")), (state, by if state == "completed" else None))
         if state == "completed":
-            self.assertEqual('"' + told["etag"] + '"', self.s3.head(form["key"])["etag"])
-        return told
+            self.assertEqual('"' + recorded["etag"] + '"', self.s3.head(form["key"])["etag"])
+        return recorded
 
     # --- the real S3 ------------------------------------------------------------------------------
 
-    def test_a_browser_that_is_gone_after_its_last_byte(self):
+    def test_an_event_completes_an_upload_whose_browser_closed(self):
         for name in ("a b.bin", "a+b%20c.bin", "ä € 😀.bin", "100%.bin", "q?a=b&c#d.bin"):
             with self.subTest(name):
-                told = self.check(self.uploaded(profile="live", filename=name), "completed")
-                self.assertEqual(told["size"], 13000)
+                recorded = self.check(self.uploaded(profile="live", filename=name), "completed")
+                self.assertEqual(recorded["size"], 13000)
 
-    def test_whoever_comes_first_there_is_one_completion(self):
+    def test_redirect_and_event_in_any_order_are_one_completion(self):
         form = self.uploaded(profile="live", follow=True)  # the event is sent before S3 answers the form
         self.check(form, "completed", "event")
         form = self.server.sign(profile="live")
         self.assertEqual(send_large(self.server, form, Pattern(7 * MIB))[0], 303)
-        told = self.server.status(form["id"])
-        self.assertEqual((told["state"], told["size"]), ("completed", 7 * MIB))
-        self.assertIn(told["completed_by"], ("event", "fallback"))
-        self.assertNotIn("overwritten_at", told)
+        recorded = self.server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded["size"]), ("completed", 7 * MIB))
+        self.assertIn(recorded["completed_by"], ("event", "fallback"))
+        self.assertNotIn("overwritten_at", recorded)
 
-    def test_what_is_removed_stays_completed(self):
+    def test_a_removed_object_stays_completed(self):
         form = self.uploaded(profile="live")
         before = self.check(form, "completed")
         self.s3.request("DELETE", form["key"])
         self.assertEqual(self.server.status(form["id"]), before)
 
-    def test_another_object_later_is_an_overwriting(self):
+    def test_a_later_object_with_another_etag_is_an_overwrite(self):
         form = self.uploaded(profile="live")
         before = self.check(form, "completed")
         self.s3.request("PUT", form["key"], body=b"another", headers={"x-amz-meta-postern-id": form["id"]})
         after = self.server.status(form["id"])
         self.assertEqual((after["state"], after["etag"], after["size"]), ("completed", before["etag"], 13000))
         self.assertIn("overwritten_at", after)
-        # Whoever it was, and whatever he put there.
+        # Any later object is an overwrite, whoever put it.
         form = self.uploaded(profile="live")
         self.s3.request("PUT", form["key"], body=b"x" * ((1 << 20) + 1))
-        told = self.server.status(form["id"])
-        self.assertIn("overwritten_at", told)
-        self.assertEqual('"' + told["overwritten_etag"] + '"', self.s3.head(form["key"])["etag"])
+        recorded = self.server.status(form["id"])
+        self.assertIn("overwritten_at", recorded)
+        self.assertEqual('"' + recorded["overwritten_etag"] + '"', self.s3.head(form["key"])["etag"])
 
-    def test_an_upload_that_the_ledger_never_heard_of(self):
-        """As when the node that signed it was killed before it wrote that down."""
+    def test_an_upload_without_a_row_is_rebuilt_from_its_object(self):
+        """As if the node that signed the form was killed before it recorded the upload."""
         form = self.uploaded(metadata={"album": "7"})
         with s3_server(self.s3, CONFIG) as server:
             stranger = {"key": form["key"].replace(form["id"], "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4")}
             self.s3.request("PUT", stranger["key"], body=b"x", headers={"x-amz-meta-postern-id": form["id"]})
-            self.assertEqual(self.tell(record(stranger), server=server), (0, 1))
-            self.assertEqual(self.tell(record(form), record(form), server=server), (2, 0))
-            told = json.loads(server.admin("/v1/uploads")[2])
-            self.assertEqual((told["id"], told["state"], told["size"], told["metadata"]), (form["id"], "completed", 13000, {"album": "7"}))
+            self.assertEqual(self.post_events(record(stranger), server=server), (0, 1))
+            self.assertEqual(self.post_events(record(form), record(form), server=server), (2, 0))
+            recorded = json.loads(server.admin("/v1/uploads")[2])
+            self.assertEqual((recorded["id"], recorded["state"], recorded["size"], recorded["metadata"]), (form["id"], "completed", 13000, {"album": "7"}))
 
-    def test_other_objects_in_the_bucket_are_nothing_to_us(self):
+    def test_events_of_foreign_objects_are_ignored(self):
         before = self.server.log_text()
         self.s3.request("PUT", "live/something/else", body=b"x")
         self.s3.request("PUT", "live/01a20a86-41d4-7ac8-8ecb-3931cee2cfd4/x", body=b"x")
@@ -128,31 +128,31 @@ class Events(unittest.TestCase):
 
     # --- every sender's dress ---------------------------------------------------------------------
 
-    def test_three_times_and_out_of_order(self):
+    def test_repeated_events_in_any_order_are_one_completion(self):
         form = self.uploaded()
         first = self.s3.head(form["key"])["etag"].strip('"')
         self.s3.request("PUT", form["key"], body=b"second", headers={"x-amz-meta-postern-id": form["id"]})
         second = self.s3.head(form["key"])["etag"].strip('"')
-        # The later event comes first; the object of the earlier one is gone.
+        # The later event arrives first. The object of the earlier event has been overwritten.
         for _ in range(3):
-            self.assertEqual(self.tell(record(form, etag=second), record(form, etag=first)), (2, 0))
-        told = self.check(form, "completed")
-        self.assertEqual((told["etag"], told["size"]), (second, 6))
-        self.assertNotIn("overwritten_at", told)
+            self.assertEqual(self.post_events(record(form, etag=second), record(form, etag=first)), (2, 0))
+        recorded = self.check(form, "completed")
+        self.assertEqual((recorded["etag"], recorded["size"]), (second, 6))
+        self.assertNotIn("overwritten_at", recorded)
 
-    def test_an_etag_that_the_object_does_not_have(self):
+    def test_an_event_with_a_wrong_etag_completes_nothing(self):
         form = self.uploaded()
         self.assertEqual(self.send({"Records": [record(form, etag="d41d8cd98f00b204e9800998ecf8427e")]}), (202, {"recorded": 0, "pending": 1, "ignored": 0}))
         self.check(form, "issued")
-        self.assertEqual(self.tell(record(form)), (1, 0))
+        self.assertEqual(self.post_events(record(form)), (1, 0))
         self.check(form, "completed")
 
-    def test_many_at_once_are_one(self):
+    def test_concurrent_events_are_one_completion(self):
         form = self.uploaded()
-        self.assertEqual(in_threads(lambda _: self.tell(record(form)), range(16)), [(1, 0)] * 16)
+        self.assertEqual(in_threads(lambda _: self.post_events(record(form)), range(16)), [(1, 0)] * 16)
         self.check(form, "completed")
 
-    def test_aws_minio_ceph_and_event_bridge(self):
+    def test_events_of_aws_minio_ceph_and_event_bridge_are_accepted(self):
         name = "a b+c%20ä.bin"
         bridge = lambda form: {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "media"}, "object": {"key": form["key"]}}}
         minio = lambda form: {"EventName": "s3:ObjectCreated:Put", "Key": "media/" + form["key"], "Records": [record(form, "minio:s3", "s3:ObjectCreated:Put")]}
@@ -161,10 +161,10 @@ class Events(unittest.TestCase):
             self.assertEqual(self.send(message(form)), (200, {"recorded": 1, "ignored": 0}))
             self.check(form, "completed")
 
-    def test_the_test_event(self):
+    def test_the_test_event_is_accepted(self):
         self.assertEqual(self.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "media"}), (200, {"recorded": 0, "ignored": 0}))
 
-    def test_the_token_in_every_dress(self):
+    def test_the_token_is_accepted_in_every_form(self):
         for headers in (lambda b: {"Authorization": "Bearer " + TOKEN}, lambda b: {"Authorization": "Basic " + base64.b64encode(f"x:{TOKEN}".encode()).decode()},
                         lambda b: {"X-Postern-Signature": "sha256=" + hmac.new(TOKEN.encode(), b, hashlib.sha256).hexdigest()}):
             form = self.uploaded()
@@ -174,7 +174,7 @@ class Events(unittest.TestCase):
 
     # --- what is not believed ---------------------------------------------------------------------
 
-    def test_forged(self):
+    def test_forged_events_are_rejected(self):
         form = self.uploaded()
         body = json.dumps({"Records": [record(form)]}).encode()
         mac = lambda key, text=body: {"X-Postern-Signature": "sha256=" + hmac.new(key.encode(), text, hashlib.sha256).hexdigest()}
@@ -184,45 +184,45 @@ class Events(unittest.TestCase):
         status, headers, _ = self.server.request("POST", "/v1/events", body)
         self.assertEqual((status, headers["www-authenticate"]), (401, 'Basic realm="events"'))  # the last of the two
         status, _, _ = self.server.request("POST", "/v1/events?token=" + quote_plus(TOKEN), body)
-        self.assertEqual(status, 401)  # a query stands in everybody's logs
+        self.assertEqual(status, 401)  # a query is written to many logs
         self.check(form, "issued")
 
-    def test_closed_unless_opened(self):
+    def test_events_are_rejected_without_configured_senders(self):
         with s3_server(self.s3) as server:
             for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer " + TOKEN}):
                 self.assertEqual(self.send({"Records": []}, headers, server)[0], 401)
 
-    def test_what_names_nothing_of_ours(self):
+    def test_events_of_unknown_uploads_are_ignored(self):
         form = self.uploaded()
         other = self.server.sign()
         strange = [record(form, bucket="other"), record(form, key="uploads/without an id"), record(form, key=form["key"] + "x"), record(form, name="ObjectRemoved:Delete"),
                    record(form, key=form["key"].replace(form["id"], "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4")), record(form, source="aws:sqs"), record(other)]
-        self.assertEqual(self.tell(*strange), (0, len(strange)))
+        self.assertEqual(self.post_events(*strange), (0, len(strange)))
         self.check(form, "issued")
         self.check(other, "issued")  # its object is absent
 
-    def test_what_is_not_what_was_promised(self):
+    def test_an_object_that_does_not_match_its_upload_is_ignored(self):
         form = self.server.sign()
         self.s3.request("PUT", form["key"], body=b"x" * ((1 << 20) + 1), headers={"x-amz-meta-postern-id": form["id"]})
-        self.assertEqual(self.tell(record(form)), (0, 1))  # larger than the policy allowed
+        self.assertEqual(self.post_events(record(form)), (0, 1))  # larger than the policy allowed
         self.s3.request("PUT", form["key"], body=b"put by someone else")
-        self.assertEqual(self.tell(record(form)), (0, 1))
+        self.assertEqual(self.post_events(record(form)), (0, 1))
         self.s3.request("PUT", form["key"], body=b"of another upload", headers={"x-amz-meta-postern-id": "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4"})
-        self.assertEqual(self.tell(record(form)), (0, 1))
+        self.assertEqual(self.post_events(record(form)), (0, 1))
         self.check(form, "issued")
         exact = self.server.sign(size=5)
         self.s3.request("PUT", exact["key"], body=b"123456", headers={"x-amz-meta-postern-id": exact["id"]})
-        self.assertEqual(self.tell(record(exact)), (0, 1))
+        self.assertEqual(self.post_events(record(exact)), (0, 1))
         self.s3.request("PUT", exact["key"], body=b"12345", headers={"x-amz-meta-postern-id": exact["id"]})
-        self.assertEqual(self.tell(record(exact)), (1, 0))
+        self.assertEqual(self.post_events(record(exact)), (1, 0))
 
-    def test_what_cannot_be_read(self):
-        for body, status, said in ((b"", 400, "JSON"), (b"{", 400, "JSON"), (b"[]", 400, "object"), (b"{}", 400, "neither"), (b'{"Records":[{"eventSource":"aws:s3"}]}', 400, "record 1 names no bucket"),
+    def test_malformed_events_are_rejected(self):
+        for body, status, reason in ((b"", 400, "JSON"), (b"{", 400, "JSON"), (b"[]", 400, "object"), (b"{}", 400, "neither"), (b'{"Records":[{"eventSource":"aws:s3"}]}', 400, "record 1 names no bucket"),
                                    (json.dumps({"Records": [{}] * 101}).encode(), 413, "100 records"), (b" " * (256 * 1024 + 1), 413, "262144")):
             got, problem = self.send(body)
             self.assertEqual(got, status, problem)
-            self.assertIn(said, problem["detail"])
-        status, headers, _ = self.server.request("HEAD", "/v1/events")  # MinIO asks so whether anybody is there
+            self.assertIn(reason, problem["detail"])
+        status, headers, _ = self.server.request("HEAD", "/v1/events")  # MinIO checks the endpoint this way
         self.assertEqual((status, headers["allow"]), (405, "POST, OPTIONS"))
 
     def test_no_token_is_ever_logged(self):
@@ -234,7 +234,7 @@ class Events(unittest.TestCase):
 
 
 class StoreDown(unittest.TestCase):
-    def test_an_event_while_the_store_cannot_be_asked(self):
+    def test_an_event_is_pending_while_the_store_is_unreachable(self):
         with Rgw() as s3, s3_server(s3, CONFIG) as server, tempfile.NamedTemporaryFile() as file:
             file.write(b"hello")
             file.flush()
@@ -242,20 +242,20 @@ class StoreDown(unittest.TestCase):
             for form in forms:
                 self.assertEqual(curl_form(form["url"], form["fields"], file.name)[0], 303)
 
-            def tell(*records):
+            def post_events(*records):
                 status, headers, body = server.request("POST", "/v1/events", json.dumps({"Records": records}), {"Authorization": "Bearer " + TOKEN})
                 return status, headers, json.loads(body)
 
-            self.assertEqual(tell(record(forms[0]))[0], 200)
+            self.assertEqual(post_events(record(forms[0]))[0], 200)
             s3.kill()
-            # What is asked again later need not be sent again; news of a completed upload must be.
-            self.assertEqual(tell(record(forms[0]), record(forms[1]))[::2], (202, {"recorded": 1, "pending": 1, "ignored": 0}))
-            status, headers, _ = tell(record(forms[0], etag="0" * 32))
+            # The sweep asks again about a pending upload, so its event is accepted. An event of a completed upload must be retried.
+            self.assertEqual(post_events(record(forms[0]), record(forms[1]))[::2], (202, {"recorded": 1, "pending": 1, "ignored": 0}))
+            status, headers, _ = post_events(record(forms[0], etag="0" * 32))
             self.assertEqual((status, headers["retry-after"]), (503, "5"))
             self.assertEqual(server.status(forms[1]["id"])["state"], "issued")
             s3.revive()
             s3.wait("the gateway", lambda: s3.has(forms[1]["key"]))
-            self.assertEqual(tell(record(forms[1]))[0], 200)
+            self.assertEqual(post_events(record(forms[1]))[0], 200)
             self.assertEqual(server.status(forms[1]["id"])["completed_by"], "event")
 
 

@@ -1,4 +1,4 @@
-"""HTTP framing: every ambiguous request is 400 and close, and what follows is never taken for a request."""
+"""HTTP framing: every ambiguous request is answered 400 and the connection closes. The bytes after it are never read as a request."""
 
 import os, sys
 
@@ -18,7 +18,7 @@ class Framing(unittest.TestCase):
         cls.server.close()
 
     def talk(self, data, timeout=10):
-        """All that comes back until the server closes."""
+        """Sends bytes. Returns everything that the server sends until it closes."""
         with self.server.raw(timeout) as s:
             try:
                 s.sendall(data)
@@ -38,7 +38,7 @@ class Framing(unittest.TestCase):
         self.assertEqual(out.count(b"HTTP/1.1 "), 1, (data[:200], out))
         self.assertIn(b"Connection: close", out)
 
-    def test_ambiguous_bodies(self):
+    def test_ambiguous_bodies_are_rejected(self):
         post = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         for lines in (b"Transfer-Encoding: gzip", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: identity", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
                       b"Transfer-Encoding: xchunked", b"Transfer-Encoding:\x0bchunked", b"Transfer-Encoding: \"chunked\"", b"Transfer-Encoding: gzip\r\nContent-Length: 5", b"Content-Length: 5\r\nTransfer-Encoding: gzip",
@@ -49,7 +49,7 @@ class Framing(unittest.TestCase):
                 self.refused(post + lines + b"\r\n\r\n0\r\n\r\n" + SMUGGLED)
         self.refused(b"POST /v1/uploads HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED)
 
-    def test_odd_headers(self):
+    def test_malformed_headers_are_rejected(self):
         for head in (b"GET / HTTP/1.1\nHost: a\n\n", b"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n folded\r\n\r\n",
                      b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nX: y\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
                      b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -59,30 +59,30 @@ class Framing(unittest.TestCase):
             with self.subTest(head):
                 self.refused(head + SMUGGLED)
 
-    def test_odd_chunks(self):
+    def test_malformed_chunks_are_rejected(self):
         head = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         for body in (b"0x5\r\nhello\r\n", b"+5\r\nhello\r\n", b"-5\r\nhello\r\n", b" 5\r\nhello\r\n", b"5 \r\nhello\r\n", b"\r\nhello\r\n", b"1234567890abcdef1\r\nhello\r\n", b"5\r\nhelloX", b"5\r\nhello\n0\r\n\r\n",
                      b"5\nhello\r\n", b"5;\0\r\nhello\r\n", b"5;" + b"x" * 300 + b"\r\nhello\r\n", b"g\r\n"):
             with self.subTest(body[:40]):
                 self.refused(head + body + b"0\r\n\r\n" + SMUGGLED)
 
-    def test_what_is_left_of_a_body_is_not_a_request(self):
-        # Refused for its type, before its body is read: the body must not be taken for the next request.
+    def test_the_rest_of_a_body_is_not_read_as_a_request(self):
+        # Rejected for its type before the body is read. The body must not be read as the next request.
         body = SMUGGLED * 3
         self.refused(b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body, 415)
 
-    def test_too_much_header(self):
+    def test_a_header_over_the_limit_is_rejected(self):
         self.refused(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 17_000 + b"\r\n\r\n", 431)
         self.refused(b"GET /" + b"x" * 17_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431)
         self.assertTrue(self.talk(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: " + b"x" * 16_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 404 "))
 
-    def test_a_header_that_is_late(self):
+    def test_a_late_header_times_out(self):
         began = time.monotonic()
         out = self.talk(b"GET / HTTP/1.1\r\nHost: a\r\n")
         self.assertLess(time.monotonic() - began, 4)
         self.assertTrue(out.startswith(b"HTTP/1.1 408 "), out)
 
-    def test_a_header_that_drips(self):
+    def test_a_slowly_arriving_header_times_out(self):
         began = time.monotonic()
         with self.server.raw(10) as s:
             try:
@@ -110,7 +110,7 @@ class Framing(unittest.TestCase):
             self.assertEqual(s.recv(1), b"")
             self.assertLess(time.monotonic() - began, 5)
 
-    def test_requests_behind_each_other(self):
+    def test_pipelined_requests_are_answered_in_order(self):
         one = b"GET /postern.js HTTP/1.1\r\nHost: a\r\n\r\n"
         body = b'{"filename":"a"}'
         post = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -128,7 +128,7 @@ class Framing(unittest.TestCase):
                 out += piece
         self.assertEqual(regex.findall(rb"HTTP/1\.1 (\d+) ", out), [b"200", b"201", b"201", b"200", b"201", b"404"])
 
-    def test_methods_and_paths(self):
+    def test_methods_and_paths_get_the_right_status(self):
         self.assertEqual(self.server.request("GET", "/nothing")[0], 404)
         self.assertIn(b"HTTP/1.1 200 ", self.talk(b"GET http://elsewhere/postern.js HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
         status, headers, _ = self.server.request("DELETE", "/v1/uploads")

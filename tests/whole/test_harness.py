@@ -1,4 +1,4 @@
-"""The tests' own tools: a test that is killed leaves no process and no folder behind; what counts as a sanitizer's report."""
+"""The tools of the tests: a killed test leaves no process and no folder, and reports of sanitizers are recognized."""
 
 import glob, os, sys
 
@@ -40,7 +40,7 @@ def processes_of(folders):
 
 
 class KilledTests(unittest.TestCase):
-    def leaves_nothing(self, command, number, folders_of, at_least):
+    def expect_nothing_left(self, command, number, folders_of, at_least):
         victim = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         with victim.stdout:
             folders = folders_of(victim.stdout.readline())
@@ -60,16 +60,16 @@ class KilledTests(unittest.TestCase):
         at_least = 1 + 3 * rgw.is_installed() + 4 * postgres.is_installed()
         for name, number in (("SIGKILL", signal.SIGKILL), ("SIGTERM", signal.SIGTERM)):
             with self.subTest(name):
-                self.leaves_nothing([sys.executable, "-c", VICTIM, BINARY], number, json.loads, at_least)
+                self.expect_nothing_left([sys.executable, "-c", VICTIM, BINARY], number, json.loads, at_least)
 
     @unittest.skipUnless(rgw.is_installed(), "Ceph RGW is not installed")
     def test_a_killed_rgw_script_leaves_nothing(self):
         def folders(line):
             port = re.search(r"endpoint http://127.0.0.1:(\d+)", line).group(1)
-            return [f for f in glob.glob(tempfile.gettempdir() + "/postern-rgw-*") if self.says(f"{f}/ceph.conf", "127.0.0.1:" + port)]
-        self.leaves_nothing([sys.executable, os.path.join(SUPPORT, "rgw.py")], signal.SIGKILL, folders, 3)
+            return [f for f in glob.glob(tempfile.gettempdir() + "/postern-rgw-*") if self.contains(f"{f}/ceph.conf", "127.0.0.1:" + port)]
+        self.expect_nothing_left([sys.executable, os.path.join(SUPPORT, "rgw.py")], signal.SIGKILL, folders, 3)
 
-    def says(self, path, text):
+    def contains(self, path, text):
         try:
             with open(path) as f:
                 return text in f.read()
@@ -78,14 +78,14 @@ class KilledTests(unittest.TestCase):
 
 
 class Reports(unittest.TestCase):
-    def test_what_sanitizers_print(self):
+    def test_reports_of_sanitizers_are_recognized(self):
         for text in ("==4242==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010 at pc 0x4",
                      "==4242==ERROR: LeakSanitizer: detected memory leaks",
                      "WARNING: ThreadSanitizer: data race (pid=4242)",
                      "src/core/form.cpp:12:7: runtime error: signed integer overflow"):
             self.assertTrue(SANITIZER_REPORT.search("a line\n" + text + "\nanother\n"), text)
 
-    def test_what_the_program_says_is_no_report(self):
+    def test_log_lines_are_no_sanitizer_reports(self):
         for text in ("level=warn event=refused reason=\"TAPE_ERROR: The JSON document has an improper structure\"",
                      "level=error event=config detail=\"ERROR: duplicate key value violates unique constraint\""):
             self.assertFalse(SANITIZER_REPORT.search(text), text)

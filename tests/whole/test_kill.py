@@ -1,4 +1,4 @@
-"""Killed at any moment: nothing truncated is visible, nothing temporary stays, every completion that was answered is remembered."""
+"""The server is killed at random moments: no truncated object is visible, no temporary file stays, and no answered completion is lost."""
 
 import os, sys
 
@@ -7,7 +7,7 @@ from whole import *
 
 
 class Kill(unittest.TestCase):
-    def test_fifty_kills_at_random_moments(self):
+    def test_fifty_kills_at_random_moments_lose_nothing(self):
         moments, data = seeded("moments"), random_bytes(2_000_000)
         server = Server()
         answered, made, lock, errors = {}, {}, threading.Lock(), []
@@ -42,7 +42,7 @@ class Kill(unittest.TestCase):
                 threads = [threading.Thread(target=upload, args=(seeded(f"{round} {n}"), is_killed), daemon=True) for n in range(4)]
                 for t in threads:
                     t.start()
-                time.sleep(moments.uniform(0.02, 0.25))  # the moment is what the test is about
+                time.sleep(moments.uniform(0.02, 0.25))  # the time of the kill is random
                 server.kill()
                 is_killed.set()
                 for t in threads:
@@ -53,9 +53,9 @@ class Kill(unittest.TestCase):
                 for path, size in server.objects().items():
                     self.assertEqual(size, made[path.removeprefix("local/")], f"{path} after kill {round}")
             for id, size in answered.items():
-                told = server.status(id)
-                self.assertIsNotNone(told, f"{id} is forgotten")
-                self.assertEqual((told["state"], told["size"]), ("completed", size))
+                recorded = server.status(id)
+                self.assertIsNotNone(recorded, f"{id} is forgotten")
+                self.assertEqual((recorded["state"], recorded["size"]), ("completed", size))
             self.assertGreater(len(answered), 20)
             print(f"50 kills, {len(made)} uploads begun, {len(answered)} answered as completed and all remembered", file=sys.stderr)
         finally:

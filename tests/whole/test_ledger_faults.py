@@ -1,4 +1,4 @@
-"""What the ledger guarantees when nodes are killed and the database is away: an answered completion is never lost and never recorded twice, and its webhook arrives.
+"""What the ledger guarantees when nodes are killed and the database is unavailable: an answered completion is never lost and never recorded twice, and its webhook arrives.
 
 The short form kills each server 25 times and takes PostgreSQL away for 5 s. POSTERN_FULL=1 kills 200 times and takes it away for 20 s:
 
@@ -13,7 +13,7 @@ from receiver import Receiver
 import postgres
 
 KILLS, AWAY = (200, 20) if FULL else (25, 5)
-GONE = (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)  # what a client sees of a server that is killed
+GONE = (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)  # the errors of a client whose server is killed
 
 
 def config(receiver, expires="15m"):
@@ -22,7 +22,7 @@ def config(receiver, expires="15m"):
 
 
 class Clients:
-    """Clients that sign and upload without pause and remember each answer. A lost connection is expected only while the server is away, and nothing else is."""
+    """Clients that sign and upload without pause and remember each answer. Only a lost connection is expected, and only during an outage()."""
 
     def __init__(self, server, count, asks=({}, {"success_action_status": 204}), pause=0):
         self.server, self.asks, self.pause, self.stop, self.lock = server, asks, pause, threading.Event(), threading.Lock()
@@ -35,7 +35,7 @@ class Clients:
 
     @contextlib.contextmanager
     def outage(self):
-        """The server may be gone within this block."""
+        """The server may be unreachable within this block."""
         self.outages += 1
         self.is_up.clear()
         yield
@@ -65,7 +65,7 @@ class Clients:
                 self.taken[form["id"]] = size
 
     def end(self):
-        """Stops them. Fails the test when one of them met anything that the test did not cause."""
+        """Stops the clients. Fails the test if a client met an error that the test did not cause."""
         self.stop.set()
         for t in self.threads:
             t.join(60)
@@ -76,8 +76,8 @@ class Clients:
 
 
 class Faults(unittest.TestCase):
-    def end_holds(self):
-        """A killed node's messages stay its own for a minute. The short form does not wait for that."""
+    def end_leases(self):
+        """Ends the leases of a killed node, which last a minute. The short form of the test does not wait for that."""
         if self.database:
             self.database.query("UPDATE postern.webhooks SET due_at = 0")
         else:
@@ -85,7 +85,7 @@ class Faults(unittest.TestCase):
                 db.execute("UPDATE webhooks SET due_at = 0")
 
     def check_all(self, server, receiver, taken):
-        """Each upload that was answered as taken, each object and each row: they agree, and each completion has one message."""
+        """Compares accepted uploads, objects and rows: they agree, and each completion has one message."""
         begin = time.monotonic()
         rows = {u["id"]: u for u in server.uploads("completed")}
         for id_, size in taken.items():
@@ -94,7 +94,7 @@ class Faults(unittest.TestCase):
         objects = {path.removeprefix("local/"): size for path, size in server.objects().items()}
         self.assertEqual({u["key"]: u["size"] for u in rows.values()}, objects)
         if not FULL:
-            self.end_holds()
+            self.end_leases()
         receiver.wait_for(rows, "upload.completed", 120)
         wait_until(lambda: not server.undelivered(), "all webhooks delivered", 60)
         for id_ in rows:
@@ -103,10 +103,10 @@ class Faults(unittest.TestCase):
         print(f"checked in {time.monotonic() - begin:.1f} s: {len(rows)} completed, {receiver.count()} deliveries", file=sys.stderr)
         return rows
 
-    def killed_again_and_again(self, database=None):
+    def check_repeated_kills(self, database=None):
         rng = seeded("kills")
         self.database = database
-        # Forms expire after 15 minutes: only a completion that was recorded with the answer can be there at the end.
+        # Forms expire after 15 minutes: so each answered completion must have been recorded with its answer.
         with tempfile.TemporaryDirectory() as folder, Receiver() as receiver:
             self.file = os.path.join(folder, "postern.db")
             server = Server(config(receiver), ledger__url=database.url() if database else "sqlite:" + self.file)
@@ -124,7 +124,7 @@ class Faults(unittest.TestCase):
                 print(f"\n{KILLS} kills, {'PostgreSQL' if database else 'SQLite'}, {time.monotonic() - begin:.1f} s: {len(clients.taken)} of {len(clients.signed)} uploads answered as completed", file=sys.stderr)
                 self.assertEqual(set(clients.statuses), {204, 303})
                 self.assertGreater(len(clients.taken), KILLS)
-                # Objects that no client heard about become completed too: the redirect's target is asked for them, as a browser would.
+                # Objects whose client got no response become completed too: the test requests the redirect's target, as a browser would.
                 for id_ in set(clients.signed) - set(clients.taken):
                     server.request("GET", urlsplit(clients.signed[id_]["complete_url"]).path, headers={"Accept": "application/json"})
                 self.check_all(server, receiver, clients.taken)
@@ -132,11 +132,11 @@ class Faults(unittest.TestCase):
                 server.close()
 
     def test_killed_with_sqlite(self):
-        self.killed_again_and_again()
+        self.check_repeated_kills()
 
     def test_killed_with_postgresql(self):
         with postgres.Postgres() as database:
-            self.killed_again_and_again(database)
+            self.check_repeated_kills(database)
 
     def test_postgresql_away_under_load(self):
         with postgres.Postgres() as database, Receiver() as receiver, Server(config(receiver, expires="15s"), ledger__url=database.url()) as server:
@@ -152,7 +152,7 @@ class Faults(unittest.TestCase):
                 wait_until(lambda: server.admin("/readyz")[0] == 503, "/readyz says that the ledger is away", 10)
                 self.assertEqual(server.metric("postern_ledger_up"), 0)
                 form = server.sign()
-                self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)  # the object is there; the node that takes the redirect records it
+                self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)  # the object exists; the node that receives the redirect records it
                 status, headers, _ = server.request("GET", urlsplit(form["complete_url"]).path, headers={"Accept": "application/json"})
                 self.assertEqual(status, 503)
                 self.assertIn("retry-after", headers)
@@ -166,9 +166,9 @@ class Faults(unittest.TestCase):
             finally:
                 clients.end()
             self.assertEqual(set(clients.statuses), {303})
-            # Nobody asks for them again: the sweep settles each one after its form's end.
+            # No client asks again: the sweep settles each upload after its form has expired.
             objects = len(server.objects())
-            if not FULL:  # the sweep leaves an upload alone for a minute after its last sign of life
+            if not FULL:  # the sweep does not check an upload within a minute of its last progress
                 database.query("UPDATE postern.uploads SET ask_at = expires_at WHERE ask_at > expires_at")
             completed = lambda: int(database.query("SELECT count(*) FROM postern.uploads WHERE state = 'completed'")[0][0])
             wait_until(lambda: completed() == objects, "all objects settled by the sweep", 90)

@@ -1,4 +1,4 @@
-"""Sign, upload through the fallback, complete: the way of every upload, through the real program."""
+"""The main path of every upload through the real program: sign, upload through the fallback, complete."""
 
 import os, subprocess, sys, tempfile, json, re
 
@@ -23,20 +23,20 @@ class MainPath(unittest.TestCase):
         key = form["key"].replace("/", "%2F").replace(" ", "%20")
         self.assertEqual(location, f"{form['complete_url']}?bucket=local&key={key}&etag=%22{etag}%22")
         path = location.removeprefix(self.server.url)
-        for _ in range(2):  # a reload answers the same
+        for _ in range(2):  # a reload gets the same response
             status, headers, body = self.server.request("GET", path, headers={"Accept": "application/json", "Origin": "null"})
             self.assertEqual((status, headers["access-control-allow-origin"]), (200, "*"))
-            told = json.loads(body)
-            self.assertEqual((told["state"], told["size"], told["etag"], told["id"]), ("completed", len(data), etag, form["id"]))
+            recorded = json.loads(body)
+            self.assertEqual((recorded["state"], recorded["size"], recorded["etag"], recorded["id"]), ("completed", len(data), etag, form["id"]))
         status, headers, body = self.server.request("GET", path)
         self.assertEqual((status, headers["content-type"]), (200, "text/html; charset=utf-8"))
         self.assertIn(form["id"].encode(), body)
-        told = self.server.status(form["id"])
-        self.assertEqual((told["state"], told["size"]), ("completed", len(data)))
+        recorded = self.server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded["size"]), ("completed", len(data)))
         with open(self.server.object_path(form["key"]), "rb") as f:
             self.assertEqual(f.read(), data)
 
-    def test_the_statuses_that_a_form_may_ask_for(self):
+    def test_a_form_chooses_its_success_status(self):
         for status in (200, 201, 204):
             with self.subTest(status):
                 form = self.server.sign(success_action_status=status)
@@ -53,7 +53,7 @@ class MainPath(unittest.TestCase):
                 path = form["complete_url"].removeprefix(self.server.url)
                 self.assertEqual(self.server.request("GET", path, headers={"Accept": "application/json"})[0], 200)
 
-    def test_curl_as_in_the_readme(self):
+    def test_an_upload_with_curl(self):
         with tempfile.TemporaryDirectory() as folder:
             data = random_bytes(3_000_000)
             with open(folder + "/f.bin", "wb") as f:
@@ -77,7 +77,7 @@ class MainPath(unittest.TestCase):
         status, headers, _ = self.server.post_form(form["fields"], b"not five")
         self.assertEqual((status, headers["location"]), (303, f"https://app.example.com/done?id={form['id']}&state=failed&code=entity_too_large"))
 
-    def test_only_listed_origins_are_let_in(self):
+    def test_only_listed_origins_may_call(self):
         for origin, allowed in (("https://app.example.com", True), (self.server.url, True), ("https://evil.example.com", False), ("null", False), ("https://app.example.com.evil.example", False)):
             with self.subTest(origin):
                 status, headers, _ = self.server.request("OPTIONS", "/v1/uploads", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
@@ -89,7 +89,7 @@ class MainPath(unittest.TestCase):
                 self.assertEqual(status, 201 if allowed else 403)
                 self.assertEqual(headers.get("access-control-allow-origin"), origin if allowed else None)
 
-    def test_a_form_without_javascript(self):
+    def test_the_form_without_javascript_uploads(self):
         status, headers, body = self.server.request("GET", "/form?profile=default")
         self.assertEqual((status, headers["content-type"]), (200, "text/html; charset=utf-8"))
         import html
@@ -100,7 +100,7 @@ class MainPath(unittest.TestCase):
         self.assertEqual(status, 200, body)
         self.assertTrue(json.loads(body)["key"].endswith("/na\u00efve file.txt"))
 
-    def test_who_may_not_see_the_key(self):
+    def test_an_unknown_upload_is_404_without_a_key(self):
         with Server("[auth]\nanonymous = false\n") as closed:
             self.assertEqual(closed.request("GET", "/v1/uploads/" + "0" * 8 + "-0000-7000-8000-" + "0" * 12)[0], 404)
 

@@ -89,7 +89,7 @@ class Status(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.close()
 
-    def test_every_case(self):
+    def test_every_form_gets_the_status_of_s3(self):
         for name, status, code, form, post in CASES:
             with self.subTest(name):
                 before = self.server.objects()
@@ -124,7 +124,7 @@ class Status(unittest.TestCase):
         self.server.post_form(sdk_form(key="foo/${filename}"), b"bar", filename="C:\\x\\..\\y.txt")
         self.assertIn("local/foo/y.txt", self.server.objects())
 
-    def test_keys_of_every_kind_come_through(self):
+    def test_keys_of_every_kind_are_stored_unchanged(self):
         for key in ("foo a+b%20c~'\"&=?#.txt", "foo\u00e4\u0301 \U0001f600", "foo/" + "d/" * 100 + "x", "foo" + "\u00e9" * 120, "foo<script>"):
             with self.subTest(key):
                 form = sdk_form(key=key, conditions=BASE + [["eq", "$success_action_status", "201"]], fields={"acl": "private", "Content-Type": "text/plain", "success_action_status": "201"})

@@ -1,4 +1,4 @@
-"""Two nodes that share a PostgreSQL: what one signs the other takes and completes, what they do while it is away, and the connection to it with TLS."""
+"""Two nodes that share a PostgreSQL: one accepts and completes what the other signed, outages of the database, and connections with TLS."""
 
 import os, sys, unittest.mock
 
@@ -29,7 +29,7 @@ class TwoNodes(unittest.TestCase):
     def state(self, node, id):
         return node.status(id)["state"]
 
-    def test_one_signs_and_the_other_takes(self):
+    def test_a_form_of_one_node_is_accepted_by_the_other(self):
         a, b = self.nodes
         for signs, takes in ((a, b), (b, a)):
             id, status, _ = self.upload(signs, takes)
@@ -66,15 +66,15 @@ class TwoNodes(unittest.TestCase):
         self.assertIsNone(events.next())
         events.close()
         print(f"\nanother node's progress and completion, seconds until a stream shows them: {', '.join(f'{x:.2f}' for x in ages)}", file=sys.stderr)
-        self.assertLess(max(ages), 2.5)  # 2 s by design, and what a busy machine adds
+        self.assertLess(max(ages), 2.5)  # 2 s by design, plus a margin for a busy machine
 
-    def test_a_database_that_is_away(self):
+    def test_an_unavailable_database_answers_503_and_recovers(self):
         a, b = self.nodes
         for how in (self.db.stop, self.db.kill):
             how()
             begin = time.monotonic()
             self.assertFalse(a.is_ready())
-            form = a.sign()  # needs nobody
+            form = a.sign()  # signing needs no database
             self.assertEqual(b.request("GET", f"/v1/uploads/{form['id']}")[0], 503)
             self.assertLess(time.monotonic() - begin, 5)
             self.db.start()
@@ -96,18 +96,18 @@ class TwoNodes(unittest.TestCase):
         a, b = self.nodes
         form, piece = a.sign(), b"x" * 65536
         begin, count = form_begin(form["fields"]), 60
-        seen, lags = [], []  # when node A had said how much
+        seen, lags = [], []  # when node A showed how many bytes
         with a.raw() as s:
             s.sendall(form_header(len(begin) + count * len(piece) + len(form_end())) + begin)
             for _ in range(count):
                 s.sendall(piece)
-                told = a.status(form["id"])
-                if told and "received" in told:
-                    seen.append((time.monotonic(), told["received"]))
+                recorded = a.status(form["id"])
+                if recorded and "received" in recorded:
+                    seen.append((time.monotonic(), recorded["received"]))
                 asked = time.monotonic()
                 there = b.status(form["id"])
                 there = (there or {}).get("received") or 0
-                # How long ago had A less than, or just, what B says now?
+                # How long ago did A show at most as many bytes as B shows now?
                 newer = [at for at, received in seen if received > there]
                 lags.append(asked - newer[0] if newer else 0)
                 time.sleep(0.1)  # the pace of the sender
@@ -120,7 +120,7 @@ class TwoNodes(unittest.TestCase):
 
 
 class Tls(unittest.TestCase):
-    """A PostgreSQL that takes connections from the network with TLS only."""
+    """A PostgreSQL that accepts network connections only with TLS."""
 
     @classmethod
     def setUpClass(cls):
@@ -135,7 +135,7 @@ class Tls(unittest.TestCase):
 
     @classmethod
     def use(cls, name):
-        """Starts it again with a certificate for that name."""
+        """Restarts PostgreSQL with a certificate for that name."""
         certificate, key = cls.authority.certificate(name, addresses=())
         cls.db.stop()
         for file, as_name in ((certificate, "server.crt"), (key, "server.key")):
@@ -157,7 +157,7 @@ class Tls(unittest.TestCase):
         return self.url(sslmode="verify-full", sslrootcert=authority.file.replace(" ", "%20"))
 
     def refused(self, url, why):
-        """The server ends at its start, or says that the ledger cannot be written; the log has the reason."""
+        """Expects that the server ends at its start or is not ready, and that the log has the reason."""
         try:
             with Server(LEDGER__URL=url) as server:
                 self.assertFalse(server.is_ready())
@@ -177,13 +177,13 @@ class Tls(unittest.TestCase):
             for session in sessions:
                 self.assertEqual((session[0], session[1][:5]), ("t", "TLSv1"))
 
-    def test_without_tls_it_is_refused(self):
+    def test_a_connection_without_tls_is_rejected(self):
         self.refused(self.url(sslmode="disable"), "no pg_hba.conf entry.*no encryption")
 
-    def test_another_authority_is_refused(self):
+    def test_a_certificate_of_another_authority_is_rejected(self):
         self.refused(self.verified(self.other), "certificate verify failed")
 
-    def test_another_name_is_refused(self):
+    def test_a_certificate_for_another_name_is_rejected(self):
         self.use("elsewhere")
         try:
             self.refused(self.verified(self.authority), 'server certificate for "elsewhere" does not match host name "localhost"')

@@ -27,11 +27,11 @@ class Direct(unittest.TestCase):
         return curl_form(form["url"], fields or form["fields"], self.file.name, follow, **more)
 
     def check_completed(self, server, form):
-        told = server.status(form["id"])
-        self.assertEqual((told["state"], told["size"], told["completed_by"]), ("completed", 13000, "redirect"))
-        self.assertEqual('"' + told["etag"] + '"', self.s3.head(form["key"])["etag"])
+        recorded = server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded["size"], recorded["completed_by"]), ("completed", 13000, "redirect"))
+        self.assertEqual('"' + recorded["etag"] + '"', self.s3.head(form["key"])["etag"])
 
-    def test_a_form_goes_to_s3_and_back(self):
+    def test_a_direct_upload_is_completed_by_its_redirect(self):
         for name, server in (("static keys", s3_server(self.s3)), ("a role's keys", self.assumed())):
             with self.subTest(name), server:
                 form = server.sign()
@@ -40,7 +40,7 @@ class Direct(unittest.TestCase):
                 status, headers, _ = self.post(form)
                 self.assertEqual(status, 303)
                 self.assertTrue(headers["location"].startswith(form["complete_url"] + "?bucket=media&key="))
-                self.assertEqual(server.status(form["id"])["state"], "issued")  # nobody has followed it yet
+                self.assertEqual(server.status(form["id"])["state"], "issued")  # no browser has followed the redirect yet
                 status, _, body = self.post(server.sign(), follow=True)
                 self.assertEqual((status, json.loads(body)["state"]), (200, "completed"))
                 where = urlsplit(headers["location"])
@@ -48,7 +48,7 @@ class Direct(unittest.TestCase):
                 self.assertEqual((status, json.loads(body)["state"]), (200, "completed"))
                 self.check_completed(server, form)
 
-    def test_host_style(self):
+    def test_forms_with_the_bucket_in_the_host_are_accepted(self):
         with s3_server(self.s3, store__path_style="false", store__endpoint=f"http://localhost:{self.s3.port}") as server:
             form = server.sign(filename="ä b.bin")
             self.assertEqual(form["url"], f"http://media.localhost:{self.s3.port}/")
@@ -58,13 +58,13 @@ class Direct(unittest.TestCase):
             self.assertEqual(send_large(server, other, Pattern(7 * MIB))[0], 303)
             self.assertEqual(server.status(other["id"])["state"], "completed")
 
-    def test_what_browsers_call_the_store(self):
+    def test_forms_name_the_public_endpoint(self):
         with s3_server(self.s3, store__public_endpoint="https://files.example.com") as server:
             self.assertEqual(server.sign()["url"], "https://files.example.com/media/")
 
-    def twins(self, server, way):
-        """Forms that differ from a good one in one thing each: (what, status, S3's code). None of them leaves an object or changes its upload's row beyond `failed`."""
-        def twin(profile="default", change=lambda f: None, expired=False):
+    def altered_forms(self, server, way):
+        """Forms that differ from a valid one in one thing each: (what, status, S3's code). No such form leaves an object or changes the upload's row beyond `failed`."""
+        def altered_form(profile="default", change=lambda f: None, expired=False):
             form = server.sign(profile=profile)
             fields = dict(form["fields"])
             change(fields)
@@ -93,34 +93,34 @@ class Direct(unittest.TestCase):
         def unknown_key(f):
             f["x-amz-credential"] = "AKIANOBODY" + f["x-amz-credential"][f["x-amz-credential"].index("/"):]
 
-        self.assertEqual(twin("small"), (400, "EntityTooLarge"))
-        self.assertEqual(twin("hasty", expired=True), (403, "AccessDenied"))
+        self.assertEqual(altered_form("small"), (400, "EntityTooLarge"))
+        self.assertEqual(altered_form("hasty", expired=True), (403, "AccessDenied"))
         # RGW has one code for all of these, the fallback has AWS's.
         altered = (403, "AccessDenied" if way == "direct" else "SignatureDoesNotMatch")
-        self.assertEqual(twin(change=other_policy), altered)
-        self.assertEqual(twin(change=later), altered)
-        self.assertEqual(twin("hasty", change=later, expired=True), altered)  # nobody gives himself more time
-        self.assertEqual(twin(change=another_secret)[0], 403)
-        self.assertEqual(twin(change=unknown_key)[0], 403)
-        self.assertEqual(twin(change=lambda f: f.update(key="elsewhere/x")), (403, "AccessDenied"))
+        self.assertEqual(altered_form(change=other_policy), altered)
+        self.assertEqual(altered_form(change=later), altered)
+        self.assertEqual(altered_form("hasty", change=later, expired=True), altered)  # a client cannot extend the time
+        self.assertEqual(altered_form(change=another_secret)[0], 403)
+        self.assertEqual(altered_form(change=unknown_key)[0], 403)
+        self.assertEqual(altered_form(change=lambda f: f.update(key="elsewhere/x")), (403, "AccessDenied"))
         self.assertFalse(self.s3.has("elsewhere/x"))
-        self.assertEqual(twin(change=lambda f: f.update({"Content-Type": "text/html"})), (403, "AccessDenied"))
-        self.assertEqual(twin(change=lambda f: f.update({"x-amz-meta-extra": "1"})), (403, "AccessDenied"))
-        self.assertEqual(twin(change=lambda f: f.update({"x-amz-meta-postern-id": "0"})), (403, "AccessDenied"))
-        self.assertEqual(twin(change=lambda f: f.update({"success_action_redirect": "https://evil.example.com/"})), (403, "AccessDenied"))
+        self.assertEqual(altered_form(change=lambda f: f.update({"Content-Type": "text/html"})), (403, "AccessDenied"))
+        self.assertEqual(altered_form(change=lambda f: f.update({"x-amz-meta-extra": "1"})), (403, "AccessDenied"))
+        self.assertEqual(altered_form(change=lambda f: f.update({"x-amz-meta-postern-id": "0"})), (403, "AccessDenied"))
+        self.assertEqual(altered_form(change=lambda f: f.update({"success_action_redirect": "https://evil.example.com/"})), (403, "AccessDenied"))
         if "x-amz-security-token" in server.sign()["fields"]:
-            self.assertIn(twin(change=lambda f: f.pop("x-amz-security-token"))[0], (400, 403))
-            self.assertIn(twin(change=lambda f: f.update({"x-amz-security-token": f["x-amz-security-token"][:-4] + "AAAA"}))[0], (400, 403))
+            self.assertIn(altered_form(change=lambda f: f.pop("x-amz-security-token"))[0], (400, 403))
+            self.assertIn(altered_form(change=lambda f: f.update({"x-amz-security-token": f["x-amz-security-token"][:-4] + "AAAA"}))[0], (400, 403))
 
-    def test_every_negative_twin_is_refused(self):
+    def test_every_altered_form_is_rejected_by_s3(self):
         config = '[auth]\nanonymous = true\n[profiles.default]\n[profiles.small]\nmax_size = "12KB"\n[profiles.hasty]\nexpires = "1s"\n'
         for keys in ("static", "role"):
             for way in ("direct", "fallback"):
                 with self.subTest(f"{keys} credentials, {way}"), s3_server(self.s3, config, store__credentials__role_arn=self.role if keys == "role" else None) as server:
                     self.assertEqual("x-amz-security-token" in server.sign()["fields"], keys == "role")
-                    self.twins(server, way)
+                    self.altered_forms(server, way)
 
-    def test_a_declared_size_is_the_only_one(self):
+    def test_only_the_declared_size_is_accepted(self):
         with s3_server(self.s3) as server:
             form = server.sign(size=13000)
             self.assertEqual(self.post(form)[0], 303)
@@ -130,22 +130,22 @@ class Direct(unittest.TestCase):
                 self.assertEqual((status, s3_code(body)), (400, "EntityTooLarge" if size < 13000 else "EntityTooSmall"))
                 self.assertFalse(self.s3.has(other["key"]))
 
-    def test_a_redirect_is_only_a_claim(self):
+    def test_a_redirect_alone_completes_nothing(self):
         with s3_server(self.s3) as server:
             form = server.sign()
             where = urlsplit(form["complete_url"]).path
             ask = lambda query="": server.request("GET", where + query, headers={"Accept": "application/json"})[0]
-            self.assertEqual(ask(), 404)  # nothing is there
+            self.assertEqual(ask(), 404)  # the object is absent
             self.assertEqual(self.post(form)[0], 303)
             self.assertEqual(ask("?bucket=other"), 403)
             self.assertEqual(ask("?bucket=media&key=elsewhere"), 403)
             self.assertEqual(ask("?etag=%22other%22"), 409)
             self.assertEqual(server.status(form["id"])["state"], "issued")
             self.s3.request("PUT", form["key"], body=b"put by someone else")
-            self.assertEqual(ask(), 409)  # without the id it is not this upload
+            self.assertEqual(ask(), 409)  # an object without the id is not this upload's
             self.assertEqual(server.status(form["id"])["state"], "issued")
 
-    def test_keys_that_end_in_the_middle(self):
+    def test_uploads_continue_while_role_sessions_expire(self):
         # Each role session lasts three seconds: forms are signed, posted and confirmed all the while.
         with self.assumed(store__credentials__duration="3s") as server:
             seen, end = set(), time.monotonic() + 10
@@ -158,7 +158,7 @@ class Direct(unittest.TestCase):
                 self.assertEqual(send_large(server, server.sign(), Pattern(6 * MIB))[0], 303)
             self.assertGreaterEqual(len(seen), 3)
 
-    def test_two_nodes_with_sessions_of_their_own(self):
+    def test_two_nodes_with_their_own_sessions_accept_each_others_forms(self):
         with self.assumed() as a, self.assumed() as b:
             form = a.sign()
             self.assertNotEqual(form["fields"]["x-amz-credential"], b.sign()["fields"]["x-amz-credential"])

@@ -1,4 +1,4 @@
-"""The fallback into a real S3: sizes around every border, memory, many at once, keys, and what must leave nothing behind."""
+"""The fallback into a real S3: sizes around every threshold, keys, metadata, and failures that must leave nothing behind."""
 
 import os, sys
 
@@ -20,14 +20,14 @@ class Fallback(unittest.TestCase):
         cls.s3.close()
 
     def check(self, form, data):
-        told = self.server.status(form["id"])
-        self.assertEqual((told["state"], told["size"], told["completed_by"]), ("completed", data.size, "fallback"))
+        recorded = self.server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded["size"], recorded["completed_by"]), ("completed", data.size, "fallback"))
         self.assertEqual(self.s3.hash_of(form["key"]), data.sha256())
-        self.assertEqual(told["checksum_crc32c"], crc32c.of(data))
-        self.assertEqual('"' + told["etag"] + '"', self.s3.head(form["key"])["etag"])
+        self.assertEqual(recorded["checksum_crc32c"], crc32c.of(data))
+        self.assertEqual('"' + recorded["etag"] + '"', self.s3.head(form["key"])["etag"])
         self.assertEqual(self.s3.multiparts(), 0)
 
-    def test_sizes_around_every_border(self):
+    def test_sizes_around_every_threshold_are_stored(self):
         border = 5 * MIB + 65536
         for size in (0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, border - 1, border, border + 1, 100 * MIB):
             for behind in (b"", field("submit", "Send")):
@@ -38,7 +38,7 @@ class Fallback(unittest.TestCase):
                     self.check(form, data)
                     self.s3.request("DELETE", form["key"])
 
-    def test_a_length_that_is_not_known(self):
+    def test_a_chunked_upload_is_stored(self):
         for size in (0, 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 30 * MIB):
             with self.subTest(size):
                 form, data = self.server.sign(), Pattern(size, size)
@@ -46,7 +46,7 @@ class Fallback(unittest.TestCase):
                 self.check(form, data)
                 self.s3.request("DELETE", form["key"])
 
-    def test_many_fields_behind_the_file(self):
+    def test_fields_after_the_file_are_ignored(self):
         for size in (100, 20 * MIB):
             form = self.server.sign()
             status, _, body = send_large(self.server, form, Pattern(size), behind=field("more", "x" * 70_000))
@@ -54,7 +54,7 @@ class Fallback(unittest.TestCase):
             self.assertFalse(self.s3.has(form["key"]))
             self.assertEqual(self.s3.multiparts(), 0)
             self.assertEqual(self.server.status(form["id"])["state"], "failed")
-        form = self.server.sign()  # what one may reasonably add is fine
+        form = self.server.sign()  # a reasonable number of fields is accepted
         data = Pattern(20 * MIB)
         self.assertEqual(send_large(self.server, form, data, behind=field("more", "x" * 60_000))[0], 303)
         self.check(form, data)
@@ -79,14 +79,14 @@ class Fallback(unittest.TestCase):
         self.assertEqual(head["x-amz-meta-postern-id"], form["id"])
         self.assertEqual(head["x-amz-meta-title"], "=?UTF-8?B?w6l0w6k=?=")
 
-    def test_a_header_cannot_be_smuggled_in_a_field(self):
+    def test_a_field_cannot_inject_a_header(self):
         fields = {"acl": "private", "Content-Type": "text/plain", "x-amz-meta-a": "b\r\nx-amz-acl: public-read"}
         conditions = [{"bucket": "media"}, ["starts-with", "$key", "foo"], {"acl": "private"}, {"Content-Type": "text/plain"}, ["starts-with", "$x-amz-meta-a", ""]]
         status, _, body = self.server.post_form(sdk_form("foo-smuggled", "media", conditions, fields), b"data", "media")
         self.assertEqual((status, s3_code(body)), (400, "InvalidArgument"))
         self.assertFalse(self.s3.has("foo-smuggled"))
 
-    def test_a_client_that_goes_leaves_nothing(self):
+    def test_an_interrupted_upload_leaves_nothing(self):
         for sent in (1000, 6 * MIB, 40 * MIB):
             form, data = self.server.sign(), Pattern(100 * MIB)
             with self.server.raw() as s:

@@ -14,7 +14,7 @@ GIB = 1 << 30
 
 
 def written(server):
-    """Bytes that the program has caused to be written to disks."""
+    """Bytes that the program has written to disks."""
     with open(f"/proc/{server.process.pid}/io") as f:
         return int(re.search(r"^write_bytes: (\d+)", f.read(), re.M).group(1))
 
@@ -35,7 +35,7 @@ def idle_with(server, count):
 class Load(unittest.TestCase):
     def one_large(self, s3, size, hash_of):
         with s3_server(s3, '[auth]\nanonymous = true\n[profiles.default]\nmax_size = "10GiB"\n') as server:
-            self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)  # all that is made once is made
+            self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)  # one-time allocations are done
             idle, disk = server.memory(), written(server)
             server.reset_peak()
             form, data = server.sign(size=size), Pattern(size)
@@ -46,21 +46,21 @@ class Load(unittest.TestCase):
             if not is_sanitized():
                 self.assertLess(peak, 32 * MIB)
             self.assertLess(written(server) - disk, 4 * MIB)  # the ledger
-            told = server.status(form["id"])
-            self.assertEqual((told["state"], told["size"], told["checksum_crc32c"]), ("completed", size, crc32c.of(data)))
+            recorded = server.status(form["id"])
+            self.assertEqual((recorded["state"], recorded["size"], recorded["checksum_crc32c"]), ("completed", size, crc32c.of(data)))
             self.assertEqual(hash_of(form["key"]), data.sha256())
 
-    def test_3_gib_into_rgw(self):
+    def test_3_gib_into_rgw_in_little_memory(self):
         with Rgw() as s3:
             self.one_large(s3, (1 if is_sanitized() else 3) * GIB, s3.hash_of)
             self.assertEqual(s3.multiparts(), 0)
 
-    def test_6_gib_into_an_s3_that_hashes(self):
+    def test_6_gib_into_a_hashing_s3_in_little_memory(self):
         with hashes.Peer() as s3:
             self.one_large(s3, (1 if is_sanitized() else 6) * GIB, lambda key: s3.objects[key].sha256.hexdigest())
             self.assertEqual(s3.uploads, {})
 
-    def test_200_at_once_within_the_budget(self):
+    def test_200_concurrent_uploads_stay_within_the_budget(self):
         count, size, budget = (50, 20 * MIB, 16 * MIB) if is_sanitized() else (200, (50 if FULL else 20) * MIB, 64 * MIB)
         with Rgw(disk=30 * GIB) as s3, s3_server(s3, limits__buffers=str(budget), limits__body_silence="300s", store__timeout="120s") as server:
             self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)
@@ -99,7 +99,7 @@ class Load(unittest.TestCase):
                 sockets.append((s, form))
                 sent.append(0)
             block = b"".join(data)
-            # Everybody sends what the sockets take; then nothing moves any more: the wait is felt by the clients, not kept in memory.
+            # Each client sends until its socket is full, then all clients wait: the backpressure reaches them, and memory does not grow.
             still = 0
             end = time.monotonic() + 30
             while still < 20 and time.monotonic() < end:
@@ -131,7 +131,7 @@ class Load(unittest.TestCase):
 
             self.assertEqual(set(in_threads(go_on, range(count))), {303})
 
-    def test_the_store_dies_and_comes_back(self):
+    def test_a_store_that_is_killed_during_an_upload_and_restarted(self):
         with Rgw() as s3, s3_server(s3, store__timeout="5s") as server:
             failures = 0
             for size, after in ((1 * MIB, 0), (40 * MIB, 1), (40 * MIB, 20), (40 * MIB, 39)):
@@ -146,7 +146,7 @@ class Load(unittest.TestCase):
                     answer = send_large(server, form, data, on_piece=on_piece)
                     self.assertIsNotNone(answer)
                     s3.wait("the gateway", lambda: s3.request("GET", query="?max-keys=1"))
-                    # What is under the key now, before anybody sends it again?
+                    # The object under the key, before the client retries.
                     if answer[0] == 303:
                         self.assertEqual(s3.hash_of(form["key"]), data.sha256())
                     else:
@@ -154,7 +154,7 @@ class Load(unittest.TestCase):
                         self.assertEqual((answer[0], s3_code(answer[2])), (503, "ServiceUnavailable"))
                         self.assertFalse(s3.has(form["key"]), "an object is under the key of an upload that failed")
                         self.assertEqual(server.status(form["id"])["state"], "failed")
-                    # The same form again is what a client does next.
+                    # The client then retries with the same form.
                     self.assertEqual(send_large(server, form, data)[0], 303)
                     self.assertEqual(s3.hash_of(form["key"]), data.sha256())
                     self.assertEqual(server.status(form["id"])["state"], "completed")
@@ -171,7 +171,7 @@ class Load(unittest.TestCase):
             begin = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: "drain timed out" in server.log_text(), "the end of the drain", 10)
-            s3.freeze(False)  # cleaning up may take as long as the store does
+            s3.freeze(False)  # cleanup may take as long as the store does
             server.stop(None)
             self.assertLess(time.monotonic() - begin, 15)
             sender.join(30)

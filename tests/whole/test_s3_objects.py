@@ -1,4 +1,4 @@
-"""What an object is called and what it carries, in the real S3, by the direct and by the fallback upload: the longest keys, combining characters, acl, storage class, tags, headers."""
+"""Keys and metadata of objects in the real S3, by the direct and by the fallback upload: the longest keys, combining characters, acl, storage class, tags, headers."""
 
 import os, sys, unicodedata
 
@@ -42,18 +42,18 @@ class Objects(unittest.TestCase):
         cls.addClassCleanup(cls.server.close)
 
     def upload(self, way, **ask):
-        """A form, posted by that way and completed by its redirect: (form, headers of a HEAD request to S3)."""
+        """Posts a form that way and completes it by its redirect: (form, headers of a HEAD request to S3)."""
         form = self.server.sign(**ask)
         post = post_to_s3(form, DATA) if way == "direct" else self.server.post_form(form["fields"], DATA, "media")
         self.assertEqual(post[0], 303, post[2])
         where = urlsplit(post[1]["location"])
         status, _, body = self.server.request("GET", where.path + "?" + where.query, headers={"Accept": "application/json"})
-        told = json.loads(body)
-        self.assertEqual((status, told["state"]), (200, "completed"), body)
-        self.assertEqual((told["key"], told["size"]), (form["key"], len(DATA)))
-        self.assertEqual(told["completed_by"], "redirect" if way == "direct" else "fallback")
+        recorded = json.loads(body)
+        self.assertEqual((status, recorded["state"]), (200, "completed"), body)
+        self.assertEqual((recorded["key"], recorded["size"]), (form["key"], len(DATA)))
+        self.assertEqual(recorded["completed_by"], "redirect" if way == "direct" else "fallback")
         head = self.s3.head(form["key"])
-        self.assertEqual((head["etag"], head["content-length"], head["x-amz-meta-postern-id"]), (f'"{told["etag"]}"', str(len(DATA)), form["id"]))
+        self.assertEqual((head["etag"], head["content-length"], head["x-amz-meta-postern-id"]), (f'"{recorded["etag"]}"', str(len(DATA)), form["id"]))
         return form, head
 
     def test_keys_of_1024_bytes_with_combining_characters(self):
@@ -71,7 +71,7 @@ class Objects(unittest.TestCase):
                             self.assertNotIn(normal, self.s3.keys())
                     self.s3.request("DELETE", form["key"])
 
-    def test_large_files_have_long_keys_too(self):
+    def test_large_files_can_have_long_keys(self):
         form, data = self.server.sign(profile="long", filename="e\u0301" * 85), Pattern(7 * MIB)  # a multipart upload
         status, _, body = send_large(self.server, form, data)
         self.assertEqual(status, 303, body)
@@ -79,7 +79,7 @@ class Objects(unittest.TestCase):
         self.assertEqual(self.server.status(form["id"])["state"], "completed")
         self.assertEqual(self.s3.multiparts(), 0)
 
-    def test_a_key_of_1025_bytes(self):
+    def test_a_key_of_1025_bytes_is_rejected(self):
         conditions = [{"bucket": "media"}, ["starts-with", "$key", "foo"]]
         for length, status, code in ((1024, 204, None), (1025, 400, "KeyTooLongError")):
             key = "foo" + "x" * (length - 3)
@@ -88,7 +88,7 @@ class Objects(unittest.TestCase):
             if status == 204:
                 self.assertTrue(self.s3.has(key))
 
-    def test_acl(self):
+    def test_the_acl_reaches_the_object(self):
         for way in ("direct", "fallback"):
             with self.subTest(way):
                 public, _ = self.upload(way, profile="acl")
@@ -100,13 +100,13 @@ class Objects(unittest.TestCase):
                     self.assertEqual((answer.status, answer.read() == DATA), (status, status == 200))
                     c.close()
 
-    def test_storage_class(self):
+    def test_the_storage_class_reaches_the_object(self):
         for way in ("direct", "fallback"):
             with self.subTest(way):
                 self.assertEqual(self.upload(way, profile="cold")[1].get("x-amz-storage-class"), "COLD")
                 self.assertIn(self.upload(way)[1].get("x-amz-storage-class"), (None, "STANDARD"))
 
-    def test_tags(self):
+    def test_tags_reach_the_object(self):
         for way in ("direct", "fallback"):
             with self.subTest(way):
                 form, _ = self.upload(way, profile="tags")
@@ -114,17 +114,17 @@ class Objects(unittest.TestCase):
                 tags = [[e.text for e in tag] for tag in xml.fromstring(self.s3.request("GET", form["key"], query="?tagging=")[1]).iter() if tag.tag.endswith("}Tag")]
                 self.assertEqual(sorted(tags), [["a b", "c&d=e"], ["colour", "blue"]])
 
-    def test_cache_control_and_content_disposition(self):
+    def test_cache_control_and_content_disposition_reach_the_object(self):
         wanted = {"cache-control": "max-age=60, public", "content-disposition": 'attachment; filename="a b.txt"'}
         for way in ("direct", "fallback"):
             with self.subTest(way):
                 form, head = self.upload(way, profile="headers")
                 self.assertEqual({n.lower(): v for n, v in form["fields"].items() if n.lower() in wanted}, wanted)
                 for name, value in wanted.items():
-                    # RGW takes both fields of a direct form and does not keep them; AWS keeps them.
+                    # RGW accepts both fields of a direct form but does not store them; AWS stores them.
                     self.assertIn(head.get(name), (value,) if way == "fallback" else (value, None))
 
-    def test_metadata(self):
+    def test_metadata_reaches_the_object(self):
         for way in ("direct", "fallback"):
             with self.subTest(way):
                 _, head = self.upload(way, content_type="image/jpeg", metadata={"album": "summer"})

@@ -1,4 +1,4 @@
-"""S3s that misbehave: what is tried again succeeds, what cannot be mended is a clear answer, and there is never a wrong object."""
+"""S3 servers that misbehave: retries succeed, permanent errors get a clear response, and no wrong object is ever stored."""
 
 import importlib, os, sys
 
@@ -16,7 +16,7 @@ def peer(name, *args, **more):
 class Peers(unittest.TestCase):
     @contextlib.contextmanager
     def serving(self, s3, **settings):
-        """A Postern in front of `s3`, without an open multipart upload left in there at the end: each was completed or aborted."""
+        """A Postern in front of `s3`. At the end, every multipart upload must be completed or aborted."""
         with s3, s3_server(s3, **settings) as server:
             yield server
             wait_until(lambda: not s3.uploads, "no multipart upload is left in the store", 10)
@@ -29,8 +29,8 @@ class Peers(unittest.TestCase):
     def check_stored(self, s3, server, form, data):
         found = s3.objects[form["key"]]
         self.assertEqual((found.size, found.sha256.hexdigest()), (data.size, data.sha256()))
-        told = server.status(form["id"])
-        self.assertEqual((told["state"], told["size"], told["etag"], told["checksum_crc32c"]), ("completed", data.size, found.etag, crc32c.of(data)))
+        recorded = server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded["size"], recorded["etag"], recorded["checksum_crc32c"]), ("completed", data.size, found.etag, crc32c.of(data)))
 
     def all_succeed(self, s3, sizes=(SMALL, LARGE), **settings):
         with self.serving(s3, **settings) as server:
@@ -50,22 +50,22 @@ class Peers(unittest.TestCase):
                     self.assertNotEqual(server.status(form["id"])["state"], "completed")
                     self.assertNotIn(form["key"], s3.objects)
 
-    def test_one_that_behaves(self):
+    def test_a_well_behaved_store_stores_every_size(self):
         self.all_succeed(peer("hashes"), (0, 1, SMALL, 6 * MIB, LARGE))
 
-    def test_500_twice(self):
+    def test_two_errors_500_are_retried(self):
         self.all_succeed(peer("fails_twice"))
 
-    def test_500_for_ever(self):
+    def test_endless_errors_500_fail_the_upload(self):
         self.all_fail(peer("always_fails", "PutObject"), [SMALL])
         self.all_fail(peer("always_fails", "CreateMultipartUpload"), [LARGE])
         self.all_fail(peer("always_fails", "UploadPart"), [LARGE])
         self.all_fail(peer("always_fails", "CompleteMultipartUpload"), [LARGE])
 
-    def test_slow_down(self):
+    def test_slow_down_is_retried(self):
         self.all_succeed(peer("slow_down"))
 
-    def test_307_elsewhere(self):
+    def test_a_redirect_307_is_followed(self):
         right = peer("hashes")
         wrong = peer("moved", right.endpoint)
         with right, self.serving(wrong) as server:
@@ -75,31 +75,31 @@ class Peers(unittest.TestCase):
                 self.check_stored(right, server, form, data)
             self.assertEqual((wrong.objects, right.uploads), ({}, {}))
 
-    def test_another_region(self):
+    def test_another_region_is_learnt(self):
         s3 = peer("other_region")
         self.all_succeed(s3)
-        self.assertLessEqual(sum(1 for o, _, _ in s3.log if o == "PutObject"), 2)  # it is remembered
+        self.assertLessEqual(sum(1 for o, _, _ in s3.log if o == "PutObject"), 2)  # the region is remembered
 
-    def test_200_with_an_error_inside(self):
+    def test_an_error_in_a_200_response_is_retried(self):
         self.all_succeed(peer("error_in_200", 1), [LARGE])
         self.all_fail(peer("error_in_200", 99), [LARGE])
 
-    def test_no_etag(self):
+    def test_only_a_part_without_etag_fails_the_upload(self):
         self.all_succeed(peer("no_etag", "PutObject"), [SMALL])
         self.all_succeed(peer("no_etag", "CompleteMultipartUpload"), [LARGE])
         self.all_fail(peer("no_etag", "UploadPart"), [LARGE])
 
-    def test_the_connection_cut_at_each_step(self):
+    def test_a_connection_cut_at_any_step_is_retried(self):
         for operation, size in (("PutObject", SMALL), ("CreateMultipartUpload", LARGE), ("CompleteMultipartUpload", LARGE)):
             for step in ("begin", "middle", "end"):
                 with self.subTest(f"{operation} {step}"):
                     self.all_succeed(peer("cuts", operation, step), [size])
-        for step in ("begin",):  # a part of which nothing has flowed yet
+        for step in ("begin",):  # a part of which no byte was sent yet
             self.all_succeed(peer("cuts", "UploadPart", step), [LARGE])
-        for step in ("middle", "end"):  # its bytes are gone: a clean failure
+        for step in ("middle", "end"):  # the part's bytes are no longer in memory, so the upload fails cleanly
             with self.subTest(f"UploadPart {step}"):
                 self.all_fail(peer("cuts", "UploadPart", step), [LARGE])
-        # Done, but nobody knows: asked again S3 says the same of an object, and that it knows no such upload.
+        # The request succeeded but its response was lost. The retry of a PUT succeeds; for a multipart upload S3 answers NoSuchUpload.
         self.all_succeed(peer("cuts", "PutObject", "done"), [SMALL])
         s3 = peer("cuts", "CompleteMultipartUpload", "done")
         with self.serving(s3) as server:
@@ -107,24 +107,24 @@ class Peers(unittest.TestCase):
             self.assertEqual(status, 303, body)
             self.check_stored(s3, server, form, data)
 
-    def test_the_connection_cut_always(self):
+    def test_a_connection_that_is_always_cut_fails_the_upload(self):
         for operation, size in (("PutObject", SMALL), ("CreateMultipartUpload", LARGE), ("UploadPart", LARGE)):
             for step in ("begin", "middle", "end"):
                 with self.subTest(f"{operation} {step}"):
                     self.all_fail(peer("cuts", operation, step, always=True), [size])
 
-    def test_an_expired_token(self):
+    def test_an_expired_token_is_renewed(self):
         s3 = peer("expired_token")
         self.all_succeed(s3, store__credentials__role_arn="arn:aws:iam::123456789012:role/uploader")
-        self.assertEqual(s3.count("Post"), 2)  # renewed once, by one flight
+        self.assertEqual(s3.count("Post"), 2)  # renewed once, although several requests fail
 
-    def test_a_clock_that_is_off(self):
+    def test_a_wrong_clock_is_corrected(self):
         s3 = peer("clock_off")
         self.all_succeed(s3)
         self.assertEqual(s3.count("PutObject"), 2)
-        self.assertEqual(s3.count("CompleteMultipartUpload"), 1)  # the right time is kept
+        self.assertEqual(s3.count("CompleteMultipartUpload"), 1)  # the server's time is remembered
 
-    def test_an_answer_that_never_comes(self):
+    def test_a_silent_store_times_out(self):
         for operation, size in (("PutObject", SMALL), ("CreateMultipartUpload", LARGE), ("UploadPart", LARGE), ("CompleteMultipartUpload", LARGE)):
             with self.subTest(operation):
                 s3 = peer("silent", operation)
@@ -135,24 +135,24 @@ class Peers(unittest.TestCase):
                     self.assertNotIn(form["key"], s3.objects)
                 self.assertLess(time.monotonic() - begin, 20)
 
-    def test_idle_connections_that_are_closed(self):
+    def test_closed_idle_connections_are_replaced(self):
         s3 = peer("closes_idle")
         with self.serving(s3) as server:
             for pause in (0, 0, 0.45, 0.5, 0.55, 1):
-                time.sleep(pause)  # the age of the idle connection is what the test is about
+                time.sleep(pause)  # the connection must be idle for this long
                 for size in (SMALL, 6 * MIB):
                     form, data, status, body = self.upload(server, size)
                     self.assertEqual(status, 303, body)
                     self.check_stored(s3, server, form, data)
 
-    def test_connections_are_used_again(self):
+    def test_connections_are_reused(self):
         s3 = peer("hashes")
         with self.serving(s3, server__threads="1") as server:
             for _ in range(10):
                 self.assertEqual(self.upload(server, SMALL)[2], 303)
             self.assertLessEqual(len({port for _, _, port in s3.log}), 2)
 
-    def test_checksums_as_aws_wants_them(self):
+    def test_checksums_are_sent_as_aws_requires(self):
         s3 = peer("as_aws")
         with self.serving(s3) as server:
             for size, chunked in ((SMALL, False), (6 * MIB, False), (9 * MIB, True)):
@@ -161,7 +161,7 @@ class Peers(unittest.TestCase):
                 self.check_stored(s3, server, form, data)
                 self.assertEqual(s3.objects[form["key"]].crc, crc32c.of(data))
 
-    def test_a_store_with_another_checksum(self):
+    def test_a_wrong_checksum_of_the_store_fails_the_upload(self):
         s3 = peer("as_aws", spoil=True)
         with self.serving(s3) as server:
             for size in (SMALL, 6 * MIB):
@@ -170,7 +170,7 @@ class Peers(unittest.TestCase):
                 self.assertNotEqual(server.status(form["id"])["state"], "completed")
                 self.assertNotIn(form["key"], s3.objects)
 
-    def test_a_refused_checksum_leaves_the_earlier_object(self):
+    def test_a_rejected_checksum_keeps_the_earlier_object(self):
         s3 = peer("refuses_digests")
         with self.serving(s3) as server:
             form, data, status, body = self.upload(server, SMALL)
@@ -179,8 +179,8 @@ class Peers(unittest.TestCase):
             self.assertEqual((status, s3_code(body)), (400, "BadDigest"))
             self.check_stored(s3, server, form, data)
 
-    def test_a_store_slower_than_clients_may_be_silent(self):
-        # The server looks twice a second and cuts five seconds after the deadline, so it takes this long to see that nobody is cut.
+    def test_a_slow_store_does_not_time_out_its_client(self):
+        # The server checks twice a second and cuts five seconds after the deadline. After this time, no client was cut.
         s3 = peer("late", 8)
         with self.serving(s3, limits__body_silence="1s") as server:
             form, data = server.sign(), Pattern(140_000)
@@ -188,7 +188,7 @@ class Peers(unittest.TestCase):
             self.assertEqual(status, 303, body)
             self.check_stored(s3, server, form, data)
 
-    def test_nobody_at_home(self):
+    def test_an_unreachable_store_fails_the_upload(self):
         port = free_port()
         with s3_server(f"http://127.0.0.1:{port}") as server:
             for size in (SMALL, LARGE):

@@ -1,4 +1,4 @@
-"""Settings that are seen from outside only, through the real program: server.tls, limits.min_body_rate, log.format, ledger.retention."""
+"""Settings whose effect is visible only from outside, through the real program: server.tls, limits.min_body_rate, log.format, ledger.retention."""
 
 import os, sqlite3, ssl, sys, warnings
 
@@ -31,7 +31,7 @@ class Tls(unittest.TestCase):
             with open(server.object_path(form["key"]), "rb") as f:
                 self.assertEqual(f.read(), data)
 
-    def test_who_does_not_know_the_authority_does_not_connect(self):
+    def test_a_client_without_the_authority_does_not_connect(self):
         with self.serve() as server:
             server.tls = ssl.create_default_context()
             with self.assertRaises(ssl.SSLCertVerificationError):
@@ -60,7 +60,7 @@ class Tls(unittest.TestCase):
                 server.tls.minimum_version = server.tls.maximum_version = version
                 self.assertEqual(server.request("GET", "/postern.js")[0], 200, version)
 
-    def test_a_key_that_is_not_the_certificates(self):
+    def test_a_key_of_another_certificate_is_an_error(self):
         _, other = Authority(self.folder, "another").certificate("other")
         with self.assertRaises(RuntimeError) as failed:
             Server(**{**self.settings, "server__tls__key": other})
@@ -106,14 +106,14 @@ class BodyRate(unittest.TestCase):
 
 class Json(unittest.TestCase):
     def lines(self, text):
-        """Each line as an object; a member that is there twice, a line that is no JSON and text that is not UTF-8 fail the test."""
+        """Each line as an object. A repeated member, a line that is no JSON and text that is not UTF-8 fail the test."""
         def once(pairs):
             self.assertEqual(len(pairs), len(dict(pairs)), pairs)
             return dict(pairs)
 
         return [json.loads(line, object_pairs_hook=once) for line in text.decode().splitlines()]  # decode() is strict
 
-    def test_each_line_is_an_object(self):
+    def test_each_log_line_is_a_json_object(self):
         with Server(log__format="json", log__level="debug") as server:
             form = server.sign(filename='a "b"\\ \u00e4\u2028\U0001f600.bin')
             self.assertEqual(server.post_form(form["fields"], b"hello")[0], 303)
@@ -143,12 +143,12 @@ class Json(unittest.TestCase):
 
 
 class Retention(unittest.TestCase):
-    """A ledger whose uploads are forgotten does not grow."""
+    """With a retention, the ledger's file stops growing."""
 
     ROUNDS, COUNT = 3, 1000
 
     def sizes(self, retention):
-        """The database's size in bytes after each round of uploads, which the next round waits out."""
+        """The database's size in bytes after each round of uploads. The next round begins after the retention."""
         config = (f'[auth]\nanonymous = true\n[profiles.default]\nexpires = "1s"\n[sweep]\ninterval = "200ms"\ngrace = "0s"\nclaim_lifetime = "1s"\n[ledger]\nretention = "{retention}"\n')
         with Server(config) as server:
             path, sizes = os.path.join(server.folder, "postern.db"), []
@@ -162,7 +162,7 @@ class Retention(unittest.TestCase):
 
                     forms = [f for share in in_threads(some, range(4)) for f in share]
                     wait_until(lambda: number("SELECT count(*) FROM uploads WHERE state IN ('issued', 'receiving')") == 0, "all forms ended or completed")
-                    # What the file has when it is checkpointed. This connection reads the write-ahead log too.
+                    # The file's size after a checkpoint. This connection also reads the write-ahead log.
                     sizes.append(number("PRAGMA page_count") * number("PRAGMA page_size"))
                     if retention != "0":
                         wait_until(lambda: number("SELECT count(*) FROM uploads") == 0, "all uploads forgotten")
@@ -178,7 +178,7 @@ class Retention(unittest.TestCase):
         self.assertEqual(rows, 0)
         self.assertLess(max(sizes[1:]), 1.25 * sizes[0])
 
-    def test_without_retention_it_grows(self):
+    def test_without_retention_the_file_grows(self):
         sizes, rows = self.sizes("0")
         self.assertEqual(rows, self.ROUNDS * self.COUNT)
         self.assertGreater(sizes[-1], 2.5 * sizes[0])

@@ -1,4 +1,4 @@
-"""Files of every size and shape through the fallback, and the memory that it takes."""
+"""Files of every size and shape through the fallback, and the memory that the fallback takes."""
 
 import os, sys
 
@@ -18,12 +18,12 @@ class Sizes(unittest.TestCase):
         cls.server.close()
 
     def check(self, form, data):
-        told = self.server.status(form["id"])
-        self.assertEqual((told["state"], told["size"]), ("completed", len(data)))
+        recorded = self.server.status(form["id"])
+        self.assertEqual((recorded["state"], recorded["size"]), ("completed", len(data)))
         with open(self.server.object_path(form["key"]), "rb") as f:
             self.assertEqual(f.read(), data)
 
-    def test_sizes(self):
+    def test_files_of_many_sizes_are_stored_unchanged(self):
         for size in (0, 1, 65535, 65536, 5 * MIB):
             for behind in (b"", field("submit", "Send")):
                 with self.subTest(f"{size} {bool(behind)}"):
@@ -31,14 +31,14 @@ class Sizes(unittest.TestCase):
                     self.assertEqual(self.server.post_form(form["fields"], data, behind=behind)[0], 303)
                     self.check(form, data)
 
-    def test_look_alikes_of_the_boundary(self):
+    def test_data_like_the_boundary_is_stored_unchanged(self):
         almost = b"\r\n--" + BOUNDARY.encode()[:-1]
         for data in (almost, almost * 1000, b"\r\n--" + BOUNDARY.encode() + b"x", almost + b"\r\n", b"\r" * 100_000, (b"\r\n" * 50_000), almost * 30_000):
             form = self.server.sign()
             self.assertEqual(self.server.post_form(form["fields"], data)[0], 303)
             self.check(form, data)
 
-    def test_header_blocks_cut_at_every_byte(self):
+    def test_a_form_may_be_cut_at_every_byte_of_its_headers(self):
         form = self.server.sign()
         data = b"\r\n--data"
         body, content_type = form_body(form["fields"], data)
@@ -58,7 +58,7 @@ class Sizes(unittest.TestCase):
                 self.assertEqual(answer and answer[0], 303, f"cut after {cut} bytes")
         self.check(form, data)
 
-    def test_chunked_and_byte_by_byte(self):
+    def test_chunked_and_single_byte_bodies_are_stored(self):
         for step in (1, 7, 1000, 70_000):
             form, data = self.server.sign(), random_bytes(3000 if step < 10 else 300_000)
             body, content_type = form_body(form["fields"], data)
@@ -67,7 +67,7 @@ class Sizes(unittest.TestCase):
                 self.assertEqual(read_answer(s)[0], 303)
             self.check(form, data)
 
-    def test_expect_100_continue(self):
+    def test_expect_100_continue_is_answered(self):
         form, data = self.server.sign(), random_bytes(100_000)
         body, content_type = form_body(form["fields"], data)
         with self.server.raw() as s:
@@ -87,7 +87,7 @@ class Large(unittest.TestCase):
     def test_a_gibibyte_in_little_memory(self):
         size = 64 * MIB if is_sanitized() else 1024 * MIB
         with Server() as server:
-            # One upload first, so that what is made once is made.
+            # One upload first, for one-time allocations.
             form = server.sign()
             server.post_form(form["fields"], b"x" * MIB)
             piece, sent = random_bytes(MIB), hashlib.sha256()
@@ -102,9 +102,9 @@ class Large(unittest.TestCase):
                     sent.update(block)
                     s.sendall(block)
                     if i == size // MIB // 2:
-                        told = server.status(form["id"])
-                        self.assertEqual(told["state"], "receiving")
-                        self.assertGreater(told["received"], 0)
+                        recorded = server.status(form["id"])
+                        self.assertEqual(recorded["state"], "receiving")
+                        self.assertGreater(recorded["received"], 0)
                 s.sendall(end)
                 answer = read_answer(s)
             self.assertEqual(answer[0], 303, answer)

@@ -15,7 +15,7 @@ UNKNOWN = "01a2047c-0000-7000-8000-{:012x}"
 
 
 class Load:
-    """Clients of one server, each in a thread of its own. `done` counts what each kind of client did."""
+    """Clients of one server, each in its own thread. `done` counts the finished actions of each kind of client."""
 
     def __init__(self, server, sizes):
         self.server, self.data, self.sizes = server, os.urandom(max(sizes)), sizes
@@ -23,7 +23,7 @@ class Load:
         self.is_ending = threading.Event()
 
     def run(self, seconds, **clients):
-        """`clients` is how many there are of each kind. The server is drained while they still work."""
+        """`clients`: how many of each kind. The server is drained while the clients still work."""
         threads = [threading.Thread(target=self.repeat, args=(kind, n), daemon=True) for kind, count in clients.items() for n in range(count)]
         for thread in threads:
             thread.start()
@@ -78,7 +78,7 @@ class Load:
             assert status in (200, 404), (status, body)
 
     def watch(self, pick):
-        """Follows an event stream; the upload it is about completes, or the watcher leaves."""
+        """Follows an event stream until its upload completes or the watcher disconnects."""
         form = self.server.sign()
         c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
         try:
@@ -120,11 +120,11 @@ class Threads(unittest.TestCase):
     def config(self, receiver):
         return "[auth]\nanonymous = true\n" + hooks.endpoint(f"http://127.0.0.1:{receiver.port}/hooks")
 
-    def test_file_store(self):
+    def test_mixed_load_with_the_file_store(self):
         with hooks.Receiver() as receiver, Server(self.config(receiver), server__threads=4) as server:
             self.load(server, (0, 1000, 300_000, 2_000_000), receiver)
 
-    def test_s3(self):
+    def test_mixed_load_with_s3(self):
         with importlib.import_module("hashes").Peer() as s3, hooks.Receiver() as receiver, s3_server(s3, self.config(receiver), server__threads=4) as server:
             self.load(server, (0, 1000, 300_000, 2_000_000, 12_000_000), receiver)
 

@@ -1,4 +1,4 @@
-"""An upload watched while it runs: as JSON, and as server-sent events."""
+"""The state of a running upload: as JSON, and as server-sent events."""
 
 import os, sys
 
@@ -8,7 +8,7 @@ from event_stream import Events
 
 
 class Watch(unittest.TestCase):
-    def test_from_the_signing_to_the_end(self):
+    def test_a_stream_shows_an_upload_from_signing_to_completion(self):
         with Server() as server:
             form = server.sign()
             events = Events(server, form)
@@ -18,24 +18,24 @@ class Watch(unittest.TestCase):
             begin, data = form_begin(form["fields"]), b"x" * 3_000_000
             with server.raw() as s:
                 s.sendall(form_header(len(begin) + len(data) + len(form_end())) + begin + data[:1_000_000])
-                name, told = events.next()
-                self.assertEqual((name, told["state"]), ("receiving", "receiving"))
-                while told["received"] < 900_000:
-                    told = events.next()[1]
-                self.assertLessEqual(told["received"], 1_000_000)
+                name, recorded = events.next()
+                self.assertEqual((name, recorded["state"]), ("receiving", "receiving"))
+                while recorded["received"] < 900_000:
+                    recorded = events.next()[1]
+                self.assertLessEqual(recorded["received"], 1_000_000)
                 s.sendall(data[1_000_000:] + form_end())
                 read_answer(s)
             while name != "completed":
-                name, told = events.next()
-            self.assertEqual((told["state"], told["size"], told["key"]), ("completed", 3_000_000, form["key"]))
+                name, recorded = events.next()
+            self.assertEqual((recorded["state"], recorded["size"], recorded["key"]), ("completed", 3_000_000, form["key"]))
             self.assertIsNone(events.next())
             events.close()
-            # A browser asks again by itself, and is told to stop.
+            # A browser reconnects by itself; status 204 stops it.
             again = Events(server, form, **{"Last-Event-ID": "completed"})
             self.assertEqual(again.answer.status, 204)
             again.close()
 
-    def test_a_failure_is_told_and_the_next_try_too(self):
+    def test_a_stream_shows_a_failure_and_the_next_try(self):
         with Server() as server:
             form = server.sign()
             events = Events(server, form)
@@ -51,7 +51,7 @@ class Watch(unittest.TestCase):
                 pass
             events.close()
 
-    def test_what_others_may_see(self):
+    def test_strangers_see_no_key_and_metadata(self):
         key = "k" * 32
         config = f'[auth]\napi_keys = [{{ name = "app", sha256 = "{hashlib.sha256(key.encode()).hexdigest()}" }}]\n'
         with Server(config) as server:
@@ -62,7 +62,7 @@ class Watch(unittest.TestCase):
                 self.assertEqual("key" in events.next()[1], whole)
                 events.close()
 
-    def test_unknown(self):
+    def test_an_unknown_upload_is_404(self):
         with Server() as server:
             unknown = {"status_url": server.url + "/v1/uploads/01a2047c-0000-7000-8000-000000000000"}
             events = Events(server, unknown)
@@ -80,7 +80,7 @@ class Watch(unittest.TestCase):
         events.close()
         server.close()
 
-    def test_a_watcher_that_goes_frees_its_connection(self):
+    def test_a_watcher_that_disconnects_frees_its_connection(self):
         with Server() as server:
             events = [Events(server, server.sign()) for _ in range(20)]
             [e.next() for e in events]

@@ -1,4 +1,4 @@
-"""Webhooks from the real program to real receivers, those that behave and those that do not."""
+"""Webhooks from the real program to receivers that behave and receivers that misbehave."""
 
 import os, sqlite3, sys
 
@@ -22,8 +22,8 @@ class Webhooks(unittest.TestCase):
         for never in (SECRET, SECRET[6:], OLDER, "v1,", "token=hush"):
             self.assertNotIn(never, text)
 
-    def receiver(self, says=None, **more):
-        r = Receiver(says, **more)
+    def receiver(self, responses=None, **more):
+        r = Receiver(responses, **more)
         self.addCleanup(r.close)
         return r
 
@@ -45,7 +45,7 @@ class Webhooks(unittest.TestCase):
         return wait_until(condition, "what the test waits for", seconds)
 
     def one_failure(self, server, path):
-        """The message to that path once it has failed."""
+        """Waits until the message to that path has failed, and returns it."""
         return self.until(lambda: [w for w in self.listed(server) if path in w["url"] and w["tries"]])[0]
 
     def metric(self, server, line):
@@ -53,7 +53,7 @@ class Webhooks(unittest.TestCase):
 
     # --- what arrives -------------------------------------------------------------------------------
 
-    def test_a_completed_upload_is_told(self):
+    def test_a_completed_upload_is_announced(self):
         r = self.receiver()
         base = f"http://127.0.0.1:{r.port}"
         server = self.serve(endpoint(base + "/all?token=hush", [SECRET, OLDER]), endpoint(base + "/failures", types=["upload.failed"]), endpoint(base + "/done", OLDER, types=["upload.completed"]))
@@ -66,35 +66,35 @@ class Webhooks(unittest.TestCase):
         self.assertTrue(came.signed_by(SECRET))
         self.assertTrue(came.signed_by(OLDER))
         self.assertFalse(came.signed_by("another secret, not configured"))
-        told = came.json()
-        self.assertEqual(told["type"], "upload.completed")
-        self.assertRegex(told["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        payload = came.json()
+        self.assertEqual(payload["type"], "upload.completed")
+        self.assertRegex(payload["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         for name, value in (("id", id), ("state", "completed"), ("size", 5), ("bucket", "local"), ("etag", server.status(id)["etag"]), ("metadata", {"album": "7"})):
-            self.assertEqual(told["data"][name], value, told)
+            self.assertEqual(payload["data"][name], value, payload)
         other = r.wait("/done")[0]
         self.assertTrue(other.signed_by(OLDER))
         self.assertFalse(other.signed_by(SECRET))
         self.assertNotEqual(other.id, came.id)
         self.until(lambda: self.listed(server) == [])
-        self.upload(server)  # whatever would come again of the first comes before all of the second
+        self.upload(server)  # a repeated message of the first upload would arrive before those of the second
         r.wait("/all", 2), r.wait("/done", 2)
         self.until(lambda: self.listed(server) == [])
         self.assertEqual((len(r.at("/all")), len(r.at("/done")), len(r.at("/failures"))), (2, 2, 0))
         self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="delivered"}'), 4)
         self.assertEqual(self.metric(server, "postern_webhook_oldest_due_seconds"), 0)
 
-    def test_receivers_that_misbehave(self):
+    def test_failures_of_receivers_are_recorded_and_retried(self):
         def flaky(request, n):
-            request.say(500 if n == 1 else 200, b"not <now>\x07")
+            request.respond(500 if n == 1 else 200, b"not <now>\x07")
 
         def closes(request, n):
             if n == 1:
                 request.close_connection = True
             else:
-                request.say(200)
+                request.respond(200)
 
         def redirects(request, n):
-            request.say(307, Location=f"http://127.0.0.1:{r.port}/elsewhere")
+            request.respond(307, Location=f"http://127.0.0.1:{r.port}/elsewhere")
 
         def huge(request, n):
             request.send_response(200)
@@ -120,13 +120,13 @@ class Webhooks(unittest.TestCase):
             request.wfile.write(b"+OK hello\r\n")
             request.close_connection = True
 
-        says = {"/flaky": flaky, "/closes": closes, "/redirects": redirects, "/huge": huge, "/endless": endless, "/drips": drips, "/babbles": babbles, "/hangs": lambda request, n: request.hang(), "/refuses": 401}
-        r = self.receiver(says)
+        responses = {"/flaky": flaky, "/closes": closes, "/redirects": redirects, "/huge": huge, "/endless": endless, "/drips": drips, "/babbles": babbles, "/hangs": lambda request, n: request.hang(), "/refuses": 401}
+        r = self.receiver(responses)
         base = f"http://127.0.0.1:{r.port}"
-        server = self.serve(*(endpoint(base + path) for path in says), endpoint(base + "/good"), endpoint(f"http://127.0.0.1:{free_port()}/nobody"))
+        server = self.serve(*(endpoint(base + path) for path in responses), endpoint(base + "/good"), endpoint(f"http://127.0.0.1:{free_port()}/nobody"))
         begin = time.monotonic()
         self.upload(server)
-        r.wait("/good", seconds=5)  # whatever the others do
+        r.wait("/good", seconds=5)  # independent of the other receivers
         gone = lambda path: not any(path in w["url"] for w in self.listed(server))
         for path in ("/good", "/huge", "/endless"):
             self.until(lambda: gone(path), 5)
@@ -151,7 +151,7 @@ class Webhooks(unittest.TestCase):
         if not is_sanitized():
             self.assertLess(server.memory(), 200 << 20)
 
-    def test_one_that_hangs_holds_up_nobody(self):
+    def test_a_hanging_receiver_does_not_delay_others(self):
         r = self.receiver({"/hangs": lambda request, n: request.hang()})
         base = f"http://127.0.0.1:{r.port}"
         server = self.serve(endpoint(base + "/hangs"), endpoint(base + "/good"), server__drain="1s")
@@ -159,9 +159,9 @@ class Webhooks(unittest.TestCase):
         self.assertEqual({a.json()["data"]["id"] for a in r.wait("/good", 40, 10)}, ids)
         self.assertLessEqual(len(r.at("/hangs")), 4)
 
-    def test_gone_stops_and_a_retry_begins_again(self):
-        says = {"/hook": 410}
-        r = self.receiver(says)
+    def test_status_410_stops_an_endpoint_until_a_retry(self):
+        responses = {"/hook": 410}
+        r = self.receiver(responses)
         server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"), endpoint(f"http://127.0.0.1:{r.port}/other"))
         self.upload(server)
         dead = self.until(lambda: self.listed(server, "--dead"))
@@ -169,11 +169,11 @@ class Webhooks(unittest.TestCase):
         self.upload(server)
         r.wait("/other", 2)  # both messages of the second upload were due at the same time
         self.until(lambda: len(self.listed(server)) == 2)
-        self.assertEqual([(w["last_error"], w["due_at"]) for w in self.listed(server)], [("answered 410", None)] * 2)  # kept, and not sent
+        self.assertEqual([(w["last_error"], w["due_at"]) for w in self.listed(server)], [("answered 410", None)] * 2)  # stored, not sent
         self.assertEqual(len(r.at("/hook")), 1)
         _, out, _ = self.command(server)
         self.assertRegex(out.splitlines()[1], r" upload\.completed +\d  dead +http://127.0.0.1:\d+/hook  answered 410$")
-        says["/hook"] = 200
+        responses["/hook"] = 200
         self.assertEqual(self.command(server, "--retry", dead[0]["id"]), (0, "1 dead letter due again\n", ""))
         first, second = r.wait("/hook", 2)
         self.assertEqual(first.id, second.id)
@@ -196,7 +196,7 @@ class Webhooks(unittest.TestCase):
         due = self.listed(server)
         server.start()
         self.upload(server)
-        old.wait("/hook", 2)  # so what is due has been looked at
+        old.wait("/hook", 2)  # so the due messages have been read
         self.until(lambda: len(self.listed(server)) == 1)
         self.assertEqual(self.listed(server), due)
 
@@ -218,7 +218,7 @@ class Webhooks(unittest.TestCase):
 
     # --- whom messages go to --------------------------------------------------------------------------
 
-    def test_certificates(self):
+    def test_only_trusted_certificates_with_the_right_name_are_accepted(self):
         folder = tempfile.mkdtemp(prefix="postern-test-")
         self.addCleanup(shutil.rmtree, folder)
         certificate = make_certificate(folder)
@@ -231,7 +231,7 @@ class Webhooks(unittest.TestCase):
             self.assertIn(lack, self.one_failure(server, path)["last_error"])
         self.assertEqual([a.path for a in r.arrivals], ["/known"])
 
-    def test_private_addresses_are_for_those_who_say_so(self):
+    def test_private_addresses_need_allow_private(self):
         r = self.receiver()
         server = self.serve(endpoint(f"https://localhost:{r.port}/a", allow_private=False), endpoint(f"https://2130706433:{r.port}/b", allow_private=False))
         self.upload(server)
@@ -242,7 +242,7 @@ class Webhooks(unittest.TestCase):
     # --- crashes and ends -----------------------------------------------------------------------------
 
     def make_due(self, server):
-        """As if the time until the next try of the only message had just passed."""
+        """Makes the only message due now."""
         with contextlib.closing(sqlite3.connect(os.path.join(server.folder, "postern.db"))) as db, db:
             self.assertEqual(db.execute("UPDATE webhooks SET due_at = ?", (int(time.time() * 1000) - 1000,)).rowcount, 1)
 
@@ -250,20 +250,20 @@ class Webhooks(unittest.TestCase):
         self.make_due(server)
         server.start()
 
-    def test_killed_in_the_middle_of_a_try(self):
-        says = {"/hook": lambda request, n: request.hang()}
-        r = self.receiver(says)
+    def test_a_message_survives_a_kill_during_its_delivery(self):
+        responses = {"/hook": lambda request, n: request.hang()}
+        r = self.receiver(responses)
         server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
         self.upload(server)
         r.wait("/hook")
         server.kill()
-        says["/hook"] = 200
+        responses["/hook"] = 200
         self.revive(server)
         first, second = r.wait("/hook", 2)
         self.assertEqual((first.id, first.body), (second.id, second.body))
         self.until(lambda: self.listed(server) == [])
 
-    def test_killed_before_anyone_listens(self):
+    def test_a_message_survives_a_kill_before_its_delivery(self):
         port = free_port()
         server = self.serve(endpoint(f"http://127.0.0.1:{port}/hook"))
         id = self.upload(server)
@@ -273,7 +273,7 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(r.wait("/hook")[0].json()["data"]["id"], id)
 
     @unittest.skipUnless(postgres.is_installed(), "PostgreSQL is not installed")
-    def test_two_nodes_share_the_work(self):
+    def test_two_nodes_deliver_each_message_once(self):
         r = self.receiver()
         with postgres.Postgres() as db:
             hook, url = endpoint(f"http://127.0.0.1:{r.port}/hook"), db.url()
@@ -281,16 +281,16 @@ class Webhooks(unittest.TestCase):
                 ids = sorted(self.upload((one, two)[i % 2]) for i in range(60))
                 r.wait("/hook", 60)
                 self.until(lambda: self.listed(one) == [])
-                ids = sorted(ids + [self.upload(one), self.upload(two)])  # both look once more
+                ids = sorted(ids + [self.upload(one), self.upload(two)])  # so both nodes poll once more
                 r.wait("/hook", 62)
                 self.until(lambda: self.listed(one) == [])
                 self.assertEqual(sorted(a.json()["data"]["id"] for a in r.at("/hook")), ids)
                 self.assertEqual(sum(self.metric(s, 'postern_webhook_tries_total{outcome="delivered"}') for s in (one, two)), 62)
 
-    def test_a_drain_finishes_what_runs(self):
+    def test_a_drain_waits_for_the_delivery_in_flight(self):
         def slow(request, n):
             r.ending.wait(1.5)
-            request.say(200)
+            request.respond(200)
 
         r = self.receiver({"/hook": slow})
         server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"))
@@ -299,7 +299,7 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         self.assertEqual(self.listed(server), [])
 
-    def test_a_drain_has_an_end(self):
+    def test_a_drain_does_not_wait_for_a_hanging_receiver(self):
         r = self.receiver({"/hook": lambda request, n: request.hang()})
         server = self.serve(endpoint(f"http://127.0.0.1:{r.port}/hook"), server__drain="1s")
         self.upload(server)

@@ -1,4 +1,4 @@
-"""Every request of one kind is answered 500, for ever."""
+"""Answers every request of one kind with 500."""
 
 from fake_s3 import *
 
@@ -8,5 +8,5 @@ class Peer(FakeS3):
         super().__init__()
         self.operation = operation
 
-    def meddle(self, r):
+    def intercept(self, r):
         return r.operation == self.operation and r.refuse(500, "InternalError")

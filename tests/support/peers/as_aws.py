@@ -1,4 +1,4 @@
-"""Knows CRC32C of whole objects, wants a checksum with each part, and takes it in a trailer: as AWS does since 2025. `spoil`: answers with another checksum than the data's."""
+"""Supports CRC32C of whole objects and requires a checksum with each part, in a trailer, as AWS does since 2025. `spoil`: responds with a wrong checksum."""
 
 from fake_s3 import *
 
@@ -10,7 +10,7 @@ class Peer(FakeS3):
         super().__init__()
         self.spoil = spoil
 
-    def meddle(self, r):
+    def intercept(self, r):
         if self.spoil and r.operation in ("PutObject", "CompleteMultipartUpload"):
             plain = r.answer
 

@@ -1,4 +1,4 @@
-"""Closes every connection half a second after its last request, without a word, as S3 does with idle ones."""
+"""Closes every connection half a second after its last request, without notice, as S3 closes idle connections."""
 
 from fake_s3 import *
 

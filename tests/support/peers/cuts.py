@@ -1,4 +1,4 @@
-"""Cuts the connection once (or always) at one step: 'begin' before anything is said, 'middle' of the body, 'end' before the answer, 'done' after it was done."""
+"""Cuts the connection once (or always) at one step: 'begin' before any byte, 'middle' of the body, 'end' before the request is served, 'done' after that but before the response."""
 
 from fake_s3 import *
 
@@ -8,7 +8,7 @@ class Peer(FakeS3):
         super().__init__()
         self.operation, self.step, self.always = operation, step, always
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation != self.operation or (self.count(r.operation) > 1 and not self.always):
             return False
         if self.step == "middle":
@@ -17,6 +17,6 @@ class Peer(FakeS3):
         if self.step == "end":
             r.body()
         if self.step == "done":
-            r.answer = lambda *_, **__: None  # served, and nothing said of it
+            r.answer = lambda *_, **__: None  # served, but without a response
             self.serve(r)
         raise Cut

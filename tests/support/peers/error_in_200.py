@@ -1,4 +1,4 @@
-"""CompleteMultipartUpload is answered 200 with an error inside, as S3 does when it fails after it began to answer; `times` times."""
+"""Answers CompleteMultipartUpload `times` times with 200 and an error in the body, as S3 does when it fails after it has begun the response."""
 
 from fake_s3 import *
 
@@ -8,7 +8,7 @@ class Peer(FakeS3):
         super().__init__()
         self.times = times
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation != "CompleteMultipartUpload" or self.count(r.operation) > self.times:
             return False
         r.body()

@@ -1,4 +1,4 @@
-"""Says ExpiredToken to the first key that comes, until it comes with another one."""
+"""Answers ExpiredToken to the first access key. Accepts every other key."""
 
 from fake_s3 import *
 
@@ -6,7 +6,7 @@ from fake_s3 import *
 class Peer(FakeS3):
     first = None
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation == "Post" or not r.key:
             return self.sts(r)
         key = re.search(r"Credential=([^/]+)/", r.headers["authorization"]).group(1)

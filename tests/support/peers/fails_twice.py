@@ -1,4 +1,4 @@
-"""Each request is answered 500 twice before it is served."""
+"""Answers each request twice with 500 before it serves the request."""
 
 from fake_s3 import *
 
@@ -8,7 +8,7 @@ class Peer(FakeS3):
         super().__init__()
         self.failed = {}
 
-    def meddle(self, r):
+    def intercept(self, r):
         what = (r.operation, r.key, r.query.get("partNumber"))
         self.failed[what] = self.failed.get(what, 0) + 1
         return self.failed[what] <= 2 and r.refuse(500, "InternalError", "We encountered an internal error. Please try again.")

@@ -1,4 +1,4 @@
-"""Behaves, and takes objects of any size, because it keeps their SHA-256 only."""
+"""A well-behaved S3 for objects of any size: it stores only their SHA-256."""
 
 from fake_s3 import *
 

@@ -8,7 +8,7 @@ class Peer(FakeS3):
         super().__init__()
         self.seconds = seconds
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation == "PutObject":
             self.ending.wait(self.seconds)
         return False

@@ -1,4 +1,4 @@
-"""Sends every request on to another server with 307, as S3 does while a new bucket's name spreads."""
+"""Redirects every request to another server with 307, as S3 does while a new bucket's name propagates."""
 
 from fake_s3 import *
 
@@ -8,5 +8,5 @@ class Peer(FakeS3):
         super().__init__()
         self.to = to
 
-    def meddle(self, r):
+    def intercept(self, r):
         return r.refuse(307, "TemporaryRedirect", Location=self.to + r.handler.path)

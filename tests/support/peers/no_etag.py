@@ -1,4 +1,4 @@
-"""Answers without an ETag, for one kind of request."""
+"""Responds without an ETag to one kind of request."""
 
 from fake_s3 import *
 
@@ -8,7 +8,7 @@ class Peer(FakeS3):
         super().__init__()
         self.operation = operation
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation != self.operation:
             return False
         plain, r.answer = r.answer, lambda status, body=b"", **h: plain(status, re.sub(rb"<ETag>.*</ETag>", b"", body), **{k: v for k, v in h.items() if k != "ETag"})

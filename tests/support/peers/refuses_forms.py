@@ -1,4 +1,4 @@
-"""Takes requests and no forms. `because` is called with the form's text and answers (status, code, message, more XML)."""
+"""Accepts requests but rejects forms. `because` is called with the form's text and returns (status, code, message, more XML)."""
 
 from fake_s3 import *
 
@@ -8,5 +8,5 @@ class Peer(FakeS3):
         super().__init__()
         self.because = because
 
-    def meddle(self, r):
+    def intercept(self, r):
         return r.operation == "PostObject" and r.refuse(*self.because(r.body().decode()), **self.allowed(r))

@@ -8,7 +8,7 @@ class Peer(FakeS3):
         super().__init__()
         self.operation = operation
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation == self.operation:
             r.body()
             self.ending.wait(600)

@@ -1,4 +1,4 @@
-"""An STS that does not give the role and says so in AWS's words, unless the external id is the right one. `because` follows the words; `identity` is what GetCallerIdentity answers."""
+"""An STS that refuses the role with AWS's error message, unless the external id is right. `because` is appended to the message; `identity` is the ARN that GetCallerIdentity returns."""
 
 from fake_s3 import *
 
@@ -13,7 +13,7 @@ class Peer(FakeS3):
         self.external_id, self.code, self.identity = external_id, code, identity
         self.message = f"User: {CALLER} is not authorized to perform: sts:AssumeRole on resource: {ROLE}{because}" if message is None else message
 
-    def meddle(self, r):
+    def intercept(self, r):
         if r.operation != "Post":
             return False
         ask = dict(urllib.parse.parse_qsl(r.body().decode()))

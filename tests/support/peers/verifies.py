@@ -1,4 +1,4 @@
-"""Verifies the signature of each request as AWS does, and says what it signed when it comes to another one. `host`: what a proxy before it has made of Host."""
+"""Verifies the signature of each request as AWS does. If the signatures differ, the error has the text that the server signed. `host`: the Host field as a proxy in front has changed it."""
 
 import hmac
 
@@ -10,7 +10,7 @@ class Peer(FakeS3):
         super().__init__()
         self.secret, self.host = secret, host
 
-    def meddle(self, r):
+    def intercept(self, r):
         authorization = r.headers.get("authorization")
         if not authorization:
             return False
