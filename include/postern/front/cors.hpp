@@ -1,5 +1,5 @@
-// Which web pages may call the endpoints and read their responses (CORS, WHATWG Fetch). The list is exact: an origin
-// that is not listed is never reflected. Built once from the configuration, then read by all threads.
+// Decides which web pages may call the endpoints and read their responses (CORS, WHATWG Fetch). The list is exact: an
+// origin that is not listed is never reflected. Built once from the configuration, then read by all threads.
 #pragma once
 
 #include <postern/front/http_message.hpp>
@@ -10,7 +10,7 @@
 
 namespace postern::front {
 
-// Which pages' scripts may read the responses of a route.
+// The pages whose scripts may read the responses of a route.
 enum class cors_readers { own_pages, allowed_origins, any_origin };
 
 class cors_rules {
@@ -18,17 +18,17 @@ public:
   // Origins are like "https://app.example.com". The origin of public_url is always allowed.
   cors_rules(std::string_view public_url, std::vector<std::string> allowed);
 
-  // Is it an allowed origin? "null" is not.
+  // Whether the origin is allowed. "null" is not.
   bool contains(std::string_view origin) const;
 
-  // May this request act for a caller? A request from a page of an unlisted origin may not, even with valid
+  // Whether this request may act for a caller. A request from a page of an unlisted origin may not, even with valid
   // credentials: errc::forbidden. A page that this server itself delivered may.
   result<void> check(const request& r) const;
 
   // Adds the header fields that let the page of `r` read the response, if it is among the readers.
   void add_headers(cors_readers who, const request& r, response& made) const;
 
-  // The answer to the browser's question before a request of another origin ("CORS-preflight fetch"). `verbs`: those of
+  // The response to a browser's preflight before a cross-origin request ("CORS-preflight fetch"). `verbs`: the verbs of
   // the path, as in "POST, GET".
   response preflight(const request& r, cors_readers who, const std::string& verbs) const;
 
