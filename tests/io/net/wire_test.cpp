@@ -132,6 +132,16 @@ BOOST_AUTO_TEST_CASE(after_a_deadline_an_error_response_can_still_be_sent) {
   BOOST_TEST(client.read() == "408");
 }
 
+BOOST_AUTO_TEST_CASE(without_a_new_deadline_the_connection_is_cut_at_the_next_one) {
+  c->expires_after(10ms);
+  BOOST_TEST(!read().has_value());
+  const auto begin = steady_clock::now();
+  BOOST_TEST(!run(c->write(std::string(8 << 20, 'x'))).has_value()); // nobody reads
+  BOOST_TEST((steady_clock::now() - begin >= 4s));
+  (void)client.read();
+  BOOST_TEST(client.is_ended());
+}
+
 BOOST_AUTO_TEST_CASE(a_deadline_moves_and_zero_removes_it) {
   c->expires_after(20ms);
   c->expires_after(0ms);
@@ -257,10 +267,13 @@ BOOST_AUTO_TEST_CASE(a_cut_ends_a_read_that_waits) {
 
 BOOST_AUTO_TEST_CASE(watching_ends_with_stop) {
   group watcher(loop.get_executor());
+  bool is_done = false;
   watcher.start(list.watch());
+  watcher.start(test::cut_after_20_s(list, is_done));
   c->expires_after(10ms);
   std::array<char, 8> buffer;
   const auto got = test::run_step(c->read_some(buffer)); // only the list's own coroutine checks the deadline
+  is_done = true;
   BOOST_TEST((!got.has_value() && got.error().code == errc::timed_out));
   list.stop();
   BOOST_TEST(test::run_step(watcher.wait(5s)));
