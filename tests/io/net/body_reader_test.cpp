@@ -142,9 +142,13 @@ BOOST_AUTO_TEST_CASE(an_empty_chunked_body_is_read_to_its_end) {
 }
 
 BOOST_AUTO_TEST_CASE(broken_chunks_are_a_bad_request) {
-  client.write("5\r\nhelloX\r\n");
-  begin(chunked());
-  BOOST_TEST((failed() == errc::bad_request));
+  for (const char* broken : {"5\r\nhelloX\r\n", "5\r\nhelloX\n0\r\n\r\n", "5\r\nhello\rX0\r\n\r\n",
+                             "4\r\nhello\r\n0\r\n\r\n", "6\r\nhello\r\n0\r\n\r\n"})
+    BOOST_TEST_CONTEXT(broken) {
+      client.write(broken);
+      begin(chunked());
+      BOOST_TEST((failed() == errc::bad_request));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_body_that_ends_early_is_incomplete) {
