@@ -1,4 +1,5 @@
 #include "support/run_task.hpp"
+#include "support/wait_until.hpp"
 #include <postern/io/ledger/group_commit.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -131,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_locked_row_does_not_delay_calls_of_other_rows) {
   BOOST_TEST((!refused && refused.error().code == errc::unavailable));
   const int refusals = locked.tries;
   locked.held = false;
-  while (locked.tries == refusals) std::this_thread::sleep_for(10ms); // it is retried without another call
+  BOOST_TEST(wait_until([&] { return locked.tries != refusals; })); // it is retried without another call
   commits.reset();
   BOOST_TEST(to.all() == (texts{"a", "c", "d", "e", "f", "held"}), boost::test_tools::per_element());
 }
@@ -192,9 +193,9 @@ BOOST_AUTO_TEST_CASE(while_the_database_is_unavailable_awaited_calls_are_refused
   const auto before = to.begun.load();
   behind("a", "a2");
   BOOST_TEST((ask("a", "never").error().code == errc::unavailable)); // without an attempt to reach the database
-  while (to.begun < before + 3) std::this_thread::sleep_for(1ms);    // the writer tries to reconnect
+  BOOST_TEST(wait_until([&] { return to.begun >= before + 3; }));    // the writer tries to reconnect
   to.away = false;
-  while (!ask("c", "c")) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return ask("c", "c").has_value(); }));
   commits.reset();
   const auto all = to.all();
   BOOST_TEST(std::count(all.begin(), all.end(), "never") == 0);
@@ -240,7 +241,7 @@ BOOST_AUTO_TEST_CASE(a_lost_reply_of_a_commit_fails_awaited_calls_and_repeats_wr
   to.lost_answers = 1;
   behind("a", "a");
   BOOST_TEST((ask("b", "b").error().code == errc::unavailable));
-  while (!ask("c", "c")) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return ask("c", "c").has_value(); }));
   commits.reset();
   BOOST_TEST(to.all() == (texts{"a", "b", "a", "c"}));
 }
@@ -275,14 +276,14 @@ BOOST_AUTO_TEST_CASE(a_key_is_pending_while_its_write_waits_and_not_after_it_is_
   behind("d", "d"); // the queue is full
   BOOST_TEST((commits->has_pending("b") && commits->has_pending("c") && !commits->has_pending("d")));
   to.away = false;
-  while (commits->has_pending("b") || commits->has_pending("c")) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return !commits->has_pending("b") && !commits->has_pending("c"); }));
   behind("e", "held");
-  while (locked.tries < 3) std::this_thread::sleep_for(1ms); // parked by now, or soon
+  BOOST_TEST(wait_until([&] { return locked.tries >= 3; })); // parked by now, or soon
   BOOST_TEST(commits->has_pending("e"));
   locked.held = false;
-  while (commits->has_pending("e")) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return !commits->has_pending("e"); }));
   behind("f", "poison");
-  while (commits->has_pending("f")) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return !commits->has_pending("f"); }));
   commits.reset();
   BOOST_TEST(to.all() == (texts{"b", "c", "held"}), boost::test_tools::per_element());
 }

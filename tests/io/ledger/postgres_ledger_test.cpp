@@ -1,4 +1,5 @@
 #include "support/postgres_fixture.hpp"
+#include "support/wait_until.hpp"
 #include <postern/io/ledger/upload_rows.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -199,7 +200,7 @@ BOOST_AUTO_TEST_CASE(reads_are_answered_while_the_writer_is_blocked) {
   other.execute("LOCK TABLE uploads IN EXCLUSIVE MODE"); // which readers do not need
   const auto repeated = metric("postern_ledger_repeated_total");
   l->issue(pending);
-  while (metric("postern_ledger_repeated_total") == repeated) std::this_thread::sleep_for(1ms); // the writer is blocked
+  BOOST_TEST(wait_until([&] { return metric("postern_ledger_repeated_total") != repeated; })); // the writer is blocked
   for (unsigned n = 0; n < 500; ++n) {
     BOOST_TEST((run_task(l->find(some_upload(1000 + n).id)).error().code == errc::not_found));
     BOOST_TEST((run_task(l->find(done.id)).value().state == upload_state::completed));

@@ -1,5 +1,6 @@
 #include "support/cutting_proxy.hpp"
 #include "support/postgres_fixture.hpp"
+#include "support/wait_until.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -49,13 +50,13 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_restarts_under_load) {
   });
   for (int round = 0; round < 4; ++round) {
     const auto before = answered.load(), refused_before = refused.load();
-    while (answered < before + 100) std::this_thread::sleep_for(1ms);
+    BOOST_TEST(wait_until([&] { return answered >= before + 100; }));
     round % 2 ? server().kill() : server().stop();
-    while (refused < refused_before + 50) std::this_thread::sleep_for(1ms);
+    BOOST_TEST(wait_until([&] { return refused >= refused_before + 50; }));
     server().start();
   }
   const auto before = answered.load();
-  while (answered < before + 100) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return answered >= before + 100; }));
   done = true;
   user.join();
   BOOST_TEST(slow == 0u); // a stopped server refuses connections at once
@@ -210,9 +211,9 @@ BOOST_AUTO_TEST_CASE(a_table_that_is_locked_for_long_delays_its_reads_and_no_oth
   BOOST_TEST((!refused && refused.error().code == errc::unavailable));
   BOOST_TEST(has(refused.error().on, "lock timeout"), refused.error().on);
   BOOST_TEST(seconds_since(begin) < 3);
-  while (!run_task(l->list_webhooks({}))) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return run_task(l->list_webhooks({})).has_value(); }));
   other.roll_back();
-  while (!run_task(l->find(some_upload(1).id))) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return run_task(l->find(some_upload(1).id)).has_value(); }));
 }
 
 // A read runs again on a new connection, whatever step of it was cut.

@@ -1,4 +1,5 @@
 #include "support/run_task.hpp"
+#include "support/wait_until.hpp"
 #include <postern/io/ledger/readers.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -107,7 +108,7 @@ BOOST_AUTO_TEST_CASE(two_failures_at_any_step_make_the_read_unavailable_and_the_
     *failing = 2;
     const auto refused = read();
     BOOST_TEST((!refused && refused.error().code == errc::unavailable));
-    while (!read()) std::this_thread::sleep_for(1ms);
+    BOOST_TEST(wait_until([&] { return read().has_value(); }));
     BOOST_TEST(*failing == 0);
   }
 }
@@ -143,7 +144,7 @@ BOOST_AUTO_TEST_CASE(while_the_database_is_unavailable_one_thread_reconnects_and
   for (int n = 0; n < 1000; ++n) BOOST_TEST((read().error().code == errc::unavailable));
   BOOST_TEST(server.connects < connects + 500); // a read does not connect
   server.away = false;
-  while (!read()) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return read().has_value(); }));
 }
 
 BOOST_AUTO_TEST_CASE(queued_reads_are_refused_when_the_database_becomes_unavailable) {
@@ -165,7 +166,7 @@ BOOST_AUTO_TEST_CASE(queued_reads_are_refused_when_the_database_becomes_unavaila
   blocked.join();
   for (auto& t : waiting) t.join();
   BOOST_TEST(refused >= 1);
-  while (!read()) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return read().has_value(); }));
 }
 
 BOOST_AUTO_TEST_CASE(a_full_queue_refuses_reads) {
@@ -182,7 +183,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_refuses_reads) {
       if (answered) ++good;
       if (!answered && answered.error().code == errc::unavailable) ++refused;
     });
-  while (refused < 7) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return refused >= 7; }));
   open.set_value();
   for (auto& t : waiting) t.join();
   blocked.join();

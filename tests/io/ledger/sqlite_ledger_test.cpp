@@ -1,6 +1,7 @@
 #include "support/ledger_read_contract.hpp"
 #include "support/ledger_work_contract.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/wait_until.hpp"
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/sqlite.hpp>
@@ -148,7 +149,7 @@ BOOST_AUTO_TEST_CASE(reads_are_answered_while_the_writer_is_blocked) {
   sqlite::database other(path, 0ms);
   other.execute("BEGIN IMMEDIATE");
   l->issue(pending);
-  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(1ms); // the writer has taken it
+  BOOST_TEST(wait_until([&] { return metric("postern_ledger_queue") == 0; })); // the writer has taken it
   for (unsigned n = 0; n < 500; ++n) {
     BOOST_TEST((run_task(l->find(some_upload(1000 + n).id)).error().code == errc::not_found));
     BOOST_TEST((run_task(l->find(done.id)).value().state == upload_state::completed));
@@ -160,7 +161,7 @@ BOOST_AUTO_TEST_CASE(reads_are_answered_while_the_writer_is_blocked) {
 
   bool is_found = false; // Boost.Test is used by the main thread only
   std::thread reader([&] { is_found = run_task(l->find(pending.id)).has_value(); }); // behind the write
-  while (metric("postern_ledger_queue") == 0) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(wait_until([&] { return metric("postern_ledger_queue") > 0; }));
   other.execute("ROLLBACK");
   reader.join();
   BOOST_TEST(is_found);
@@ -196,7 +197,7 @@ BOOST_AUTO_TEST_CASE(while_the_file_is_locked_awaited_calls_are_refused_at_once_
   l->issue(some_upload(3));
   std::this_thread::sleep_for(1s); // some more attempts fail
   other.execute("ROLLBACK");
-  while (metric("postern_ledger_up") == 0) std::this_thread::sleep_for(5ms);
+  BOOST_TEST(wait_until([&] { return metric("postern_ledger_up") > 0; }));
   BOOST_TEST(run_task(l->find(some_upload(2).id)).has_value());
   BOOST_TEST(run_task(l->find(some_upload(3).id)).has_value());
   BOOST_TEST(!run_task(l->find(some_upload(1).id)).has_value()); // its transaction was rolled back
@@ -253,14 +254,14 @@ BOOST_AUTO_TEST_CASE(a_full_queue_drops_write_behind_calls_and_refuses_awaited_o
   sqlite::database other(path, 0ms);
   other.execute("BEGIN IMMEDIATE");
   l->issue(some_upload(0));
-  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(1ms); // the writer has taken it and is blocked
+  BOOST_TEST(wait_until([&] { return metric("postern_ledger_queue") == 0; })); // the writer has taken it and is blocked
   for (unsigned n = 1; n < 100; ++n) l->issue(some_upload(n));
   BOOST_TEST(metric("postern_ledger_dropped_total") == dropped + 89);
   BOOST_TEST(metric("postern_ledger_queue") == 10);
   const auto refused = run_task(l->confirm(some_completion(some_upload(200))));
   BOOST_TEST((!refused && refused.error().code == errc::unavailable));
   other.execute("ROLLBACK");
-  while (metric("postern_ledger_queue") > 0) std::this_thread::sleep_for(5ms);
+  BOOST_TEST(wait_until([&] { return metric("postern_ledger_queue") == 0; }));
   BOOST_TEST(run_task(l->flush()).has_value());
   BOOST_TEST(run_task(l->list({})).value().size() == 11u);
 }
