@@ -21,6 +21,8 @@ namespace {
 const char* const page = "https://app.example.com";
 const std::string id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4";
 
+bool has(const response& r, std::string_view text) { return r.body.find(text) != std::string::npos; }
+
 struct fake_sns final : sns {
   task<result<certificate>> signing_certificate(sns_url, seconds_clock) override {
     co_return failure(errc::unavailable, "SNS");
@@ -28,9 +30,27 @@ struct fake_sns final : sns {
   task<result<void>> confirm(sns_url) override { co_return failure(errc::unavailable, "SNS"); }
 };
 
+// Recognizes the key "limited", whose caller has these rights and no others.
+class limited_link final : public admission_link {
+public:
+  explicit limited_link(caller_rights rights) : rights_(rights) {}
+  task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
+    if (shown.authorization != "Bearer limited") co_return std::nullopt;
+    caller who;
+    who.name = who.user = "limited";
+    who.profiles = {"*"};
+    who.rights = rights_;
+    co_return who;
+  }
+
+private:
+  const caller_rights rights_;
+};
+
 // A node, made at the first request: a test changes the options before.
 struct fixture {
   bool anonymous = false, demo = true;
+  caller_rights limited_rights;
   secret token;
 
   test::fake_store store;
@@ -46,7 +66,7 @@ struct fixture {
 
   struct endpoints {
     explicit endpoints(fixture& f)
-        : receiver({f.token, {}}, f.completions, f.topics), admission(links(f.anonymous)),
+        : receiver({f.token, {}}, f.completions, f.topics), admission(f.links()),
           uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
           pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms), admin(f.ledger, f.carriers) {}
@@ -67,8 +87,9 @@ struct fixture {
   };
   std::optional<endpoints> made;
 
-  static std::vector<admission_link_ptr> links(bool anonymous) {
+  std::vector<admission_link_ptr> links() const {
     std::vector<admission_link_ptr> all;
+    all.push_back(std::make_unique<limited_link>(limited_rights));
     all.push_back(make_api_key_link({{"app", sha256_hex("good key"), {"default"}}}));
     if (anonymous) all.push_back(make_anonymous_link());
     return all;
@@ -108,9 +129,20 @@ struct fixture {
     asks.json().with("Authorization", "Bearer good key");
     return asks;
   }
+  // Whether that caller sees the key of an upload of the profile.
+  bool shows_key(const char* authorization, const char* profile = "default") {
+    upload u;
+    u.id = id, u.profile = profile, u.bucket = "media", u.key = "the/key";
+    ledger.rows.insert_or_assign(id, u);
+    test_request asks(http::verb::get, "/v1/uploads/" + id);
+    if (*authorization) asks.with("Authorization", authorization);
+    const auto shown = answer(asks);
+    BOOST_TEST(shown.status == 200);
+    BOOST_TEST(field_of(shown, "Cache-Control") == "no-store");
+    BOOST_TEST(has(shown, "\"state\":\"issued\""));
+    return has(shown, "the/key");
+  }
 };
-
-bool has(const response& r, std::string_view text) { return r.body.find(text) != std::string::npos; }
 
 } // namespace
 
@@ -191,6 +223,20 @@ BOOST_FIXTURE_TEST_CASE(a_key_is_limited_to_its_profiles, fixture) {
   BOOST_TEST(is_problem(answer(form.with("Authorization", "Bearer good key")), 403, "forbidden"));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_caller_without_the_right_to_sign_may_only_read, fixture) {
+  limited_rights = caller_right::read;
+  BOOST_TEST(is_problem(answer(sign().with("Authorization", "Bearer limited")), 403, "forbidden"));
+  auto form = test_request(http::verb::get, "/form");
+  BOOST_TEST(is_problem(answer(form.with("Authorization", "Bearer limited")), 403, "forbidden"));
+  BOOST_TEST(shows_key("Bearer limited"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_caller_without_the_right_to_read_may_only_sign, fixture) {
+  limited_rights = caller_right::sign;
+  BOOST_TEST(answer(sign().with("Authorization", "Bearer limited")).status == 201);
+  BOOST_TEST(!shows_key("Bearer limited"));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_user_signs_at_the_configured_rate, fixture) {
   anonymous = true;
   for (int i = 0; i < 2; ++i) BOOST_TEST(answer(sign()).status == 201);
@@ -217,23 +263,10 @@ BOOST_FIXTURE_TEST_CASE(the_body_must_be_json_within_the_limit, fixture) {
 // --- an upload's state ------------------------------------------------------------------------------
 
 BOOST_FIXTURE_TEST_CASE(key_and_metadata_are_for_callers_who_may_read_them, fixture) {
-  upload u;
-  u.id = id, u.profile = "default", u.bucket = "media", u.key = "the/key";
-  ledger.issue(u);
-  const auto shown_to = [&](const char* authorization) {
-    test_request asks(http::verb::get, "/v1/uploads/" + id);
-    if (*authorization) asks.with("Authorization", authorization);
-    const auto shown = answer(asks);
-    BOOST_TEST(shown.status == 200);
-    BOOST_TEST(field_of(shown, "Cache-Control") == "no-store");
-    BOOST_TEST(has(shown, "\"state\":\"issued\""));
-    return has(shown, "the/key");
-  };
-  BOOST_TEST(shown_to("Bearer good key"));
-  BOOST_TEST(!shown_to(""));
-  BOOST_TEST(!shown_to("Bearer bad key"));
-  ledger.rows.at(id).profile = "other";
-  BOOST_TEST(!shown_to("Bearer good key"));
+  BOOST_TEST(shows_key("Bearer good key"));
+  BOOST_TEST(!shows_key(""));
+  BOOST_TEST(!shows_key("Bearer bad key"));
+  BOOST_TEST(!shows_key("Bearer good key", "other"));
 }
 
 BOOST_FIXTURE_TEST_CASE(an_unknown_upload_is_404_and_a_broken_ledger_503, fixture) {
