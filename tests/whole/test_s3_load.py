@@ -83,13 +83,13 @@ class Load(unittest.TestCase):
             self.assertEqual(s3.multiparts(), 0)
 
     def test_a_slow_store_makes_readers_wait(self):
-        count, budget = 40, 8 * MIB
+        count, budget = 80, 8 * MIB  # without the budget, so many clients hold 18 MiB
         with Rgw() as s3, s3_server(s3, limits__buffers=str(budget), store__timeout="60s") as server:
             self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)
             idle = idle_with(server, count)
             server.reset_peak()
             s3.freeze()
-            data, sockets, sent = Pattern(20 * MIB), [], []
+            data, sockets, sent = Pattern(12 * MIB), [], []
             for _ in range(count):
                 form = server.sign()
                 begin = form_begin(form["fields"])
