@@ -39,10 +39,16 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
 
 bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
-task<result<upload>> confirm_once(ledger& records, completion done) {
-  const auto key = done.of.key;
-  const auto at = done.at;
-  const auto by = done.by;
+task<result<upload>> confirm_once(ledger& records, upload of, stored_object found, completion_source by,
+                                  millis_clock at) {
+  const auto key = of.key;
+  completion done;
+  done.of = std::move(of);
+  done.size = found.size;
+  done.etag = std::move(found.etag);
+  done.crc32c = found.crc32c;
+  done.at = at;
+  done.by = by;
   auto recorded = co_await records.confirm(std::move(done));
   if (!recorded) co_return recorded;
   if (recorded->key != key) co_return failure{errc::conflict, "the form was used before, for another file"};
@@ -199,14 +205,7 @@ task<result<stored_object>> completer::examine(upload u, std::optional<std::stri
 }
 
 task<result<upload>> completer::record(upload u, stored_object found, completion_source source, millis_clock now) {
-  completion done;
-  done.of = std::move(u);
-  done.size = found.size;
-  done.etag = std::move(found.etag);
-  done.crc32c = found.crc32c;
-  done.at = now;
-  done.by = source;
-  co_return co_await confirm_once(ledger_, std::move(done));
+  co_return co_await confirm_once(ledger_, std::move(u), std::move(found), source, now);
 }
 
 } // namespace postern

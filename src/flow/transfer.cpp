@@ -179,14 +179,7 @@ task<result<void>> transfers::finish(transfer& t) {
 }
 
 task<result<void>> transfers::record(transfer& t) {
-  completion done;
-  done.of = t.plan.row;
-  done.size = t.object.size;
-  done.etag = t.object.etag;
-  done.crc32c = t.object.crc32c;
-  done.at = clock_();
-  done.by = completion_source::fallback;
-  auto recorded = co_await confirm_once(ledger_, std::move(done));
+  auto recorded = co_await confirm_once(ledger_, t.plan.row, t.object, completion_source::fallback, clock_());
   if (recorded) co_return result<void>{};
   log::error("completion not recorded", {{"upload", t.plan.row.id}, {"why", describe(recorded.error())}});
   // The object exists. If no redirect will record the completion later, reporting success now would be wrong.

@@ -76,7 +76,8 @@ bool store_answered(const failure& f);
 
 // Records a completion; counts and logs it when it is new. errc::conflict: the upload is completed under another key
 // already, because a form without a file name was used twice.
-task<result<upload>> confirm_once(ledger& records, completion done);
+task<result<upload>> confirm_once(ledger& records, upload of, stored_object found, completion_source by,
+                                  millis_clock at);
 
 // Does a claim on `claimed_key` cover `key`? A claim that was made before the file's name was known ends in ${filename}
 // and covers every key with the prefix before it.
