@@ -18,11 +18,11 @@ public:
 
 } // namespace
 
-std::optional<std::string_view> bearer_token(std::string_view authorization) {
-  constexpr std::string_view scheme = "Bearer ";
-  if (authorization.size() < scheme.size() || !iequals(authorization.substr(0, scheme.size()), scheme))
+std::optional<std::string_view> credentials_of(std::string_view authorization, std::string_view scheme) {
+  const auto n = scheme.size();
+  if (authorization.size() <= n || authorization[n] != ' ' || !iequals(authorization.substr(0, n), scheme))
     return std::nullopt;
-  return authorization.substr(scheme.size());
+  return authorization.substr(n + 1);
 }
 
 admission_link_ptr make_anonymous_link() { return std::make_unique<anonymous_link>(); }
@@ -35,7 +35,7 @@ task<result<caller>> admitter::admit(request_credentials shown) const {
   }
   if (shown.authorization.empty())
     co_return failure{errc::unauthorized, "send an API key as Authorization: Bearer KEY"};
-  if (!bearer_token(shown.authorization))
+  if (!credentials_of(shown.authorization, "Bearer"))
     co_return failure{errc::unauthorized, "the Authorization scheme must be Bearer"};
   co_return failure{errc::unauthorized, "the API key is unknown"};
 }

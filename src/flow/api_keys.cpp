@@ -10,7 +10,7 @@ public:
   explicit api_key_link(std::vector<api_key> keys) : keys_(std::move(keys)) {}
 
   task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
-    const auto token = bearer_token(shown.authorization);
+    const auto token = credentials_of(shown.authorization, "Bearer");
     if (!token) co_return std::nullopt;
     const auto digest = sha256_hex(*token);
     const api_key* match = nullptr;

@@ -3,6 +3,7 @@
 #include <postern/base/json.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
+#include <postern/flow/admit.hpp>
 #include <postern/flow/receive_events.hpp>
 
 namespace postern {
@@ -14,13 +15,6 @@ metrics::counter pending_count("postern_events_total", "Event notifications, by 
                                "outcome=\"pending\"");
 metrics::counter ignored_count("postern_events_total", "Event notifications, by what became of them",
                                "outcome=\"ignored\"");
-
-// The credentials behind this scheme; nothing when the scheme is another one.
-std::optional<std::string_view> credentials_of(std::string_view authorization, std::string_view scheme) {
-  if (authorization.size() <= scheme.size() || !iequals(authorization.substr(0, scheme.size()), scheme))
-    return std::nullopt;
-  return authorization.substr(scheme.size());
-}
 
 // Compares digests, so that timing does not reveal even the length.
 bool is_same(std::string_view shown, const secret& token) {
@@ -34,8 +28,9 @@ event_receiver::event_receiver(event_receiver_options options, completer& comple
 
 bool event_receiver::has_token(const event_request& r) const {
   if (options_.token.empty()) return false;
-  if (const auto bearer = credentials_of(r.authorization, "Bearer ")) return is_same(*bearer, options_.token);
-  if (const auto basic = credentials_of(r.authorization, "Basic ")) {
+  if (const auto bearer = credentials_of(r.authorization, "Bearer"); bearer && !bearer->empty())
+    return is_same(*bearer, options_.token);
+  if (const auto basic = credentials_of(r.authorization, "Basic"); basic && !basic->empty()) {
     // user:password, in which only the password may have a colon (RFC 7617 §2)
     const auto pair = from_base64(*basic);
     const auto colon = pair ? pair->find(':') : std::string::npos;

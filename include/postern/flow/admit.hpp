@@ -1,6 +1,5 @@
 // Admission: turns a request's credentials into a caller. A kind of credentials is a link of a chain, such as
-// flow/api_keys. Owned by the node, shared by all threads; a call lives on the
-// thread of its request.
+// flow/api_keys. Owned by the node, shared by all threads; a call lives on the thread of its request.
 //
 // The links of the chain are asked in order. A link that recognizes the credentials ends the search: it names the
 // caller or refuses. A request with an Authorization header is never anonymous.
@@ -23,9 +22,9 @@ struct request_credentials {
   std::string_view authorization; // the header field's value; empty: absent
 };
 
-// The token in an Authorization header of the scheme Bearer (RFC 6750 §2.1); nothing when the scheme is another one. A
-// view into `authorization`.
-std::optional<std::string_view> bearer_token(std::string_view authorization);
+// The credentials behind the scheme ("Bearer", "Basic") in an Authorization header (RFC 9110 §11.6.2); nothing when the
+// scheme is another one. A view into `authorization`.
+std::optional<std::string_view> credentials_of(std::string_view authorization, std::string_view scheme);
 
 class admission_link {
 public:
