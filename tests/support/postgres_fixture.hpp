@@ -5,6 +5,7 @@
 #include "ledger_work_contract.hpp"
 #include "postgres_server.hpp"
 #include "skip.hpp"
+#include "wait_until.hpp"
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/postgres.hpp>
@@ -78,9 +79,7 @@ inline double seconds_since(std::chrono::steady_clock::time_point t) {
 }
 
 inline void wait_until_up(ledger& l) {
-  const auto begin = std::chrono::steady_clock::now();
-  while (!run_task(l.flush()) && seconds_since(begin) < 60) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  BOOST_TEST_REQUIRE(run_task(l.flush()).has_value());
+  BOOST_TEST_REQUIRE(wait_until([&l] { return run_task(l.flush()).has_value(); }));
 }
 
 } // namespace postern::test
