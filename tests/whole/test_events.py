@@ -101,7 +101,7 @@ class Events(unittest.TestCase):
         after = self.server.status(form["id"])
         self.assertEqual((after["state"], after["etag"], after["size"]), ("completed", before["etag"], 13000))
         self.assertIn("overwritten_at", after)
-        # Any later object is an overwrite, whoever put it.
+        # A later object without the upload's id is an overwrite too.
         form = self.uploaded(profile="live")
         self.s3.request("PUT", form["key"], body=b"x" * ((1 << 20) + 1))
         recorded = self.server.status(form["id"])

@@ -51,8 +51,7 @@ result<json_value> read_json(std::string_view text);
 void append_json_string(std::string& out, std::string_view text);
 
 // Writes one object or array in order, without building a tree: json_writer w; w.begin_object(); w.key("id");
-// w.string(id); … The writer adds the commas; the caller must end each
-// object and array that it begins.
+// w.string(id); … The writer adds the commas; the caller must end each object and array that it begins.
 class json_writer {
 public:
   void begin_object() { open('{'); }

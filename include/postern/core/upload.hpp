@@ -64,8 +64,8 @@ struct key_values {
 // errc::key_too_long over 1024 bytes.
 result<std::string> fill_key(std::string_view key_template, const key_values& v);
 
-// The UUIDs in a key, at any place of it. The upload's id is one of them in a key that fill_key made; the user's id or the
-// file's name may be another.
+// The UUIDs anywhere in a key. In a key that fill_key made, the upload's id is one of them; the user's id or the file's
+// name may be another.
 std::vector<std::string> ids_in_key(std::string_view key);
 
 } // namespace postern

@@ -79,8 +79,8 @@ task<response> uploads_endpoint::stream(request& r) {
   made = make_response(200, "text/event-stream", "retry: 2000\n\n");
   made.with("X-Accel-Buffering", "no"); // nginx must not hold events back
   const auto received = [this, id] { return transfers_.received(id); };
-  auto watch = std::make_shared<upload_event_stream>(std::move(*found), is_whole, std::move(*changes), received);
-  made.next_piece = [watch] { return watch->next(); };
+  auto events = std::make_shared<upload_event_stream>(std::move(*found), is_whole, std::move(*changes), received);
+  made.next_piece = [events] { return events->next(); };
   co_return made;
 }
 

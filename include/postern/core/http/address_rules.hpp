@@ -1,7 +1,7 @@
-// Rules against server-side request forgery: which addresses Postern may connect to when a URL comes from
-// outside. They follow the IANA special-purpose registries (RFC 6890) and know the clouds' metadata services. Pure: an
-// address is its 4 or 16 bytes in network order. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo …) is
-// judged as the IPv4 address.
+// Rules against server-side request forgery: which addresses Postern may connect to when a URL comes from outside.
+// They follow the IANA special-purpose registries (RFC 6890) and know the clouds' metadata services. Pure: an address
+// is its 4 or 16 bytes in network order. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo …) is judged
+// as the IPv4 address.
 #pragma once
 
 #include <span>

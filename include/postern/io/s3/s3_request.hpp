@@ -1,5 +1,5 @@
-// The pieces of an S3 request: the bucket's host and path, an object's header fields, checksums as text, and
-// the framing of a body with a trailing checksum. Pure.
+// The pieces of an S3 request: the bucket's host and path, an object's header fields, checksums as text, and the
+// framing of a body with a trailing checksum. Pure.
 #pragma once
 
 #include <postern/core/http/url.hpp>
