@@ -146,12 +146,15 @@ result<signed_form> form_signer::sign_blank(std::string_view profile, std::strin
 // Deriving the key costs as much as signing with it, and the key is valid for a day.
 std::shared_ptr<const form_signer::day_key> form_signer::key_of(const sigv4::credentials& c,
                                                                 const sigv4::scope& s) const {
-  auto known = day_key_.load(std::memory_order_acquire);
-  if (known && known->day == s.day() && known->access_key == c.access_key) return known;
+  {
+    std::lock_guard lock(mutex_);
+    if (day_key_ && day_key_->day == s.day() && day_key_->access_key == c.access_key) return day_key_;
+  }
   const auto bytes = sigv4::signing_key(c.secret_key, s.day(), s.region, s.service);
   auto made = std::make_shared<const day_key>(
       day_key{c.access_key, s.day(), hmac_key({reinterpret_cast<const char*>(bytes.data()), bytes.size()})});
-  day_key_.store(made, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  day_key_ = made;
   return made;
 }
 

@@ -5,6 +5,9 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <atomic>
+#include <thread>
+
 using namespace postern;
 
 namespace {
@@ -206,6 +209,33 @@ BOOST_FIXTURE_TEST_CASE(a_callers_limit_never_lowers_the_profiles_minimum, fixtu
 }
 
 BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign()->id != sign()->id); }
+
+// Only ThreadSanitizer sees what this case is for: one thread reads the day's key while another replaces it.
+BOOST_FIXTURE_TEST_CASE(threads_that_sign_while_the_credentials_change_get_forms_of_one_key_each, fixture) {
+  options.profiles["default"] = rules;
+  auto other = held;
+  other.keys.access_key = "AKIAI44QH8DHBEXAMPLE";
+  other.keys.secret_key = secret("je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY");
+  std::atomic<unsigned> asked = 0;
+  options.credentials = [&] {
+    return std::make_shared<const held_credentials>(asked.fetch_add(1, std::memory_order_relaxed) % 2 ? held : other);
+  };
+  const form_signer forms(options, own, [](const upload&) {});
+  std::vector<signed_form> made[3];
+  std::vector<std::thread> threads;
+  for (auto& mine : made)
+    threads.emplace_back([&] {
+      while (mine.size() < 300) mine.push_back(forms.sign(ask, who, now).value());
+    });
+  for (auto& t : threads) t.join();
+  for (const auto& mine : made)
+    for (const auto& f : mine) {
+      const auto& keys = find_field(f.fields, "x-amz-credential")->starts_with(held.keys.access_key) ? held : other;
+      const auto key = sigv4::signing_key(keys.keys.secret_key, "20261123", "eu-west-1", "s3");
+      BOOST_REQUIRE(*find_field(f.fields, "x-amz-signature") ==
+                    sigv4::policy_signature(key, *find_field(f.fields, "policy")));
+    }
+}
 
 BOOST_FIXTURE_TEST_CASE(the_json_form_has_the_documented_members, fixture) {
   const auto v = read_json(to_json(sign().value())).value();

@@ -14,12 +14,12 @@
 #include <postern/core/upload.hpp>
 #include <postern/io/aws/credentials.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -88,7 +88,8 @@ private:
   const form_signer_options options_;
   const signer& own_;
   const record_issued record_;
-  mutable std::atomic<std::shared_ptr<const day_key>> day_key_; // of the last signature
+  mutable std::mutex mutex_; // guards day_key_; the std::atomic<std::shared_ptr> of GCC 12 has a data race in load()
+  mutable std::shared_ptr<const day_key> day_key_; // of the last signature
 };
 
 // Is `url` in a list of exact URLs and of prefixes that end in * ? A prefix holds the whole origin and its slash; the
