@@ -1,9 +1,11 @@
-// Private to io/s3: one request of s3_client before it is signed. s3_operations.cpp makes it, s3_client.cpp sends it.
+// Private to io/s3: one request of s3_client before it is signed. s3_operations.cpp makes it, s3_client.cpp sends it,
+// and s3_retry.cpp decides whether it is sent again.
 #pragma once
 
 #include <postern/base/digest.hpp>
 #include <postern/io/s3/s3_client.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +48,15 @@ struct s3_client::call {
 
   // For error messages: "PutObject media/\"key\"".
   std::string to_text() const { return operation + " " + bucket + (key.empty() ? "" : "/" + quote(key)); }
+};
+
+// What the attempts of one call have learnt so far.
+struct s3_client::attempts {
+  unsigned failed = 0, redirected = 0;
+  bool has_changed_region = false, has_set_clock = false, has_renewed = false; // each happens once
+  bool has_temporary_keys = false;
+  std::optional<http_address> redirected_to; // for this call only
+  std::string access_key;
 };
 
 } // namespace postern
