@@ -1,5 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/core/s3/form_signature.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/read_form.hpp>
 
@@ -113,7 +114,7 @@ result<void> form_reader::authenticate(const std::vector<form_field>& fields) co
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
   const auto current = options_.credentials();
   if (!current) return failure{errc::unavailable, "no credentials now to verify the form's signature with"};
-  return verify_aws_signature(fields, *text, current->keys, options_.region);
+  return verify_form_signature(fields, *text, current->keys, options_.region);
 }
 
 // Checks everything that S3 checks before the file's first byte.

@@ -1,13 +1,11 @@
-// The rules of a form besides its policy: who signed it, which upload it belongs to, which metadata the object gets,
-// and how the form wants to be answered. Pure functions, used by flow/read_form.
+// The rules of a form besides its policy and signature: which upload it belongs to, which metadata the object gets, and
+// how the form wants to be answered. Pure functions, used by flow/read_form.
 #pragma once
 
 #include <postern/base/dates.hpp>
-#include <postern/base/digest.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/core/s3/policy.hpp>
-#include <postern/core/s3/sigv4.hpp>
 #include <postern/core/upload_plan.hpp>
 
 #include <optional>
@@ -29,12 +27,6 @@ struct form_details {
 // Postern's gets an id now. Ignores what cannot be used, as S3 does.
 form_details details_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
                         millis_clock now);
-
-// Is the form's x-amz-signature that of its policy, by this key? errc::missing_signature, errc::invalid_argument
-// (algorithm, credential, date, region), errc::unknown_access_key, errc::signature_mismatch. Follows AWS, "Calculating
-// a signature" for POST.
-result<void> verify_aws_signature(const std::vector<form_field>& fields, std::string_view policy,
-                                  const sigv4::credentials& known, std::string_view region);
 
 // Checks the fields' sizes after ${filename} was replaced in them, as S3 limits them. errc::fields_too_large,
 // errc::invalid_argument (user metadata over 2 KB).

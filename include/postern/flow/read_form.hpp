@@ -58,7 +58,7 @@ public:
       : options_(std::move(options)), own_(own), ledger_(records), transfers_(carriers) {}
 
   // On success the body is read to its end; on failure reading stops early. A failure leaves nothing under the key.
-  // Never throws for what comes from outside. Fails as form_parser, verify_aws_signature, judge and transfers::carry
+  // Never throws for what comes from outside. Fails as form_parser, verify_form_signature, judge and transfers::carry
   // do.
   task<read_form_result> take(form_request ask, byte_source& body);
 
