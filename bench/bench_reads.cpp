@@ -117,6 +117,7 @@ public:
     group running(loop_.get_executor());
     stop_ = false;
     for (const auto& u : watched) running.start(watch(u.id, ended_streams));
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the lambda lives until the loop has ended
     const auto play = [&]() -> task<> {
       while (subscribed_ < watched.size()) co_await pause(5ms);
       const auto begin = clock_type::now() + 100ms;
@@ -162,6 +163,7 @@ private:
     std::vector<stored_upload> made;
     loop_.restart();
     group running(loop_.get_executor());
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the lambda lives until the loop has ended
     const auto store = [&]() -> task<> {
       client to_postern(loop_.get_executor(), port_), to_s3(loop_.get_executor(), s3_port_);
       while (made.size() < count) {
@@ -248,6 +250,7 @@ private:
 
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): an exception ends the measurement
 int main(int argc, char** argv) {
   if (argc != 5) die("usage: bench_reads POSTERN_PORT S3_PORT SECONDS ROUNDS");
   const auto port = [&](int n) { return static_cast<unsigned short>(std::stoi(argv[n])); };

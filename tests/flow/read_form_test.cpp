@@ -205,7 +205,7 @@ BOOST_FIXTURE_TEST_CASE(a_file_of_an_impossible_size_is_rejected_before_it_is_re
   BOOST_TEST((refused() == errc::entity_too_large));
 }
 
-BOOST_FIXTURE_TEST_CASE(fields_after_the_file_are_ignored_up_to_64_KiB, fixture) {
+BOOST_FIXTURE_TEST_CASE(fields_after_the_file_are_ignored_up_to_64_kib, fixture) {
   ending = std::string(60'000, 'x');
   BOOST_TEST(post().has_value());
   clear();

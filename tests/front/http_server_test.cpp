@@ -18,7 +18,6 @@ using namespace postern;
 using namespace postern::front;
 using namespace std::chrono_literals;
 using test::raw_client;
-using test::raw_response;
 
 namespace {
 
@@ -43,7 +42,7 @@ struct fixture {
   std::optional<connection_count> count;
   std::unique_ptr<http_server> server;
   std::thread thread;
-  std::uint16_t port_ = 0;
+  std::uint16_t port = 0; // known after start
 
   task<response> echo(request& r) {
     ++requests;
@@ -65,11 +64,10 @@ struct fixture {
     count.emplace(max_connections, max_per_address);
     server = std::make_unique<http_server>(loop, parse_listen_address("127.0.0.1:0"), options, *count,
                                            [this](request& r) { return answer(r); });
-    port_ = server->local_endpoint().port();
+    port = server->local_endpoint().port();
     tasks.start(server->run());
     thread = std::thread([this] { loop.run(); });
   }
-  std::uint16_t port() const { return port_; }
 
   // Drains as the node does. Becomes ready when the drain has ended.
   std::future<void> drain(
@@ -105,7 +103,7 @@ std::string post(const std::string& body, const std::string& more = "") {
 
 BOOST_FIXTURE_TEST_CASE(a_connection_serves_request_after_request, fixture) {
   start();
-  raw_client client(port());
+  raw_client client(port);
   std::set<std::string> ids;
   for (const char* path : {"/a", "/b", "/c"}) {
     const auto r = client.ask(get(path));
@@ -121,28 +119,28 @@ BOOST_FIXTURE_TEST_CASE(a_connection_serves_request_after_request, fixture) {
 
 BOOST_FIXTURE_TEST_CASE(pipelined_requests_are_answered_in_order, fixture) {
   start();
-  raw_client client(port());
+  raw_client client(port);
   client.send(get("/1") + post("two") + get("/3"));
   for (const char* expected : {"/1", "two", "/3"}) BOOST_TEST(client.read().body == expected);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_request_may_arrive_byte_by_byte, fixture) {
   start();
-  raw_client client(port());
+  raw_client client(port);
   for (const char c : "\r\n" + post("slowly")) client.send({&c, 1}); // with an empty line before (RFC 9112 §2.2)
   BOOST_TEST(client.read().body == "slowly");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_target_in_absolute_form_is_taken_by_its_path, fixture) {
   start();
-  raw_client client(port());
+  raw_client client(port);
   BOOST_TEST(client.ask(get("http://other.example/a/b?c=d")).body == "/a/b");
   BOOST_TEST(client.ask(get("http://other.example")).body == "/");
 }
 
 BOOST_FIXTURE_TEST_CASE(head_has_the_length_without_the_body, fixture) {
   start();
-  raw_client client(port());
+  raw_client client(port);
   client.send("HEAD /path HTTP/1.1\r\nHost: test\r\n\r\n");
   const auto r = client.read(true);
   BOOST_TEST(r.status == 200);
@@ -152,7 +150,7 @@ BOOST_FIXTURE_TEST_CASE(head_has_the_length_without_the_body, fixture) {
 
 BOOST_FIXTURE_TEST_CASE(connection_close_is_answered_with_connection_close, fixture) {
   start();
-  raw_client asks(port()), old(port());
+  raw_client asks(port), old(port);
   BOOST_TEST(asks.ask(get("/", "Connection: close\r\n")).closes());
   BOOST_TEST(asks.is_ended());
   BOOST_TEST(old.ask("GET / HTTP/1.0\r\n\r\n").closes());
@@ -170,7 +168,7 @@ BOOST_FIXTURE_TEST_CASE(a_body_in_pieces_goes_on_until_the_connection_ends, fixt
     co_return made;
   };
   start();
-  raw_client client(port());
+  raw_client client(port);
   const auto r = client.ask(get("/"));
   BOOST_TEST(r.field("Content-Length") == "(absent)");
   BOOST_TEST(r.closes());
@@ -183,7 +181,7 @@ BOOST_FIXTURE_TEST_CASE(an_exception_in_an_endpoint_is_500_and_ends_only_its_con
     co_return co_await echo(r);
   };
   start();
-  raw_client client(port()), other(port());
+  raw_client client(port), other(port);
   test::captured_log log;
   const auto r = client.ask(get("/bug"));
   BOOST_TEST(r.status == 500);
@@ -204,7 +202,7 @@ BOOST_FIXTURE_TEST_CASE(after_a_framing_error_nothing_more_is_read_as_a_request,
        {"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: test\nX: y\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n"}) {
-    raw_client client(port());
+    raw_client client(port);
     const auto r = client.ask(broken + get("/smuggled"));
     BOOST_TEST(r.status == 400, broken);
     BOOST_TEST(r.closes());
@@ -216,12 +214,12 @@ BOOST_FIXTURE_TEST_CASE(after_a_framing_error_nothing_more_is_read_as_a_request,
 BOOST_FIXTURE_TEST_CASE(a_header_over_its_limit_is_431, fixture) {
   options.limits.request_header = 1024;
   start();
-  raw_client client(port());
+  raw_client client(port);
   const auto r = client.ask(get("/", "X: " + std::string(1024, 'x') + "\r\n"));
   BOOST_TEST(r.status == 431);
   BOOST_TEST(r.closes());
   BOOST_TEST(client.is_ended());
-  raw_client fits(port());
+  raw_client fits(port);
   BOOST_TEST(fits.ask(get("/", "X: " + std::string(900, 'x') + "\r\n")).status == 200);
 }
 
@@ -233,7 +231,7 @@ BOOST_FIXTURE_TEST_CASE(a_body_that_is_not_read_is_discarded_and_the_connection_
     co_return make_response(403, "text/plain", "no");
   };
   start();
-  raw_client client(port());
+  raw_client client(port);
   // More than the sockets' buffers hold: the response must arrive although the client still sends.
   const std::string body(8 << 20, 'x');
   BOOST_TEST(client.send(post(body) + get("/next")));
@@ -252,7 +250,7 @@ BOOST_FIXTURE_TEST_CASE(a_body_begins_with_100_continue_only_when_it_is_read, fi
   };
   start();
   const std::string more = " HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
-  raw_client reads(port()), refuses(port());
+  raw_client reads(port), refuses(port);
   BOOST_TEST(reads.ask("POST /" + more).status == 100);
   BOOST_TEST(reads.ask("hello").body == "hello");
   BOOST_TEST(refuses.ask("POST /refuse" + more).status == 403);
@@ -261,7 +259,7 @@ BOOST_FIXTURE_TEST_CASE(a_body_begins_with_100_continue_only_when_it_is_read, fi
 BOOST_FIXTURE_TEST_CASE(a_silent_body_is_408, fixture) {
   options.limits.body.max_silence = 50ms;
   start();
-  raw_client client(port());
+  raw_client client(port);
   const auto r = client.ask("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhe");
   BOOST_TEST(r.status == 408);
   BOOST_TEST(r.closes());
@@ -273,7 +271,7 @@ BOOST_FIXTURE_TEST_CASE(a_silent_body_is_408, fixture) {
 BOOST_FIXTURE_TEST_CASE(a_header_has_one_deadline_however_slowly_it_arrives, fixture) {
   options.limits.header_timeout = 300ms;
   start();
-  raw_client client(port());
+  raw_client client(port);
   const auto begin = steady::now();
   // A byte every 20 ms would need 10 s for this header.
   const auto header = get("/", "X: " + std::string(500, 'x') + "\r\n");
@@ -289,7 +287,7 @@ BOOST_FIXTURE_TEST_CASE(a_header_has_one_deadline_however_slowly_it_arrives, fix
 BOOST_FIXTURE_TEST_CASE(an_idle_connection_ends_without_a_response, fixture) {
   options.limits.idle_timeout = 50ms;
   start();
-  raw_client fresh(port()), used(port());
+  raw_client fresh(port), used(port);
   BOOST_TEST(used.ask(get("/")).status == 200);
   BOOST_TEST(fresh.is_gone());
   BOOST_TEST(used.is_gone());
@@ -301,9 +299,9 @@ BOOST_FIXTURE_TEST_CASE(a_connection_over_the_total_is_503_until_another_ends, f
   max_connections = 1;
   start();
   {
-    raw_client first(port());
+    raw_client first(port);
     BOOST_TEST(first.ask(get("/")).status == 200);
-    raw_client second(port());
+    raw_client second(port);
     const auto r = second.read(); // before it has sent anything
     BOOST_TEST(r.status == 503);
     BOOST_TEST(r.field("Retry-After") == "5");
@@ -313,7 +311,7 @@ BOOST_FIXTURE_TEST_CASE(a_connection_over_the_total_is_503_until_another_ends, f
   }
   int status = 0;
   for (const auto end = steady::now() + 5s; status != 200 && steady::now() < end;) {
-    raw_client third(port());
+    raw_client third(port);
     status = third.ask(get("/")).status;
   }
   BOOST_TEST(status == 200);
@@ -322,7 +320,7 @@ BOOST_FIXTURE_TEST_CASE(a_connection_over_the_total_is_503_until_another_ends, f
 BOOST_FIXTURE_TEST_CASE(an_address_has_a_limit_of_its_own_and_a_proxy_has_none, fixture) {
   max_per_address = 1;
   start();
-  raw_client first(port()), second(port());
+  raw_client first(port), second(port);
   BOOST_TEST(first.ask(get("/")).status == 200);
   BOOST_TEST(second.read().status == 503);
 }
@@ -332,7 +330,7 @@ BOOST_FIXTURE_TEST_CASE(a_trusted_proxy_has_no_limit_and_names_the_client, fixtu
   options.proxies = trusted_proxies({"127.0.0.0/8"});
   answer = [](request& r) -> task<response> { co_return make_response(200, "text/plain", r.client_address); };
   start();
-  raw_client first(port()), second(port());
+  raw_client first(port), second(port);
   BOOST_TEST(first.ask(get("/")).body == "127.0.0.1");
   BOOST_TEST(second.ask(get("/", "X-Forwarded-For: 198.51.100.1\r\n")).body == "198.51.100.1");
 }
@@ -349,7 +347,7 @@ BOOST_FIXTURE_TEST_CASE(a_drain_cuts_idle_connections_and_finishes_running_reque
     co_return make_response(200, "text/plain", "done");
   };
   start();
-  raw_client idle(port()), fresh(port()), busy(port());
+  raw_client idle(port), fresh(port), busy(port);
   BOOST_TEST(idle.ask(get("/")).status == 200);
   busy.send(get("/long"));
   started.get_future().wait();
@@ -362,7 +360,7 @@ BOOST_FIXTURE_TEST_CASE(a_drain_cuts_idle_connections_and_finishes_running_reque
   BOOST_TEST(r.closes());
   BOOST_TEST((drained.wait_for(5s) == std::future_status::ready));
   BOOST_TEST(!was_cut);
-  raw_client late(port());
+  raw_client late(port);
   BOOST_TEST(!late.is_connected());
 }
 
@@ -375,7 +373,7 @@ BOOST_FIXTURE_TEST_CASE(a_drain_cuts_what_runs_past_its_end, fixture) {
     co_return make_response(200, "text/plain", "too late");
   };
   start();
-  raw_client client(port());
+  raw_client client(port);
   client.send(get("/"));
   started.get_future().wait();
   auto drained = drain(50ms, [&] { is_over = true; }); // the cut ends what the request waits for
@@ -393,7 +391,7 @@ BOOST_FIXTURE_TEST_CASE(a_drain_ends_a_body_in_pieces, fixture) {
     co_return made;
   };
   start();
-  raw_client client(port());
+  raw_client client(port);
   client.send(get("/"));
   std::this_thread::sleep_for(50ms);
   BOOST_TEST((drain(10s).wait_for(5s) == std::future_status::ready));

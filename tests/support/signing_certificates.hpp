@@ -48,10 +48,10 @@ struct certificate_order {
   std::string name = "sns.amazonaws.com";
   bool authority = false;
   const made_certificate* by = nullptr; // nullptr: self-signed
-  std::string issuer_url = "";
+  std::string issuer_url{};
   long from = -86400, until = 86400; // seconds from now
   unsigned bits = 2048;
-  std::string alternative_name = ""; // instead of the common name
+  std::string alternative_name{}; // instead of the common name
 };
 
 inline made_certificate make_certificate(const certificate_order& order) {

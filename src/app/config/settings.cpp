@@ -47,6 +47,7 @@ private:
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table, with a line for each setting
 const settings_of<config>& config_settings() {
   using server = config::server_section;
   using limits = config::limits_section;

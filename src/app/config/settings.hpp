@@ -15,7 +15,7 @@ namespace postern::app {
 template <class Object> struct setting {
   // `members` lead from the object to the value: &config::server, &config::server_section::listen.
   template <class Kind, class... Members>
-  setting(std::string_view with_name, Kind kind, Members... members)
+  setting(std::string_view with_name, const Kind& kind, Members... members)
       : name(with_name), read([=](Object& o, const source& s) { kind.read(s, (o.*....*members)); }),
         write([=](const Object& o) { return kind.write((o.*....*members)); }) {}
 

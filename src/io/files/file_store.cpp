@@ -143,14 +143,14 @@ private:
 
   result<std::string> keep() {
     if (const auto file = make_durable(); !file) return file.error();
-    const auto bookmark = was_paused() ? file_name_ : random_name();
+    auto bookmark = was_paused() ? file_name_ : random_name();
     const int paused = root_->paused.get();
     description_.object.size = size_;
     description_.object.crc32c = crc_;
     const auto put = replace_file(root_->own.get(), paused, bookmark + ".json", to_json(description_));
     if (!put) return put.error();
     if (!was_paused() && ::renameat(folder_, file_name_.c_str(), paused, bookmark.c_str()) != 0) {
-      const auto why = disk_failure("move the upload of " + quote(key()) + " to .postern/paused");
+      auto why = disk_failure("move the upload of " + quote(key()) + " to .postern/paused");
       ::unlinkat(paused, (bookmark + ".json").c_str(), 0);
       return why;
     }
@@ -228,7 +228,7 @@ private:
 
   result<std::unique_ptr<resumable_sink>> resume(const std::string& bookmark) {
     const int paused = root_->paused.get();
-    const failure unknown{errc::object_absent, "no paused upload has this bookmark"};
+    failure unknown{errc::object_absent, "no paused upload has this bookmark"};
     if (bookmark.size() != 32 || bookmark.find_first_not_of("0123456789abcdef") != bookmark.npos) return unknown;
     descriptor file(::openat(paused, bookmark.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
     if (!file) return errno == ENOENT ? unknown : disk_failure("open the paused upload " + bookmark);
@@ -254,7 +254,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<store> make_file_store(file_store_options options, asio::thread_pool& pool) {
+std::unique_ptr<store> make_file_store(const file_store_options& options, asio::thread_pool& pool) {
   return std::make_unique<file_store>(options, pool);
 }
 

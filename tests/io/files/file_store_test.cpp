@@ -354,8 +354,8 @@ BOOST_AUTO_TEST_CASE(a_file_of_another_program_is_an_object_without_metadata) {
 BOOST_AUTO_TEST_CASE(concurrent_writers_of_one_key_leave_one_object_with_its_own_sidecar) {
   const auto a = made(), b = made(); // as two processes
   std::atomic<int> failed{0};
-  for (int round = 0; round < 20; ++round) {
-    const auto bytes = some_bytes(static_cast<std::size_t>(1000 + round));
+  for (std::size_t round = 0; round < 20; ++round) {
+    const auto bytes = some_bytes(1000 + round);
     const auto write = [&](store& to) -> task<> {
       object_name name{"media", "same"};
       auto meta = some_meta();

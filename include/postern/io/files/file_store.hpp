@@ -28,6 +28,6 @@ struct file_store_options {
 // used. The store rejects with errc::invalid_argument keys that are not UTF-8, that have an empty part, ".", ".." or a
 // NUL, and a key that would need an existing object as a folder, or an existing folder as an object.
 // errc::key_too_long: over 1024 bytes, or a part over 255. Symbolic links are not followed.
-std::unique_ptr<store> make_file_store(file_store_options options, asio::thread_pool& pool);
+std::unique_ptr<store> make_file_store(const file_store_options& options, asio::thread_pool& pool);
 
 } // namespace postern

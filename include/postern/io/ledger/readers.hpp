@@ -43,11 +43,13 @@ public:
   // errc::unavailable when the database is unavailable or the queue is full, errc::ledger_failed when the database
   // rejects a statement.
   template <class T> task<result<T>> read(std::function<result<T>(sql::database&)> work) {
-    const auto start = [this, &work](auto reply) {
+    const auto start = [this, &work](const auto& reply) {
       auto outcome = std::make_shared<std::optional<result<T>>>();
       query q;
       q.work = [work = std::move(work), outcome](sql::database& db) { outcome->emplace(work(db)); };
-      q.answer = [reply, outcome](const failure* why) mutable { reply(why ? result<T>(*why) : std::move(**outcome)); };
+      q.answer = [reply = reply, outcome](const failure* why) mutable {
+        reply(why ? result<T>(*why) : std::move(**outcome));
+      };
       if (auto refused = push(std::move(q))) reply(result<T>(std::move(*refused)));
     };
     co_return co_await reply_from<result<T>>(start);
