@@ -73,7 +73,7 @@ form_reader_options form_reader_options_of(const config& c, const form_signer_op
   o.buckets.push_back(c.store.bucket);
   o.region = s.region;
   o.credentials = s.credentials;
-  o.limits.before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
+  o.limits.max_before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
   o.clock = now_millis;
   return o;
 }
@@ -208,7 +208,7 @@ node::node(const config& c)
       connections_(c.limits.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c)), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
       sweeper_(sweeper_options_of(c), completer_, *service_.records),
-      sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.round(); }),
+      sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
       // Progress seen through another node is at most two seconds old: the sum of both pauses and periodic_task's
       // jitter.
@@ -270,7 +270,7 @@ void node::log_start() const {
 
 // Other nodes show the progress of this node's uploads from the ledger.
 task<> node::record_progress() {
-  if (auto received = transfers_.all(); !received.empty())
+  if (auto received = transfers_.list_received(); !received.empty())
     service_.records->record_progress(std::move(received), now_millis() + 1min);
   co_return;
 }

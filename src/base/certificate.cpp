@@ -46,7 +46,8 @@ result<std::vector<certificate>> certificate::read_pem(std::string_view text) {
   const auto from = reading(text);
   while (auto* x = PEM_read_bio_X509(from.get(), nullptr, nullptr, nullptr)) {
     out.push_back(certificate(x));
-    if (out.size() > max_certificates) return failure{errc::bad_request, "too many certificates"};
+    if (out.size() > max_certificates)
+      return failure{errc::bad_request, "the file has more than " + std::to_string(max_certificates) + " certificates"};
   }
   ERR_clear_error(); // OpenSSL reports the end of the text as an error
   if (out.empty()) return failure{errc::bad_request, "not a certificate in PEM"};

@@ -42,7 +42,7 @@ std::string claim_payload(const claim& c) {
 
 // The text was signed here, so a missing member means that another version of the program signed it.
 result<claim> read_claim_payload(std::string_view text) {
-  const failure form{errc::forbidden, "the claim's form"};
+  const failure form{errc::forbidden, "the claim cannot be read"};
   auto document = read_json(text);
   if (!document) return form;
   const auto number = [&](std::string_view name) -> std::int64_t {
@@ -80,7 +80,7 @@ std::string signer::sign_claim(const claim& c) const {
 }
 
 result<claim> signer::read_claim(std::string_view token, seconds_clock now) const {
-  const failure forged{errc::forbidden, "the claim's signature"};
+  const failure forged{errc::forbidden, "the claim's signature is wrong"};
   const auto dot = token.find('.');
   if (token.size() > longest_token || dot == token.npos) return forged;
   auto mac = from_base64url(token.substr(dot + 1));
@@ -92,7 +92,7 @@ result<claim> signer::read_claim(std::string_view token, seconds_clock now) cons
   auto payload = from_base64url(signed_part);
   if (!payload) return forged;
   auto c = read_claim_payload(*payload);
-  if (c && now >= c->expires) return failure{errc::forbidden, "the claim's age"};
+  if (c && now >= c->expires) return failure{errc::forbidden, "the claim has expired"};
   return c;
 }
 

@@ -34,7 +34,7 @@ bool may_follow(upload_state from, upload_state to) {
   using enum upload_state;
   switch (from) {
   case issued: return to != issued;
-  case receiving: return to != receiving;
+  case receiving: return to != receiving && to != issued;
   case failed:
   case expired: return to == completed || to == receiving;
   case completed: break;
@@ -118,7 +118,9 @@ result<std::string> fill_key(std::string_view rest, const key_values& v) {
       return failure{errc::invalid_argument, "${" + std::string(name) + "} in the key template is not known"};
     rest.remove_prefix(close + 1);
   }
-  if (out.size() > 1024) return failure{errc::key_too_long, "at most 1024 bytes"};
+  if (out.size() > 1024)
+    return failure{errc::key_too_long,
+                   "the key would have " + std::to_string(out.size()) + " bytes; the maximum is 1024"};
   return out;
 }
 

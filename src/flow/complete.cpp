@@ -79,7 +79,8 @@ upload upload_of(const claim& c, std::string key) {
   return u;
 }
 
-task<result<redirect_outcome>> completer::by_redirect(std::string token, redirect_parameters query, millis_clock now) {
+task<result<redirect_outcome>> completer::complete_by_redirect(std::string token, redirect_parameters query,
+                                                               millis_clock now) {
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
   if (query.bucket && *query.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
@@ -122,10 +123,10 @@ task<result<upload>> completer::find_by_key(object_event event) {
   co_return failure{errc::not_found, "no upload was signed for that bucket and key"};
 }
 
-task<result<event_outcome>> completer::by_event(object_event event, millis_clock now, bool& store_is_silent) {
+task<result<event_outcome>> completer::complete_by_event(object_event event, millis_clock now, bool& store_is_silent) {
   if (!event.created || ids_in_key(event.key).empty()) co_return event_outcome::ignored;
   const auto refused = [&event](std::string_view upload, const failure& why) {
-    log::info("event refused",
+    log::info("event ignored",
               {{"upload", upload}, {"bucket", event.bucket}, {"key", event.key}, {"why", describe(why)}});
     return event_outcome::ignored;
   };

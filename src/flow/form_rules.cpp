@@ -87,7 +87,8 @@ result<void> check_field_sizes(const std::vector<form_field>& fields) {
   constexpr std::size_t max_metadata = 2048, max_value = 64 << 10;
   std::size_t metadata = 0;
   for (const auto& f : fields) {
-    if (f.value.size() > max_value) return failure{errc::fields_too_large, "field " + quote(f.name)};
+    if (f.value.size() > max_value)
+      return failure{errc::fields_too_large, "field " + quote(f.name) + " has more than 65536 bytes"};
     if (lower(f.name).starts_with(meta_prefix)) metadata += f.name.size() - meta_prefix.size() + f.value.size();
   }
   // Postern's own metadata does not count: an id of 36 bytes under a name of 10.

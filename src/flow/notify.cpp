@@ -126,7 +126,7 @@ task<> notifier::drain(milliseconds max, std::function<void()> cut) {
   stop();
   const bool finished = co_await running_.wait(max);
   if (finished) co_return;
-  log::warning("drain timed out: webhook tries are cut off", {{"endpoints", running_.size()}});
+  log::warning("drain timed out: webhook deliveries are cut off", {{"deliveries", running_.size()}});
   cut();
   (void)co_await running_.wait(10s);
 }
@@ -153,7 +153,7 @@ task<bool> notifier::take() {
   if (!has_room()) co_return false;
   const auto now = options_.clock();
   const auto until = now + options_.lease;
-  auto due = co_await ledger_.due_webhooks(now, until, options_.batch);
+  auto due = co_await ledger_.lease_due_webhooks(now, until, options_.batch);
   if (!due) {
     log::warning("due webhooks cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
@@ -236,12 +236,12 @@ task<> notifier::record_failure(queue& q, webhook w, std::string why, millisecon
                                            {"next_try", iso8601_millis(*again)}});
   else {
     dead_letters.add();
-    log::error("webhook given up", {{"id", w.id},
-                                    {"upload", w.upload_id},
-                                    {"type", w.type},
-                                    {"endpoint", endpoint},
-                                    {"tries", w.tries + 1},
-                                    {"why", why}});
+    log::error("webhook became a dead letter", {{"id", w.id},
+                                                {"upload", w.upload_id},
+                                                {"type", w.type},
+                                                {"endpoint", endpoint},
+                                                {"tries", w.tries + 1},
+                                                {"why", why}});
   }
   auto noted = co_await ledger_.record_failed_delivery(w.id, why, again);
   if (!noted)

@@ -27,8 +27,9 @@ result<void> rate_limiter::take(const std::string& user, time_point now) {
   auto& users = buckets_.try_emplace(user, bucket{burst_, now}).first->second;
   users = {tokens_at(users, now), now};
   if (users.tokens < 1)
-    return failure{errc::too_many_requests,
-                   "at most " + std::to_string(static_cast<std::uint64_t>(per_second_)) + " a second"};
+    return failure{errc::too_many_requests, "limits.sign_rate allows " +
+                                                std::to_string(static_cast<std::uint64_t>(per_second_)) +
+                                                " forms a second"};
   users.tokens -= 1;
   return {};
 }

@@ -102,7 +102,7 @@ task<result<void>> form_reader::read_fields(upload_form& f, byte_source& body) c
     if (!n) co_return n.error();
     if (*n == 0) {
       auto whole = f.parser.finish();
-      co_return whole ? result<void>(failure{errc::missing_file, "the form"}) : whole;
+      co_return whole ? result<void>(failure{errc::missing_file, "the form has no field named file"}) : whole;
     }
     f.rest = std::span<const char>(f.buffer.all()).first(*n);
   }
@@ -113,14 +113,16 @@ result<void> form_reader::authenticate(const std::vector<form_field>& fields) co
   if (!text) return failure{errc::forbidden, "the form has no policy"};
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
   const auto current = options_.credentials();
-  if (!current) return failure{errc::unavailable, "no credentials now to verify the form's signature with"};
+  if (!current)
+    return failure{errc::unavailable,
+                   "there are no S3 credentials to verify the form's signature with; run postern doctor"};
   return verify_form_signature(fields, *text, current->keys, options_.region);
 }
 
 // Checks everything that S3 checks before the file's first byte.
 result<void> form_reader::judge_form(upload_form& f, const std::string& bucket) const {
   auto& fields = f.parser.fields();
-  if (!find_field(fields, "key")) return failure{errc::missing_key, "the form"};
+  if (!find_field(fields, "key")) return failure{errc::missing_key, "the form has no field named key"};
   if (auto authentic = authenticate(fields); !authentic) return authentic;
   auto rules = read_policy(*find_field(fields, "policy"));
   if (!rules) return rules.error();

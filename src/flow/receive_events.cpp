@@ -51,8 +51,7 @@ task<result<event_counts>> event_receiver::receive(event_request r, millis_clock
     co_return co_await receive_sns(std::move(*document), now);
   if (!is_authentic) co_return unknown;
   if (!document) co_return document.error();
-  if (is_sns(*document))
-    co_return failure{errc::forbidden, "events.sns_topics names no topic, so no SNS message is received"};
+  if (is_sns(*document)) co_return failure{errc::forbidden, "events.sns_topics is empty, so SNS messages are refused"};
   auto events = read_events(*document);
   if (!events) co_return events.error();
   co_return co_await receive_all(std::move(*events), now);
@@ -101,7 +100,7 @@ task<result<event_counts>> event_receiver::receive_all(std::vector<object_event>
   event_counts counts;
   bool store_is_silent = false;
   for (auto& e : events) {
-    auto outcome = co_await completer_.by_event(std::move(e), now, store_is_silent);
+    auto outcome = co_await completer_.complete_by_event(std::move(e), now, store_is_silent);
     if (!outcome) co_return outcome.error();
     switch (*outcome) {
     case event_outcome::recorded: ++counts.recorded; break;

@@ -41,8 +41,9 @@ result<length_range> form_signer::range_for(const profile& rules, const sign_req
     return failure{errc::payload_too_large,
                    "at most " + std::to_string(max) + " bytes are allowed in profile " + quote(rules.name)};
   if (*ask.size < rules.min_size)
-    return failure{errc::entity_too_small,
-                   "at least " + std::to_string(rules.min_size) + " bytes are allowed in profile " + quote(rules.name)};
+    return failure{errc::entity_too_small, "the file has " + std::to_string(*ask.size) + " bytes; profile " +
+                                               quote(rules.name) + " requires at least " +
+                                               std::to_string(rules.min_size)};
   return length_range{*ask.size, *ask.size};
 }
 
@@ -136,8 +137,8 @@ result<signed_form> form_signer::sign_blank(std::string_view profile, std::strin
   const auto* rules = find_profile(profile);
   if (!rules) return bad("there is no profile " + quote(profile));
   if (!rules->key.ends_with(filename_variable))
-    return bad("profiles.NAME.key must end in ${filename} for this page, because the file's name is unknown until it "
-               "is posted");
+    return bad("profiles." + rules->name +
+               ".key must end in ${filename} for this page, because the file's name is unknown until it is posted");
   sign_request ask;
   ask.return_to = std::move(return_to);
   return sign_for(*rules, ask, filename_variable, who, now);
@@ -175,7 +176,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   if (!key) return key.error();
   form.key = std::move(*key);
   if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
-    return failure{errc::key_too_long, "at most " + std::to_string(options_.max_key_part) + " bytes between slashes"};
+    return failure{errc::key_too_long, "the store takes at most " + std::to_string(options_.max_key_part) +
+                                           " bytes between two slashes of a key"};
   // A policy must not outlive the keys that sign it. S3 would reject the form, with an error that names neither.
   const auto current = options_.credentials();
   if (!current)
@@ -185,7 +187,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   form.fallback_url = options_.public_url + "/upload/" + form.bucket;
   // S3 takes no larger file from a form. The fallback does.
   const auto direct = options_.direct_urls.find(form.bucket);
-  form.url = direct == options_.direct_urls.end() || length->min > largest_post ? form.fallback_url : direct->second;
+  form.url = direct == options_.direct_urls.end() || length->min > max_post_size ? form.fallback_url : direct->second;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
   const claim back{form.id,       rules.name, who.user,
@@ -219,8 +221,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.push_back({"x-amz-signature", std::move(signature)});
   fields.push_back({"x-ignore-postern", std::move(own)});
   if (const auto size = size_of_form(fields, ask.filename); options_.max_form && size > options_.max_form)
-    return bad("the form would have " + std::to_string(size) + " bytes ahead of the file, and " +
-               std::to_string(options_.max_form) + " are taken; metadata, return_to or content_type are too long");
+    return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
+               std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
 
   upload row;
   row.id = form.id;

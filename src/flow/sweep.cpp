@@ -13,16 +13,16 @@ constexpr std::chrono::seconds pause_after_silence{10}; // before a store that g
 
 } // namespace
 
-task<> sweeper::round() {
+task<> sweeper::run_round() {
   for (bool more = true; more;) more = co_await settle_batch();
   for (bool more = options_.retention.count() > 0; more;) more = co_await delete_batch();
 }
 
 task<bool> sweeper::settle_batch() {
   const auto now = options_.clock();
-  auto due = co_await ledger_.due_checks(now, now + options_.lease, options_.max_in_flight);
+  auto due = co_await ledger_.lease_due_checks(now, now + options_.lease, options_.max_in_flight);
   if (!due) {
-    log::warning("sweep: the ledger gives no answer", {{"why", describe(due.error())}});
+    log::warning("sweep: due checks cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
   }
   bool store_is_silent = false;
@@ -37,7 +37,7 @@ task<> sweeper::settle(upload u, bool& store_is_silent) {
   const auto id = u.id;
   auto settled = co_await check(std::move(u), options_.clock());
   if (settled) co_return;
-  log::warning("sweep: an upload could not be settled", {{"upload", id}, {"why", describe(settled.error())}});
+  log::warning("sweep: an upload cannot be checked", {{"upload", id}, {"why", describe(settled.error())}});
   if (retryable(settled.error().code)) store_is_silent = true; // the other uploads would fail too
 }
 
@@ -63,7 +63,7 @@ task<result<upload>> sweeper::check(upload u, millis_clock now) {
 task<bool> sweeper::delete_batch() {
   auto count = co_await ledger_.purge_uploads(options_.clock() - options_.retention, options_.batch);
   if (!count) {
-    log::warning("sweep: the ledger gives no answer", {{"why", describe(count.error())}});
+    log::warning("sweep: old uploads cannot be deleted from the ledger", {{"why", describe(count.error())}});
     co_return false;
   }
   deleted.add(*count);

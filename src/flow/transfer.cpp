@@ -65,7 +65,7 @@ std::optional<std::uint64_t> transfers::received(const std::string& id) const {
   return furthest;
 }
 
-std::vector<std::pair<std::string, std::uint64_t>> transfers::all() const {
+std::vector<std::pair<std::string, std::uint64_t>> transfers::list_received() const {
   std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, std::uint64_t>> out;
   for (const auto& [id, bytes] : running_) {

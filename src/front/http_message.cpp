@@ -57,7 +57,8 @@ bool accepts(const request& r, std::string_view type) {
 }
 
 task<result<std::string>> read_text(byte_source& body, std::size_t max) {
-  const auto too_large = failure{errc::payload_too_large, "at most " + std::to_string(max) + " bytes"};
+  const auto too_large =
+      failure{errc::payload_too_large, "the body may have at most " + std::to_string(max) + " bytes"};
   if (body.announced_size().value_or(0) > max) co_return too_large;
   std::string text;
   std::array<char, 4096> piece;

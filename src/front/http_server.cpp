@@ -69,7 +69,8 @@ task<> http_server::turn_away(tcp_socket socket) {
   if (options_.tls) co_return;
   connection c(connections_, std::move(socket), nullptr);
   http_session session(c, connections_, options_.limits, options_.proxies, answer_);
-  co_await session.refuse(failure{errc::unavailable, "too many connections"});
+  co_await session.refuse(
+      failure{errc::unavailable, "limits.connections or limits.connections_per_address is reached"});
 }
 
 void http_server::stop_accepting() {

@@ -70,7 +70,8 @@ task<response> router::answer(request& r) {
       r.path_parameter = std::move(*parameter);
       made = co_await to.answer(r);
     } else {
-      made = make_problem(failure{errc::bad_request, "percent-encoding in the path " + quote(r.path)}, r.id);
+      made = make_problem(failure{errc::bad_request, "the path " + quote(r.path) + " has an invalid percent-encoding"},
+                          r.id);
     }
     cors_.add_headers(to.cors, r, made);
   } else if (found.allowed_verbs.empty()) {

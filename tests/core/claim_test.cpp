@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_claim_is_rejected_after_it_expires) {
   BOOST_TEST(ours.read_claim(token, now + std::chrono::seconds(3599)).has_value());
   const auto late = ours.read_claim(token, now + std::chrono::seconds(3600));
   BOOST_REQUIRE(late.has_error());
-  BOOST_TEST(late.error().on == "the claim's age");
+  BOOST_TEST(late.error().on == "the claim has expired");
 }
 
 BOOST_AUTO_TEST_CASE(secrets_can_be_rotated) {

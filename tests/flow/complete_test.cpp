@@ -36,7 +36,7 @@ struct fixture {
   }
   stored_object& object() { return store.objects.at("media/uploads/a b"); }
   result<redirect_outcome> complete(redirect_parameters query) {
-    return test::run_task(completions.by_redirect(own.sign_claim(c), std::move(query), now));
+    return test::run_task(completions.complete_by_redirect(own.sign_claim(c), std::move(query), now));
   }
   result<redirect_outcome> complete() { return complete({"media", "uploads/a b", "\"abc\""}); }
   errc refused(redirect_parameters query) {
@@ -61,7 +61,7 @@ struct event_fixture : fixture {
   }
   stored_object& mine() { return store.objects.at(c.bucket + "/" + c.key); }
   bool silent = false;
-  result<event_outcome> receive() { return test::run_task(completions.by_event(event, now, silent)); }
+  result<event_outcome> receive() { return test::run_task(completions.complete_by_event(event, now, silent)); }
   bool ignored() {
     const auto came = receive();
     return came && *came == event_outcome::ignored && ledger.confirmed == 0;
@@ -95,7 +95,8 @@ BOOST_FIXTURE_TEST_CASE(the_claim_completes_the_upload_without_parameters, fixtu
 BOOST_FIXTURE_TEST_CASE(parameters_that_contradict_the_claim_are_rejected, fixture) {
   BOOST_TEST((refused({"other", "uploads/a b", std::nullopt}) == errc::forbidden));
   BOOST_TEST((refused({"media", "uploads/other", std::nullopt}) == errc::forbidden));
-  BOOST_TEST((test::run_task(completions.by_redirect("forged.token", {}, now)).error().code == errc::forbidden));
+  BOOST_TEST(
+      (test::run_task(completions.complete_by_redirect("forged.token", {}, now)).error().code == errc::forbidden));
   c.expires = std::chrono::floor<std::chrono::seconds>(now);
   BOOST_TEST((refused() == errc::forbidden));
   BOOST_TEST(ledger.rows.empty());
@@ -198,7 +199,7 @@ BOOST_FIXTURE_TEST_CASE(an_upload_without_a_row_is_rebuilt_from_its_object, even
   ledger.confirmed = 0;
   const auto age = now - time_of_uuid_v7(c.id);
   completer forgetful{own, store, ledger, age - std::chrono::minutes(1)};
-  BOOST_TEST((test::run_task(forgetful.by_event(event, now, silent)).value() == event_outcome::ignored));
+  BOOST_TEST((test::run_task(forgetful.complete_by_event(event, now, silent)).value() == event_outcome::ignored));
   mine().meta.user.clear();
   BOOST_TEST(ignored());
   BOOST_TEST(ledger.rows.empty());

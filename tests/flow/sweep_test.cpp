@@ -44,7 +44,7 @@ struct fixture {
   upload_state state_of(const std::string& id) { return ledger.rows.at(id).state; }
   void sweep() {
     sweeper s(options, completions, ledger);
-    test::run_task(s.round());
+    test::run_task(s.run_round());
   }
 };
 

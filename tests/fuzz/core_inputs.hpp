@@ -32,8 +32,8 @@ struct parsed_form {
 
 inline parsed_form parse_in_pieces(std::string_view body, std::size_t step) {
   form_limits limits;
-  limits.before_file = 2000;
-  limits.part_headers = 500;
+  limits.max_before_file = 2000;
+  limits.max_part_headers = 500;
   form_parser parser("B", limits);
   parsed_form out;
   std::size_t pushed = 0;

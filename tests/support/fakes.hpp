@@ -105,7 +105,8 @@ struct fake_ledger : ledger {
     if (row.state != upload_state::completed) checks[u.id] = at;
     co_return row;
   }
-  task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
+  task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until,
+                                                     std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<upload> due;
     for (auto& [id, at] : checks)
@@ -122,8 +123,8 @@ struct fake_ledger : ledger {
   }
   std::map<std::string, webhook> messages; // by id
   std::vector<std::string> stopped;
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
-                                                  std::size_t max) override {
+  task<result<std::vector<webhook>>> lease_due_webhooks(millis_clock now, millis_clock leased_until,
+                                                        std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<webhook> due;
     for (auto& [id, m] : messages)

@@ -33,8 +33,8 @@ using names = std::vector<std::string>;
 
 // --- checks ------------------------------------------------------------------------------------------
 
-inline names due_checks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
-  return ids_of(run_task(l.due_checks(at_second(now), at_second(leased_until), max)).value());
+inline names lease_due_checks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
+  return ids_of(run_task(l.lease_due_checks(at_second(now), at_second(leased_until), max)).value());
 }
 
 inline void check_checks(const make_ledger_fn& make) {
@@ -48,28 +48,28 @@ inline void check_checks(const make_ledger_fn& make) {
   BOOST_TEST(run_task(l->fail(d, "incomplete_body", at_second(10))).has_value());
   l->issue(e);
   BOOST_TEST(run_task(l->confirm(some_completion(e))).has_value());
-  BOOST_TEST(due_checks(*l, 1000, 2000).empty());
-  BOOST_TEST(due_checks(*l, 1001, 1001) == names{a.id}); // leased until now: not leased
-  BOOST_TEST(due_checks(*l, 1500, 2000, 0).empty());
-  BOOST_TEST(due_checks(*l, 1500, 2000, 2) == (names{a.id, b.id}));
-  BOOST_TEST(due_checks(*l, 1500, 2001) == (names{c.id, d.id})); // the other two are leased
-  BOOST_TEST(due_checks(*l, 1999, 3000).empty());
-  BOOST_TEST(due_checks(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // their leases have ended
+  BOOST_TEST(lease_due_checks(*l, 1000, 2000).empty());
+  BOOST_TEST(lease_due_checks(*l, 1001, 1001) == names{a.id}); // leased until now: not leased
+  BOOST_TEST(lease_due_checks(*l, 1500, 2000, 0).empty());
+  BOOST_TEST(lease_due_checks(*l, 1500, 2000, 2) == (names{a.id, b.id}));
+  BOOST_TEST(lease_due_checks(*l, 1500, 2001) == (names{c.id, d.id})); // the other two are leased
+  BOOST_TEST(lease_due_checks(*l, 1999, 3000).empty());
+  BOOST_TEST(lease_due_checks(*l, 2001, 3000) == (names{a.id, b.id, c.id, d.id})); // their leases have ended
 
   // confirm and expire end the checks.
   BOOST_TEST(run_task(l->confirm(some_completion(a))).has_value());
   BOOST_TEST((run_task(l->expire(b.id, at_second(2500))).value().state == upload_state::expired));
   BOOST_TEST((run_task(l->expire(d.id, at_second(2500))).value().state == upload_state::failed));
-  BOOST_TEST(due_checks(*l, 9999, 10000) == names{c.id});
+  BOOST_TEST(lease_due_checks(*l, 9999, 10000) == names{c.id});
 
   // Bytes that arrive after that schedule a check again.
   l->start_receiving(b);
-  BOOST_TEST(due_checks(*l, 9999, 10000) == names{b.id});
+  BOOST_TEST(lease_due_checks(*l, 9999, 10000) == names{b.id});
 
   // Progress postpones the check.
   l->record_progress({{b.id, 5}}, at_second(20000));
-  BOOST_TEST(due_checks(*l, 19999, 20001) == names{c.id});
-  BOOST_TEST(due_checks(*l, 20000, 20001) == names{b.id});
+  BOOST_TEST(lease_due_checks(*l, 19999, 20001) == names{c.id});
+  BOOST_TEST(lease_due_checks(*l, 20000, 20001) == names{b.id});
 }
 
 inline void check_check_later(const make_ledger_fn& make) {
@@ -85,14 +85,14 @@ inline void check_check_later(const make_ledger_fn& make) {
   ageless.created_at = {};
   BOOST_TEST((run_task(l->check_later(ageless, at_second(40))).value().created_at == at_second(40)));
   check_as_completed(run_task(l->check_later(done, at_second(40))).value(), some_completion(done));
-  BOOST_TEST(due_checks(*l, 39, 100).empty());
-  BOOST_TEST(due_checks(*l, 50, 100) == (names{unknown.id, known.id})); // the longest due first
-  BOOST_TEST(due_checks(*l, 99, 200).empty());
+  BOOST_TEST(lease_due_checks(*l, 39, 100).empty());
+  BOOST_TEST(lease_due_checks(*l, 50, 100) == (names{unknown.id, known.id})); // the longest due first
+  BOOST_TEST(lease_due_checks(*l, 99, 200).empty());
   BOOST_TEST(run_task(l->check_later(known, at_second(60))).has_value()); // during the lease, which it ends
-  BOOST_TEST(due_checks(*l, 60, 200) == names{known.id});
+  BOOST_TEST(lease_due_checks(*l, 60, 200) == names{known.id});
   BOOST_TEST(run_task(l->check_later(known, at_second(70))).has_value());
   BOOST_TEST(run_task(l->confirm(some_completion(known))).has_value());
-  BOOST_TEST(due_checks(*l, 99, 200).empty());
+  BOOST_TEST(lease_due_checks(*l, 99, 200).empty());
 }
 
 inline void check_expire(const make_ledger_fn& make) {
@@ -173,8 +173,8 @@ inline void check_announcements(const make_ledger_fn& make) {
   BOOST_TEST(*data.find("metadata")->find("order")->if_string() == "42");
 }
 
-inline names due_webhooks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
-  return ids_of(run_task(l.due_webhooks(at_second(now), at_second(leased_until), max)).value());
+inline names lease_due_webhooks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
+  return ids_of(run_task(l.lease_due_webhooks(at_second(now), at_second(leased_until), max)).value());
 }
 
 inline void confirm_some(ledger& l, unsigned from, unsigned to) {
@@ -190,24 +190,24 @@ inline void check_deliveries(const make_ledger_fn& make) {
   confirm_some(*l, 10, 14);
   const auto ids = ids_of(messages(*l));
   BOOST_TEST_REQUIRE(ids.size() == 4u);
-  BOOST_TEST(due_webhooks(*l, 9, 100).empty());
-  BOOST_TEST(due_webhooks(*l, 20, 100, 3) == (names{ids[0], ids[1], ids[2]})); // the longest due first
-  BOOST_TEST(due_webhooks(*l, 20, 100) == names{ids[3]});
-  BOOST_TEST(due_webhooks(*l, 99, 200).empty());
+  BOOST_TEST(lease_due_webhooks(*l, 9, 100).empty());
+  BOOST_TEST(lease_due_webhooks(*l, 20, 100, 3) == (names{ids[0], ids[1], ids[2]})); // the longest due first
+  BOOST_TEST(lease_due_webhooks(*l, 20, 100) == names{ids[3]});
+  BOOST_TEST(lease_due_webhooks(*l, 99, 200).empty());
   BOOST_TEST(run_task(l->record_delivery(ids[0])).has_value());
   BOOST_TEST(run_task(l->record_delivery(ids[0])).has_value());
   BOOST_TEST(run_task(l->record_failed_delivery(ids[0], "gone", std::nullopt)).has_value());
   BOOST_TEST(run_task(l->record_failed_delivery(ids[1], "503", at_second(150))).has_value());
   BOOST_TEST(run_task(l->record_failed_delivery(ids[2], "no luck", std::nullopt)).has_value());
-  BOOST_TEST(due_webhooks(*l, 100, 200) == names{ids[3]}); // its lease has ended
-  BOOST_TEST(due_webhooks(*l, 150, 200) == names{ids[1]});
+  BOOST_TEST(lease_due_webhooks(*l, 100, 200) == names{ids[3]}); // its lease has ended
+  BOOST_TEST(lease_due_webhooks(*l, 150, 200) == names{ids[1]});
   const auto left = messages(*l);
   BOOST_TEST(ids_of(left) == (names{ids[1], ids[2], ids[3]}));
   BOOST_TEST(
       (left[0].tries == 1u && left[0].last_error == "503" && !left[0].is_dead && left[0].due_at == at_second(200)));
   BOOST_TEST((left[1].tries == 1u && left[1].last_error == "no luck" && left[1].is_dead));
   BOOST_TEST((left[2].tries == 0u && left[2].created_at == at_second(13)));
-  BOOST_TEST(due_webhooks(*l, 9999, 9999) == (names{ids[1], ids[3]})); // a dead letter is never due
+  BOOST_TEST(lease_due_webhooks(*l, 9999, 9999) == (names{ids[1], ids[3]})); // a dead letter is never due
 
   BOOST_TEST(ids_of(messages(*l, {.is_dead = true})) == names{ids[2]});
   BOOST_TEST(ids_of(messages(*l, {.is_dead = false})) == (names{ids[1], ids[3]}));
@@ -303,7 +303,7 @@ inline void check_work_at_once(const make_ledger_fn& make) {
   const auto work = [&]() -> task<> {
     for (unsigned n = 0; n < uploads; ++n) (void)co_await l->confirm(some_completion(some_upload(n)));
     for (;;) {
-      const auto some = co_await l->due_webhooks(at_second(5000), at_second(9000), 3);
+      const auto some = co_await l->lease_due_webhooks(at_second(5000), at_second(9000), 3);
       if (!some || some->empty()) co_return;
       std::lock_guard lock(mutex);
       for (const auto& m : *some) got.push_back(m.upload_id);

@@ -26,7 +26,8 @@ struct outbox final : ledger {
     rows[id] = w;
   }
 
-  task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock until, std::size_t max) override {
+  task<result<std::vector<webhook>>> lease_due_webhooks(millis_clock now, millis_clock until,
+                                                        std::size_t max) override {
     if (broken) co_return *broken;
     std::vector<webhook*> due;
     for (auto& [id, w] : rows)
@@ -75,7 +76,9 @@ struct outbox final : ledger {
   task<result<upload>> confirm(completion) override { co_return none(); }
   task<result<upload>> fail(upload, std::string, millis_clock) override { co_return none(); }
   task<result<upload>> check_later(upload, millis_clock) override { co_return none(); }
-  task<result<std::vector<upload>>> due_checks(millis_clock, millis_clock, std::size_t) override { co_return none(); }
+  task<result<std::vector<upload>>> lease_due_checks(millis_clock, millis_clock, std::size_t) override {
+    co_return none();
+  }
   task<result<upload>> expire(std::string, millis_clock) override { co_return none(); }
   task<result<std::vector<webhook>>> list_webhooks(webhook_filter) override { co_return none(); }
   task<result<std::size_t>> retry_webhooks(std::vector<std::string>, millis_clock) override { co_return none(); }

@@ -164,7 +164,7 @@ class Truth(unittest.TestCase):
             self.assertEqual(redirect(server, server.sign())[0], 404)  # a valid claim whose object is absent
             wait_until(lambda: time.monotonic() - begin > 3, "the claim's end", 5)
             self.assertEqual(redirect(server, form)[0], 403)
-            self.assertIn("the claim's age", server.log_text())
+            self.assertIn("the claim has expired", server.log_text())
             self.assertEqual(server.status(form["id"])["state"], "issued")
 
     def test_an_unreachable_store_leaves_uploads_pending(self):

@@ -43,8 +43,8 @@ public:
   explicit signer(const std::vector<secret>& secrets);
 
   std::string sign_claim(const claim& c) const;
-  // errc::forbidden, "the claim's signature" / "the claim's age" / "the claim's form"; a token over
-  // 8 KiB is refused.
+  // errc::forbidden, "the claim's signature is wrong" / "the claim has expired" / "the claim cannot be read"; a token
+  // over 8 KiB is refused.
   result<claim> read_claim(std::string_view token, seconds_clock now) const;
 
   // Postern's own signature of a form's policy: x-ignore-postern, lower-case hex over the base64 text.

@@ -1,6 +1,6 @@
 // The completer: turns a report that an object has arrived into a recorded completion. Reports come by redirect or by
-// event, and flow/sweep asks about uploads without a report. No report is proof: the completer asks the store, judges
-// the object, and records the completion once. Owned by the node, shared by all threads.
+// event, and flow/sweep asks about uploads without a report. No report is proof: the completer asks the store,
+// validates the object, and records the completion once. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -44,15 +44,15 @@ public:
   // Completes the upload that the claim names. When the store cannot be asked, the outcome is pending. errc::forbidden:
   // the claim is forged, altered or expired, or bucket or key are not the claim's. errc::object_absent. errc::conflict:
   // the object is not the one that the claim describes (id, size, ETag). errc::ledger_failed, errc::unavailable: retry.
-  task<result<redirect_outcome>> by_redirect(std::string token, redirect_parameters query, millis_clock now);
+  task<result<redirect_outcome>> complete_by_redirect(std::string token, redirect_parameters query, millis_clock now);
 
   // Completes the upload whose object an authentic sender reports. Idempotent; events may come in any order. The object
-  // is judged by the upload's row. If the ledger has no row, because the process that signed the form was killed before
-  // the row was written, the upload is rebuilt from the object's metadata. After completion, an object with another
-  // ETag is recorded as an overwrite. `store_is_silent` skips the store: it gave no answer to an earlier event of the
-  // same message; set when the store gives none now. errc::ledger_failed, errc::unavailable: nothing was recorded; the
-  // sender must retry.
-  task<result<event_outcome>> by_event(object_event event, millis_clock now, bool& store_is_silent);
+  // is compared with the upload's row. If the ledger has no row, because the process that signed the form was killed
+  // before the row was written, the upload is rebuilt from the object's metadata. After completion, an object with
+  // another ETag is recorded as an overwrite. `store_is_silent`: if true, the store is not asked, because it gave no
+  // answer to an earlier event of the same message; the call sets it if the store gives no answer now.
+  // errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must retry.
+  task<result<event_outcome>> complete_by_event(object_event event, millis_clock now, bool& store_is_silent);
 
   // Asks the store for the upload's object and compares id, size and, where given, ETag. errc::object_absent: there is
   // none. errc::conflict: it is another one. Any other failure: the store could not be asked.

@@ -29,7 +29,7 @@ public:
 
   // Checks all uploads that are due, then deletes those that are older than the retention. A store or ledger that gives
   // no answer ends the round; uploads that were not settled are due again.
-  task<> round();
+  task<> run_round();
 
 private:
   task<bool> settle_batch(); // true: more may be due

@@ -79,7 +79,7 @@ public:
   // Bytes of this upload that have arrived at this process; nothing when no transfer of the upload is running.
   std::optional<std::uint64_t> received(const std::string& id) const;
   // The same for all running uploads, by id, each once.
-  std::vector<std::pair<std::string, std::uint64_t>> all() const;
+  std::vector<std::pair<std::string, std::uint64_t>> list_received() const;
 
 private:
   struct transfer;

@@ -69,7 +69,7 @@ struct webhook_filter {
 
 class ledger {
 public:
-  virtual ~ledger() = default; // writes what is queued; it is lost if the database is unavailable
+  virtual ~ledger() = default; // writes the queue; without the database, the queue is lost
 
   // --- changes of an upload ---
 
@@ -102,8 +102,8 @@ public:
   // Returns at most `max` uploads whose check is due, the longest due first: those of check_later, and uploads that are
   // not completed although their policy and the grace period have ended. Leases them: no other call, on any node, gets
   // them before `leased_until`. confirm and expire end the lease.
-  virtual task<result<std::vector<upload>>> due_checks(millis_clock now, millis_clock leased_until,
-                                                       std::size_t max) = 0;
+  virtual task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until,
+                                                             std::size_t max) = 0;
 
   // The store has no object, and the policy has ended. issued and receiving become expired; failed and completed stay.
   // No further checks. Returns the row, or errc::not_found.
@@ -111,11 +111,11 @@ public:
 
   // --- webhooks ---
 
-  // Leases at most `max` messages that are due, the longest due first, as due_checks does. Only messages to
+  // Leases at most `max` messages that are due, the longest due first, as lease_due_checks does. Only messages to
   // ledger_options::endpoints: other nodes may have other endpoints. If no node has a message's endpoint, the message
   // becomes a dead letter after a day.
-  virtual task<result<std::vector<webhook>>> due_webhooks(millis_clock now, millis_clock leased_until,
-                                                          std::size_t max) = 0;
+  virtual task<result<std::vector<webhook>>> lease_due_webhooks(millis_clock now, millis_clock leased_until,
+                                                                std::size_t max) = 0;
   // The endpoint accepted the message. No effect if the message does not exist.
   virtual task<result<void>> record_delivery(std::string webhook_id) = 0;
   // The endpoint did not accept the message. Without `retry_at` it becomes a dead letter.

@@ -1,6 +1,6 @@
-// The contract for object stores, and for the two powers that a store may offer in addition: pausing an upload, and
-// presigning URLs. One store object is shared by all threads; `node` owns it. A sink belongs to one transfer and is
-// used on that transfer's thread only.
+// The contract for object stores, and for two optional capabilities of a store: pausing an upload, and presigning URLs.
+// One store object is shared by all threads; `node` owns it. A sink belongs to one transfer and is used on that
+// transfer's thread only.
 #pragma once
 
 #include <postern/base/dates.hpp>

@@ -70,9 +70,9 @@ template <class F> auto on_pool(asio::thread_pool& pool, F f) -> task<std::invok
 }
 
 // Waits for one value from another thread. Calls start(reply) at once on the caller's thread. `reply` is a copyable
-// function object; call it exactly once, from any thread. The coroutine then resumes on its own thread. The
-// io_context does not end before that. It must outlive the replying thread, because Asio still uses the
-// io_context after the coroutine has resumed. So join pools and destroy ledgers first. The same holds for on_pool.
+// function object; call it exactly once, from any thread. The coroutine then resumes on its own thread. io_context::run
+// does not return before the reply. The io_context must outlive the replying thread, because Asio still uses it after
+// the coroutine has resumed. So join pools and destroy ledgers first. The same holds for on_pool.
 template <class T, class Start> task<T> reply_from(Start start) {
   const auto initiate = [&start](auto handler) {
     auto home = asio::get_associated_executor(handler);

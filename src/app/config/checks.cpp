@@ -111,7 +111,7 @@ void check_profile(config& c, profile& p) {
               " must contain ${id}, so that no upload replaces another's object; overwrite = true allows it");
   require(p.min_size <= p.max_size, section + "min_size",
           size_text(p.min_size) + " is larger than max_size, " + size_text(p.max_size));
-  require(p.max_size <= largest_object, section + "max_size",
+  require(p.max_size <= max_object_size, section + "max_size",
           size_text(p.max_size) + " is too large; S3 stores objects of at most 5TiB");
   require(p.expires > 0s && p.expires <= std::chrono::days(7), section + "expires",
           time_text(p.expires) + " is out of range; it must be 1s to 7d");

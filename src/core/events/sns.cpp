@@ -43,7 +43,7 @@ std::optional<std::string> region_in(std::string_view host) {
 // An https URL at port 443 whose text begins with exactly that origin: a URL that two readers could take for two
 // different servers is refused.
 result<sns_url> at_sns(std::string_view url) {
-  const failure elsewhere = no(quote(url) + " is not at https://sns.<region>.amazonaws.com");
+  failure elsewhere = no(quote(url) + " is not at https://sns.<region>.amazonaws.com");
   if (url.size() > max_sns_url || url.find('#') != url.npos) return elsewhere;
   const auto read = parse_web_url(url);
   if (!read || !read->server.tls || read->server.port != 443 || !url.starts_with(read->server.origin()))
@@ -118,7 +118,8 @@ std::string signed_text(const sns_message& m) {
 result<void> check(const sns_message& m, const std::vector<std::string>& topics, seconds_clock now) {
   if (std::find(topics.begin(), topics.end(), m.topic) == topics.end())
     return no("the topic " + quote(m.topic, 300) + " is not among events.sns_topics");
-  if (m.at > now + max_clock_skew) return no("the SNS message is from the future");
+  if (m.at > now + max_clock_skew)
+    return no("the SNS message's time is ahead of this machine's clock; check the clock");
   if (m.at < now - longest_sns_delay) return no("the SNS message is older than an hour");
   return {};
 }

@@ -51,14 +51,15 @@ result<form_parser::event> form_parser::next(std::span<const char>& piece) {
 
 result<form_parser::event> form_parser::bounded(std::span<const char>& piece) {
   if (!ahead_of_file()) return advance(piece);
-  const auto room = limits_.before_file - std::min<std::uint64_t>(limits_.before_file, consumed_);
+  const auto room = limits_.max_before_file - std::min<std::uint64_t>(limits_.max_before_file, consumed_);
   if (piece.size() <= room) return advance(piece);
   // Until the file begins, no byte beyond the limit is examined.
   auto allowed = piece.first(room);
   auto seen = advance(allowed);
   piece = piece.subspan(room - allowed.size());
   if (seen && *seen == event::need_more && ahead_of_file())
-    return failure{errc::fields_too_large, "at most " + std::to_string(limits_.before_file) + " bytes"};
+    return failure{errc::fields_too_large,
+                   "limits.form_fields allows " + std::to_string(limits_.max_before_file) + " bytes before the file"};
   return seen;
 }
 
@@ -83,7 +84,7 @@ result<form_parser::event> form_parser::advance(std::span<const char>& piece) {
       }
       if (!first_)
         if (auto ended = end_field(); !ended) return ended.error();
-      if (what == found::closing) return failure{errc::missing_file, "the form"};
+      if (what == found::closing) return failure{errc::missing_file, "the form has no field named file"};
       first_ = false;
       place_ = place::headers;
       break;
@@ -173,14 +174,14 @@ form_parser::found form_parser::scan_held(std::span<const char>& piece) {
 
 result<void> form_parser::read_headers(std::span<const char>& piece, bool& complete) {
   const auto before = block_.size();
-  const auto n = std::min(piece.size(), limits_.part_headers - before);
+  const auto n = std::min(piece.size(), limits_.max_part_headers - before);
   block_.append(piece.data(), n);
   // The delimiter's own line end counts as the first of the two that end an empty block.
   const auto end = block_.starts_with("\r\n") ? 0 : block_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
   if (end == block_.npos) {
     take(piece, n);
-    if (block_.size() == limits_.part_headers)
-      return malformed("a part's headers are larger than " + std::to_string(limits_.part_headers) + " bytes");
+    if (block_.size() == limits_.max_part_headers)
+      return malformed("a part's headers are larger than " + std::to_string(limits_.max_part_headers) + " bytes");
     return {};
   }
   const auto whole = end == 0 && block_.starts_with("\r\n") ? 2 : end + 4;
@@ -200,8 +201,8 @@ result<void> form_parser::begin_part() {
     return {};
   }
   if (find_field(fields_, part->name)) return failure{errc::duplicate_field, "field " + quote(part->name)};
-  if (fields_.size() >= limits_.fields)
-    return failure{errc::fields_too_large, "at most " + std::to_string(limits_.fields) + " fields"};
+  if (fields_.size() >= limits_.max_fields)
+    return failure{errc::fields_too_large, "a form may have " + std::to_string(limits_.max_fields) + " fields"};
   fields_.push_back({std::move(part->name), {}});
   place_ = place::value;
   return {};

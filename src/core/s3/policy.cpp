@@ -208,7 +208,7 @@ result<length_range> judge(const policy& p, const std::vector<form_field>& field
     if (!exempt(names[i]) && std::none_of(p.conditions.begin(), p.conditions.end(), covers))
       return failure{errc::policy_mismatch, "Extra input fields: " + quote(fields[i].name) + " is not in the policy"};
   }
-  return p.length.value_or(length_range{0, largest_post});
+  return p.length.value_or(length_range{0, max_post_size});
 }
 
 failure file_too_large(const length_range& allowed) {

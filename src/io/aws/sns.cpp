@@ -42,7 +42,7 @@ public:
     auto text = co_await get(at.url, max_certificate_bytes);
     if (!text) co_return text.error();
     auto chain = certificate::read_pem(*text);
-    if (!chain) co_return failure{errc::forbidden, quote(at.url) + " is " + chain.error().on};
+    if (!chain) co_return failure{errc::forbidden, quote(at.url) + ": " + chain.error().on};
     const auto leaf = chain->front();
     const auto names = certificate_names(at);
     if (std::none_of(names.begin(), names.end(), [&](const auto& n) { return leaf.is_for(n); }))
@@ -96,7 +96,7 @@ private:
     auto bytes = co_await get(url, max_certificate_bytes);
     if (!bytes) co_return bytes.error();
     auto issuer = certificate::read_der(*bytes);
-    if (!issuer) co_return failure{errc::forbidden, quote(url) + " is " + issuer.error().on};
+    if (!issuer) co_return failure{errc::forbidden, quote(url) + ": " + issuer.error().on};
     co_return issuer;
   }
 

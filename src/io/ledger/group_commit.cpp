@@ -38,7 +38,7 @@ group_commit::group_commit(transactions& to, group_commit_options options)
 group_commit::~group_commit() {
   {
     std::lock_guard lock(mutex_);
-    stopping_ = true;
+    is_stopping_ = true;
   }
   wake_.notify_one();
   writer_.join();
@@ -55,7 +55,7 @@ std::optional<failure> group_commit::push(call c) {
     if (queue_.size() >= options_.max_queue)
       return failure{errc::unavailable, "the ledger's queue is full: " + std::to_string(queue_.size()) + " calls wait"};
     if (c.writes && !c.key.empty()) ++pending_[c.key];
-    const bool first_awaited = c.is_awaited() && !std::exchange(awaited_, true);
+    const bool first_awaited = c.is_awaited() && !std::exchange(has_awaited_call_, true);
     queue_.push_back(std::move(c));
     wake = !outage_ && (first_awaited || queue_.size() == 1 || queue_.size() == options_.max_batch);
   }
@@ -73,7 +73,7 @@ bool group_commit::write_behind(std::string key, std::function<void()> work) {
   if (taken) return true;
   dropped.add();
   if (!was_dropping) // one line for all calls that are lost in a row
-    log::warning("ledger: the queue is full; write-behind calls are lost", {{"queue", options_.max_queue}});
+    log::warning("ledger: the queue is full; new rows are lost", {{"queue", options_.max_queue}});
   return false;
 }
 
@@ -115,18 +115,19 @@ void group_commit::run_writer() {
 // Waits for calls. False at the end of the program, when the queue is empty.
 bool group_commit::take(std::vector<call>& batch) {
   std::unique_lock lock(mutex_);
-  const auto has_work = [&] { return stopping_ || !queue_.empty(); };
+  const auto has_work = [&] { return is_stopping_ || !queue_.empty(); };
   if (parked_.empty())
     wake_.wait(lock, has_work);
   else
     wake_.wait_until(lock, parked_until_, has_work);
-  if (stopping_ || std::chrono::steady_clock::now() >= parked_until_) unpark();
+  if (is_stopping_ || std::chrono::steady_clock::now() >= parked_until_) unpark();
   if (queue_.empty()) return false;
-  wake_.wait_for(lock, options_.linger, [&] { return stopping_ || awaited_ || queue_.size() >= options_.max_batch; });
+  wake_.wait_for(lock, options_.linger,
+                 [&] { return is_stopping_ || has_awaited_call_ || queue_.size() >= options_.max_batch; });
   const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.max_batch));
   batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
   queue_.erase(queue_.begin(), end);
-  awaited_ = awaited_ && !queue_.empty();
+  has_awaited_call_ = has_awaited_call_ && !queue_.empty();
   lock.unlock();
   queued.add(-static_cast<std::int64_t>(batch.size()));
   return true;
@@ -176,7 +177,7 @@ void group_commit::commit(calls some, std::vector<call*>& postponed, int max_con
 
 bool group_commit::is_stopping() {
   std::lock_guard lock(mutex_);
-  return stopping_;
+  return is_stopping_;
 }
 
 void group_commit::attempt(calls some) {
@@ -210,8 +211,7 @@ void group_commit::refuse(call& c, const failure& why) {
   }
   if (c.is_awaited()) return c.answer(&why);
   dropped.add();
-  log::error("ledger: the database rejects a write-behind call; it is lost",
-             {{"upload", quote(c.key)}, {"why", why.on}});
+  log::error("ledger: the database rejected a row; the row is lost", {{"upload", quote(c.key)}, {"why", why.on}});
 }
 
 // Until the database is available again, push() refuses awaited calls at once.
@@ -226,7 +226,7 @@ void group_commit::refuse_awaited(const transaction_error& why) {
         std::stable_partition(queue_.begin(), queue_.end(), [](const call& c) { return !c.is_awaited(); });
     refused.assign(std::make_move_iterator(awaited), std::make_move_iterator(queue_.end()));
     queue_.erase(awaited, queue_.end());
-    awaited_ = false;
+    has_awaited_call_ = false;
   }
   queued.add(-static_cast<std::int64_t>(refused.size()));
   for (auto& c : refused) refuse(c, *outage_);
@@ -258,8 +258,8 @@ void group_commit::wait_until_available() {
   const auto since = std::chrono::steady_clock::now();
   for (auto pause = options_.first_pause;; pause = std::min(2 * pause, options_.max_pause)) {
     std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, pause, [&] { return stopping_; });
-    const bool last = stopping_;
+    wake_.wait_for(lock, pause, [&] { return is_stopping_; });
+    const bool last = is_stopping_;
     lock.unlock();
     try {
       to_.begin(true);
@@ -283,7 +283,8 @@ void group_commit::lose_queue(std::string_view why) {
   if (queue_.empty()) return;
   dropped.add(queue_.size());
   queued.add(-static_cast<std::int64_t>(queue_.size()));
-  log::error("ledger: the program ends and write-behind calls are lost", {{"calls", queue_.size()}, {"why", why}});
+  log::error("ledger: the program ends before it could write its queue; the rows are lost",
+             {{"rows", queue_.size()}, {"why", why}});
   queue_.clear();
   pending_.clear();
 }

@@ -85,8 +85,8 @@ public:
     auto id = u.id;
     return write<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.check_later(u, at); });
   }
-  task<result<uploads>> due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
-    return write<uploads>("", [=, this] { return uploads_.due_checks(now, leased_until, max); });
+  task<result<uploads>> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
+    return write<uploads>("", [=, this] { return uploads_.lease_due_checks(now, leased_until, max); });
   }
   task<result<upload>> expire(std::string id, millis_clock at) override {
     auto key = id;
@@ -96,7 +96,7 @@ public:
 
   // --- webhooks ---
 
-  task<result<webhooks>> due_webhooks(millis_clock now, millis_clock leased_until, std::size_t max) override {
+  task<result<webhooks>> lease_due_webhooks(millis_clock now, millis_clock leased_until, std::size_t max) override {
     return write<webhooks>("", [=, this] { return webhooks_.due(now, leased_until, max); });
   }
   task<result<void>> record_delivery(std::string webhook_id) override {
@@ -151,7 +151,7 @@ public:
 
 private:
   static result<upload> or_not_found(std::optional<upload> found) {
-    if (!found) return failure{errc::not_found, "the upload"};
+    if (!found) return failure{errc::not_found, "no such upload"};
     return std::move(*found);
   }
   template <class F> static result<void> done(F f) {

@@ -231,7 +231,7 @@ upload upload_rows::check_later(const upload& u, millis_clock at) {
   return row ? std::move(*row) : existing(u.id);
 }
 
-std::vector<upload> upload_rows::due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
+std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
   auto& lease = db_.prepared(lease_sql);
   for (const auto& u : found) lease.bind(as_integer(leased_until), u.id).run();

@@ -112,8 +112,10 @@ task<> multipart_writer::abort_upload(s3_client& s3, s3_multipart_upload upload,
   if (pending) co_await wait_for(pending); // S3 would keep a part that arrives after the abort
   auto aborted = co_await s3.abort_multipart(upload);
   if (!aborted)
-    log::warning("a multipart upload is left in the store",
-                 {{"upload_id", quote(upload.upload_id)}, {"why", describe(to_failure(aborted.error()))}});
+    log::warning("a multipart upload is left in the store", {{"bucket", upload.name.bucket},
+                                                             {"key", quote(upload.name.key)},
+                                                             {"upload_id", quote(upload.upload_id)},
+                                                             {"why", describe(to_failure(aborted.error()))}});
 }
 
 task<> remove_damaged(s3_client& s3, object_name name, aws_error e) {

@@ -141,7 +141,7 @@ private:
     if (!computed.empty() && found->etag != computed) co_return computed;
     if (found->size != size_)
       co_return failure{errc::store_failed, "the store has " + std::to_string(found->size) + " bytes of " +
-                                                quote(name_.key) + ", sent were " + std::to_string(size_)};
+                                                quote(name_.key) + ", but Postern sent " + std::to_string(size_)};
     co_return std::move(found->etag);
   }
 

@@ -150,9 +150,9 @@ BOOST_AUTO_TEST_CASE(too_much_ahead_of_the_file_is_refused_before_it_is_kept) {
   const auto body = form("B", "data");
   const auto ahead = body.find("\r\n\r\ndata") + 4;
   form_limits exact;
-  exact.before_file = ahead;
+  exact.max_before_file = ahead;
   BOOST_TEST(!parse({body}, "B", exact).failed.has_value());
-  exact.before_file = ahead - 1;
+  exact.max_before_file = ahead - 1;
   expect_failure(body, errc::fields_too_large, exact);
   expect_failure(field("B", "key", std::string(21'000, 'x')) + file("B", "d") + "--B--\r\n", errc::fields_too_large);
 }
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(too_many_fields_are_refused) {
   std::string body;
   for (int i = 0; i < 101; ++i) body += field("B", "f" + std::to_string(i), "");
   form_limits limits;
-  limits.before_file = 1 << 20;
+  limits.max_before_file = 1 << 20;
   const auto got = parse({body + file("B", "d") + "--B--\r\n"}, "B", limits);
   BOOST_TEST((got.failed == errc::fields_too_large));
 }

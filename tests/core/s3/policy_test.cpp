@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(length_ranges_are_parsed) {
               length_range{5, 7}));
   BOOST_TEST(!read(with_conditions(""))->length.has_value());
   BOOST_TEST(
-      (judge(*read(with_conditions(R"({"bucket":"b"})")), {}, "b", now).value() == length_range{0, largest_post}));
+      (judge(*read(with_conditions(R"({"bucket":"b"})")), {}, "b", now).value() == length_range{0, max_post_size}));
 }
 
 BOOST_AUTO_TEST_CASE(base64_may_be_wrapped) {

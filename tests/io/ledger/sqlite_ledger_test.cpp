@@ -339,7 +339,8 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_migrated) {
   BOOST_TEST((b.completed_by == completion_source::fallback));
   // The migration schedules their checks ten minutes after their policies end.
   const auto due = [&](std::int64_t now) {
-    return ids_of(run_task(l->due_checks(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
+    return ids_of(
+        run_task(l->lease_due_checks(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
   };
   BOOST_TEST(due(601'999).empty());
   BOOST_TEST(due(602'001) == (names{"a", "c"}));
@@ -357,7 +358,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   uploads.record_progress({{u.id, 1}}, {});
   uploads.fail(u, "x", at_second(1));
   uploads.check_later(u, at_second(1));
-  uploads.due_checks(at_second(2), at_second(3), 10);
+  uploads.lease_due_checks(at_second(2), at_second(3), 10);
   uploads.expire(u.id, at_second(4));
   for (const char* etag : {"e1", "e2"}) uploads.confirm(some_completion(u, etag));
   for (const bool with_state : {false, true})

@@ -23,7 +23,7 @@ struct object_event {
   std::string kind;      // the sender's name of the event, without "s3:": "ObjectCreated:Post", "Object Created"
 };
 
-constexpr std::size_t max_events = 100; // in one message; S3 sends one, queues batch ten
+constexpr std::size_t max_events = 100; // in one message; S3 sends one event; queues send batches of ten
 
 // Parses (a) S3's own JSON {"Records":[…]} of AWS (event version 2.x; "Event message structure" in the S3 user guide),
 // Ceph RGW and MinIO, whose keys are form-url-encoded, except Ceph's (eventSource names the sender); (b) EventBridge's

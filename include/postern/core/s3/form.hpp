@@ -1,8 +1,8 @@
 // A push parser for multipart/form-data (RFC 7578, RFC 2046 §5.1) as S3's POST Object takes it: fields first, one part
 // named "file", and ignored fields after it. The caller pushes bytes in pieces of any size and gets fields and runs of
-// file bytes. File bytes are not copied: they are views into the piece, or into the parser when the end of a piece cut
-// a look-alike of the boundary. The parser holds one header block, the fields and a boundary at most, and checks each
-// limit before it stores a byte. Pure; one thread at a time.
+// file bytes. File bytes are not copied: they are views into the piece, or into the parser if a piece
+// ended within bytes that look like the boundary. The parser holds one header block, the fields and a boundary at most,
+// and checks each limit before it stores a byte. Pure; one thread at a time.
 #pragma once
 
 #include <postern/base/error.hpp>
@@ -24,9 +24,9 @@ namespace postern {
 result<std::string> form_boundary(std::string_view content_type);
 
 struct form_limits {
-  std::size_t before_file = 20'000; // bytes of the body ahead of the file's first byte, part headers included
-  std::size_t part_headers = 4096;  // one part's header block
-  std::size_t fields = 100;
+  std::size_t max_before_file = 20'000; // bytes of the body ahead of the file's first byte, part headers included
+  std::size_t max_part_headers = 4096;  // one part's header block
+  std::size_t max_fields = 100;
 };
 
 // The file part's own headers.

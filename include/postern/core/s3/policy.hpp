@@ -1,4 +1,4 @@
-// The POST policy: the document that says which form a browser may post. Builds and parses policies, and judges a
+// The POST policy: the document that says which form a browser may post. Builds and parses policies, and validates a
 // submitted form as S3 does. Follows AWS, "Creating an HTML form (using AWS Signature Version 4)" and "POST policy",
 // and the cases that Ceph RGW is tested for. Pure: time is a parameter.
 #pragma once
@@ -62,7 +62,7 @@ std::string policy_document(const policy& p);
 // member twice, more than 100 conditions.
 result<policy> read_policy(std::string_view base64);
 
-// Judges a submitted form. `fields` in the order sent, `filename` replaces ${filename} in every value first (already
+// Validates a submitted form. `fields` in the order sent, `filename` replaces ${filename} in every value first (already
 // reduced to its last path part by the caller; see expand_filename). `bucket` is the bucket it was posted to.
 //  - expired: errc::policy_expired
 //  - a field without a condition (except x-amz-signature, file, policy, x-ignore-*, AWSAccessKeyId, signature), a
@@ -82,8 +82,8 @@ void expand_filename(std::vector<form_field>& fields, std::string_view filename)
 const std::string* find_field(const std::vector<form_field>& fields, std::string_view name);
 
 // The largest object that a POST may make (AWS: 5 GiB).
-constexpr std::uint64_t largest_post = 5ull << 30;
+constexpr std::uint64_t max_post_size = 5ull << 30;
 // The largest object at all (AWS: 5 TiB), which the fallback can make by a multipart upload.
-constexpr std::uint64_t largest_object = 5ull << 40;
+constexpr std::uint64_t max_object_size = 5ull << 40;
 
 } // namespace postern

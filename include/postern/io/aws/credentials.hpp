@@ -94,7 +94,8 @@ credential_source_ptr make_assumed_role(credential_source_ptr caller, http_clien
 task<aws_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
                                                const held_credentials& caller, seconds_clock now);
 
-// The ARN of the user or role that owns these credentials. AWS answers it to everyone; Ceph RGW has no such operation.
+// The ARN of the user or role that owns these credentials. AWS allows this request to every caller; Ceph RGW has no
+// such operation.
 task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& caller,
                                               seconds_clock now);
 
@@ -104,8 +105,7 @@ task<aws_result<std::string>> caller_identity(http_client& http, const sts_optio
 // its result.
 class credential_cache {
 public:
-  // keep_fresh renews credentials when less than `spare` of their life is left, or half of it if it is shorter than
-  // twice that.
+  // keep_fresh renews credentials when `spare` or half of their lifetime is left, whichever is shorter.
   credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock);
 
   // The credentials that are valid now, without waiting. nullptr: there are none.
@@ -114,7 +114,7 @@ public:
   // The credentials that are valid now; fetched when there are none. Fails as the source does.
   task<result<credentials_ptr>> get();
 
-  // Fetches new credentials after the server rejected those with this access key. Answers the cached credentials when
+  // Fetches new credentials after the server rejected those with this access key. Returns the cached credentials when
   // they have another access key already.
   task<result<credentials_ptr>> renew(std::string access_key);
 

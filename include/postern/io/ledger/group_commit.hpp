@@ -61,14 +61,16 @@ public:
   // errc::unavailable when the queue is full or the database is unavailable; if the database is known to be
   // unavailable, without waiting. errc::ledger_failed when the database rejects the call.
   template <class T> task<result<T>> run(std::string key, bool writes, std::function<result<T>()> work) {
-    const auto start = [this, writes, &key, &work](auto reply) {
+    const auto start = [this, writes, &key, &work](const auto& reply) {
       // Held between the work and the commit: no reply before the data is durable.
       auto outcome = std::make_shared<std::optional<result<T>>>();
       call c;
       c.key = std::move(key);
       c.writes = writes;
       c.work = [work = std::move(work), outcome] { outcome->emplace(work()); };
-      c.answer = [reply, outcome](const failure* why) mutable { reply(why ? result<T>(*why) : std::move(**outcome)); };
+      c.answer = [reply = reply, outcome](const failure* why) mutable {
+        reply(why ? result<T>(*why) : std::move(**outcome));
+      };
       if (auto refused = push(std::move(c))) reply(result<T>(std::move(*refused)));
     };
     co_return co_await reply_from<result<T>>(start);
@@ -111,8 +113,8 @@ private:
   std::condition_variable wake_;
   std::deque<call> queue_;
   std::unordered_map<std::string, std::size_t> pending_; // by key: how many calls that write are not yet committed
-  bool stopping_ = false;
-  bool awaited_ = false;          // the queue has an awaited call
+  bool is_stopping_ = false;
+  bool has_awaited_call_ = false; // in the queue
   std::optional<failure> outage_; // why the database is unavailable; then the queue has no awaited call
   std::atomic<bool> dropping_{false};
   std::vector<call> parked_; // write-behind calls whose rows another writer holds. Used by the writer thread only.

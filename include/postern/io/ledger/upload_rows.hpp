@@ -33,7 +33,7 @@ public:
   upload confirm(const completion& c);
   upload fail(const upload& u, const std::string& code, millis_clock at);
   upload check_later(const upload& u, millis_clock at);
-  std::vector<upload> due_checks(millis_clock now, millis_clock leased_until, std::size_t max);
+  std::vector<upload> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max);
   std::optional<upload> expire(const std::string& id, millis_clock at);
   std::size_t purge(millis_clock created_before, std::size_t max);
 
