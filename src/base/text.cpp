@@ -52,6 +52,12 @@ bool is_plain_name(std::string_view text) {
   });
 }
 
+bool is_region_name(std::string_view text) {
+  return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
 std::string_view trim_end(std::string_view text, std::string_view blanks) {
   return text.substr(0, text.find_last_not_of(blanks) + 1); // npos + 1 is 0
 }

@@ -1,5 +1,5 @@
-// Plain text: case, blanks, numbers, UTF-8, and the quotes of an ETag. Pure functions; "ASCII" means that only
-// ASCII letters change; all other bytes stay.
+// Plain text: case, blanks, numbers, UTF-8, and plain names. Pure functions; "ASCII" means that only ASCII letters
+// change; all other bytes stay.
 #pragma once
 
 #include <cstddef>
@@ -29,5 +29,7 @@ bool is_utf8(std::string_view text);
 // Whether the text is one or more letters, digits, dots, hyphens and underscores. Such a text needs no escaping in the
 // name of a header field, a path or a host.
 bool is_plain_name(std::string_view text);
+// Can this be the name of a region: 1 to 63 lower-case letters, digits and hyphens? Such a name is one label of a host.
+bool is_region_name(std::string_view text);
 
 } // namespace postern
