@@ -140,7 +140,7 @@ task<finding> check_bucket(examination& exam, std::string bucket) {
   const attempt tried{bucket, "s3:ListBucket", place ? place->at.authority() : "", exam.keys->keys};
   auto head = co_await exam.backend.s3->head_bucket(bucket);
   auto region = exam.backend.s3->region_of(bucket);
-  if (head && !head->field("x-amz-bucket-region").empty()) region = head->field("x-amz-bucket-region");
+  if (head && is_region_name(head->field("x-amz-bucket-region"))) region = head->field("x-amz-bucket-region");
   if (region != exam.c.store.region) co_return explain_other_region(exam.c, bucket, region);
   if (head) co_return finding::passed(quote(bucket) + " exists, in the region " + region);
   if (head.error().status != 403) co_return explain_refused_request(exam.c, head.error(), tried);

@@ -1,7 +1,8 @@
+#include <postern/base/text.hpp>
 #include <postern/io/aws/aws_error.hpp>
+#include <postern/io/aws/xml_answer.hpp>
 
 #include <array>
-#include <pugixml.hpp>
 #include <stdexcept>
 #include <utility>
 
@@ -40,18 +41,18 @@ aws_error read_aws_error(const http_response& answer, std::string operation) {
   aws_error e;
   e.status = answer.status;
   e.operation = std::move(operation);
-  e.region = answer.field("x-amz-bucket-region");
   pugi::xml_document document;
-  if (document.load_buffer(answer.body.data(), answer.body.size())) {
-    const auto top = document.document_element();
-    const auto error = std::string_view(top.name()) == "Error" ? top : top.child("Error");
-    e.code = error.child_value("Code");
-    e.message = error.child_value("Message");
-    if (const std::string_view region = error.child_value("Region"); !region.empty()) e.region = region;
-    e.canonical_request = error.child_value("CanonicalRequest");
-    e.string_to_sign = error.child_value("StringToSign");
-    e.signature = error.child_value("SignatureProvided");
-  }
+  const auto top = read_xml(document, answer.body);
+  const auto error = std::string_view(top.name()) == "Error" ? top : top.child("Error");
+  e.code = error.child_value("Code");
+  e.message = error.child_value("Message");
+  // A region becomes part of a host name and of signatures, so a text that cannot be one counts as absent.
+  for (const std::string_view region :
+       {std::string_view(error.child_value("Region")), answer.field("x-amz-bucket-region")})
+    if (e.region.empty() && is_region_name(region)) e.region = region;
+  e.canonical_request = error.child_value("CanonicalRequest");
+  e.string_to_sign = error.child_value("StringToSign");
+  e.signature = error.child_value("SignatureProvided");
   e.category = category_of(e.status, e.code);
   return e;
 }

@@ -72,6 +72,18 @@ BOOST_AUTO_TEST_CASE(an_error_in_a_200_response_counts_as_an_error) {
   BOOST_TEST((e.category == errc::store_failed));
 }
 
+// A region becomes part of a host name and of signatures.
+BOOST_AUTO_TEST_CASE(a_region_that_is_no_region_name_is_not_used) {
+  for (const auto& bad : {error(400, "AuthorizationHeaderMalformed", "<Region>a.example/</Region>"),
+                          error(301, "PermanentRedirect", "", header_fields{{"x-amz-bucket-region", "a.example/"}})}) {
+    scripted_peer peer({bad});
+    s3_fixture w(by_path(peer));
+    BOOST_TEST(error_of(ask(w)).region == "");
+    BOOST_TEST(w.s3.region_of("media") == "eu-west-1");
+    BOOST_TEST(peer.requests().size() == 1u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_region_that_s3_names_is_used_and_remembered) {
   const auto moved = [](int status, const std::string& code, bool in_the_header) {
     return error(status, code, in_the_header ? "" : "<Region>ap-south-1</Region>",

@@ -14,9 +14,9 @@ namespace postern {
 // `operation` come from outside: quote them before they are logged.
 struct aws_error {
   int status = 0;        // of the answer; 0: there was no answer, and `message` says why
-  std::string code;      // "AccessDenied"; empty when the answer had no XML
+  std::string code;      // "AccessDenied"; empty when the answer had no XML, or a part of it
   std::string message;   // for people
-  std::string region;    // of the bucket, when S3 names it
+  std::string region;    // of the bucket, when S3 names it; empty or a region name
   std::string operation; // "PutObject media/\"key\""
   errc category = errc::store_failed;
   // With SignatureDoesNotMatch some stores send the text that they signed and the signature that they received. From
