@@ -5,10 +5,10 @@
 #include <postern/core/http/url.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/aws/credentials.hpp>
+#include <postern/io/aws/sts_answers.hpp>
 
 #include <algorithm>
 #include <fstream>
-#include <pugixml.hpp>
 #include <sstream>
 
 namespace postern {
@@ -22,27 +22,6 @@ std::string form_of(const std::vector<sigv4::name_value>& parameters) {
   std::string out;
   for (const auto& [name, value] : parameters)
     out.append(out.empty() ? "" : "&").append(uri_encode(name)).append("=").append(uri_encode(value));
-  return out;
-}
-
-// <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>…, in any namespace and order.
-aws_result<held_credentials> read_answer(const http_response& answer, const std::string& operation,
-                                         const std::string& source) {
-  if (answer.status != 200) return read_aws_error(answer, operation);
-  pugi::xml_document document;
-  auto unreadable = unexpected_answer(answer, operation, "the answer has no complete <Credentials>");
-  unreadable.category = errc::unavailable;
-  if (!document.load_buffer(answer.body.data(), answer.body.size())) return unreadable;
-  const auto keys =
-      document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Credentials"; });
-  const auto expires = parse_iso8601(keys.child_value("Expiration"));
-  held_credentials out{
-      {keys.child_value("AccessKeyId"), secret(keys.child_value("SecretAccessKey")), keys.child_value("SessionToken")},
-      std::nullopt,
-      source};
-  if (out.keys.access_key.empty() || out.keys.secret_key.empty() || out.keys.session_token.empty() || !expires)
-    return unreadable;
-  out.expires = *expires;
   return out;
 }
 
@@ -155,7 +134,7 @@ public:
     const auto operation = "AssumeRoleWithWebIdentity " + arn_;
     auto answer = co_await http_.send(*request, body, 256 << 10); // not signed: the token authenticates it
     if (!answer) co_return failure{errc::unavailable, operation + ": " + answer.error().on};
-    auto assumed = read_answer(*answer, operation, "role " + arn_ + " by web identity");
+    auto assumed = read_role_credentials(*answer, operation, "role " + arn_ + " by web identity");
     if (!assumed) co_return to_failure(assumed.error());
     co_return std::move(*assumed);
   }
@@ -181,7 +160,7 @@ task<aws_result<held_credentials>> assume_role(http_client& http, const sts_opti
   const auto operation = "AssumeRole " + role.arn + " with the credentials from " + caller.source;
   auto answer = co_await ask_sts(http, sts, caller, now, std::move(parameters), operation);
   if (!answer) co_return answer.error();
-  co_return read_answer(*answer, operation, "role " + role.arn + " by " + caller.source);
+  co_return read_role_credentials(*answer, operation, "role " + role.arn + " by " + caller.source);
 }
 
 task<aws_result<std::string>> caller_identity(http_client& http, const sts_options& sts, const held_credentials& caller,
@@ -190,12 +169,7 @@ task<aws_result<std::string>> caller_identity(http_client& http, const sts_optio
   const std::string operation = "GetCallerIdentity";
   auto answer = co_await ask_sts(http, sts, caller, now, std::move(parameters), operation);
   if (!answer) co_return answer.error();
-  if (answer->status != 200) co_return read_aws_error(*answer, operation);
-  pugi::xml_document document;
-  (void)document.load_buffer(answer->body.data(), answer->body.size());
-  const auto arn = document.find_node([](const pugi::xml_node& n) { return std::string_view(n.name()) == "Arn"; });
-  if (arn.text().empty()) co_return unexpected_answer(*answer, operation, "the answer has no <Arn>");
-  co_return std::string(arn.text().get());
+  co_return read_caller_arn(*answer, operation);
 }
 
 credential_source_ptr make_assumed_role(credential_source_ptr caller, http_client& http, sts_options sts,
