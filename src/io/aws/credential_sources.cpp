@@ -4,6 +4,7 @@
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/io/aws/credentials.hpp>
+#include <postern/io/aws/shared_file.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -32,27 +33,6 @@ std::optional<std::string> read_file(const std::string& path) {
 }
 
 // --- shared files -----------------------------------------------------------------------------------
-
-// The settings in one section of an INI file of AWS's tools. std::nullopt: there is no such section.
-std::optional<variables> section_of(const std::string& text, const std::string& name) {
-  std::optional<variables> found;
-  bool inside = false;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const auto l = trim(line, blanks);
-    if (l.empty() || l.front() == '#' || l.front() == ';') continue;
-    if (l.front() == '[') {
-      const auto end = l.find(']'); // a comment may follow
-      inside = end != l.npos && trim(l.substr(1, end - 1), blanks) == name;
-      if (inside && !found) found.emplace();
-      continue;
-    }
-    const auto equals = l.find('=');
-    if (inside && equals != l.npos)
-      (*found)[lower(trim(l.substr(0, equals), blanks))] = trim(l.substr(equals + 1), blanks);
-  }
-  return found;
-}
 
 class shared_file_credentials final : public credential_source {
 public:
@@ -86,16 +66,9 @@ public:
   }
 
 private:
-  // A profile's section is [name] in the credentials file and [profile name] in the config file, but [default] in both.
-  // The credentials file takes precedence.
-  std::optional<variables> settings_of_profile() const {
+  std::optional<shared_settings> settings_of_profile() const {
     const auto credentials = read_file(credentials_), config = read_file(config_);
-    const auto section = profile_ == "default" ? profile_ : "profile " + profile_;
-    auto settings = credentials ? section_of(*credentials, profile_) : std::nullopt;
-    auto more = config ? section_of(*config, section) : std::nullopt;
-    if (!settings) return more;
-    if (more) settings->merge(*more);
-    return settings;
+    return profile_settings(credentials.value_or(""), config.value_or(""), profile_);
   }
 
   std::string profile_, credentials_, config_;
