@@ -1,12 +1,11 @@
-// The operations of s3_client: the request of each, and how its answer is read.
+// The operations of s3_client: the request of each. How their answers are read is in s3_answers.
 #include "s3_call.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/core/object.hpp>
+#include <postern/io/s3/s3_answers.hpp>
 
 #include <algorithm>
-#include <charconv>
-#include <pugixml.hpp>
 
 namespace postern {
 
@@ -24,11 +23,6 @@ aws_error other_checksum(const http_response& answer, std::string operation, std
                              "the store's CRC32C is " + quote(theirs) + ", sent were bytes with " + std::string(ours));
   e.category = errc::bad_digest;
   return e;
-}
-
-pugi::xml_node read_document(pugi::xml_document& into, const http_response& answer) {
-  (void)into.load_buffer(answer.body.data(), answer.body.size()); // an unreadable answer has no element
-  return into.document_element();
 }
 
 } // namespace
@@ -59,23 +53,7 @@ task<aws_result<stored_object>> s3_client::head_object(object_name name) {
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  stored_object out;
-  const auto length = answer->field("content-length");
-  if (std::from_chars(length.data(), length.data() + length.size(), out.size).ec != std::errc{})
-    co_return unexpected_answer(*answer, operation, "the answer has no Content-Length");
-  out.etag = bare_etag(answer->field("etag"));
-  // A COMPOSITE checksum is computed from the checksums of the parts. It is not the CRC32C of the object.
-  if (answer->field("x-amz-checksum-type") != "COMPOSITE")
-    out.crc32c = parse_crc32c(answer->field("x-amz-checksum-crc32c"));
-  constexpr std::string_view prefix = "x-amz-meta-";
-  for (const auto& [field, value] : answer->fields) {
-    if (field.starts_with(prefix))
-      out.meta.user.emplace_back(field.substr(prefix.size()), decode_metadata(value));
-    else if (field == "content-type" || field == "cache-control" || field == "content-disposition" ||
-             field == "content-encoding" || field == "expires")
-      out.meta.headers.emplace_back(field, value);
-  }
-  co_return out;
+  co_return read_head_object(*answer, operation);
 }
 
 task<aws_result<std::string>> s3_client::get_object(object_name name, std::size_t max) {
@@ -103,12 +81,7 @@ task<aws_result<void>> s3_client::delete_object(object_name name) {
 
 namespace {
 
-std::string upload_id_in(const http_response& answer) {
-  pugi::xml_document document;
-  return read_document(document, answer).child_value("UploadId");
-}
-
-std::string part_list(const std::vector<s3_part>& parts) {
+std::string document_of(const std::vector<s3_part>& parts) {
   std::string xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
   for (const auto& p : parts) {
     xml += "<Part><PartNumber>" + std::to_string(p.number) + "</PartNumber><ETag>" + xml_escape(quoted_etag(p.etag)) +
@@ -131,10 +104,9 @@ task<aws_result<s3_multipart_upload>> s3_client::create_multipart(object_name na
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  s3_multipart_upload out{std::move(name), upload_id_in(*answer),
-                          answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
-  if (out.upload_id.empty()) co_return unexpected_answer(*answer, operation, "the answer has no UploadId");
-  co_return out;
+  auto id = read_upload_id(*answer, operation);
+  if (!id) co_return id.error();
+  co_return s3_multipart_upload{std::move(name), std::move(*id), answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
 }
 
 task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart_upload& upload, int number,
@@ -157,7 +129,7 @@ task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart_upload& uplo
 task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipart_upload& upload,
                                                                 const std::vector<s3_part>& parts,
                                                                 std::uint32_t crc32c) {
-  const auto body = part_list(parts);
+  const auto body = document_of(parts);
   call c{"CompleteMultipartUpload", "POST", upload.name.bucket, upload.name.key, {{"uploadId", upload.upload_id}}};
   c.set_document(body);
   const auto sum = crc32c_base64(crc32c);
@@ -168,15 +140,12 @@ task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipa
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  pugi::xml_document document;
-  const auto top = read_document(document, *answer);
-  if (std::string_view(top.name()) != "CompleteMultipartUploadResult")
-    co_return unexpected_answer(*answer, operation, "the answer is no CompleteMultipartUploadResult");
-  const std::string etag(bare_etag(top.child_value("ETag")));
-  const std::string_view confirmed = top.child_value("ChecksumCRC32C");
+  auto completed = read_completed_multipart(*answer, operation);
+  if (!completed) co_return completed.error();
+  const auto& confirmed = completed->crc32c;
   if (!confirmed.empty() && upload.has_checksums && confirmed != sum)
     co_return other_checksum(*answer, operation, sum, confirmed);
-  co_return s3_write_result{etag, upload.has_checksums && !confirmed.empty()};
+  co_return s3_write_result{completed->etag, upload.has_checksums && !confirmed.empty()};
 }
 
 task<aws_result<void>> s3_client::abort_multipart(const s3_multipart_upload& upload) {
@@ -187,31 +156,20 @@ task<aws_result<void>> s3_client::abort_multipart(const s3_multipart_upload& upl
 }
 
 task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart_upload& upload) {
-  std::vector<s3_part> parts;
-  for (std::string marker = "0";;) {
+  part_list list;
+  while (!list.is_complete()) {
     call c{"ListParts",
            "GET",
            upload.name.bucket,
            upload.name.key,
-           {{"uploadId", upload.upload_id}, {"part-number-marker", marker}}};
+           {{"uploadId", upload.upload_id}, {"part-number-marker", std::to_string(list.marker())}}};
     const auto operation = c.to_text();
     auto answer = co_await perform(std::move(c));
     if (!answer) co_return answer.error();
-    pugi::xml_document page;
-    const auto top = read_document(page, *answer);
-    if (std::string_view(top.name()) != "ListPartsResult")
-      co_return unexpected_answer(*answer, operation, "the answer is no ListPartsResult");
-    for (const auto p : top.children("Part"))
-      parts.push_back({p.child("PartNumber").text().as_int(), std::string(bare_etag(p.child_value("ETag"))),
-                       p.child("Size").text().as_ullong(), parse_crc32c(p.child_value("ChecksumCRC32C"))});
-    if (std::string_view(top.child_value("IsTruncated")) != "true") break;
-    // An incomplete list must not be taken for the whole.
-    const std::string next = top.child_value("NextPartNumberMarker");
-    if (next.empty() || next == marker)
-      co_return unexpected_answer(*answer, operation, "the answer is truncated and names no next page");
-    marker = next;
+    auto added = list.add_page(*answer, operation);
+    if (!added) co_return added.error();
   }
-  co_return parts;
+  co_return list.parts();
 }
 
 // --- buckets ----------------------------------------------------------------------------------------
@@ -222,12 +180,10 @@ task<aws_result<http_response>> s3_client::head_bucket(std::string bucket) {
 
 task<aws_result<std::string>> s3_client::get_bucket_location(std::string bucket) {
   call c{"GetBucketLocation", "GET", std::move(bucket), {}, {{"location", ""}}};
+  const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  pugi::xml_document document;
-  const std::string region = read_document(document, *answer).text().get();
-  // S3 sends no name for its first region and an old name for its second.
-  co_return region.empty() ? "us-east-1" : region == "EU" ? "eu-west-1" : region;
+  co_return read_bucket_region(*answer, operation);
 }
 
 task<aws_result<std::string>> s3_client::get_bucket_cors(std::string bucket) {
