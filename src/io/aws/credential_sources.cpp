@@ -6,7 +6,6 @@
 #include <postern/io/aws/credentials.hpp>
 #include <postern/io/aws/shared_file.hpp>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
