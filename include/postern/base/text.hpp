@@ -29,7 +29,8 @@ bool is_utf8(std::string_view text);
 // Whether the text is one or more letters, digits, dots, hyphens and underscores. Such a text needs no escaping in the
 // name of a header field, a path or a host.
 bool is_plain_name(std::string_view text);
-// Can this be the name of a region: 1 to 63 lower-case letters, digits and hyphens? Such a name is one label of a host.
+// Can this be the name of a region: 1 to 63 letters, digits and hyphens? Such a name is one label of a host. OpenStack
+// and Ceph use capitals: "RegionOne".
 bool is_region_name(std::string_view text);
 
 } // namespace postern

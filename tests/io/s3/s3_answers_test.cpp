@@ -97,8 +97,9 @@ BOOST_AUTO_TEST_CASE(a_location_is_a_region_name) {
   BOOST_TEST(located("").value() == "us-east-1");
   BOOST_TEST(located("EU").value() == "eu-west-1");
   BOOST_TEST(located("ap-south-1").value() == "ap-south-1");
+  BOOST_TEST(located("RegionOne").value() == "RegionOne");
   BOOST_TEST(located("<LocationConstraint>ap-south-1</LocationConstraint>").value() == "ap-south-1");
-  for (const auto* wrong : {"a.example/", "eu west", "x#", "eu&#10;west", "AP-SOUTH-1"})
+  for (const auto* wrong : {"a.example/", "eu west", "x#", "eu&#10;west", "ap_south_1"})
     BOOST_TEST(reason(located(wrong)).ends_with("is no name of a region"), wrong);
   BOOST_TEST(reason(read_bucket_region(xml_answer("<Other/>"), operation)) == "the answer is no LocationConstraint");
 }
