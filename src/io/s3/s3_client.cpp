@@ -79,7 +79,9 @@ std::optional<aws_error> error_in(const result<http_response>& answer, const std
   if (!answer) return error_without_answer(answer.error(), operation);
   if (answer->status >= 300) return read_aws_error(*answer, operation);
   // S3 can send 200 and blanks while it still works on a POST, and then an error.
-  if (method == "POST" && answer->body.find("<Error>") != std::string::npos) return read_aws_error(*answer, operation);
+  if (method == "POST" &&
+      (answer->body.find("<Error>") != std::string::npos || answer->body.find("<Error ") != std::string::npos))
+    return read_aws_error(*answer, operation);
   return std::nullopt;
 }
 
