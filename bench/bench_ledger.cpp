@@ -49,6 +49,7 @@ measured confirm(asio::io_context& loop, ledger& l, const std::vector<upload>& u
   std::vector<double> waits;
   waits.reserve(uploads.size());
   std::size_t next = 0;
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the lambda lives until the loop has ended
   const auto calls = [&]() -> task<> {
     while (next < uploads.size()) {
       completion c;
@@ -111,6 +112,7 @@ void measure(const std::string& url, sql::database& beside) {
   last.after_id = uploads.back().id; // the queue is empty when this is answered
   loop.restart();
   group running(loop.get_executor());
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the lambda lives until the loop has ended
   const auto wait = [&]() -> task<> { (void)co_await l->list(last); };
   running.start(wait());
   loop.run();
@@ -120,6 +122,7 @@ void measure(const std::string& url, sql::database& beside) {
 
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): an exception ends the measurement
 int main(int argc, char** argv) {
   const std::string where = argc > 1 ? argv[1] : ".";
   if (where.starts_with("postgres")) {

@@ -42,9 +42,9 @@ std::string claim_payload(const claim& c) {
 
 // The text was signed here, so a missing member means that another version of the program signed it.
 result<claim> read_claim_payload(std::string_view text) {
-  const failure form{errc::forbidden, "the claim cannot be read"};
+  failure unreadable{errc::forbidden, "the claim cannot be read"};
   auto document = read_json(text);
-  if (!document) return form;
+  if (!document) return unreadable;
   const auto number = [&](std::string_view name) -> std::int64_t {
     const auto* v = document->find(name);
     const auto* n = v ? v->if_int() : nullptr;
@@ -56,11 +56,11 @@ result<claim> read_claim_payload(std::string_view text) {
     return s ? *s : std::string{};
   };
   const auto min = number("n"), max = number("x"), expires = number("e");
-  if (number("v") != version || min < 0 || max < min || expires < 0) return form;
+  if (number("v") != version || min < 0 || max < min || expires < 0) return unreadable;
   claim c{string("i"), string("p"), string("u"),
           string("b"), string("k"), {static_cast<std::uint64_t>(min), static_cast<std::uint64_t>(max)},
           string("r"), string("o"), seconds_clock{std::chrono::seconds{expires}}};
-  if (c.id.empty() || c.bucket.empty() || c.key.empty()) return form;
+  if (c.id.empty() || c.bucket.empty() || c.key.empty()) return unreadable;
   return c;
 }
 
@@ -80,7 +80,7 @@ std::string signer::sign_claim(const claim& c) const {
 }
 
 result<claim> signer::read_claim(std::string_view token, seconds_clock now) const {
-  const failure forged{errc::forbidden, "the claim's signature is wrong"};
+  failure forged{errc::forbidden, "the claim's signature is wrong"};
   const auto dot = token.find('.');
   if (token.size() > longest_token || dot == token.npos) return forged;
   auto mac = from_base64url(token.substr(dot + 1));

@@ -95,8 +95,9 @@ std::string safe_filename(std::string_view name) {
   return out.empty() || out == "." || out == ".." ? "file" : out;
 }
 
-result<std::string> fill_key(std::string_view rest, const key_values& v) {
+result<std::string> fill_key(std::string_view key_template, const key_values& v) {
   std::string out;
+  auto rest = key_template;
   while (!rest.empty()) {
     const auto open = rest.find("${");
     out += rest.substr(0, open);

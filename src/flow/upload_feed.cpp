@@ -14,7 +14,7 @@ metrics::gauge streams("postern_event_streams", "Event streams that wait for cha
 } // namespace
 
 struct upload_feed::subscriber {
-  subscriber(std::string id_, io_executor home_) : id(std::move(id_)), home(home_), wake(home_) {}
+  subscriber(std::string upload_id, io_executor executor) : id(std::move(upload_id)), home(executor), wake(executor) {}
 
   const std::string id;
   const io_executor home;

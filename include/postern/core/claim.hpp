@@ -32,7 +32,7 @@ struct claim {
 // The JSON text inside a token, and the claim in such a text. Use signer::read_claim, which verifies the signature
 // first. errc::forbidden when a member is missing or impossible.
 std::string claim_payload(const claim& c);
-result<claim> read_claim_payload(std::string_view json);
+result<claim> read_claim_payload(std::string_view text);
 
 // The signer: signs and verifies with the server's secrets. Each use has a key of its own, derived by an HMAC of the
 // use's name, so that a signature made for one use is worthless for another. The first secret signs, all verify.

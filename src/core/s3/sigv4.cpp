@@ -119,7 +119,9 @@ sha256_bytes signing_key(const secret& secret_key, std::string_view day, std::st
   return hmac_sha256(key, "aws4_request");
 }
 
-std::string signature(const sha256_bytes& key, std::string_view text) { return to_hex(hmac_sha256(key, text)); }
+std::string signature(const sha256_bytes& signing_key, std::string_view string_to_sign) {
+  return to_hex(hmac_sha256(signing_key, string_to_sign));
+}
 
 std::string authorization(const request& r, const credentials& c, const scope& s) {
   const auto key = signing_key(c.secret_key, s.day(), s.region, s.service);
@@ -139,8 +141,8 @@ std::string presigned_query(request r, const credentials& c, const scope& s, uns
   return canonical_query(r.query) + "&X-Amz-Signature=" + signature(key, string_to_sign(s, canonical_request(r)));
 }
 
-std::string policy_signature(const sha256_bytes& key, std::string_view policy_base64) {
-  return signature(key, policy_base64);
+std::string policy_signature(const sha256_bytes& signing_key, std::string_view policy_base64) {
+  return signature(signing_key, policy_base64);
 }
 
 } // namespace postern::sigv4

@@ -34,7 +34,7 @@ namespace {
 // header x-amz-tagging has it.
 result<std::string> tag_header(const std::string& xml) {
   pugi::xml_document document;
-  const failure unreadable{errc::invalid_argument, "field \"tagging\" is not S3's <Tagging> document"};
+  failure unreadable{errc::invalid_argument, "field \"tagging\" is not S3's <Tagging> document"};
   if (!document.load_buffer(xml.data(), xml.size())) return unreadable;
   const auto set = document.child("Tagging").child("TagSet");
   if (!set) return unreadable;

@@ -23,8 +23,9 @@ BOOST_AUTO_TEST_CASE(the_signature_depends_on_every_input) {
   };
   const auto one = of(key, "a", 1, "x");
   BOOST_TEST(one == of(key, "a", 1, "x"));
-  for (const auto& else_ : {of(other, "a", 1, "x"), of(key, "b", 1, "x"), of(key, "a", 2, "x"), of(key, "a", 1, "y")})
-    BOOST_TEST(one != else_);
+  for (const auto& other_message :
+       {of(other, "a", 1, "x"), of(key, "b", 1, "x"), of(key, "a", 2, "x"), of(key, "a", 1, "y")})
+    BOOST_TEST(one != other_message);
 }
 
 BOOST_AUTO_TEST_CASE(secrets_are_decoded_and_short_ones_rejected) {

@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(parts_are_planned_within_the_limits_of_s3) {
   std::vector<std::uint64_t> sizes{0, 1, 5 * MiB, 5 * MiB + 64 * KiB - 1, 5 * MiB + 64 * KiB, 5 * MiB + 64 * KiB + 1};
   for (std::uint64_t n = 6 * MiB; n < 5 * TiB; n = n * 17 / 13)
     for (const auto odd : {n - 1, n, n + 1}) sizes.push_back(odd);
-  for (const std::uint64_t part : {64 * MiB, 128 * MiB, 9999ull * 64 * MiB, 10'000ull * 64 * MiB})
+  for (const std::uint64_t part : {64 * MiB, 128 * MiB, 9999 * (64 * MiB), 10'000 * (64 * MiB)})
     for (const auto near : {part, part + 64 * KiB - 1, part + 64 * KiB, part + 64 * KiB + 1}) sizes.push_back(near);
   sizes.push_back(5 * TiB);
   std::uint64_t streamed = 0;

@@ -24,7 +24,7 @@ struct address_verdict {
 };
 
 // Any other length than 4 or 16 bytes is judged as internal.
-address_verdict judge_address(std::span<const unsigned char> bytes);
+address_verdict judge_address(std::span<const unsigned char> address);
 
 inline bool may_connect(reach r, address_kind k) {
   return r == reach::any || k == address_kind::global || (r == reach::internal && k == address_kind::internal);

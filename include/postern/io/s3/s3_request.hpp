@@ -41,7 +41,7 @@ result<bucket_location> locate_bucket(const s3_options& o, const std::string& re
 result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta);
 
 // The reverse for one value of user metadata: decodes RFC 2047.
-std::string decode_metadata(std::string_view value);
+std::string decode_metadata(std::string_view text);
 
 // The value of x-amz-checksum-crc32c. std::nullopt: it is not four bytes in base64.
 std::optional<std::uint32_t> parse_crc32c(std::string_view base64);
