@@ -7,8 +7,8 @@
 #include <postern/base/random.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/ledger/postgres.hpp>
-#include <postern/io/ledger/sqlite.hpp>
+#include <postern/io/sql/postgres.hpp>
+#include <postern/io/sql/sqlite.hpp>
 
 #include <algorithm>
 #include <array>

@@ -13,7 +13,7 @@ ROOMS = {
     "base": [],
     "core/http": [], "core/s3": [], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
     "io": [], "io/net": ["io"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
-    "io/files": ["io"], "io/ledger": ["io"],
+    "io/files": ["io"], "io/sql": ["io"], "io/ledger": ["io", "io/sql"],
     "flow": [],
     "front/endpoints": ["front"], "front": ["front/endpoints"],
     "app/config": [], "app/webhooks": ["app/config"], "app/setup": ["app", "app/config", "app/doctor"],

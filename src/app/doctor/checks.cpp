@@ -5,7 +5,7 @@
 #include <postern/core/http/url.hpp>
 #include <postern/front/endpoints/client_files.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/ledger/postgres.hpp>
+#include <postern/io/sql/postgres.hpp>
 
 #include <atomic>
 #include <csignal>

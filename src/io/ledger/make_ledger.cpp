@@ -1,5 +1,5 @@
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/ledger/postgres.hpp>
+#include <postern/io/sql/postgres.hpp>
 #include <postern/io/ledger/postgres_ledger.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
 

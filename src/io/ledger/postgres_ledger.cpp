@@ -1,4 +1,4 @@
-#include <postern/io/ledger/postgres.hpp>
+#include <postern/io/sql/postgres.hpp>
 #include <postern/io/ledger/postgres_ledger.hpp>
 #include <postern/io/ledger/sql_ledger.hpp>
 

@@ -1,4 +1,4 @@
-#include <postern/io/ledger/sqlite.hpp>
+#include <postern/io/sql/sqlite.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
 
 #include <filesystem>

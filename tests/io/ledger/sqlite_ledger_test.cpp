@@ -4,7 +4,7 @@
 #include "support/wait_until.hpp"
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/ledger/sqlite.hpp>
+#include <postern/io/sql/sqlite.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
 #include <postern/io/ledger/upload_rows.hpp>
 

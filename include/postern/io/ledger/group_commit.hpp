@@ -14,7 +14,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
-#include <postern/io/ledger/transaction.hpp>
+#include <postern/io/sql/transaction.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <atomic>

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <chrono>

@@ -6,7 +6,7 @@
 #include <postern/io/ledger/group_commit.hpp>
 #include <postern/io/ledger/ledger_options.hpp>
 #include <postern/io/ledger/readers.hpp>
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 
 #include <memory>
 

@@ -5,7 +5,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 #include <postern/io/ledger/webhook_rows.hpp>
 
 #include <chrono>

@@ -6,7 +6,7 @@
 #include <postern/base/dates.hpp>
 #include <postern/core/events/webhook.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include <postern/io/ledger/schema.hpp>
+#include <postern/io/sql/schema.hpp>
 
 #include <array>
 

@@ -1,6 +1,6 @@
 #include <postern/base/text.hpp>
-#include <postern/io/ledger/postgres.hpp>
-#include <postern/io/ledger/schema.hpp>
+#include <postern/io/sql/postgres.hpp>
+#include <postern/io/sql/schema.hpp>
 
 #include <algorithm>
 #include <array>

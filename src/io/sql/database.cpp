@@ -1,4 +1,4 @@
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 
 namespace postern::sql {
 

@@ -3,7 +3,7 @@
 // a server that is frozen or behind a broken network counts as unavailable.
 #pragma once
 
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 
 #include <chrono>
 #include <cstdint>

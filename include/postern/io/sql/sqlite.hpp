@@ -1,7 +1,7 @@
 // One connection to an SQLite file, as an SQL database of a ledger. One thread uses it.
 #pragma once
 
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 
 #include <chrono>
 #include <memory>

@@ -1,5 +1,5 @@
-#include <postern/io/ledger/schema.hpp>
-#include <postern/io/ledger/sqlite.hpp>
+#include <postern/io/sql/schema.hpp>
+#include <postern/io/sql/sqlite.hpp>
 
 #include <sqlite3.h>
 

@@ -1,7 +1,7 @@
 // The tables of a ledger in each database, and the other differences between the databases.
 #pragma once
 
-#include <postern/io/ledger/sql.hpp>
+#include <postern/io/sql/database.hpp>
 
 namespace postern::ledger_schema {
 

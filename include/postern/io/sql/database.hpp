@@ -6,7 +6,7 @@
 // difference between the databases.
 #pragma once
 
-#include <postern/io/ledger/transaction.hpp>
+#include <postern/io/sql/transaction.hpp>
 
 #include <cstdint>
 #include <functional>
