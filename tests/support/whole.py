@@ -38,7 +38,7 @@ def wait_until(condition, what, seconds=20):
 def in_threads(work, items, seconds=300):
     """Runs `work(item)` for all items at the same time and returns the results in order. The first exception of a thread is raised here."""
     items = list(items)
-    results, errors = [None] * len(items), []
+    results, errors = {}, []
 
     def run(i):
         try:
@@ -57,7 +57,7 @@ def in_threads(work, items, seconds=300):
     running = sum(t.is_alive() for t in threads)
     if running:
         raise AssertionError(f"{running} of {len(threads)} threads still run after {seconds} s")
-    return results
+    return [results[i] for i in range(len(items))]
 
 
 SEED = os.environ.get("POSTERN_SEED") or str(int.from_bytes(os.urandom(4), "big"))
