@@ -1,10 +1,12 @@
 #include <postern/app/cli.hpp>
 #include <postern/app/config/config.hpp>
 #include <postern/app/config/print_config.hpp>
+#include <postern/app/config/spelling.hpp>
 #include <postern/app/doctor/doctor.hpp>
 #include <postern/app/node.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/webhooks/webhooks_command.hpp>
+#include <postern/base/text.hpp>
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 
@@ -52,7 +54,12 @@ config load(const options& o, const char* const* environment) {
 int sign(const options& o, const char* const* environment) {
   const auto c = load(o, environment);
   form_service service(c);
-  if (auto first = service.backend.first_credentials(); !first) return failed(first.error());
+  if (const auto first = service.backend.first_credentials(); !first) {
+    const auto& why = first.error();
+    std::fprintf(stderr, "postern: %s; set store.credentials, or run postern doctor\n",
+                 (why.on.empty() ? describe(why) : why.on).c_str());
+    return 1;
+  }
   const auto now = now_millis();
   sign_request ask;
   ask.filename = o.filename;
@@ -130,6 +137,60 @@ int print_config(const options& o, const char* const* environment) {
   return 0;
 }
 
+// --- errors of the command line ---------------------------------------------------------------------------
+
+// The last command that the arguments name: in "uploads webhooks retry", retry. Without a command: `app` itself.
+const CLI::App& named_command(const CLI::App& app) {
+  const auto* named = &app;
+  while (!named->get_subcommands().empty()) named = named->get_subcommands().back();
+  return *named;
+}
+
+// The arguments name no command, or one that does not exist. Empty: the error is another one.
+std::string command_error(const CLI::App& at) {
+  std::vector<std::string> known;
+  for (const auto* command : at.get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(command->get_name());
+  if (known.empty()) return {};
+  std::string all;
+  for (const auto& name : known) all.append(all.empty() ? "" : ", ").append(name);
+  const auto rest = at.remaining();
+  if (rest.empty() || rest.front().starts_with('-'))
+    return "a command is missing after " + at.get_name() + "; the commands are: " + all;
+  const auto hint = suggestion(rest.front(), known);
+  return "there is no command " + printable(rest.front()) +
+         (hint.empty() ? "; the commands are: " : hint + " The commands are: ") + all;
+}
+
+// An option without its value. CLI11's text begins with the option's name and a colon.
+std::string missing_value(const CLI::App& at, const std::string& text) {
+  const auto name = text.substr(0, text.find(':'));
+  const auto* option = at.get_option_no_throw(name);
+  return option ? name + " needs a value: " + option->get_description() : text;
+}
+
+// What is wrong with the arguments, and what is wanted.
+std::string explain(const CLI::App& app, const CLI::ParseError& e) {
+  const auto& at = named_command(app);
+  const auto code = static_cast<CLI::ExitCodes>(e.get_exit_code());
+  std::string text;
+  const auto rest = at.remaining();
+  if (code == CLI::ExitCodes::RequiredError ||
+      (code == CLI::ExitCodes::ExtrasError && !rest.empty() && !rest.front().starts_with('-')))
+    text = command_error(at);
+  if (code == CLI::ExitCodes::ArgumentMismatch) text = missing_value(at, e.what());
+  return text.empty() ? e.what() : text;
+}
+
+// A check for an option whose value is a number from `min` to `max`.
+std::function<std::string(const std::string&)> number_between(std::uint64_t min, std::uint64_t max, std::string what) {
+  return [=](const std::string& text) -> std::string {
+    const auto n = parse_number(text);
+    if (n && *n >= min && *n <= max) return {};
+    return quote(text) + " is not " + what;
+  };
+}
+
 // The commands, with the function that runs each.
 class command_line {
 public:
@@ -149,7 +210,9 @@ public:
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-      return app_.exit(e) == 0 ? 0 : 2;
+      if (e.get_exit_code() == 0) return app_.exit(e); // --help and --version
+      std::fprintf(stderr, "postern: %s\nRun with --help for more information.\n", explain(app_, e).c_str());
+      return 2;
     }
     try {
       return chosen_();
@@ -185,7 +248,8 @@ private:
     command->add_option("-p,--profile", o_.profile, "the profile")->capture_default_str();
     command->add_option("-f,--filename", o_.filename, "the file's name");
     command->add_option("--content-type", o_.content_type, "the file's media type");
-    command->add_option("--size", o_.size, "the file's exact size in bytes");
+    command->add_option("--size", o_.size, "the file's exact size in bytes")
+        ->check(number_between(0, UINT64_MAX, "a whole number of bytes, such as 123456"));
     command->add_flag("--html", o_.html, "print a page; without --filename it takes the name from the browser");
   }
 
@@ -194,7 +258,9 @@ private:
         add(app_, "uploads", "list the uploads in the ledger", [this] { return uploads(o_, environment_); });
     command->add_option("-s,--state", o_.state,
                         "only uploads in this state: issued, receiving, completed, failed, expired");
-    command->add_option("-n,--limit", o_.limit, "at most so many")->capture_default_str()->check(CLI::Range(1, 100000));
+    command->add_option("-n,--limit", o_.limit, "at most so many")
+        ->capture_default_str()
+        ->check(number_between(1, 100000, "a whole number from 1 to 100000"));
     command->add_flag("--follow", o_.follow, "go on and print each change");
     command->add_flag("--json", o_.json, "print JSON lines");
     auto* webhooks = add(*command, "webhooks", "list the webhooks that wait; list, retry or delete dead letters",

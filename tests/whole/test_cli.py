@@ -39,6 +39,25 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(code, 2, arguments)
             self.assertTrue(err, arguments)
 
+    def test_wrong_usage_says_what_is_wanted(self):
+        cases = [(("serv",), "there is no command serv; did you mean serve? The commands are: serve, sign, uploads, doctor, setup, config"), (("doctr",), "there is no command doctr; did you mean doctor?"),
+                 (("setup", "foo"), "there is no command foo; the commands are: iam, trust, cors"), (("uploads", "webhook"), "there is no command webhook; did you mean webhooks?"), ((), "a command is missing after postern; the commands are: serve,"),
+                 (("setup",), "a command is missing after setup; the commands are: iam, trust, cors"), (("serve", "--nonsense"), "--nonsense"),
+                 (("sign", "--size", "big"), '--size: "big" is not a whole number of bytes'), (("uploads", "--limit", "0"), '--limit: "0" is not a whole number from 1 to 100000'), (("serve", "--config"), "--config needs a value: the TOML file"),
+                 (("serve", "--config", "absent.toml"), "absent.toml")]
+        for arguments, words in cases:
+            with self.subTest(arguments):
+                code, out, err = self.run_it(*arguments)
+                self.assertEqual((code, out), (2, ""))
+                self.assertIn(words, err)
+
+    def test_sign_without_credentials_names_the_setting(self):
+        config = "[store]\ntype = 's3'\nbucket = 'media'\n"
+        code, _, err = self.run_it("sign", "--filename", "a", "--config", self.config, config=config, AWS_EC2_METADATA_DISABLED="true", HOME=self.folder)
+        self.assertEqual(code, 1)
+        self.assertTrue(err.startswith("postern: no credentials for S3 anywhere: "), err)
+        self.assertTrue(err.endswith("; set store.credentials, or run postern doctor\n"), err)
+
     def test_configuration_errors_name_the_setting_and_the_fix(self):
         cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
                  ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: is empty; name the bucket in S3"), ("[ledger]\nurl = 'postgresql://u:geheim@127.0.0.1:1/d'\n", "the database postgresql://u@127.0.0.1:1/d cannot be used"),

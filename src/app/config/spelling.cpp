@@ -27,8 +27,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
   std::string best;
   auto least = std::max<std::size_t>(3, word.size() / 3) + 1;
-  for (const auto& k : known)
-    if (const auto d = distance(word, k); d < least) least = d, best = k;
+  for (const auto& k : known) // a word of which every letter changes is another word: foo is not near iam
+    if (const auto d = distance(word, k); d < least && d < word.size()) least = d, best = k;
   return best;
 }
 

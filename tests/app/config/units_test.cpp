@@ -63,4 +63,5 @@ BOOST_AUTO_TEST_CASE(a_misspelt_word_gets_a_suggestion) {
   BOOST_TEST(suggestion("bufers", known) == "");
   BOOST_TEST(nearest("limits.bufers", known) == "limits.buffers");
   BOOST_TEST(nearest("something else", known) == "");
+  BOOST_TEST(nearest("foo", {"iam", "trust", "cors"}) == "");
 }
