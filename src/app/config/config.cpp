@@ -5,12 +5,19 @@
 #include <postern/base/text.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 namespace postern::app {
 namespace {
+
+// The environment has the fault. The message names the variable, and the file's name would mislead.
+struct environment_error : config_error {
+  using config_error::config_error;
+};
 
 // Settings that the documents describe but this version lacks. Ignoring them silently would be dangerous.
 bool is_planned(std::string_view path) {
@@ -98,32 +105,75 @@ std::string path_of(std::string_view variable) {
   return path;
 }
 
-// A variable's text as a TOML value named "v": the text itself when it is TOML ("true", "[…]", "{…}", a number), else a
-// string.
-toml::table value_of(const std::string& text) {
-  const bool may_be_toml =
-      !text.empty() && (std::strchr("[{0123456789", text.front()) || text == "true" || text == "false");
-  toml::table holder;
+// A variable of the environment that is a setting.
+struct variable {
+  std::string name, path, text;
+  toml::table holder; // the value has the name "v"
+  // The column where the text stops being TOML, if it begins like a list or a table and is none.
+  std::optional<std::size_t> broken_at;
+};
+
+// The text is read as TOML when it is TOML ("true", "[…]", "{…}", a number), else as a string: 127.0.0.1:8080 begins
+// like a number, and [::1]:8080 like a list.
+variable read_variable(const std::string& name, const std::string& text) {
+  variable v{name, path_of(name), text, {}, {}};
+  const auto first = text.empty() ? '\0' : text.front();
+  constexpr std::string_view before = "v = ";
   try {
-    if (may_be_toml) holder = toml::parse("v = " + text);
-    // NOLINTNEXTLINE(bugprone-empty-catch): what is not TOML is a string; 127.0.0.1:8080 begins like a number
-  } catch (const toml::parse_error&) {
+    if (std::string_view("[{0123456789").find(first) != std::string_view::npos || text == "true" || text == "false")
+      v.holder = toml::parse(std::string(before) + text);
+  } catch (const toml::parse_error& e) {
+    const std::size_t column = e.source().begin.column;
+    if (first == '[' || first == '{') v.broken_at = column > before.size() ? column - before.size() : 1;
   }
-  if (!holder.contains("v")) holder.insert_or_assign("v", text);
-  return holder;
+  if (!v.holder.contains("v")) v.holder.insert_or_assign("v", text);
+  return v;
+}
+
+// Throws the error of this variable's value. `why` quotes the value unless it may be a secret.
+[[noreturn]] void reject(const variable& v, const std::string& why) {
+  if (!v.broken_at) throw environment_error(v.name + why);
+  const bool is_list = v.text.front() == '[';
+  const std::string example = v.path == "webhooks"        ? "[{ url = \"https://…\", secret = \"…\" }]"
+                              : v.path == "auth.api_keys" ? "[{ name = \"app\", sha256 = \"…\" }]"
+                              : is_list                   ? "[\"first\", \"second\"]"
+                                                          : "{ name = \"value\" }";
+  throw environment_error(v.name + ": the text begins like a TOML " + (is_list ? "list" : "table") +
+                          " but is none (see column " + std::to_string(*v.broken_at) + "); write it like " + example +
+                          ". Read as a string" + why);
 }
 
 // When a setting names a variable with { env = … }, that variable holds a secret and is not a setting itself.
-void apply_environment(config& c, const environment_map& environment, std::vector<std::string> named) {
-  std::map<std::string, toml::table> values;
+std::vector<variable> settings_in(const environment_map& environment, std::vector<std::string> named) {
+  std::vector<variable> all;
   for (const auto& [name, text] : environment) {
     if (!name.starts_with("POSTERN_")) continue;
-    const auto& value = values[name] = value_of(text);
-    find_named_variables(value, named);
+    all.push_back(read_variable(name, text));
+    find_named_variables(all.back().holder, named);
   }
-  for (const auto& [name, value] : values)
-    if (std::find(named.begin(), named.end(), name) == named.end())
-      apply(c, path_of(name), name, {*value.get("v"), environment});
+  std::erase_if(all, [&](const variable& v) { return std::find(named.begin(), named.end(), v.name) != named.end(); });
+  return all;
+}
+
+void apply_environment(config& c, const std::vector<variable>& variables, const environment_map& environment) {
+  for (const auto& v : variables) try {
+      apply(c, v.path, "", {*v.holder.get("v"), environment});
+    } catch (const config_error& e) {
+      reject(v, e.what());
+    }
+}
+
+// Checks the whole. If a variable gave the setting that is wrong, the error names the variable.
+void check_all(config& c, const std::vector<variable>& variables) {
+  try {
+    complete_and_check(c);
+  } catch (const config_error& e) {
+    const std::string_view text = e.what();
+    for (const auto& v : variables)
+      if (text.starts_with(v.path) && text.substr(v.path.size()).find_first_of(":,") == 0)
+        reject(v, std::string(text.substr(v.path.size())));
+    throw;
+  }
 }
 
 config read(const toml::table& table, const char* const* environment_block) {
@@ -135,8 +185,9 @@ config read(const toml::table& table, const char* const* environment_block) {
   apply_table(c, table, "", environment);
   std::vector<std::string> named;
   find_named_variables(table, named);
-  apply_environment(c, environment, std::move(named));
-  complete_and_check(c);
+  const auto variables = settings_in(environment, std::move(named));
+  apply_environment(c, variables, environment);
+  check_all(c, variables);
   c.environment = std::move(environment);
   return c;
 }
@@ -154,11 +205,17 @@ config parse_config(std::string_view toml, const char* const* environment) {
 config load_config(const std::filesystem::path& file, const char* const* environment) {
   if (file.empty()) return parse_config("", environment);
   std::ifstream in(file);
-  if (!in) throw config_error("the configuration file " + file.string() + " cannot be read");
+  std::error_code ec;
+  const int why = std::filesystem::is_directory(file, ec) ? EISDIR : in ? 0 : errno;
+  if (why)
+    throw config_error("the configuration file " + file.string() + " cannot be read: " + std::strerror(why) +
+                       "; name a file that this user may read");
   std::stringstream text;
   text << in.rdbuf();
   try {
     return parse_config(text.str(), environment);
+  } catch (const environment_error&) {
+    throw;
   } catch (const config_error& e) {
     throw config_error(file.string() + ": " + e.what());
   }

@@ -3,6 +3,11 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <unistd.h>
+
 using namespace postern;
 using app::config_error;
 
@@ -81,6 +86,35 @@ BOOST_AUTO_TEST_CASE(the_environment_overrides_the_file) {
   BOOST_TEST(c.profiles.at("default").max_size == 1048576u);
   const char* const typo[] = {"POSTERN_STORE__BUKET=x", nullptr};
   BOOST_TEST(error_text("", typo).find("did you mean store.bucket") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(an_error_of_the_environment_names_the_variable_and_not_the_file) {
+  const auto file = std::filesystem::temp_directory_path() / ("postern-config-test." + std::to_string(::getpid()));
+  std::ofstream(file) << secrets;
+  const auto error = [&](const char* variable) -> std::string {
+    const char* const environment[] = {variable, nullptr};
+    try {
+      app::load_config(file, environment);
+    } catch (const config_error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  BOOST_TEST(error("POSTERN_SERVER__LISTN=x").starts_with("POSTERN_SERVER__LISTN: unknown setting; did you mean"));
+  BOOST_TEST(error("POSTERN_SERVER__DEMO=perhaps").starts_with("POSTERN_SERVER__DEMO: \"perhaps\" must be true"));
+  BOOST_TEST(error("POSTERN_STORE__TYPE=tape").starts_with("POSTERN_STORE__TYPE: \"tape\" is neither"));
+  BOOST_TEST(error("POSTERN_STORE__BUCKET=b") == "");
+  BOOST_TEST(error("POSTERN_SERVER__LISTEN=[::1]:8080") == "");
+  BOOST_TEST(error("POSTERN_SERVER__ALLOWED_ORIGINS=[https://x]")
+                 .starts_with("POSTERN_SERVER__ALLOWED_ORIGINS: the text begins like a TOML list but is none (see "
+                              "column 2); write it like [\"first\", \"second\"]. Read as a string: \"[https://x]\""));
+  const auto webhooks = error("POSTERN_WEBHOOKS=[{ url = https://x, secret = \"whsec_abc\" }]");
+  BOOST_TEST(webhooks.starts_with("POSTERN_WEBHOOKS: the text begins like a TOML list but is none (see column 10)"),
+             webhooks);
+  BOOST_TEST(webhooks.find("whsec_abc") == webhooks.npos);
+  BOOST_TEST(error("POSTERN_SERVER__SECRETS=[geheim").find("geheim") == std::string::npos);
+  std::filesystem::remove(file);
+  BOOST_TEST(error("A=b").ends_with("cannot be read: No such file or directory; name a file that this user may read"));
 }
 
 BOOST_AUTO_TEST_CASE(a_secret_comes_from_the_environment_or_a_file) {
