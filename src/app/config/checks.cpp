@@ -1,5 +1,6 @@
 #include <postern/app/config/checks.hpp>
 #include <postern/app/config/secret_file.hpp>
+#include <postern/app/config/spelling.hpp>
 #include <postern/app/config/units.hpp>
 #include <postern/app/config/webhook_checks.hpp>
 #include <postern/base/encoding.hpp>
@@ -9,15 +10,16 @@
 #include <postern/core/upload.hpp>
 #include <postern/front/listen_address.hpp>
 #include <postern/front/trusted_proxies.hpp>
+#include <postern/io/ledger/make_ledger.hpp>
 
 #include <algorithm>
+#include <array>
 
 namespace postern::app {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t min_secret = 16;
 constexpr const char* too_short = "has fewer than 16 bytes; make one with: openssl rand -hex 32";
 
 void require(bool is_right, const std::string& setting, const std::string& what) {
@@ -37,8 +39,11 @@ template <class Check> void check_as(const std::string& setting, Check check) {
 
 void check_server(config::server_section& s) {
   while (s.public_url.ends_with('/')) s.public_url.pop_back();
+  require(!s.public_url.empty(), "server.public_url",
+          "is empty; set it to the http or https URL that browsers use, such as https://uploads.example.com");
   require(is_web_url(s.public_url) && s.public_url.find_first_of("?#") == s.public_url.npos, "server.public_url",
-          quote(s.public_url) + " is not a URL without a query; write it like https://uploads.example.com");
+          quote(s.public_url) +
+              " is not an http or https URL without a query; write it like https://uploads.example.com");
   require(!s.listen.empty(), "server.listen", "is empty; name an address such as 127.0.0.1:8080");
   for (const auto& address : s.listen) check_as("server.listen", [&] { front::parse_listen_address(address); });
   if (!s.admin_listen.empty()) check_as("server.admin_listen", [&] { front::parse_listen_address(s.admin_listen); });
@@ -49,9 +54,30 @@ void check_server(config::server_section& s) {
   check_as("server.trusted_proxies", [&] { front::trusted_proxies{s.trusted_proxies}; });
   require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls",
           "names only one file; set both certificate and key, or neither");
-  if (s.secrets.empty()) s.secrets.push_back(read_secret_file("var/secret", true));
+  if (s.secrets.empty()) check_as("server.secrets", [&] { s.secrets.push_back(read_secret_file("var/secret", true)); });
   for (const auto& one : s.secrets)
     require(one.reveal().size() >= min_secret, "server.secrets", std::string("a secret ") + too_short);
+}
+
+// A limit of 0 is switched off. A smaller one than `least` would refuse every request.
+void check_limits(const config::limits_section& l) {
+  const auto check = [](const std::string& setting, std::uint64_t value, std::uint64_t least) {
+    require(value == 0 || value >= least, setting,
+            size_text(value) + " is too small; the minimum is " + size_text(least) + ", and 0 switches the limit off");
+  };
+  check("limits.request_header", l.request_header, 1 << 10);
+  check("limits.buffers", l.buffers, 8 << 20);
+}
+
+// Two entries with the same name or the same digest are a mistake: only one of them would count.
+void check_is_unique(const std::vector<config::api_key>& keys, std::size_t at) {
+  for (std::size_t before = 0; before < at; ++before) {
+    require(keys[before].name != keys[at].name, "auth.api_keys",
+            "two keys have the name " + quote(keys[at].name) + "; give each key its own name");
+    require(keys[before].sha256 != keys[at].sha256, "auth.api_keys",
+            quote(keys[before].name) + " and " + quote(keys[at].name) +
+                " have the same sha256; make a key for each of them");
+  }
 }
 
 void check_api_keys(std::vector<config::api_key>& keys) {
@@ -62,14 +88,49 @@ void check_api_keys(std::vector<config::api_key>& keys) {
     const auto bytes = from_hex(key.sha256);
     require(bytes && bytes->size() == 32, "auth.api_keys",
             "sha256 of " + quote(key.name) + " is not 64 hex digits; make it with: printf %s KEY | sha256sum");
+    check_is_unique(keys, static_cast<std::size_t>(&key - keys.data()));
   }
+}
+
+void check_profiles_of_keys(const config& c) {
+  std::vector<std::string> known;
+  for (const auto& [name, p] : c.profiles) known.push_back(name);
+  for (const auto& key : c.auth.api_keys)
+    for (const auto& name : key.profiles)
+      require(name == "*" || c.profiles.contains(name), "auth.api_keys",
+              "profiles of " + quote(key.name) + ": there is no profile " + quote(name) + suggestion(name, known));
+}
+
+void check_bucket_name(const std::string& setting, const std::string& name) {
+  require(is_bucket_name(name), setting,
+          quote(name) + " cannot be the name of a bucket; use letters, digits, hyphens, dots and underscores");
+}
+
+// The address of a database without its password, whatever it looks like.
+std::string without_password(std::string url) {
+  url.erase(std::min(url.find_first_of("?= "), url.size()));
+  const auto at = url.rfind('@');
+  if (at == url.npos) return url;
+  const auto colon = url.find(':');
+  return (colon < at ? url.substr(0, colon + 1) : "") + "…" + url.substr(at);
+}
+
+void check_ledger(const config::ledger_section& l) {
+  require(is_ledger_url(l.url), "ledger.url",
+          quote(without_password(l.url)) + " is not the URL of a ledger; write it like sqlite:var/postern.db or "
+                                           "postgresql://user@host/database");
 }
 
 void check_store(config::store_section& s) {
   require(s.type == "s3" || s.type == "file", "store.type", quote(s.type) + " is neither \"s3\" nor \"file\"");
   if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
   require(!s.bucket.empty(), "store.bucket", "is empty; name the bucket in S3");
+  check_bucket_name("store.bucket", s.bucket);
+  for (const auto& name : s.other_buckets)
+    if (name != "*") check_bucket_name("store.other_buckets", name);
   require(!s.region.empty(), "store.region", "is empty; name a region such as eu-west-1");
+  require(is_region_name(s.region), "store.region",
+          quote(s.region) + " cannot be the name of a region; use letters, digits and hyphens, as in eu-west-1");
   for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint},
                                   {"store.public_endpoint", s.public_endpoint},
                                   {"store.credentials.sts_endpoint", s.sts_endpoint}})
@@ -97,6 +158,32 @@ void check_return_to(const std::string& setting, const std::string& url) {
   require(!origin_of(url).ends_with('*'), setting, quote(url) + " matches other hosts too; write a / behind the host");
 }
 
+void check_key(const std::string& setting, const profile& p) {
+  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
+    throw config_error(setting + ": " + quote(p.key) + ": " + key.error().on +
+                       (key.error().code == errc::invalid_argument
+                            ? "; the known names are ${id}, ${filename}, ${user}, ${profile} and ${date}"
+                            : ""));
+  require(p.overwrite || p.key.find("${id}") != p.key.npos, setting,
+          quote(p.key) +
+              " must contain ${id}, so that no upload replaces another's object; overwrite = true allows it");
+}
+
+// Values that go into the form as they are written.
+void check_form_values(const std::string& section, const profile& p) {
+  for (const auto& type : p.content_types)
+    require(type.find('/') != type.npos, section + "content_types",
+            quote(type) + " is not a media type; write it like image/png, image/* or */*");
+  // Those that an object may have.
+  static const std::array<std::string_view, 7> acls{
+      "private",       "public-read",       "public-read-write",        "authenticated-read",
+      "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control"};
+  std::string all;
+  for (const auto acl : acls) all.append(all.empty() ? "" : ", ").append(acl);
+  require(p.acl.empty() || std::find(acls.begin(), acls.end(), p.acl) != acls.end(), section + "acl",
+          quote(p.acl) + " is not one of S3's canned ACLs: " + all);
+}
+
 void check_profile(config& c, profile& p) {
   const auto section = "profiles." + p.name + ".";
   if (p.bucket.empty()) p.bucket = c.store.bucket;
@@ -104,15 +191,11 @@ void check_profile(config& c, profile& p) {
   const auto is_listed = [&](std::string_view b) { return std::find(others.begin(), others.end(), b) != others.end(); };
   require(p.bucket == c.store.bucket || is_listed("*") || is_listed(p.bucket), section + "bucket",
           quote(p.bucket) + " is neither store.bucket nor in store.other_buckets");
-  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
-    throw config_error(section + "key: " + key.error().on);
-  require(p.overwrite || p.key.find("${id}") != p.key.npos, section + "key",
-          quote(p.key) +
-              " must contain ${id}, so that no upload replaces another's object; overwrite = true allows it");
+  check_bucket_name(section + "bucket", p.bucket);
+  check_key(section + "key", p);
+  check_form_values(section, p);
   require(p.min_size <= p.max_size, section + "min_size",
           size_text(p.min_size) + " is larger than max_size, " + size_text(p.max_size));
-  require(p.max_size <= max_object_size, section + "max_size",
-          size_text(p.max_size) + " is too large; S3 stores objects of at most 5TiB");
   require(p.expires > 0s && p.expires <= std::chrono::days(7), section + "expires",
           time_text(p.expires) + " is out of range; it must be 1s to 7d");
   for (const auto& url : p.return_to) check_return_to(section + "return_to", url);
@@ -141,14 +224,17 @@ void check_events(const config::events_section& e) {
 
 void complete_and_check(config& c) {
   check_server(c.server);
+  check_limits(c.limits);
   check_api_keys(c.auth.api_keys);
   check_store(c.store);
   check_credentials(c.store);
+  check_ledger(c.ledger);
   check_events(c.events);
   require(c.sweep.interval >= 100ms, "sweep.interval",
           time_text(c.sweep.interval) + " is too short; the minimum is 100ms");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
+  check_profiles_of_keys(c);
   check_webhooks(c);
 }
 

@@ -16,9 +16,22 @@ namespace {
 
 constexpr std::size_t max_secret = 4096;
 
+std::string name_of(const std::filesystem::path& file) { return "the secret file " + file.string(); }
+
+config_error cannot_create(const std::filesystem::path& file, const std::string& why) {
+  return config_error(name_of(file) + " cannot be created: " + why +
+                      "; let this user write to the folder, or name another file with { file = \"path\" }");
+}
+
+// The command that writes a new secret to the file.
+std::string remedy_for(const std::filesystem::path& file) {
+  return "; write one to it with: openssl rand -hex 32 > " + file.string();
+}
+
 void make_secret_file(const std::filesystem::path& file) {
   std::error_code ec;
   if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ec);
+  if (ec) throw cannot_create(file, ec.message());
   std::array<unsigned char, 32> bytes;
   random_bytes(bytes);
   const auto text = to_hex(bytes) + "\n";
@@ -28,12 +41,13 @@ void make_secret_file(const std::filesystem::path& file) {
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   const bool written =
       fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  const int why = errno;
+  int why = errno;
   if (fd >= 0) ::close(fd);
   // link fails when another process has created the file. Then this process uses that secret.
   const bool linked = written && (::link(temporary.c_str(), file.c_str()) == 0 || errno == EEXIST);
+  if (written) why = errno;
   ::unlink(temporary.c_str());
-  if (!linked) throw config_error("the secret file " + file.string() + " cannot be created: " + std::strerror(why));
+  if (!linked) throw cannot_create(file, std::strerror(why));
 }
 
 } // namespace
@@ -41,14 +55,23 @@ void make_secret_file(const std::filesystem::path& file) {
 secret read_secret_file(const std::filesystem::path& file, bool make) {
   std::error_code ec;
   if (make && !std::filesystem::exists(file, ec)) make_secret_file(file);
+  errno = 0;
   std::ifstream in(file);
+  if (std::filesystem::is_directory(file, ec)) errno = EISDIR;
+  if (!in || errno == EISDIR)
+    throw config_error(name_of(file) + " cannot be read: " + std::strerror(errno) +
+                       "; name a file that exists and that this user may read");
   std::string text(max_secret + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.empty()) throw config_error("the secret file " + file.string() + " is missing, unreadable or empty");
   if (text.size() > max_secret)
-    throw config_error("the secret file " + file.string() + " is larger than " + std::to_string(max_secret) + " bytes");
-  return secret(std::string(trim_end(text, "\r\n")));
+    throw config_error(name_of(file) + " is larger than " + std::to_string(max_secret) +
+                       " bytes; name a file that holds only the secret");
+  text = trim_end(text, "\r\n");
+  if (text.empty()) throw config_error(name_of(file) + " is empty" + remedy_for(file));
+  if (make && text.size() < min_secret)
+    throw config_error(name_of(file) + " has fewer than " + std::to_string(min_secret) + " bytes" + remedy_for(file));
+  return secret(std::move(text));
 }
 
 } // namespace postern::app

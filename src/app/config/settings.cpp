@@ -1,6 +1,7 @@
 #include "settings.hpp"
 
 #include <postern/app/config/spelling.hpp>
+#include <postern/core/s3/policy.hpp>
 
 namespace postern::app {
 namespace {
@@ -139,7 +140,7 @@ const settings_of<profile>& profile_settings() {
       {"bucket", text, &profile::bucket},
       {"key", text, &profile::key},
       {"min_size", size_value{}, &profile::min_size},
-      {"max_size", size_value{}, &profile::max_size},
+      {"max_size", size_value{max_object_size}, &profile::max_size},
       {"content_types", text_list_value{}, &profile::content_types},
       {"expires", time_value{}, &profile::expires},
       {"return_to", text_list_value{}, &profile::return_to},

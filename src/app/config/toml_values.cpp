@@ -90,7 +90,7 @@ void bool_value::read(const source& s, bool& into) const {
   into = *b;
 }
 
-void size_value::read(const source& s, std::uint64_t& into) const { into = parse_size(text_or_number(s.node)); }
+void size_value::read(const source& s, std::uint64_t& into) const { into = parse_size(text_or_number(s.node), max); }
 
 std::chrono::milliseconds time_value::read_time(const source& s) { return parse_time(text_or_number(s.node)); }
 
@@ -99,7 +99,7 @@ std::uint64_t count_value::read_count(const source& s) const {
   const auto n = parse_number(text);
   if (!n || *n > max)
     throw config_error(shown(s.node) + " must be a whole number" +
-                       (max == INT64_MAX ? "" : " from 0 to " + std::to_string(max)));
+                       (max == INT64_MAX ? ", 0 or more" : " from 0 to " + std::to_string(max)));
   return *n;
 }
 

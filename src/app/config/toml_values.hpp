@@ -63,8 +63,9 @@ struct bool_value {
   std::string write(bool value) const { return value ? "true" : "false"; }
 };
 
-// "5GiB", or a bare number of bytes.
+// "5GiB", or a bare number of bytes, `max` at most.
 struct size_value {
+  std::uint64_t max = UINT64_MAX;
   void read(const source& s, std::uint64_t& into) const;
   std::string write(std::uint64_t value) const { return toml_string(size_text(value)); }
 };

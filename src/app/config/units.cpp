@@ -27,7 +27,9 @@ constexpr std::array<unit, 9> size_units{{{"B", 1},
                                           {"TiB", 1ull << 40}}};
 constexpr std::array<unit, 5> time_units{{{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
 
-std::uint64_t parse_with_unit(std::string_view text, std::span<const unit> units, const char* what) {
+// `max_text` is the maximum as an error shows it.
+std::uint64_t parse_with_unit(std::string_view text, std::span<const unit> units, std::uint64_t max,
+                              std::string_view max_text, const char* what) {
   std::uint64_t n = 0;
   const auto* end = text.data() + text.size();
   const auto [rest, ec] = std::from_chars(text.data(), end, n);
@@ -36,8 +38,9 @@ std::uint64_t parse_with_unit(std::string_view text, std::span<const unit> units
   const auto found = name.empty()
                          ? units.begin()
                          : std::find_if(units.begin(), units.end(), [&](const unit& u) { return u.name == name; });
-  if (ec != std::errc{} || found == units.end() || (n != 0 && found->factor > UINT64_MAX / n))
-    throw config_error(quote(text) + " is not " + what);
+  if (ec == std::errc::invalid_argument || found == units.end()) throw config_error(quote(text) + " is not " + what);
+  if (ec != std::errc{} || n > max / found->factor)
+    throw config_error(quote(text) + " is too large; the maximum is " + std::string(max_text));
   return n * found->factor;
 }
 
@@ -52,13 +55,14 @@ std::string text_with_unit(std::uint64_t value, std::span<const unit> units, std
 
 } // namespace
 
-std::uint64_t parse_size(std::string_view text) {
-  return parse_with_unit(text, size_units, "a size; write it like \"512\", \"64KiB\" or \"5GiB\"");
+std::uint64_t parse_size(std::string_view text, std::uint64_t max) {
+  const auto max_text = max == UINT64_MAX ? "16777215TiB" : size_text(max);
+  return parse_with_unit(text, size_units, max, max_text, "a size; write it like \"512\", \"64KiB\" or \"5GiB\"");
 }
 
 std::chrono::milliseconds parse_time(std::string_view text) {
-  const auto ms = parse_with_unit(text, time_units, "a time; write it like \"500ms\", \"30s\", \"15m\" or \"24h\"");
-  if (ms > 1000ull * 86'400'000) throw config_error(quote(text) + " is longer than a thousand days");
+  const auto ms = parse_with_unit(text, time_units, 1000ull * 86'400'000, "1000d",
+                                  "a time; write it like \"500ms\", \"30s\", \"15m\" or \"24h\"");
   return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
 }
 

@@ -30,6 +30,10 @@ std::unique_ptr<ledger> make_ledger(const ledger_options& options) {
                            "postgresql://user@host/database");
 }
 
+bool is_ledger_url(const std::string& url) {
+  return (url.starts_with(sqlite) && url.size() > sqlite.size()) || is_postgres(url);
+}
+
 std::string ledger_shown(const std::string& url) { return is_postgres(url) ? postgres::shown(url) : url; }
 
 } // namespace postern

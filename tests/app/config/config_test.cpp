@@ -156,7 +156,9 @@ sns_connect_to = "127.0.0.1:8443"
 BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
   BOOST_TEST(error_mentions("public_ulr = \"x\"", {"server.public_ulr", "line 3", "server.public_url"}));
   BOOST_TEST(error_mentions("public_url = 5", {"server.public_url", "5 is not a string"}));
-  BOOST_TEST(error_mentions("public_url = \"ftp://x\"", {"server.public_url", "\"ftp://x\"", "https://"}));
+  BOOST_TEST(error_mentions("public_url = \"ftp://x\"",
+                            {"server.public_url", "\"ftp://x\"", "http or https URL", "https://"}));
+  BOOST_TEST(error_mentions("public_url = \"\"", {"server.public_url: is empty", "http or https URL", "https://"}));
   BOOST_TEST(error_mentions("threads = -1", {"server.threads", "-1", "from 0 to 1024"}));
   BOOST_TEST(error_mentions("allowed_origins = [\"https://app.example.com/\"]", {"exact origin"}));
   BOOST_TEST(error_mentions("allowed_origins = [\"*\"]", {"exact origin"}));
@@ -168,13 +170,35 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
   BOOST_TEST(error_mentions("tls = { certificate = \"a.pem\" }", {"server.tls"}));
   BOOST_TEST(error_mentions("[limits]\njson_body = \"5 parsecs\"", {"limits.json_body", "parsecs", "64KiB"}));
   BOOST_TEST(error_mentions("[limits]\nconnections = \"20KB\"", {"limits.connections", "\"20KB\"", "whole number"}));
+  BOOST_TEST(
+      error_mentions("[limits]\nconnections = -5", {"limits.connections", "-5 must be a whole number, 0 or more"}));
+  BOOST_TEST(error_mentions("[limits]\nrequest_header = 1023", {"limits.request_header: 1023", "minimum is 1KiB"}));
+  BOOST_TEST(error_mentions("[limits]\nbuffers = \"7MiB\"", {"limits.buffers: 7MiB", "minimum is 8MiB", "0 switches"}));
+  BOOST_TEST(error_text("[limits]\nrequest_header = 0\nbuffers = 0") == "");
+  BOOST_TEST(error_text("[limits]\nrequest_header = \"1KiB\"\nbuffers = \"8MiB\"") == "");
   BOOST_TEST(error_mentions("[limits]\nbody_silence = \"5 fortnights\"", {"limits.body_silence", "fortnights", "15m"}));
   BOOST_TEST(error_mentions("[auth]\napi_keys = [{ name = \"a\", sha256 = \"abc\" }]",
                             {"auth.api_keys", "\"a\"", "sha256sum"}));
   BOOST_TEST(error_mentions("[auth]\napi_keys = [{ nme = \"a\" }]", {"number 1, nme", "did you mean name?"}));
   BOOST_TEST(error_mentions("[store]\ntype = \"tape\"", {"store.type", "\"tape\"", "\"s3\""}));
+  BOOST_TEST(error_mentions("[store]\nregion = \"eu west\"", {"store.region", "\"eu west\"", "eu-west-1"}));
+  for (const char* setting : {"bucket", "other_buckets"})
+    BOOST_TEST(error_mentions(std::string("[store]\n") + setting + " = \"a b\"",
+                              {setting, "\"a b\" cannot be the name of a bucket"}));
+  BOOST_TEST(error_mentions("[store]\nother_buckets = \"*\"\n[profiles.a]\nbucket = \"a/b\"",
+                            {"profiles.a.bucket", "\"a/b\" cannot be the name of a bucket"}));
+  BOOST_TEST(error_mentions("[ledger]\nurl = \"mysql://u:geheim@db/d?password=geheim\"",
+                            {"ledger.url: \"mysql:…@db/d\"", "sqlite:", "postgresql://"}));
+  BOOST_TEST(error_text("[ledger]\nurl = \"mysql://u:geheim@db/d?password=geheim\"").find("geheim") ==
+             std::string::npos);
   BOOST_TEST(error_mentions("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
-  BOOST_TEST(error_mentions("[profiles.a]\nkey = \"x/${id}/${nmae}\"", {"profiles.a.key"}));
+  BOOST_TEST(error_mentions(
+      "[profiles.a]\nkey = \"x/${id}/${nmae}\"",
+      {"profiles.a.key", "\"x/${id}/${nmae}\": ${nmae}", "${id}, ${filename}, ${user}, ${profile} and ${date}"}));
+  BOOST_TEST(error_mentions("[profiles.a]\ncontent_types = [\"*/*\", \"png\"]",
+                            {"profiles.a.content_types: \"png\"", "image/png"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nacl = \"public\"", {"profiles.a.acl: \"public\"", "public-read,"}));
+  BOOST_TEST(error_text("[profiles.a]\nacl = \"public-read\"") == "");
   BOOST_TEST(error_mentions("[profiles.a]\nmax_size = \"6000GiB\"", {"profiles.a.max_size", "5TiB"}));
   BOOST_TEST(error_mentions("[profiles.a]\nmin_size = \"2\"\nmax_size = \"1\"",
                             {"profiles.a.min_size", "2 is larger than max_size, 1"}));
@@ -187,6 +211,45 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
       error_mentions("[profiles.a]\nexpires = \"2d\"\n[sweep]\nclaim_lifetime = \"1d\"", {"sweep.claim_lifetime"}));
   BOOST_TEST(error_mentions("[ledger]\nretention = \"1d\"", {"ledger.retention", "claim_lifetime", "0 keeps all"}));
   BOOST_TEST(error_text("[ledger]\nretention = \"0\"") == error_text(""));
+}
+
+BOOST_AUTO_TEST_CASE(an_api_key_is_unique_and_names_profiles_that_exist) {
+  const auto key = [](const std::string& name, char digit, const std::string& profile = "*") {
+    return "{ name = \"" + name + "\", sha256 = \"" + std::string(64, digit) + "\", profiles = [\"" + profile + "\"] }";
+  };
+  const auto keys = [](const std::string& items) { return "[auth]\napi_keys = [" + items + "]\n[profiles.images]\n"; };
+  BOOST_TEST(error_text(keys(key("a", 'A') + ", " + key("b", 'b', "images"))) == "");
+  BOOST_TEST(
+      error_mentions(keys(key("a", 'a') + ", " + key("a", 'b')), {"auth.api_keys", "two keys have the name \"a\""}));
+  BOOST_TEST(error_mentions(keys(key("a", 'a') + ", " + key("b", 'A')),
+                            {"auth.api_keys", "\"a\" and \"b\" have the same sha256"}));
+  BOOST_TEST(
+      error_mentions(keys(key("a", 'a', "image")), {"auth.api_keys", "no profile \"image\"", "did you mean images?"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_secret_file_is_named_with_its_setting_and_a_remedy) {
+  const auto file = std::filesystem::temp_directory_path() / ("postern-secret-test." + std::to_string(::getpid()));
+  const auto error = [&](const std::string& path) -> std::string {
+    try {
+      app::parse_config("[server]\nsecrets = [{ file = \"" + path + "\" }]\n", no_environment);
+    } catch (const config_error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  std::ofstream(file) << "short\n";
+  const auto name = "server.secrets (line 2): the secret file " + file.string();
+  BOOST_TEST(error(file.string()) ==
+             name + " has fewer than 16 bytes; write one to it with: openssl rand -hex 32 > " + file.string());
+  std::ofstream(file) << "\n";
+  BOOST_TEST(error(file.string()).starts_with(name + " is empty; write one to it with"));
+  std::filesystem::remove(file);
+  const auto absent = error("/proc/nowhere/secret");
+  BOOST_TEST(absent.starts_with("server.secrets (line 2): the secret file /proc/nowhere/secret cannot be created: No "
+                                "such file or directory; let this user write to the folder"),
+             absent);
+  const auto folder = error("/tmp");
+  BOOST_TEST(folder.find("the secret file /tmp cannot be read: Is a directory") != folder.npos, folder);
 }
 
 BOOST_AUTO_TEST_CASE(a_secret_of_the_wrong_type_is_not_quoted) {

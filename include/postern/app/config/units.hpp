@@ -8,9 +8,9 @@
 
 namespace postern::app {
 
-// "5GiB", "20KB", "512" (bytes). Throws config_error that quotes the text.
-std::uint64_t parse_size(std::string_view text);
-// "15m", "500ms", "30" (seconds). Throws config_error that quotes the text, also for more than a thousand days.
+// "5GiB", "20KB", "512" (bytes). Throws config_error that quotes the text, also for more than `max` bytes.
+std::uint64_t parse_size(std::string_view text, std::uint64_t max = UINT64_MAX);
+// "15m", "500ms", "30" (seconds). Throws config_error that quotes the text, also for more than 1000 days.
 std::chrono::milliseconds parse_time(std::string_view text);
 
 // The shortest text that parse_size and parse_time read as this value.

@@ -13,6 +13,9 @@ namespace postern {
 // ledger.url, what is wrong with the database, and the remedy.
 std::unique_ptr<ledger> make_ledger(const ledger_options& options);
 
+// Whether make_ledger knows this kind of URL: sqlite: and a path, postgresql:// or postgres://.
+bool is_ledger_url(const std::string& url);
+
 // The URL without the password, for logs and messages.
 std::string ledger_shown(const std::string& url);
 
