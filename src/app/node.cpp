@@ -21,9 +21,14 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <openssl/err.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -94,19 +99,47 @@ front::server_options server_options_of(const config& c, asio::ssl::context* tls
   return o;
 }
 
+// Throws with the system's reason, which OpenSSL does not give.
+void require_readable(const std::string& setting, const std::string& file) {
+  errno = 0;
+  std::ifstream in(file);
+  std::error_code ec;
+  const int why = std::filesystem::is_directory(file, ec) ? EISDIR : errno;
+  if (in && why != EISDIR) return;
+  throw std::runtime_error(setting + ": the file " + file + " cannot be read: " + std::strerror(why) +
+                           "; name a PEM file that this user may read");
+}
+
+void use_certificate(asio::ssl::context& tls, const std::string& file) {
+  require_readable("server.tls.certificate", file);
+  boost::system::error_code ec;
+  tls.use_certificate_chain_file(file, ec);
+  if (ec)
+    throw std::runtime_error("server.tls.certificate: the file " + file + " holds no certificate: " + ec.message() +
+                             "; name a PEM file with the certificate and its chain");
+}
+
+void use_key(asio::ssl::context& tls, const std::string& file, const std::string& certificate) {
+  require_readable("server.tls.key", file);
+  boost::system::error_code ec;
+  tls.use_private_key_file(file, asio::ssl::context::pem, ec);
+  // A key of another kind than the certificate's is accepted alone, and fails only the check.
+  if (ERR_GET_LIB(static_cast<unsigned long>(ec.value())) == ERR_LIB_X509 ||
+      (!ec && SSL_CTX_check_private_key(tls.native_handle()) != 1))
+    throw std::runtime_error("server.tls.key: the key in " + file + " does not belong to the certificate in " +
+                             certificate + "; name the key for which the certificate was issued");
+  if (ec)
+    throw std::runtime_error("server.tls.key: the file " + file + " holds no private key: " + ec.message() +
+                             "; name a PEM file with the key");
+}
+
 std::unique_ptr<asio::ssl::context> tls_of(const config& c) {
   if (c.server.tls_certificate.empty()) return nullptr;
   auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
-  try {
-    tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
-                     asio::ssl::context::no_tlsv1_1);
-    tls->use_certificate_chain_file(c.server.tls_certificate);
-    tls->use_private_key_file(c.server.tls_key, asio::ssl::context::pem);
-  } catch (const boost::system::system_error& e) {
-    throw std::runtime_error("server.tls: certificate " + c.server.tls_certificate + " or key " + c.server.tls_key +
-                             " cannot be used: " + e.code().message() +
-                             ". Both must be PEM files that this user may read");
-  }
+  tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                   asio::ssl::context::no_tlsv1_1);
+  use_certificate(*tls, c.server.tls_certificate);
+  use_key(*tls, c.server.tls_key, c.server.tls_certificate);
   return tls;
 }
 
@@ -196,7 +229,8 @@ node::node(const config& c)
       buffers_(c.limits.buffers), transfers_(*store_, *service_.records, buffers_, now_millis),
       form_reader_(form_reader_options_of(c, service_.options), service_.own, *service_.records, transfers_),
       completer_(service_.own, *store_, *service_.records, c.ledger.retention),
-      sns_http_(sns_client_options_of(c.events)), sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
+      sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
+      sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics}, completer_, *sns_), admitter_(admitter_of(c.auth)),
       cors_(c.server.public_url, c.server.allowed_origins), signing_rate_(c.limits.sign_rate, c.limits.sign_burst),
       gate_(admitter_, cors_, signing_rate_),

@@ -73,6 +73,14 @@ utc_clock system_clock_in_seconds() {
   return [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); };
 }
 
+http_client make_http_client(const std::string& setting, http_client_options options) {
+  try {
+    return http_client(std::move(options));
+  } catch (const std::runtime_error& e) {
+    throw std::runtime_error(setting + ": " + e.what());
+  }
+}
+
 s3_options s3_options_of(const config& c) {
   s3_options o;
   o.endpoint = c.store.endpoint;
@@ -84,7 +92,7 @@ s3_options s3_options_of(const config& c) {
 }
 
 storage::storage(const config& c, const signer& own)
-    : http(http_client_options{c.store.ca_file}),
+    : http(make_http_client("store.ca_file", {c.store.ca_file})),
       credentials(source_of(c, own, http), min_lifetime_of(c), system_clock_in_seconds()),
       s3(client_of(c, http, credentials)) {}
 

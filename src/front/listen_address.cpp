@@ -11,9 +11,19 @@
 namespace postern::front {
 namespace {
 
+std::string remedy_for(const boost::system::error_code& why) {
+  namespace reasons = boost::system::errc;
+  if (why == reasons::permission_denied)
+    return "choose a port above 1023, or give the program the capability CAP_NET_BIND_SERVICE";
+  if (why == reasons::address_not_available)
+    return "this machine has no such address; name one of its own, or 0.0.0.0 or [::] for all";
+  if (why == reasons::address_in_use) return "another program uses this port; stop it, or choose another port";
+  return "choose another address or port";
+}
+
 std::runtime_error cannot_listen(const asio::ip::tcp::endpoint& at, const boost::system::system_error& why) {
-  return std::runtime_error("cannot listen on " + to_text(at) + ": " + why.code().message() +
-                            ". Another program may use that port; see server.listen and server.admin_listen");
+  return std::runtime_error("cannot listen on " + to_text(at) + ": " + why.code().message() + "; " +
+                            remedy_for(why.code()) + " (server.listen, server.admin_listen)");
 }
 
 // Asio has no public name for this option.

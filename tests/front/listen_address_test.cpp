@@ -28,10 +28,23 @@ BOOST_AUTO_TEST_CASE(several_sockets_share_a_port_unless_another_program_uses_it
   const auto at = first.local_endpoint();
   listen_on(second, at);
   const auto names_the_address = [&](const std::runtime_error& e) {
-    return std::string(e.what()).find("cannot listen on " + to_text(at)) == 0;
+    return std::string(e.what()) == "cannot listen on " + to_text(at) +
+                                        ": Address already in use; another program uses this port; stop it, or choose "
+                                        "another port (server.listen, server.admin_listen)";
   };
   BOOST_CHECK_EXCEPTION(require_free_port(at), std::runtime_error, names_the_address);
   first.close();
   second.close();
   require_free_port(at);
+}
+
+BOOST_AUTO_TEST_CASE(an_address_that_this_machine_lacks_is_an_error_with_its_remedy) {
+  const auto at = parse_listen_address("192.0.2.1:8080"); // for documentation: RFC 5737
+  const auto has_remedy = [](const std::runtime_error& e) {
+    return std::string(e.what()).find("this machine has no such address") != std::string::npos;
+  };
+  BOOST_CHECK_EXCEPTION(require_free_port(at), std::runtime_error, has_remedy);
+  asio::io_context loop{1};
+  tcp_acceptor acceptor(loop.get_executor());
+  BOOST_CHECK_EXCEPTION(listen_on(acceptor, at), std::runtime_error, has_remedy);
 }

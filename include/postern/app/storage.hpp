@@ -56,6 +56,9 @@ template <class T> T run_alone(task<T> t) {
   return std::move(*value);
 }
 
+// A client with these options. An error names `setting`, which gave the CA file.
+http_client make_http_client(const std::string& setting, http_client_options options);
+
 s3_options s3_options_of(const config& c);
 sts_options sts_of(const config& c);
 role_options role_of(const config& c);

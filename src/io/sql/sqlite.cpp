@@ -26,6 +26,8 @@ transaction_failure kind_of(int code) {
 
 [[noreturn]] void fail(sqlite3* db, const char* doing) {
   if (!db) throw transaction_error(transaction_failure::broken, std::string(doing) + ": out of memory");
+  if (sqlite3_errcode(db) == SQLITE_NOTADB)
+    throw not_a_database(transaction_failure::broken, std::string(doing) + ": " + sqlite3_errmsg(db));
   throw transaction_error(kind_of(sqlite3_errcode(db)), std::string(doing) + ": " + sqlite3_errmsg(db));
 }
 
@@ -102,6 +104,13 @@ database::~database() {
 }
 
 bool database::is_read_only() const { return sqlite3_db_readonly(raw_, "main") == 1; }
+
+// One statement sees one state of the file, so another process may migrate meanwhile.
+bool database::is_foreign() {
+  const auto found = prepare("SELECT count(*) FROM sqlite_master, pragma_user_version WHERE user_version = 0 AND "
+                             "type = 'table' AND name IN ('uploads', 'webhooks', 'stopped_endpoints')");
+  return found->step() && found->integer().value_or(0) > 0;
+}
 
 const sql::dialect& database::get_dialect() const { return ledger_schema::sqlite; }
 

@@ -11,6 +11,11 @@ struct sqlite3;
 
 namespace postern::sqlite {
 
+// The file exists and is not an SQLite database.
+struct not_a_database : transaction_error {
+  using transaction_error::transaction_error;
+};
+
 class database final : public sql::database {
 public:
   // Opens the file, and creates it unless `as` is read_only. `timeout`: how long a statement waits while another
@@ -21,6 +26,8 @@ public:
   database& operator=(const database&) = delete;
 
   bool is_read_only() const; // the file, for this user
+  // Whether it has tables of another program under the names of the ledger's: they are there without a schema version.
+  bool is_foreign();
 
   void begin(bool writes) override;
   void commit() override;
