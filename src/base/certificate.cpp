@@ -31,7 +31,7 @@ trusted_issuers::trusted_issuers(const std::string& ca_file) : store_(X509_STORE
                                    : X509_STORE_load_file(store_.get(), ca_file.c_str());
   if (read != 1) {
     ERR_clear_error();
-    throw std::runtime_error("the CA file \"" + ca_file + "\" cannot be used; it must be PEM");
+    throw std::runtime_error("the CA file \"" + ca_file + "\" cannot be used; name a PEM file that this user may read");
   }
   // Each issuer in the file is trusted by itself, even if the file lacks that issuer's own issuer.
   if (!ca_file.empty()) X509_STORE_set_flags(store_.get(), X509_V_FLAG_PARTIAL_CHAIN);

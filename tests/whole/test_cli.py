@@ -72,7 +72,20 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual((code, out), (2, ""))
                 self.assertIn(words, err)
         code, _, err = self.run_it("serve", "--config", self.config, config="", POSTERN_SERVER__LISTN="x")
-        self.assertIn("POSTERN_SERVER__LISTN: unknown setting; did you mean server.listen?", err)
+        self.assertIn("postern: POSTERN_SERVER__LISTN: unknown setting; did you mean server.listen?", err)
+        code, _, err = self.run_it("config", config="[store]\nregion = 'eu west'\n")
+        self.assertIn('postern: postern.toml: store.region: "eu west" cannot be the name of a region', err)
+        os.remove(self.config)
+        os.mkdir(self.config)
+        code, _, err = self.run_it("config")
+        self.assertEqual((code, err), (2, "postern: the configuration file postern.toml cannot be read: Is a directory; name a file that this user may read\n"))
+
+    def test_the_secret_file_is_named_when_it_is_too_short(self):
+        os.mkdir(os.path.join(self.folder, "var"))
+        with open(os.path.join(self.folder, "var/secret"), "w") as f:
+            f.write("short\n")
+        code, _, err = self.run_it("config")
+        self.assertEqual((code, err), (2, "postern: server.secrets: the secret file var/secret has fewer than 16 bytes; write one to it with: openssl rand -hex 32 > var/secret\n"))
 
     def test_config_prints_the_effective_settings_without_secrets(self):
         config = "[server]\nsecrets = ['a secret of the server']\n[limits]\njson_body = '1MiB'\n"
@@ -102,7 +115,17 @@ class CommandLine(unittest.TestCase):
             port = s.getsockname()[1]
             code, _, err = self.run_it("serve", "--config", self.config, config=f"[server]\nlisten = '127.0.0.1:{port}'\n")
         self.assertEqual(code, 2)
-        self.assertIn(f"cannot listen on 127.0.0.1:{port}", err)
+        self.assertIn(f"cannot listen on 127.0.0.1:{port}: Address already in use; another program uses this port", err)
+
+    def test_an_address_that_cannot_be_used_has_its_own_remedy(self):
+        code, _, err = self.run_it("serve", POSTERN_SERVER__LISTEN="192.0.2.1:8080")
+        self.assertEqual(code, 2)
+        self.assertIn("cannot listen on 192.0.2.1:8080: Cannot assign requested address; this machine has no such address", err)
+        if not shutil.which("setpriv") or os.getuid() != 0:
+            self.skipTest("a port without permission needs root and setpriv")
+        done = subprocess.run(["setpriv", "--inh-caps=-all", "--bounding-set=-all", BINARY, "serve"], capture_output=True, text=True, cwd=self.folder, timeout=30, check=False,
+                              env={"PATH": os.environ["PATH"], "POSTERN_SERVER__LISTEN": "127.0.0.1:80", "POSTERN_SERVER__ADMIN_LISTEN": ""})
+        self.assertIn("cannot listen on 127.0.0.1:80: Permission denied; choose a port above 1023, or give the program the capability CAP_NET_BIND_SERVICE", done.stderr)
 
     def test_sign_and_uploads(self):
         config = "[auth]\nanonymous = true\n"

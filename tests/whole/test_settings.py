@@ -62,9 +62,26 @@ class Tls(unittest.TestCase):
 
     def test_a_key_of_another_certificate_is_an_error(self):
         _, other = Authority(self.folder, "another").certificate("other")
-        with self.assertRaises(RuntimeError) as failed:
-            Server(**{**self.settings, "server__tls__key": other})
-        self.assertIn("server.tls", str(failed.exception))
+        self.assert_error({"server__tls__key": other}, f"server.tls.key: the key in {other} does not belong to the certificate in {self.settings['server__tls__certificate']}; name the key")
+
+    def test_a_file_that_cannot_be_used_is_named_with_its_setting_and_the_reason(self):
+        certificate, key = self.settings["server__tls__certificate"], self.settings["server__tls__key"]
+        empty = os.path.join(self.folder, "empty.pem")
+        with open(empty, "w"):
+            pass
+        for setting, name in (("server__tls__certificate", "server.tls.certificate"), ("server__tls__key", "server.tls.key")):
+            self.assert_error({setting: "/nowhere/a.pem"}, f"{name}: the file /nowhere/a.pem cannot be read: No such file or directory; name a PEM file")
+            self.assert_error({setting: self.folder}, f"{name}: the file {self.folder} cannot be read: Is a directory")
+        self.assert_error({"server__tls__certificate": empty}, f"server.tls.certificate: the file {empty} holds no certificate")
+        self.assert_error({"server__tls__key": certificate}, f"server.tls.key: the file {certificate} holds no private key")
+        for setting, name in (("store__ca_file", "store.ca_file"), ("events__ca_file", "events.ca_file")):
+            self.assert_error({setting: "/nowhere/a.pem"}, f'{name}: the CA file "/nowhere/a.pem" cannot be used: No such file or directory; name a PEM file')
+            self.assert_error({setting: key}, f'{name}: the CA file "{key}" cannot be used')
+
+    def assert_error(self, changes, words):
+        with self.subTest(words), self.assertRaises(RuntimeError) as failed:
+            Server(**{**self.settings, **changes}).close()
+        self.assertIn(words, str(failed.exception))
 
 
 class BodyRate(unittest.TestCase):

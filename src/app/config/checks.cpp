@@ -106,13 +106,14 @@ void check_bucket_name(const std::string& setting, const std::string& name) {
           quote(name) + " cannot be the name of a bucket; use letters, digits, hyphens, dots and underscores");
 }
 
-// The address of a database without its password, whatever it looks like.
-std::string without_password(std::string url) {
-  url.erase(std::min(url.find_first_of("?= "), url.size()));
-  const auto at = url.rfind('@');
-  if (at == url.npos) return url;
-  const auto colon = url.find(':');
-  return (colon < at ? url.substr(0, colon + 1) : "") + "…" + url.substr(at);
+// The address of a database without user, password and parameters. The text is no URL that Postern can read, so where
+// a password may begin or end in several places, only the scheme is left.
+std::string without_password(const std::string& url) {
+  const auto parameters = std::min(url.find_first_of("?= "), url.size());
+  const auto at = url.rfind('@'), colon = url.find(':');
+  if (at == url.npos) return url.substr(0, parameters);
+  const auto scheme = colon < at ? url.substr(0, colon + 1) : "";
+  return scheme + "…" + (at < parameters ? url.substr(at, parameters - at) : "");
 }
 
 void check_ledger(const config::ledger_section& l) {

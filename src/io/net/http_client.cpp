@@ -110,7 +110,7 @@ http_client::http_client(http_client_options options)
     tls_.load_verify_file(options.ca_file, ec);
   if (ec)
     throw std::runtime_error("the CA file \"" + options.ca_file + "\" cannot be used: " + ec.message() +
-                             "; it must be PEM");
+                             "; name a PEM file that this user may read");
   tls_.set_verify_mode(asio::ssl::verify_peer);
 }
 

@@ -189,8 +189,9 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
                             {"profiles.a.bucket", "\"a/b\" cannot be the name of a bucket"}));
   BOOST_TEST(error_mentions("[ledger]\nurl = \"mysql://u:geheim@db/d?password=geheim\"",
                             {"ledger.url: \"mysql:…@db/d\"", "sqlite:", "postgresql://"}));
-  BOOST_TEST(error_text("[ledger]\nurl = \"mysql://u:geheim@db/d?password=geheim\"").find("geheim") ==
-             std::string::npos);
+  for (const char* url : {"mysql://u:geheim@db/d?password=geheim", "mysql://u:geheim?geheim@db/d", "u:geheim@db",
+                          "mysql://db/d?password=a@geheim", "host=db password=geheim"})
+    BOOST_TEST(error_text(std::string("[ledger]\nurl = \"") + url + "\"").find("geheim") == std::string::npos, url);
   BOOST_TEST(error_mentions("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
   BOOST_TEST(error_mentions(
       "[profiles.a]\nkey = \"x/${id}/${nmae}\"",
