@@ -222,7 +222,7 @@ class AgainstRgw(DoctorTest):
         self.assertEqual(output.code, 2)
         self.assertIn("a directory has no", output.err)
         output = self.run_it("doctor", **self.settings(self.s3, store__bucket=""))
-        self.expect_finding(output, "configuration", "store.bucket: is empty; name the bucket", code=2)
+        self.expect_finding(output, "configuration", "POSTERN_STORE__BUCKET: is empty; name the bucket", code=2)
 
     def test_setup_prints_json(self):
         role = self.settings(self.s3, store__credentials__role_arn=self.role, store__credentials__external_id="tenant 42")
