@@ -62,7 +62,7 @@ class Drain(unittest.TestCase):
         with Server() as server:
             done = subprocess.run([BINARY, "serve", "--config", server.config], env=server.environment, cwd=server.folder, capture_output=True, text=True, timeout=30, check=False)
             self.assertEqual(done.returncode, 2)
-            self.assertIn("Another program may use that port", done.stderr)
+            self.assertIn("another program uses this port", done.stderr)
 
     def test_a_drain_ends_after_its_time_limit(self):
         server = Server('[auth]\nanonymous = true\n[server]\ndrain = "1s"\n')
