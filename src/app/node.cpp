@@ -72,10 +72,16 @@ front::pages_options pages_options_of(const config& c) {
   return o;
 }
 
+// The buckets of forms and of events.
+std::vector<std::string> served_buckets(const config& c) {
+  auto buckets = c.store.other_buckets;
+  buckets.push_back(c.store.bucket);
+  return buckets;
+}
+
 form_reader_options form_reader_options_of(const config& c, const form_signer_options& s) {
   form_reader_options o;
-  o.buckets = c.store.other_buckets;
-  o.buckets.push_back(c.store.bucket);
+  o.buckets = served_buckets(c);
   o.region = s.region;
   o.credentials = s.credentials;
   o.limits.max_before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
@@ -231,9 +237,9 @@ node::node(const config& c)
       completer_(service_.own, *store_, *service_.records, c.ledger.retention),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
-      event_receiver_({c.events.token, c.events.sns_topics}, completer_, *sns_), admitter_(admitter_of(c.auth)),
-      cors_(c.server.public_url, c.server.allowed_origins), signing_rate_(c.limits.sign_rate, c.limits.sign_burst),
-      gate_(admitter_, cors_, signing_rate_),
+      event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_),
+      admitter_(admitter_of(c.auth)), cors_(c.server.public_url, c.server.allowed_origins),
+      signing_rate_(c.limits.sign_rate, c.limits.sign_burst), gate_(admitter_, cors_, signing_rate_),
       uploads_(max_json_of(c), gate_, service_.forms, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c), gate_, service_.forms), admin_(*service_.records, transfers_),
@@ -356,6 +362,7 @@ form_service::form_service(const config& c, std::function<void(const upload&)> o
 
 int serve(const config& c) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN); // a file beyond the limit of the process is an error of that write
   return node(c).run();
 }
 

@@ -1,9 +1,11 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
 #include <postern/flow/admit.hpp>
+#include <postern/flow/form_rules.hpp>
 #include <postern/flow/receive_events.hpp>
 
 namespace postern {
@@ -15,6 +17,8 @@ metrics::counter pending_count("postern_events_total", "Event notifications, by 
                                "outcome=\"pending\"");
 metrics::counter ignored_count("postern_events_total", "Event notifications, by what became of them",
                                "outcome=\"ignored\"");
+metrics::counter rejected_count("postern_events_total", "Event notifications, by what became of them",
+                                "outcome=\"rejected\"");
 
 // Compares digests, so that timing does not reveal even the length.
 bool is_same(std::string_view shown, const secret& token) {
@@ -70,7 +74,7 @@ task<result<event_counts>> event_receiver::receive_sns(json_value envelope, mill
   const auto how = m->sha256 ? certificate::digest::sha256 : certificate::digest::sha1;
   if (!signer->verifies(how, signed_text(*m), m->signature))
     co_return failure{errc::forbidden, "the SNS message's signature does not match its certificate"};
-  if (recent_.has(m->id, seconds)) co_return event_counts{0, 0, 1};
+  if (recent_.has(m->id, seconds)) co_return event_counts{0, 0, 1, 0};
 
   event_counts counts;
   if (m->what == sns_message::kind::notification) {
@@ -96,21 +100,37 @@ task<result<event_counts>> event_receiver::receive_sns(json_value envelope, mill
   co_return counts;
 }
 
-task<result<event_counts>> event_receiver::receive_all(std::vector<object_event> events, millis_clock now) {
+task<result<event_counts>> event_receiver::receive_all(event_message message, millis_clock now) {
   event_counts counts;
+  std::optional<failure> unrecorded; // an event that the sender must send again
   bool store_is_silent = false;
-  for (auto& e : events) {
+  for (const auto& why : message.rejected) {
+    log::warning("event rejected", {{"why", why}});
+    ++counts.rejected;
+  }
+  for (auto& e : message.events) {
+    if (e.created && !is_served(options_.buckets, e.bucket)) {
+      ++counts.ignored;
+      continue;
+    }
+    const auto bucket = e.bucket, key = e.key;
     auto outcome = co_await completer_.complete_by_event(std::move(e), now, store_is_silent);
-    if (!outcome) co_return outcome.error();
-    switch (*outcome) {
-    case event_outcome::recorded: ++counts.recorded; break;
-    case event_outcome::pending: ++counts.pending; break;
-    case event_outcome::ignored: ++counts.ignored; break;
+    if (outcome) {
+      ++(*outcome == event_outcome::recorded  ? counts.recorded
+         : *outcome == event_outcome::pending ? counts.pending
+                                              : counts.ignored);
+    } else if (retryable(outcome.error().code)) {
+      unrecorded = std::move(outcome.error());
+    } else {
+      log::warning("event rejected", {{"bucket", bucket}, {"key", key}, {"why", describe(outcome.error())}});
+      ++counts.rejected;
     }
   }
   recorded_count.add(counts.recorded);
   pending_count.add(counts.pending);
   ignored_count.add(counts.ignored);
+  rejected_count.add(counts.rejected);
+  if (unrecorded) co_return std::move(*unrecorded);
   co_return counts;
 }
 

@@ -42,7 +42,7 @@ struct fixture {
   test::fake_ledger ledger;
   fake_sns amazon;
   completer completions{own, store, ledger};
-  event_receiver_options options{secret(token), {topic}};
+  event_receiver_options options{secret(token), {topic}, {"media"}};
   std::optional<event_receiver> receiver;
 
   fixture() {
@@ -215,6 +215,51 @@ BOOST_FIXTURE_TEST_CASE(a_failed_message_can_be_sent_again, fixture) {
   BOOST_TEST((refused(envelope{}.print()) == errc::unavailable));
   amazon.broken.reset();
   BOOST_TEST(receive(envelope{}.print(), "")->recorded == 1u);
+}
+
+// Of a batch, each record counts by itself: whatever stands beside it.
+BOOST_FIXTURE_TEST_CASE(a_bad_record_does_not_keep_the_ones_beside_it_from_being_recorded, fixture) {
+  const auto inside = [](const std::string& message) { return message.substr(12, message.size() - 14); };
+  const auto good = inside(event());
+  const auto batch = [&](const std::string& bad) { return R"({"Records":[)" + bad + "," + good + "]}"; };
+  const auto other_bucket = replaced(good, R"("name":"media")", R"("name":"tenant:media")");
+  const auto other_version = replaced(good, "2.5", "3.0");
+  const auto long_key = replaced(good, "uploads/", std::string(1025, 'k'));
+  struct {
+    std::string bad;
+    std::size_t ignored, rejected;
+  } cases[] = {{other_bucket, 1, 0}, {other_version, 0, 1}, {long_key, 0, 1}, {"5", 0, 1}};
+  for (const auto& [bad, ignored, rejected] : cases) {
+    const auto counts = receive(batch(bad), "Bearer " + token).value();
+    BOOST_TEST_CONTEXT(bad) {
+      BOOST_TEST(counts.recorded == 1u);
+      BOOST_TEST(counts.ignored == ignored);
+      BOOST_TEST(counts.rejected == rejected);
+    }
+  }
+  BOOST_TEST(completed());
+}
+
+BOOST_FIXTURE_TEST_CASE(the_bucket_of_another_tenant_costs_the_store_and_the_ledger_nothing, fixture) {
+  store.broken = failure(errc::unavailable, "no route");
+  ledger.broken = failure(errc::ledger_failed, "disk full");
+  const auto counts = receive(replaced(event(), R"("name":"media")", R"("name":"other")"), "Bearer " + token).value();
+  BOOST_TEST(counts.ignored == 1u);
+  options.buckets = {"*"};
+  receiver.reset();
+  BOOST_TEST(
+      (refused(replaced(event(), R"("name":"media")", R"("name":"other")"), "Bearer " + token) == errc::ledger_failed));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_event_that_must_be_sent_again_does_not_stop_the_ones_behind_it, fixture) {
+  // The first key has no row, so the store is asked, which gives no answer; the second upload is completed already.
+  ledger.rows.at(id).state = upload_state::completed;
+  ledger.rows.at(id).etag = "abc";
+  BOOST_TEST(receive(event(), "Bearer " + token)->recorded == 1u);
+  store.broken = failure(errc::unavailable, "no route");
+  const auto unknown = event("uploads/01a20a86-41d4-7ac8-8ecb-3931cee2cfd5/x");
+  const auto both = unknown.substr(0, unknown.size() - 2) + "," + event().substr(12);
+  BOOST_TEST((refused(both, "Bearer " + token) == errc::unavailable));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_subscription_is_confirmed_once, fixture) {

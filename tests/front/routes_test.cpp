@@ -66,7 +66,7 @@ struct fixture {
 
   struct endpoints {
     explicit endpoints(fixture& f)
-        : receiver({f.token, {}}, f.completions, f.topics), admission(f.links()),
+        : receiver({f.token, {}, {"media"}}, f.completions, f.topics), admission(f.links()),
           uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
           pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms), admin(f.ledger, f.carriers) {}

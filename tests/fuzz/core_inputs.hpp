@@ -180,10 +180,10 @@ inline void event(std::string_view input) {
     document = read_json(m->message);
     if (!document) return;
   }
-  auto events = read_events(*document);
-  if (!events) return;
-  require(events->size() <= max_events);
-  for (const auto& e : *events) {
+  auto read = read_events(*document);
+  if (!read) return;
+  require(read->events.size() + read->rejected.size() <= max_events);
+  for (const auto& e : read->events) {
     require(!e.created || (!e.bucket.empty() && !e.key.empty() && e.key.size() <= 1024));
     for (const auto& id : ids_in_key(e.key)) require(is_uuid(id));
   }

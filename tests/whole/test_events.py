@@ -216,8 +216,17 @@ class Events(unittest.TestCase):
         self.s3.request("PUT", exact["key"], body=b"12345", headers={"x-amz-meta-postern-id": exact["id"]})
         self.assertEqual(self.post_events(record(exact)), (1, 0))
 
+    def test_a_bad_record_does_not_keep_the_ones_beside_it_from_being_recorded(self):
+        form = self.uploaded()
+        broken = [record(form, bucket="tenant:media"), {**record(form), "eventVersion": "3.0"}, record(form, key="k" * 1025), {"eventSource": "aws:s3"}, 5]
+        status, counts = self.send({"Records": [*broken, record(form)]})
+        self.assertEqual((status, counts), (200, {"recorded": 1, "ignored": 1, "rejected": 4}))
+        self.check(form, "completed")
+        for reason in ("event version", "more than 1024 bytes", "record 4 names no bucket", "record 5 is not an object"):
+            self.assertIn(reason, self.server.log_text())
+
     def test_malformed_events_are_rejected(self):
-        for body, status, reason in ((b"", 400, "JSON"), (b"{", 400, "JSON"), (b"[]", 400, "object"), (b"{}", 400, "neither"), (b'{"Records":[{"eventSource":"aws:s3"}]}', 400, "record 1 names no bucket"),
+        for body, status, reason in ((b"", 400, "JSON"), (b"{", 400, "JSON"), (b"[]", 400, "object"), (b"{}", 400, "neither"),
                                    (json.dumps({"Records": [{}] * 101}).encode(), 413, "100 records"), (b" " * (256 * 1024 + 1), 413, "262144")):
             got, problem = self.send(body)
             self.assertEqual(got, status, problem)

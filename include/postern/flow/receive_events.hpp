@@ -19,6 +19,7 @@ namespace postern {
 struct event_receiver_options {
   secret token;                        // that other senders than SNS show; empty: there are none
   std::vector<std::string> sns_topics; // ARNs of the topics that are received; empty: no SNS message is
+  std::vector<std::string> buckets;    // whose events count; "*" among them: any
 };
 
 // One message as it arrived. The views must outlive the call of receive.
@@ -28,9 +29,10 @@ struct event_request {
   std::string_view body;
 };
 
-// The events of one message, by outcome.
+// The events of one message, by outcome. Rejected are records that cannot be read, and events that fail whenever they
+// are sent.
 struct event_counts {
-  std::size_t recorded = 0, pending = 0, ignored = 0;
+  std::size_t recorded = 0, pending = 0, ignored = 0, rejected = 0;
 };
 
 class event_receiver {
@@ -43,15 +45,16 @@ public:
 
   // An SNS envelope is authenticated by its signature alone. Any other message is authenticated by the token: as a
   // bearer token (MinIO, EventBridge), as the password of basic authentication (Ceph, raw SNS delivery), or as the key
-  // of an HMAC over the body. A message that SNS sends twice is processed once. errc::unauthorized, errc::forbidden (an
-  // SNS message that is not authentic), errc::bad_request, errc::payload_too_large; errc::unavailable and
-  // errc::ledger_failed: the sender must retry.
+  // of an HMAC over the body. A message that SNS sends twice is processed once.
+  // Each event stands alone: one that fails does not keep the others from being recorded. errc::unauthorized,
+  // errc::forbidden (an SNS message that is not authentic), errc::bad_request, errc::payload_too_large;
+  // errc::unavailable and errc::ledger_failed: the sender must retry.
   task<result<event_counts>> receive(event_request r, millis_clock now);
 
 private:
   bool has_token(const event_request& r) const;
   task<result<event_counts>> receive_sns(json_value envelope, millis_clock now);
-  task<result<event_counts>> receive_all(std::vector<object_event> events, millis_clock now);
+  task<result<event_counts>> receive_all(event_message message, millis_clock now);
 
   const event_receiver_options options_;
   completer& completer_;

@@ -27,6 +27,7 @@ result<void> check_names(const object_event& e, const std::string& where) {
   if (e.key.empty()) return bad(where + " names no key");
   // S3 allows 1024 bytes, so Postern has never signed a longer key.
   if (e.key.size() > 1024) return bad(where + " has a key of more than 1024 bytes");
+  if ((e.bucket + e.key).find('\0') != std::string::npos) return bad(where + " has a zero byte in a name");
   return {};
 }
 
@@ -79,25 +80,25 @@ result<object_event> read_event_bridge(const json_value& message) {
 
 } // namespace
 
-result<std::vector<object_event>> read_events(const json_value& message) {
+result<event_message> read_events(const json_value& message) {
   if (!message.if_object()) return bad("an event message is a JSON object");
-  std::vector<object_event> out;
+  event_message out;
+  const auto add = [&out](result<object_event> e) {
+    if (e)
+      out.events.push_back(std::move(*e));
+    else
+      out.rejected.push_back(std::move(e.error().on));
+  };
   if (const auto* records = message.find("Records")) {
     const auto* all = records->if_array();
     if (!all) return bad("Records must be a list");
     if (all->size() > max_events)
       return failure{errc::payload_too_large, "more than " + std::to_string(max_events) + " records"};
-    for (std::size_t i = 0; i < all->size(); ++i) {
-      auto e = read_record((*all)[i], "record " + std::to_string(i + 1));
-      if (!e) return e.error();
-      out.push_back(std::move(*e));
-    }
+    for (std::size_t i = 0; i < all->size(); ++i) add(read_record((*all)[i], "record " + std::to_string(i + 1)));
     return out;
   }
   if (message.find("detail-type")) {
-    auto e = read_event_bridge(message);
-    if (!e) return e.error();
-    out.push_back(std::move(*e));
+    add(read_event_bridge(message));
     return out;
   }
   if (text_in(&message, "Event") == "s3:TestEvent") return out;

@@ -18,6 +18,7 @@ task<response> events_endpoint::receive(request& r) {
   w.member("recorded", static_cast<std::uint64_t>(counts->recorded));
   if (counts->pending) w.member("pending", static_cast<std::uint64_t>(counts->pending));
   w.member("ignored", static_cast<std::uint64_t>(counts->ignored));
+  if (counts->rejected) w.member("rejected", static_cast<std::uint64_t>(counts->rejected));
   w.end_object();
   co_return make_response(counts->pending ? 202 : 200, "application/json", w.take());
 }

@@ -25,11 +25,18 @@ struct object_event {
 
 constexpr std::size_t max_events = 100; // in one message; S3 sends one event; queues send batches of ten
 
+// The events of one message, and why other records of it are none. A record is rejected by itself: the ones beside it
+// count.
+struct event_message {
+  std::vector<object_event> events;
+  std::vector<std::string> rejected; // "record 3 names no bucket"
+};
+
 // Parses (a) S3's own JSON {"Records":[…]} of AWS (event version 2.x; "Event message structure" in the S3 user guide),
 // Ceph RGW and MinIO, whose keys are form-url-encoded, except Ceph's (eventSource names the sender); (b) EventBridge's
 // {"source":"aws.s3","detail-type":…}, whose key is plain; (c) {"Event":"s3:TestEvent"}, which has no event.
-// Skips records that are not S3's. errc::bad_request says what is wrong where; errc::payload_too_large for more
-// than max_events.
-result<std::vector<object_event>> read_events(const json_value& message);
+// Records that are not S3's become events that created nothing. errc::bad_request: the message as a whole is none of
+// these; errc::payload_too_large: it has more than max_events.
+result<event_message> read_events(const json_value& message);
 
 } // namespace postern
