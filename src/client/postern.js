@@ -321,7 +321,9 @@
     document.body.appendChild(box);
     var frame = box.firstChild;
 
+    // Any window may post messages to this page. Only Postern's page, in this frame, says what became of the upload.
     function told(e) {
+      if (e.source !== frame.contentWindow || e.origin !== originOf(self.form.complete_url)) return;
       var message = typeof e.data === 'string' && parse(e.data), upload = message && message.type === 'postern' && message.upload;
       if (!upload) return;
       if (upload.state === 'completed' && upload.id === self.form.id) self.finish(null, upload);
@@ -357,6 +359,12 @@
       if (!this.tryFallback('the store did not take the form', false)) this.finish(refusalIn(frame));
     }).send();
   };
+
+  // The origin of an absolute URL as browsers write it: in lower case, without the port that the scheme implies.
+  function originOf(url) {
+    var origin = (/^https?:\/\/[^\/?#]+/i.exec(url) || [''])[0].toLowerCase();
+    return origin.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2');
+  }
 
   // The error that the page in the iframe shows. S3's page is of another origin and cannot be read; the fallback's can be, from pages of Postern's origin.
   function refusalIn(frame) {

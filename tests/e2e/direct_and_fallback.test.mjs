@@ -75,6 +75,31 @@ for (const [what, { remove, isThere }] of Object.entries(MISSING)) {
   });
 }
 
+test('a message from another window does not end an upload in a frame', async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(MISSING.FormData.remove);
+  const page = await context.newPage();
+  await page.goto(appUrl);
+  const name = 'not told by others.bin', file = makeFile(server.folder, name, 2_000_000);
+  await page.setInputFiles('#f', file);
+  const { upload, error } = await page.evaluate(() => new Promise((done) => {
+    Postern.upload(document.getElementById('f'), {
+      // The page itself and a frame beside the upload's, at the moment when the form has just been sent.
+      onWay: () => setTimeout(() => {
+        const forged = '{"type":"postern","upload":{"code":"forged","detail":"by another window"}}', frame = document.createElement('iframe');
+        window.postMessage(forged, '*');
+        frame.srcdoc = `<script>parent.postMessage('${forged}', '*')</` + 'script>';
+        document.body.appendChild(frame);
+      }, 0),
+      onComplete: (u) => done({ upload: u }), onError: (e) => done({ error: e.code }),
+    });
+  }));
+  assert.equal(error, undefined);
+  assert.equal(upload?.state, 'completed');
+  assert.equal(hashOf(server.objects().find((o) => o.endsWith(name))), hashOf(file));
+  await context.close();
+});
+
 test('the client uses no frame when no feature is missing', async () => {
   const page = await browser.newPage(), posts = [];
   page.on('request', (r) => { if (r.method() === 'POST' && r.url().includes('/upload/')) posts.push(r.resourceType()); });
