@@ -8,7 +8,6 @@ namespace postern {
 namespace {
 
 constexpr std::int64_t version = 1;
-constexpr std::size_t longest_token = 8192;
 
 std::string_view as_text(const sha256_bytes& b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 
@@ -82,7 +81,7 @@ std::string signer::sign_claim(const claim& c) const {
 result<claim> signer::read_claim(std::string_view token, seconds_clock now) const {
   failure forged{errc::forbidden, "the claim's signature is wrong"};
   const auto dot = token.find('.');
-  if (token.size() > longest_token || dot == token.npos) return forged;
+  if (token.size() > max_token || dot == token.npos) return forged;
   auto mac = from_base64url(token.substr(dot + 1));
   if (!mac) return forged;
   const auto signed_part = token.substr(0, dot);

@@ -193,7 +193,11 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   const claim back{form.id,       rules.name, who.user,
                    form.bucket,   form.key,   *length,
                    ask.return_to, ask.origin, second + options_.claim_lifetime};
-  form.complete_url = options_.public_url + "/v1/complete/" + own_.sign_claim(back);
+  const auto token = own_.sign_claim(back);
+  if (token.size() > signer::max_token)
+    return bad("the claim would have " + std::to_string(token.size()) + " bytes; the maximum is " +
+               std::to_string(signer::max_token) + ". Shorten return_to, the Origin field or the user");
+  form.complete_url = options_.public_url + "/v1/complete/" + token;
 
   auto& fields = form.fields;
   fields.reserve(16);

@@ -160,7 +160,8 @@ BOOST_FIXTURE_TEST_CASE(a_prefix_of_return_to_never_admits_another_host, fixture
   BOOST_TEST(is_listed({"https://a.example/x*"}, "https://a.example/xyz"));
   BOOST_TEST(!is_listed({"https://a.example/x*"}, "https://a.example/y"));
   BOOST_TEST(!is_listed({"https://a.example/x"}, "https://a.example/x/"));
-  for (const std::string way_out : {"../y", "a/../../y", "%2e%2E/y", ".%2e", "a/./y", "%zz"})
+  for (const std::string way_out :
+       {"../y", "a/../../y", "%2e%2E/y", ".%2e", "a/./y", "%zz", "..%2fy", "a%2F..%2f..%2fy", "..%5cy", "%2e%2e%5Cy"})
     BOOST_TEST(!is_listed({"https://a.example/x/*"}, "https://a.example/x/" + way_out), way_out);
   BOOST_TEST(is_listed({"https://a.example/x/*"}, "https://a.example/x/..a/b..?c=../d"));
   for (const auto& broken :
@@ -206,6 +207,21 @@ BOOST_FIXTURE_TEST_CASE(a_callers_limit_never_lowers_the_profiles_minimum, fixtu
   BOOST_TEST((refused() == errc::forbidden));
   ask.size = 9;
   BOOST_TEST((refused() == errc::forbidden));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_claim_that_no_completion_would_accept_is_not_signed, fixture) {
+  rules.return_to = {"https://app.example.com/*"};
+  ask.return_to = "https://app.example.com/" + std::string(5000, 'a');
+  const auto signed_form = sign();
+  BOOST_TEST_REQUIRE(signed_form.has_value());
+  const auto token = signed_form->complete_url.substr(signed_form->complete_url.rfind('/') + 1);
+  BOOST_TEST(own.read_claim(token, std::chrono::floor<std::chrono::seconds>(now)).has_value());
+  ask.return_to += std::string(2000, 'a');
+  const auto refused = sign();
+  BOOST_TEST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == errc::bad_request));
+  BOOST_TEST(refused.error().on.ends_with("the maximum is 8192. Shorten return_to, the Origin field or the user"),
+             refused.error().on);
 }
 
 BOOST_FIXTURE_TEST_CASE(two_forms_never_share_an_id, fixture) { BOOST_TEST(sign()->id != sign()->id); }

@@ -39,6 +39,8 @@ result<claim> read_claim_payload(std::string_view text);
 // Immutable; threads may share it.
 class signer {
 public:
+  static constexpr std::size_t max_token = 8192; // bytes of a claim's token that read_claim accepts
+
   // Throws std::invalid_argument without at least one secret of at least 16 bytes.
   explicit signer(const std::vector<secret>& secrets);
 
