@@ -116,10 +116,12 @@ std::string_view target_of(std::string_view url) {
 bool has_dot_segment(std::string_view url) {
   auto path = target_of(url);
   if (path.empty()) return true;
-  path = path.substr(0, path.find('?'));
-  for (std::size_t at = 0; at != path.npos; at = path.find('/', at + 1)) {
-    const auto segment = uri_decode(path.substr(at + 1, path.find('/', at + 1) - at - 1));
-    if (!segment || *segment == "." || *segment == "..") return true;
+  const auto decoded = uri_decode(path.substr(0, path.find('?')));
+  if (!decoded) return true;
+  constexpr const char* ends = "/\\";
+  for (std::size_t at = 0; at != decoded->npos; at = decoded->find_first_of(ends, at + 1)) {
+    const auto segment = std::string_view(*decoded).substr(at + 1, decoded->find_first_of(ends, at + 1) - at - 1);
+    if (segment == "." || segment == "..") return true;
   }
   return false;
 }

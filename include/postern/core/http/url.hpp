@@ -45,7 +45,8 @@ std::string origin_of(std::string_view url);
 // Its path and query as they are written, "/" when it has no path. Empty when it is no web URL. A view into `url`.
 std::string_view target_of(std::string_view url);
 // Whether the path has a segment . or .. or one whose percent-encoding is broken. Browsers resolve such segments, also
-// encoded ones, before they send the request. True when it is no web URL.
+// encoded ones, before they send the request. Servers may take %2f and %5c for slashes, so segments end there too. True
+// when it is no web URL.
 bool has_dot_segment(std::string_view url);
 
 // The URL with name=value at the end of its query, the value percent-encoded. A fragment stays at the end.
