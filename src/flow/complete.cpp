@@ -84,6 +84,8 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
   if (query.bucket && *query.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
+  if (query.key && query.key->find('\0') != std::string::npos)
+    co_return failure{errc::bad_request, "the key has a zero byte"};
   if (query.key && !covers_key(c->key, *query.key)) co_return failure{errc::forbidden, "the claim names another key"};
 
   auto known = co_await ledger_.find(c->id);

@@ -83,14 +83,21 @@ form_details details_of(const std::vector<form_field>& fields, const std::string
   return d;
 }
 
-result<void> check_field_sizes(const std::vector<form_field>& fields) {
+result<void> check_fields(const std::vector<form_field>& fields) {
   constexpr std::size_t max_metadata = 2048, max_value = 64 << 10;
   std::size_t metadata = 0;
   for (const auto& f : fields) {
     if (f.value.size() > max_value)
       return failure{errc::fields_too_large, "field " + quote(f.name) + " has more than 65536 bytes"};
+    // No header of the object can have it, and no ledger can store it.
+    if (f.value.find('\0') != f.value.npos)
+      return failure{errc::invalid_argument, "field " + quote(f.name) + " has a zero byte"};
     if (lower(f.name).starts_with(meta_prefix)) metadata += f.name.size() - meta_prefix.size() + f.value.size();
   }
+  const auto* redirect = find_field(fields, "x-amz-website-redirect-location");
+  if (redirect && !redirect->starts_with('/') && !is_web_url(*redirect))
+    return failure{errc::invalid_argument,
+                   "field x-amz-website-redirect-location must be an http or https URL, or begin with a slash"};
   // Postern's own metadata does not count: an id of 36 bytes under a name of 10.
   if (metadata > max_metadata + 46) return failure{errc::invalid_argument, "metadata is larger than 2048 bytes"};
   return {};

@@ -127,7 +127,7 @@ result<void> form_reader::judge_form(upload_form& f, const std::string& bucket) 
   auto rules = read_policy(*find_field(fields, "policy"));
   if (!rules) return rules.error();
   expand_filename(fields, f.parser.file().filename);
-  if (auto fits = check_field_sizes(fields); !fits) return fits.error();
+  if (auto usable = check_fields(fields); !usable) return usable.error();
   const auto now = options_.clock();
   // The form is authentic from here on, so its user may be sent back to return_to even when the form is refused.
   f.details = details_of(fields, bucket, own_, now);

@@ -28,9 +28,10 @@ struct form_details {
 form_details details_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
                         millis_clock now);
 
-// Checks the fields' sizes after ${filename} was replaced in them, as S3 limits them. errc::fields_too_large,
-// errc::invalid_argument (user metadata over 2 KB).
-result<void> check_field_sizes(const std::vector<form_field>& fields);
+// Checks the fields after ${filename} was replaced in them: their sizes, as S3 limits them, and that S3 could take
+// them. errc::fields_too_large; errc::invalid_argument: user metadata over 2 KB, a zero byte, a redirect of the website
+// that is none.
+result<void> check_fields(const std::vector<form_field>& fields);
 
 // Whether the bucket is served: it is in the list, or the list has "*".
 bool is_served(const std::vector<std::string>& buckets, std::string_view bucket);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace postern {
 namespace {
@@ -24,6 +25,7 @@ constexpr std::array<known_checksum, 5> known_checksums{{{"content-md5", running
 
 result<checksums> checksums::read(const std::vector<form_field>& fields) {
   checksums out;
+  bool has_one = false; // an x-amz-checksum field
   for (const auto& f : fields) {
     const auto name = lower(f.name);
     if (name != "content-md5" && !name.starts_with("x-amz-checksum-")) continue;
@@ -37,6 +39,10 @@ result<checksums> checksums::read(const std::vector<form_field>& fields) {
     auto bytes = from_base64(f.value);
     if (!bytes || bytes->size() != known->length)
       return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};
+    const bool is_second = name != "content-md5" && std::exchange(has_one, true);
+    if (is_second)
+      return failure{errc::invalid_argument,
+                     "a form may have one x-amz-checksum field, " + quote(f.name) + " is a second"};
     out.announced_.push_back({f.name, std::move(*bytes), running_digest(known->how)});
   }
   return out;

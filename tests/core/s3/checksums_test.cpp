@@ -21,5 +21,10 @@ BOOST_AUTO_TEST_CASE(announced_checksums_are_verified) {
   BOOST_TEST(check({{"Content-MD5", "JfnnlDI7RTiF9RgfG2JNCw=="}}));
   BOOST_TEST(check({{"X-Amz-Checksum-SHA256", "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="}}));
   BOOST_TEST(checksums::read({{"content-md5", "abc"}}).has_error());
+  // As S3: one x-amz-checksum field, and Content-MD5 beside it.
+  BOOST_TEST(
+      checksums::read({{"x-amz-checksum-crc32c", "4waSgw=="}, {"x-amz-checksum-crc32", "AAAAAA=="}}).has_error());
+  BOOST_TEST(!checksums::read({{"x-amz-checksum-crc32c", "4waSgw=="}, {"content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="}})
+                  .has_error());
   BOOST_TEST(checksums::read({{"x-amz-checksum-crc64nvme", "AAAAAAAAAAA="}}).has_error());
 }
