@@ -159,6 +159,25 @@ std::shared_ptr<const form_signer::day_key> form_signer::key_of(const sigv4::cre
   return made;
 }
 
+// AWS's fields, the policy, and the two signatures over it. The policy has a condition for each field, so they come
+// last.
+void form_signer::add_signatures(signed_form& form, const length_range& length, const sigv4::credentials& keys,
+                                 seconds_clock now) const {
+  auto& fields = form.fields;
+  const sigv4::scope scope{amz_date(now), options_.region, "s3"};
+  fields.push_back({"x-amz-algorithm", "AWS4-HMAC-SHA256"});
+  fields.push_back({"x-amz-credential", sigv4::credential(keys.access_key, scope)});
+  fields.push_back({"x-amz-date", scope.date});
+  if (!keys.session_token.empty()) fields.push_back({"x-amz-security-token", keys.session_token});
+
+  auto text = to_base64(policy_document(policy_for(fields, form.bucket, length, form.expires_at)));
+  auto signature = key_of(keys, scope)->key.sign_hex(text);
+  auto own = own_.sign_policy(text);
+  fields.push_back({"policy", std::move(text)});
+  fields.push_back({"x-amz-signature", std::move(signature)});
+  fields.push_back({"x-ignore-postern", std::move(own)});
+}
+
 result<signed_form> form_signer::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
                                           const caller& who, millis_clock now) const {
   auto length = range_for(rules, ask, who.limits);
@@ -211,19 +230,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 
-  const auto& keys = current->keys;
-  const sigv4::scope scope{amz_date(second), options_.region, "s3"};
-  fields.push_back({"x-amz-algorithm", "AWS4-HMAC-SHA256"});
-  fields.push_back({"x-amz-credential", sigv4::credential(keys.access_key, scope)});
-  fields.push_back({"x-amz-date", scope.date});
-  if (!keys.session_token.empty()) fields.push_back({"x-amz-security-token", keys.session_token});
-
-  auto text = to_base64(policy_document(policy_for(fields, form.bucket, *length, form.expires_at)));
-  auto signature = key_of(keys, scope)->key.sign_hex(text);
-  auto own = own_.sign_policy(text);
-  fields.push_back({"policy", std::move(text)});
-  fields.push_back({"x-amz-signature", std::move(signature)});
-  fields.push_back({"x-ignore-postern", std::move(own)});
+  add_signatures(form, *length, current->keys, second);
   if (const auto size = size_of_form(fields, ask.filename); options_.max_form && size > options_.max_form)
     return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");

@@ -83,6 +83,8 @@ private:
   std::shared_ptr<const day_key> key_of(const sigv4::credentials& c, const sigv4::scope& s) const;
   result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
                                const caller& who, millis_clock now) const;
+  void add_signatures(signed_form& form, const length_range& length, const sigv4::credentials& keys,
+                      seconds_clock now) const;
   result<length_range> range_for(const profile& rules, const sign_request& ask, const caller_limits& limits) const;
 
   const form_signer_options options_;
