@@ -183,7 +183,8 @@ std::string explain(const CLI::App& app, const CLI::ParseError& e) {
 }
 
 // A check for an option whose value is a number from `min` to `max`.
-std::function<std::string(const std::string&)> number_between(std::uint64_t min, std::uint64_t max, std::string what) {
+std::function<std::string(const std::string&)> number_between(std::uint64_t min, std::uint64_t max,
+                                                              const std::string& what) {
   return [=](const std::string& text) -> std::string {
     const auto n = parse_number(text);
     if (n && *n >= min && *n <= max) return {};
