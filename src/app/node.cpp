@@ -1,3 +1,4 @@
+#include <postern/app/config/text_file.hpp>
 #include <postern/app/node.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/app/workers.hpp>
@@ -23,11 +24,8 @@
 #include <boost/asio/ssl/context.hpp>
 #include <openssl/err.h>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -107,13 +105,10 @@ front::server_options server_options_of(const config& c, asio::ssl::context* tls
 
 // Throws with the system's reason, which OpenSSL does not give.
 void require_readable(const std::string& setting, const std::string& file) {
-  errno = 0;
-  std::ifstream in(file);
-  std::error_code ec;
-  const int why = std::filesystem::is_directory(file, ec) ? EISDIR : errno;
-  if (in && why != EISDIR) return;
-  throw std::runtime_error(setting + ": the file " + file + " cannot be read: " + std::strerror(why) +
-                           "; name a PEM file that this user may read");
+  std::ifstream in;
+  if (const auto why = open_to_read(in, file); !why.empty())
+    throw std::runtime_error(setting + ": the file " + file + " cannot be read: " + why +
+                             "; name a PEM file that this user may read");
 }
 
 void use_certificate(asio::ssl::context& tls, const std::string& file) {

@@ -88,7 +88,8 @@ result<void> check_fields(const std::vector<form_field>& fields) {
   std::size_t metadata = 0;
   for (const auto& f : fields) {
     if (f.value.size() > max_value)
-      return failure{errc::fields_too_large, "field " + quote(f.name) + " has more than 65536 bytes"};
+      return failure{errc::fields_too_large,
+                     "field " + quote(f.name) + " has more than " + std::to_string(max_value) + " bytes"};
     // No header of the object can have it, and no ledger can store it.
     if (f.value.find('\0') != f.value.npos)
       return failure{errc::invalid_argument, "field " + quote(f.name) + " has a zero byte"};

@@ -175,7 +175,7 @@ void check_form_values(const std::string& section, const profile& p) {
   for (const auto& type : p.content_types)
     require(type.find('/') != type.npos, section + "content_types",
             quote(type) + " is not a media type; write it like image/png, image/* or */*");
-  // Those that an object may have.
+  // The canned ACLs of S3 that an object may have; log-delivery-write is for buckets only.
   static const std::array<std::string_view, 7> acls{
       "private",       "public-read",       "public-read-write",        "authenticated-read",
       "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control"};

@@ -2,10 +2,10 @@
 #include <postern/app/config/checks.hpp>
 #include <postern/app/config/config.hpp>
 #include <postern/app/config/spelling.hpp>
+#include <postern/app/config/text_file.hpp>
 #include <postern/base/text.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -204,11 +204,9 @@ config parse_config(std::string_view toml, const char* const* environment) {
 
 config load_config(const std::filesystem::path& file, const char* const* environment) {
   if (file.empty()) return parse_config("", environment);
-  std::ifstream in(file);
-  std::error_code ec;
-  const int why = std::filesystem::is_directory(file, ec) ? EISDIR : in ? 0 : errno;
-  if (why)
-    throw config_error("the configuration file " + file.string() + " cannot be read: " + std::strerror(why) +
+  std::ifstream in;
+  if (const auto why = open_to_read(in, file); !why.empty())
+    throw config_error("the configuration file " + file.string() + " cannot be read: " + why +
                        "; name a file that this user may read");
   std::stringstream text;
   text << in.rdbuf();

@@ -1,5 +1,6 @@
 #include <postern/app/config/config.hpp>
 #include <postern/app/config/secret_file.hpp>
+#include <postern/app/config/text_file.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/random.hpp>
 #include <postern/base/text.hpp>
@@ -55,11 +56,9 @@ void make_secret_file(const std::filesystem::path& file) {
 secret read_secret_file(const std::filesystem::path& file, bool make) {
   std::error_code ec;
   if (make && !std::filesystem::exists(file, ec)) make_secret_file(file);
-  errno = 0;
-  std::ifstream in(file);
-  if (std::filesystem::is_directory(file, ec)) errno = EISDIR;
-  if (!in || errno == EISDIR)
-    throw config_error(name_of(file) + " cannot be read: " + std::strerror(errno) +
+  std::ifstream in;
+  if (const auto why = open_to_read(in, file); !why.empty())
+    throw config_error(name_of(file) + " cannot be read: " + why +
                        "; name a file that exists and that this user may read");
   std::string text(max_secret + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
