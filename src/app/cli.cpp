@@ -1,18 +1,21 @@
 #include <postern/app/cli.hpp>
 #include <postern/app/config/config.hpp>
 #include <postern/app/config/print_config.hpp>
+#include <postern/app/config/secret_file.hpp>
 #include <postern/app/config/spelling.hpp>
 #include <postern/app/doctor/doctor.hpp>
 #include <postern/app/node.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/webhooks/webhooks_command.hpp>
 #include <postern/base/text.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -29,6 +32,7 @@ struct options {
   std::uint64_t size = 0; // 0: not given
   bool html = false;
   // uploads
+  std::string id; // empty: list
   std::string state;
   std::size_t limit = 100;
   bool follow = false, json = false;
@@ -42,18 +46,33 @@ int failed(const failure& why) {
   return 1;
 }
 
+// Without --config: ./postern.toml if it exists, else none, which means the defaults.
+std::string config_file(const options& o) {
+  return o.config_file.empty() && std::filesystem::exists("postern.toml") ? "postern.toml" : o.config_file;
+}
+
+config read(const options& o, const char* const* environment) { return load_config(config_file(o), environment); }
+
 config load(const options& o, const char* const* environment) {
-  // Without --config: ./postern.toml if it exists, else the defaults.
-  std::filesystem::path file = o.config_file;
-  if (file.empty() && std::filesystem::exists("postern.toml")) file = "postern.toml";
-  auto c = load_config(file, environment);
+  auto c = read(o, environment);
   log::set_up(c.logging.level, c.logging.format);
   return c;
 }
 
+// For the commands that sign: makes var/secret when the configuration has no other secret and it is missing.
+config load_to_sign(const options& o, const char* const* environment) {
+  auto c = load(o, environment);
+  if (!c.server.lacks_secret_file) return c;
+  make_default_secret_file();
+  log::warning("a secret was made", {{"file", default_secret_file},
+                                     {"setting", "server.secrets"},
+                                     {"remedy", "keep this file, and give the same one to every node"}});
+  return load(o, environment);
+}
+
 int sign(const options& o, const char* const* environment) {
-  const auto c = load(o, environment);
-  form_service service(c);
+  const auto c = load_to_sign(o, environment);
+  form_service service(c, ledger_options_of(c));
   if (const auto first = service.backend.first_credentials(); !first) {
     const auto& why = first.error();
     std::fprintf(stderr, "postern: %s; set store.credentials, or run postern doctor\n",
@@ -89,13 +108,30 @@ void print_upload(const upload& u, bool json) {
               size.c_str(), by.c_str(), printable(u.bucket + "/" + u.key).c_str());
 }
 
+// The upload that was named, or the newest ones, newest first. With --follow the newest ones come last, as their
+// changes will.
+task<result<std::vector<upload>>> find_uploads(ledger& from, const options& o, upload_filter filter) {
+  if (!o.id.empty()) {
+    auto id = o.id;
+    auto one = co_await from.find(std::move(id));
+    if (!one) co_return one.error();
+    std::vector<upload> found;
+    found.push_back(std::move(*one));
+    co_return found;
+  }
+  filter.newest_first = true;
+  auto found = co_await from.list(std::move(filter));
+  if (found && o.follow) std::reverse(found->begin(), found->end());
+  co_return found;
+}
+
 // Prints each upload that it has not printed in this state. With --follow: until interrupted.
 task<> show_uploads(ledger& from, const options& o, upload_filter filter, int& code) {
   std::map<std::string, upload_state> shown;
   timer pause(co_await asio::this_coro::executor);
   boost::system::error_code ec;
   for (;;) {
-    auto found = co_await from.list(filter);
+    auto found = co_await find_uploads(from, o, filter);
     if (!found) {
       code = failed(found.error());
       co_return;
@@ -112,7 +148,16 @@ task<> show_uploads(ledger& from, const options& o, upload_filter filter, int& c
   }
 }
 
+// A word behind `uploads` is an id, or a command that was not understood.
+void check_id(const std::string& id) {
+  if (id.empty() || is_uuid(id)) return;
+  const auto hint = suggestion(id, {"webhooks"});
+  throw config_error("there is no command " + printable(id) + (hint.empty() ? "; an" : hint + " An") +
+                     " upload's id is like 01a20c4b-39b9-71a1-a0b9-f1a0f2d7a5bf");
+}
+
 int uploads(const options& o, const char* const* environment) {
+  check_id(o.id);
   const auto c = load(o, environment);
   upload_filter filter;
   filter.limit = o.limit;
@@ -236,8 +281,10 @@ private:
   }
 
   void add_serve() {
-    add(app_, "serve", "serve until SIGTERM or SIGINT; then finish the running requests and exit",
-        [this] { return serve(load(o_, environment_)); });
+    add(app_, "serve", "serve until SIGTERM or SIGINT; then finish the running requests and exit", [this] {
+      o_.config_file = config_file(o_); // so that a reload reports it missing, and does not take the defaults
+      return serve(load_to_sign(o_, environment_), [this] { return read(o_, environment_); });
+    });
   }
 
   void add_sign() {
@@ -256,10 +303,11 @@ private:
 
   void add_uploads() {
     auto* command =
-        add(app_, "uploads", "list the uploads in the ledger", [this] { return uploads(o_, environment_); });
+        add(app_, "uploads", "list the newest uploads in the ledger", [this] { return uploads(o_, environment_); });
+    command->add_option("id", o_.id, "only the upload with this id");
     command->add_option("-s,--state", o_.state,
                         "only uploads in this state: issued, receiving, completed, failed, expired");
-    command->add_option("-n,--limit", o_.limit, "at most so many")
+    command->add_option("-n,--limit", o_.limit, "at most so many, the newest ones")
         ->capture_default_str()
         ->check(number_between(1, 100000, "a whole number from 1 to 100000"));
     command->add_flag("--follow", o_.follow, "go on and print each change");

@@ -20,10 +20,10 @@ sigv4::credentials file_store_keys(const signer& own) {
 }
 
 // With role_arn: the role's credentials. The other credentials assume the role.
-credential_source_ptr source_of(const config& c, const signer& own, http_client& http) {
+credential_source_ptr source_of(const config& c, const signer& own, http_client& http, store_clock& clock) {
   auto base = own_source_of(c, own, http);
   if (c.store.role_arn.empty() || c.store.type == "file") return base;
-  return make_assumed_role(std::move(base), http, sts_of(c), role_of(c), system_clock_in_seconds());
+  return make_assumed_role(std::move(base), http, sts_of(c), role_of(c), clock);
 }
 
 // A policy must not outlive the credentials that sign it, so they are renewed while more than the longest policy's
@@ -34,9 +34,10 @@ std::chrono::seconds min_lifetime_of(const config& c) {
   return longest + std::chrono::seconds(60);
 }
 
-std::unique_ptr<s3_client> client_of(const config& c, http_client& http, credential_cache& credentials) {
+std::unique_ptr<s3_client> client_of(const config& c, http_client& http, credential_cache& credentials,
+                                     store_clock& clock) {
   if (c.store.type != "s3") return nullptr;
-  return std::make_unique<s3_client>(s3_options_of(c), http, credentials, system_clock_in_seconds());
+  return std::make_unique<s3_client>(s3_options_of(c), http, credentials, clock);
 }
 
 } // namespace
@@ -87,14 +88,15 @@ s3_options s3_options_of(const config& c) {
   o.public_endpoint = c.store.public_endpoint;
   o.region = c.store.region;
   o.path_style = c.store.path_style;
+  o.deadline = c.store.deadline;
   o.timeout = c.store.timeout.count() ? c.store.timeout : std::chrono::hours(24);
   return o;
 }
 
 storage::storage(const config& c, const signer& own)
     : http(make_http_client("store.ca_file", {c.store.ca_file})),
-      credentials(source_of(c, own, http), min_lifetime_of(c), system_clock_in_seconds()),
-      s3(client_of(c, http, credentials)) {}
+      credentials(source_of(c, own, http, clock), min_lifetime_of(c), [this] { return clock.now(); }),
+      s3(client_of(c, http, credentials, clock)) {}
 
 std::unique_ptr<store> storage::open(const config& c) {
   if (s3) return make_s3_store(*s3);
@@ -103,12 +105,11 @@ std::unique_ptr<store> storage::open(const config& c) {
 
 result<credentials_ptr> storage::first_credentials() { return run_alone(credentials.get()); }
 
-ledger_options ledger_options_of(const config& c, std::function<void(const upload&)> on_change) {
+ledger_options ledger_options_of(const config& c) {
   ledger_options o;
   o.url = c.ledger.url;
   o.endpoints = webhook_endpoints_of(c);
   o.grace = c.sweep.grace;
-  o.on_change = std::move(on_change);
   return o;
 }
 

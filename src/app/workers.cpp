@@ -3,23 +3,53 @@
 #include <postern/front/listen_address.hpp>
 #include <postern/io/net/http_client.hpp>
 
+#include <boost/asio/posix/stream_descriptor.hpp>
+
 #include <exception>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 namespace postern::app {
+namespace {
 
-workers::workers(std::size_t threads) {
-  for (std::size_t i = 0; i < threads; ++i) all_.push_back(std::make_unique<worker>());
+// Asio allocates a small block for each open descriptor and reuses it. A block between the memory of connections keeps
+// a whole page when they are gone; allocated at the start, the blocks lie beside each other. Does what it can: there
+// may be fewer descriptors than `count`.
+void allocate_descriptor_states(asio::io_context& loop, std::size_t count) {
+  const int any = ::eventfd(0, EFD_CLOEXEC);
+  std::vector<asio::posix::stream_descriptor> open;
+  open.reserve(count);
+  while (open.size() < count) {
+    const int copy = ::fcntl(any, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) break;
+    boost::system::error_code ec;
+    open.emplace_back(loop).assign(copy, ec);
+    if (!ec) continue;
+    ::close(copy);
+    break;
+  }
+  ::close(any);
+}
+
+} // namespace
+
+workers::workers(std::size_t threads, std::size_t descriptors) {
+  for (std::size_t i = 0; i < threads; ++i) {
+    all_.push_back(std::make_unique<worker>());
+    allocate_descriptor_states(all_.back()->loop, descriptors / threads);
+  }
 }
 
 workers::~workers() = default;
 
 void workers::listen(const std::vector<std::string>& addresses, const front::server_options& options,
-                     front::connection_count& count, const front::endpoint& answer) {
+                     front::connection_count& count, resources& shared, const front::endpoint& answer) {
   for (const auto& text : addresses) {
     auto at = front::parse_listen_address(text);
     front::require_free_port(at);
     for (auto& w : all_) {
-      w->servers.push_back(std::make_unique<front::http_server>(w->loop, at, options, count, answer));
+      w->servers.push_back(std::make_unique<front::http_server>(w->loop, at, options, count, shared, answer));
       at = w->servers.back()->local_endpoint();
     }
     log::info("listening", {{"kind", "public"}, {"address", front::to_text(at)}});

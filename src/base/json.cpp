@@ -4,6 +4,7 @@
 #include <simdjson.h>
 
 #include <charconv>
+#include <new>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -46,10 +47,13 @@ const json_value* json_value::find(std::string_view name) const {
 
 result<json_value> read_json(std::string_view text) {
   thread_local simdjson::dom::parser parser;
+  // Without memory the text is not to blame. simdjson throws nothing.
   const auto fail = [](simdjson::error_code e) {
+    if (e == simdjson::MEMALLOC) throw std::bad_alloc();
     return failure{errc::bad_request, std::string("JSON: ") + simdjson::error_message(e)};
   };
   const simdjson::padded_string padded(text);
+  if (!padded.data()) throw std::bad_alloc();
   const auto capacity = std::max<std::size_t>(text.size(), 64);
   if (parser.capacity() < capacity || parser.max_depth() != 32)
     if (const auto e = parser.allocate(capacity, 32)) return fail(e);

@@ -35,6 +35,9 @@
   var DIRECT_PAUSE = 5 * 60 * 1000; // after a direct upload to a store failed, the fallback is used for so long
   var directFailures = {};          // by URL of the store: { at: when it failed, why: a sentence }
 
+  // Says to Postern that the file is the last part of the form, so that its size is known before it comes. S3 ignores the field.
+  var PROMISE = { name: 'x-ignore-nothing-follows', value: 'true' };
+
   // Some stores answer a code without a message. These messages stand in.
   var MESSAGES = {
     AccessDenied: 'The store refuses this form: a field is not as it was signed, or the form has expired.',
@@ -209,6 +212,7 @@
   Upload.prototype.sendByRequest = function (url) {
     var self = this, data = new FormData(), fields = this.form.fields;
     for (var name in fields) if (Object.prototype.hasOwnProperty.call(fields, name)) data.append(name, fields[name]);
+    data.append(PROMISE.name, PROMISE.value);
     // The key names the object. The file's own name is sent only when the key needs it, because some stores misread ; = and " in it.
     data.append('file', this.file, /\$\{filename\}/.test(fields.key) ? this.name() : 'file');
     var r = this.request('POST', url, { Accept: 'application/json' }, data, this.answered);
@@ -286,7 +290,8 @@
     this.request('GET', this.form.status_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
-      if (upload && (upload.state === 'failed' || upload.state === 'expired')) return this.finish(failure(upload.code || upload.state, 'The upload ' + upload.state + '.', 0, false));
+      // While the frame is sending, a failure is that of an earlier connection.
+      if (upload && (upload.state === 'expired' || (upload.state === 'failed' && !this.sending))) return this.finish(failure(upload.code || upload.state, 'The upload ' + upload.state + '.', 0, false));
       this.later(Math.min(15000, 500 * Math.pow(1.5, asked)), function () { this.watch(asked + 1); });
     }).send();
   };
@@ -304,14 +309,15 @@
     form.method = 'POST';
     form.enctype = form.encoding = 'multipart/form-data';
     form.target = name;
-    for (var field in this.form.fields) {
-      if (!Object.prototype.hasOwnProperty.call(this.form.fields, field)) continue;
+    function addField(field, value) {
       var hidden = document.createElement('input');
       hidden.type = 'hidden';
       hidden.name = field;
-      hidden.value = this.form.fields[field];
+      hidden.value = value;
       form.appendChild(hidden);
     }
+    for (var field in this.form.fields) if (Object.prototype.hasOwnProperty.call(this.form.fields, field)) addField(field, this.form.fields[field]);
+    addField(PROMISE.name, PROMISE.value);
     // The input itself moves into the form, because a script cannot copy a chosen file. A clone keeps its place in the page.
     var input = this.input, place = input.cloneNode(false), named = input.name;
     input.parentNode.insertBefore(place, input);
@@ -343,8 +349,10 @@
       try {
         if (frame.contentWindow.location.href === 'about:blank') return; // some browsers report the empty frame too
       } catch (e) {} // the page is of another origin
+      self.sending = false;
       self.later(500, function () { this.askForFrame(frame); });
     };
+    this.sending = true;
     form.submit();
     if (this.watching) return; // one poll serves both ways
     this.watching = true;

@@ -67,7 +67,9 @@ signer::signer(const std::vector<secret>& secrets) {
   if (secrets.empty()) throw std::invalid_argument("a signer needs a secret");
   for (const auto& s : secrets) {
     if (s.reveal().size() < 16) throw std::invalid_argument("a secret must have at least 16 bytes");
-    keys_.push_back({hmac_key(derived(s, "postern claim 1")), hmac_key(derived(s, "postern policy 1"))});
+    const auto mark = derived(s, "postern fingerprint 1").substr(0, 4);
+    keys_.push_back({hmac_key(derived(s, "postern claim 1")), hmac_key(derived(s, "postern policy 1")),
+                     to_hex({reinterpret_cast<const unsigned char*>(mark.data()), mark.size()})});
   }
   first_ = secrets.front();
 }
@@ -103,6 +105,12 @@ bool signer::verify_policy(std::string_view policy_base64, std::string_view sign
   bool ours = false;
   for (const auto& k : keys_) ours = equal_constant_time(k.policies.sign_hex(policy_base64), signature) || ours;
   return ours;
+}
+
+std::vector<std::string> signer::fingerprints() const {
+  std::vector<std::string> all;
+  for (const auto& k : keys_) all.push_back(k.fingerprint);
+  return all;
 }
 
 secret signer::derive(std::string_view use) const {

@@ -34,7 +34,7 @@ bool may_follow(upload_state from, upload_state to) {
   using enum upload_state;
   switch (from) {
   case issued: return to != issued;
-  case receiving: return to != receiving && to != issued;
+  case receiving: return true;
   case failed:
   case expired: return to == completed || to == receiving;
   case completed: break;

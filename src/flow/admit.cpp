@@ -27,8 +27,20 @@ std::optional<std::string_view> credentials_of(std::string_view authorization, s
 
 admission_link_ptr make_anonymous_link() { return std::make_unique<anonymous_link>(); }
 
+void admitter::replace(std::vector<admission_link_ptr> links) {
+  auto made = std::make_shared<const link_list>(std::move(links));
+  std::lock_guard lock(mutex_);
+  links_ = std::move(made);
+}
+
+std::shared_ptr<const admitter::link_list> admitter::current() const {
+  std::lock_guard lock(mutex_);
+  return links_;
+}
+
 task<result<caller>> admitter::admit(request_credentials shown) const {
-  for (const auto& link : links_) {
+  const auto links = current();
+  for (const auto& link : *links) {
     auto recognized = co_await link->recognize(shown);
     if (!recognized) co_return recognized.error();
     if (*recognized) co_return std::move(**recognized);

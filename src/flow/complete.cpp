@@ -1,5 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/core/object.hpp>
 #include <postern/flow/complete.hpp>
@@ -16,6 +17,8 @@ std::array<metrics::counter, 4> completions{{
     {"postern_completions_total", "Uploads completed, by source", "source=\"event\""},
     {"postern_completions_total", "Uploads completed, by source", "source=\"sweep\""},
 }};
+constexpr std::size_t max_listed = 32; // objects below the prefix of one form; a form makes one
+
 metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
 std::string id_in(const object_meta& meta) {
@@ -39,9 +42,30 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
 
 bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
 
-task<result<upload>> confirm_once(ledger& records, upload of, stored_object found, completion_source by,
+namespace {
+
+// The upload is completed by one object, and `other` reports another one. Nodes and events are not in order, so only
+// the store knows which came later.
+task<result<upload>> record_overwrite(ledger& records, store& objects, completion other, upload row) {
+  object_name name{other.of.bucket, other.of.key};
+  auto there = co_await objects.head(std::move(name));
+  if (there ? there->etag == row.etag : store_answered(there.error())) co_return row;
+  // Without an answer, what was seen last counts: an overwrite must not get lost.
+  if (there) {
+    other.etag = std::move(there->etag);
+    other.size = there->size;
+    other.crc32c = there->crc32c;
+  }
+  other.is_current = true;
+  auto recorded = co_await records.confirm(std::move(other));
+  if (!recorded) co_return recorded.error();
+  co_return std::move(recorded->row);
+}
+
+} // namespace
+
+task<result<upload>> confirm_once(ledger& records, store& objects, upload of, stored_object found, completion_source by,
                                   millis_clock at) {
-  const auto key = of.key;
   completion done;
   done.of = std::move(of);
   done.size = found.size;
@@ -49,15 +73,19 @@ task<result<upload>> confirm_once(ledger& records, upload of, stored_object foun
   done.crc32c = found.crc32c;
   done.at = at;
   done.by = by;
-  auto recorded = co_await records.confirm(std::move(done));
-  if (!recorded) co_return recorded;
-  if (recorded->key != key) co_return failure{errc::conflict, "the form was used before, for another file"};
-  if (recorded->completed_at == at && recorded->completed_by == by) {
+  done.is_current = false;
+  auto recorded = co_await records.confirm(done);
+  if (!recorded) co_return recorded.error();
+  const auto& row = recorded->row;
+  if (row.key != done.of.key) co_return failure{errc::conflict, "the form was used before, for another file"};
+  if (row.etag != done.etag && row.overwritten_etag == done.etag) co_return std::move(recorded->row); // known already
+  if (row.etag != done.etag) co_return co_await record_overwrite(records, objects, std::move(done), row);
+  if (recorded->is_new) {
     completions[static_cast<std::size_t>(by)].add();
-    lag.observe(std::chrono::duration<double>(at - recorded->created_at).count());
-    log::info("upload completed", {{"upload", recorded->id}, {"size", *recorded->size}, {"source", name_of(by)}});
+    lag.observe(std::chrono::duration<double>(at - row.created_at).count());
+    log::info("upload completed", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});
   }
-  co_return recorded;
+  co_return std::move(recorded->row);
 }
 
 bool covers_key(std::string_view claimed_key, std::string_view key) {
@@ -84,8 +112,9 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
   if (query.bucket && *query.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
-  if (query.key && query.key->find('\0') != std::string::npos)
-    co_return failure{errc::bad_request, "the key has a zero byte"};
+  // No ledger can store it, and no form has such a key.
+  if (query.key && (query.key->find('\0') != std::string::npos || !is_utf8(*query.key)))
+    co_return failure{errc::bad_request, "the key has a zero byte, or is not UTF-8"};
   if (query.key && !covers_key(c->key, *query.key)) co_return failure{errc::forbidden, "the claim names another key"};
 
   auto known = co_await ledger_.find(c->id);
@@ -100,6 +129,8 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
   std::string key = query.key ? *query.key : known ? known->key : c->key;
   if (!query.key && key.ends_with(filename_variable))
     co_return failure{errc::bad_request, "key is missing from the query"};
+  if (c->key.ends_with(filename_variable))
+    if (auto may = claims_.take(c->id, std::chrono::steady_clock::now()); !may) co_return may.error();
   auto expected = upload_of(*c, std::move(key));
   auto found = co_await examine(expected, std::move(query.etag));
   if (!found) {
@@ -150,7 +181,7 @@ task<result<event_outcome>> completer::complete_by_event(object_event event, mil
   auto looking = is_completed ? head_of(expected) : examine(expected, std::nullopt);
   if (!store_is_silent) found = co_await std::move(looking);
   if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
-  store_is_silent = !found;
+  store_is_silent = !found && found.error().code != errc::too_many_requests;
   // The sweep skips completed uploads, so the event is rejected and the sender retries.
   if (!found && is_completed) co_return failure{errc::unavailable, "the store gives no answer"};
   // The event reports another object than the store now has. The event proves nothing, but the store is checked later.
@@ -197,7 +228,7 @@ task<result<upload>> completer::rebuild_from_object(object_event event, millis_c
 
 task<result<stored_object>> completer::head_of(upload u) {
   object_name name{std::move(u.bucket), std::move(u.key)};
-  co_return co_await store_.head(std::move(name));
+  co_return co_await heads_.ask(std::move(name));
 }
 
 task<result<stored_object>> completer::examine(upload u, std::optional<std::string> etag) {
@@ -207,8 +238,37 @@ task<result<stored_object>> completer::examine(upload u, std::optional<std::stri
   co_return found;
 }
 
+task<result<stored_object>> completer::find_object(upload& u) {
+  if (!u.key.ends_with(filename_variable)) co_return co_await examine(u, std::nullopt);
+  const auto prefix = u.key.substr(0, u.key.size() - filename_variable.size());
+  const auto ids = ids_in_key(prefix);
+  failure why{errc::object_absent, "no object's key begins with " + quote(prefix)};
+  // Without the id in it, the prefix may be that of any number of other uploads.
+  if (std::find(ids.begin(), ids.end(), u.id) == ids.end())
+    co_return failure{errc::object_absent, "the file's name is unknown, and the key has no id ahead of it"};
+  auto keys = co_await store_.list(u.bucket, prefix, max_listed);
+  const bool is_refused =
+      !keys && (keys.error().code == errc::store_failed || keys.error().code == errc::no_such_bucket);
+  if (is_refused) { // and it will be refused later too
+    why.on = "the file's name is unknown, and the store refuses to list objects: " + keys.error().on;
+    log::warning("an upload without a file name cannot be found: the store refuses to list objects",
+                 {{"upload", u.id}, {"why", keys.error().on}, {"see", "postern doctor"}});
+    co_return why;
+  }
+  if (!keys) co_return keys.error();
+  for (auto& key : *keys) {
+    auto named = u;
+    named.key = key;
+    auto found = co_await examine(std::move(named), std::nullopt);
+    if (found) u.key = std::move(key);
+    if (found || !store_answered(found.error())) co_return found;
+    why = found.error();
+  }
+  co_return why;
+}
+
 task<result<upload>> completer::record(upload u, stored_object found, completion_source source, millis_clock now) {
-  co_return co_await confirm_once(ledger_, std::move(u), std::move(found), source, now);
+  co_return co_await confirm_once(ledger_, store_, std::move(u), std::move(found), source, now);
 }
 
 } // namespace postern

@@ -12,6 +12,7 @@ namespace postern {
 namespace {
 
 constexpr std::string_view meta_prefix = "x-amz-meta-";
+constexpr std::string_view checksum_prefix = "x-amz-checksum-";
 constexpr std::string_view complete_path = "/v1/complete/";
 
 std::optional<claim> claim_in(std::string_view redirect, const signer& own, seconds_clock now) {
@@ -21,24 +22,46 @@ std::optional<claim> claim_in(std::string_view redirect, const signer& own, seco
   return c ? std::optional<claim>(std::move(*c)) : std::nullopt;
 }
 
+// The fields that become headers of the object, as in PutObject.
+constexpr std::array stored_fields = std::to_array<std::string_view>(
+    {"content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires", "acl",
+     "tagging", "x-amz-storage-class", "x-amz-website-redirect-location",
+     // grants
+     "x-amz-grant-full-control", "x-amz-grant-read", "x-amz-grant-read-acp", "x-amz-grant-write-acp",
+     // encryption
+     "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id",
+     "x-amz-server-side-encryption-bucket-key-enabled", "x-amz-server-side-encryption-context",
+     // Object Lock
+     "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"});
+
+constexpr std::array signature_and_checksum_fields = std::to_array<std::string_view>(
+    {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-security-token", "x-amz-signature",
+     "x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm", "x-amz-checksum-type"});
+
+template <class List> bool is_among(const List& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Refuses a field that asks S3 for something and would be dropped. Fields without the prefix are the page's own.
+result<void> check_name(const std::string& field) {
+  const auto name = lower(field);
+  if (name.starts_with("x-amz-server-side-encryption-customer-"))
+    return failure{errc::invalid_argument, "field " + quote(field) +
+                                               ": encryption with the client's own key (SSE-C) is not possible here, "
+                                               "because the object could not be confirmed without the key"};
+  if (!name.starts_with("x-amz-") || name.starts_with(meta_prefix) || name.starts_with(checksum_prefix) ||
+      is_among(stored_fields, name) || is_among(signature_and_checksum_fields, name))
+    return {};
+  return failure{errc::invalid_argument, "field " + quote(field) + " is not known; an upload must not lose it"};
+}
+
 object_meta meta_of(const std::vector<form_field>& fields, const std::string& id) {
-  static constexpr std::array<std::string_view, 11> stored_headers{"content-type",
-                                                                   "cache-control",
-                                                                   "content-disposition",
-                                                                   "content-encoding",
-                                                                   "expires",
-                                                                   "acl",
-                                                                   "tagging",
-                                                                   "x-amz-storage-class",
-                                                                   "x-amz-server-side-encryption",
-                                                                   "x-amz-server-side-encryption-aws-kms-key-id",
-                                                                   "x-amz-website-redirect-location"};
   object_meta meta;
   for (const auto& f : fields) {
     auto name = lower(f.name);
     if (name.starts_with(meta_prefix))
       meta.user.emplace_back(name.substr(meta_prefix.size()), f.value);
-    else if (std::find(stored_headers.begin(), stored_headers.end(), name) != stored_headers.end())
+    else if (is_among(stored_fields, name))
       meta.headers.emplace_back(std::move(name), f.value);
   }
   const bool has_id =
@@ -78,7 +101,6 @@ form_details details_of(const std::vector<form_field>& fields, const std::string
   }
   d.plan.meta = meta_of(fields, row.id);
   d.plan.who.user = row.user;
-  d.plan.has_claim = d.claimed.has_value();
   d.plan.is_confirmed_later = !d.redirect.empty();
   return d;
 }
@@ -87,6 +109,7 @@ result<void> check_fields(const std::vector<form_field>& fields) {
   constexpr std::size_t max_metadata = 2048, max_value = 64 << 10;
   std::size_t metadata = 0;
   for (const auto& f : fields) {
+    if (auto known = check_name(f.name); !known) return known;
     if (f.value.size() > max_value)
       return failure{errc::fields_too_large,
                      "field " + quote(f.name) + " has more than " + std::to_string(max_value) + " bytes"};

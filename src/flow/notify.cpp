@@ -24,8 +24,7 @@ metrics::counter tries_unreachable("postern_webhook_tries_total", "Tries to deli
                                    "outcome=\"unreachable\"");
 metrics::counter tries_timed_out("postern_webhook_tries_total", "Tries to deliver a webhook", "outcome=\"timed_out\"");
 metrics::counter dead_letters("postern_webhook_dead_letters_total", "Webhooks that became dead letters", "");
-metrics::gauge oldest_due("postern_webhook_oldest_due_seconds",
-                          "How long the oldest webhook in this node's memory has been due", "");
+metrics::gauge oldest("postern_webhook_oldest_due_seconds", "Age of the oldest webhook that is not delivered", "");
 
 constexpr auto lease_margin = 5s; // between the end of a try and the end of its lease
 
@@ -134,62 +133,107 @@ task<> notifier::drain(milliseconds max, std::function<void()> cut) {
 task<> notifier::run() {
   boost::system::error_code ec;
   while (!is_stopped_) {
-    const bool is_more_due = co_await take();
+    const bool is_more_due = co_await run_round();
     if (is_more_due || is_stopped_) continue;
     wakes_.expires_after(options_.poll);
     co_await wakes_.async_wait(asio::redirect_error(use_task, ec));
   }
 }
 
-bool notifier::has_room() const {
-  return queues_.empty() || std::any_of(queues_.begin(), queues_.end(), [&](const auto& q) {
-           return q.second.waiting.size() + options_.batch <= options_.max_queue;
-         });
+// Returns whether more messages are due and have room. An exception is a bug. It must not end all deliveries: the next
+// round goes on.
+task<bool> notifier::run_round() {
+  try {
+    const bool is_more_due = co_await take();
+    if (!is_more_due && !is_stopped_) co_await measure_age();
+    co_return is_more_due;
+  } catch (const std::exception& e) {
+    log::error("bug: an exception ended a round", {{"what", e.what()}});
+  }
+  co_return false;
 }
 
-// Returns whether more messages are due and have room. A message whose queue is full stays leased in the ledger, so
-// that the next call sees the messages behind it.
+// How many messages to this endpoint may be taken from the ledger now. A silent endpoint gets one at a time.
+std::size_t notifier::room(const queue& q) const {
+  if (is_paused(q)) return 0;
+  if (is_silent(q)) return q.in_flight == 0 && q.waiting.empty() ? 1 : 0;
+  return q.waiting.size() + options_.batch <= options_.max_queue ? options_.batch : 0;
+}
+
+// Returns whether more messages are due and have room.
 task<bool> notifier::take() {
-  if (!has_room()) co_return false;
+  std::vector<webhook_demand> demands;
+  for (const auto& [url, q] : queues_)
+    if (const auto n = room(q)) demands.push_back({url, n});
   const auto now = options_.clock();
+  // Without an endpoint, the ledger is asked all the same: it buries messages that no endpoint will take.
+  if (demands.empty() && !queues_.empty()) co_return false;
   const auto until = now + options_.lease;
-  auto due = co_await ledger_.lease_due_webhooks(now, until, options_.batch);
+  auto due = co_await ledger_.lease_due_webhooks(now, until, demands);
   if (!due) {
     log::warning("due webhooks cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
   }
   if (is_stopped_) co_return false;
-  has_more_ = due->size() >= options_.batch;
+  std::map<std::string, std::size_t, std::less<>> taken;
   for (auto& w : *due) {
-    auto& q = queues_.at(w.url); // the ledger has the same endpoints
-    if (q.waiting.size() >= options_.max_queue) continue;
-    due_since_[w.id] = w.tries == 0 ? w.created_at : w.due_at; // a lease that ended moved due_at
-    q.waiting.push_back({std::move(w), until});
-    if (q.in_flight >= options_.max_in_flight) continue;
-    ++q.in_flight;
-    running_.start(serve(q));
+    ++taken[w.url];
+    enqueue(std::move(w), until);
   }
-  measure_age(now);
-  co_return has_more_&& has_room();
+  bool is_more_due = false;
+  for (const auto& d : demands) {
+    auto& q = queues_.at(d.url);
+    q.has_more = taken[d.url] == d.max;
+    is_more_due = is_more_due || (q.has_more && room(q) > 0);
+  }
+  co_return is_more_due;
 }
 
-void notifier::measure_age(millis_clock now) {
-  auto oldest = now;
-  for (const auto& [id, since] : due_since_) oldest = std::min(oldest, since);
-  oldest_due.set(std::chrono::duration_cast<std::chrono::seconds>(now - oldest).count());
+void notifier::enqueue(webhook w, millis_clock until) {
+  auto& q = queues_.at(w.url);
+  if (is_paused(q)) return; // it was not, when the ledger was asked
+  if (in_hand_.insert(w.id).second)
+    q.waiting.push_back({std::move(w), until});
+  else // a clock that jumped forward ended its lease
+    for (auto& l : q.waiting)
+      if (l.message.id == w.id) l.until = until;
+  if (q.waiting.empty() || q.in_flight >= options_.max_in_flight) return;
+  ++q.in_flight;
+  running_.start(serve(q));
 }
 
-// Delivers the messages of one queue until it is empty.
+// A message that waits for its next try counts too: it is not delivered.
+task<> notifier::measure_age() {
+  const auto now = options_.clock();
+  if (now < measure_at_ && measure_at_ - now <= 1s) co_return;
+  measure_at_ = now + 1s;
+  auto created_at = co_await ledger_.oldest_webhook();
+  if (!created_at) co_return; // the ledger is away: the last age stays
+  oldest.set(*created_at ? std::chrono::duration_cast<std::chrono::seconds>(now - **created_at).count() : 0);
+}
+
+// A pause longer than max_pause was set before the clock jumped back: it does not count.
+bool notifier::is_paused(const queue& q) const {
+  const auto left = q.paused_until - options_.clock();
+  return left > 0ms && left <= options_.max_pause;
+}
+
+// Delivers the messages of one queue until it is empty. A message whose delivery an exception ends is due again when
+// its lease ends.
 task<> notifier::serve(queue& q) {
-  while (!is_stopped_ && !q.waiting.empty()) {
+  while (!is_stopped_ && !is_paused(q) && !q.waiting.empty()) {
     auto next = std::move(q.waiting.front());
     q.waiting.pop_front();
     const auto id = next.message.id;
     // After the lease has ended another node may send the message, so a try must end before.
-    if (options_.clock() + options_.try_timeout + lease_margin <= next.until)
-      co_await deliver(q, std::move(next.message));
-    due_since_.erase(id);
-    if (has_more_ && has_room()) wakes_.cancel();
+    const bool has_time = options_.clock() + options_.try_timeout + lease_margin <= next.until;
+    try {
+      if (has_time) co_await deliver(q, std::move(next.message));
+    } catch (const std::exception& e) {
+      log::error("bug: an exception ended a task", {{"what", e.what()}});
+    }
+    in_hand_.erase(id);
+    if (q.has_more && room(q) > 0) wakes_.cancel();
   }
   --q.in_flight;
 }
@@ -199,6 +243,7 @@ task<> notifier::deliver(queue& q, webhook w) {
   const auto answer =
       co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.try_timeout);
   const auto outcome = answer ? judge(*answer) : judge(answer.error());
+  if (outcome.is_answered || !is_stopped_) co_await note_answer(q, outcome.is_answered);
   if (outcome.is_delivered) {
     auto noted = co_await ledger_.record_delivery(w.id);
     if (!noted) // the message is sent again: delivery is at least once
@@ -207,8 +252,7 @@ task<> notifier::deliver(queue& q, webhook w) {
     else
       log::debug("webhook delivered", {{"id", w.id}, {"upload", w.upload_id}, {"type", w.type}});
   } else if (outcome.is_gone) {
-    for (const auto& waiting : q.waiting) due_since_.erase(waiting.message.id);
-    q.waiting.clear();
+    drop_waiting(q);
     log::warning("webhook endpoint answered 410 Gone: it is stopped",
                  {{"endpoint", to.at.server.origin()}, {"id", w.id}});
     dead_letters.add();
@@ -219,6 +263,41 @@ task<> notifier::deliver(queue& q, webhook w) {
   } else if (outcome.is_answered || !is_stopped_) {
     co_await record_failure(q, std::move(w), outcome.why, outcome.min_pause);
   }
+}
+
+task<> notifier::note_answer(queue& q, bool is_answered) {
+  const bool was_silent = is_silent(q);
+  if (is_answered) {
+    q.silences = 0;
+    q.paused_until = {};
+    if (was_silent) log::info("webhook endpoint answers again", {{"endpoint", q.target->at.server.origin()}});
+    co_return;
+  }
+  if (is_paused(q)) co_return; // this try began before the pause
+  ++q.silences;
+  if (!is_silent(q)) co_return;
+  pause(q);
+  const auto before = options_.clock() - options_.max_silence;
+  auto expired = co_await ledger_.expire_webhooks(q.target->url, before, "the endpoint gave no answer for too long");
+  if (!expired || *expired == 0) co_return;
+  dead_letters.add(*expired);
+  log::error("webhooks became dead letters: their endpoint gives no answer",
+             {{"endpoint", q.target->at.server.origin()}, {"count", *expired}});
+}
+
+// The messages in memory stay leased for a while, and are due again when their leases end.
+void notifier::pause(queue& q) {
+  const auto doublings = std::min<std::size_t>(q.silences - options_.max_in_flight, 20);
+  const auto length = std::min(options_.first_pause * (std::int64_t{1} << doublings), options_.max_pause);
+  if (doublings == 0)
+    log::warning("webhook endpoint gives no answer: it is paused", {{"endpoint", q.target->at.server.origin()}});
+  q.paused_until = options_.clock() + length;
+  drop_waiting(q);
+}
+
+void notifier::drop_waiting(queue& q) {
+  for (const auto& l : q.waiting) in_hand_.erase(l.message.id);
+  q.waiting.clear();
 }
 
 task<> notifier::record_failure(queue& q, webhook w, std::string why, milliseconds min_pause) {

@@ -9,8 +9,9 @@ constexpr std::size_t max_buckets = 100'000;
 
 } // namespace
 
-rate_limiter::rate_limiter(std::uint64_t per_second, std::uint64_t burst)
-    : per_second_(static_cast<double>(per_second)), burst_(static_cast<double>(std::max(burst, per_second))) {}
+rate_limiter::rate_limiter(std::uint64_t per_second, std::uint64_t burst, std::string refusal)
+    : per_second_(static_cast<double>(per_second)), burst_(static_cast<double>(std::max(burst, per_second))),
+      refusal_(std::move(refusal)) {}
 
 double rate_limiter::tokens_at(const bucket& b, time_point now) const {
   return std::min(burst_, b.tokens + per_second_ * std::chrono::duration<double>(now - b.filled_at).count());
@@ -24,12 +25,9 @@ result<void> rate_limiter::take(const std::string& user, time_point now) {
   if (buckets_.size() >= max_buckets)
     std::erase_if(buckets_, [&](const auto& b) { return tokens_at(b.second, now) >= burst_; });
   if (buckets_.size() >= max_buckets) buckets_.clear();
-  auto& users = buckets_.try_emplace(user, bucket{burst_, now}).first->second;
+  auto& users = buckets_.try_emplace(std::pmr::string(user, &memory_), bucket{burst_, now}).first->second;
   users = {tokens_at(users, now), now};
-  if (users.tokens < 1)
-    return failure{errc::too_many_requests, "limits.sign_rate allows " +
-                                                std::to_string(static_cast<std::uint64_t>(per_second_)) +
-                                                " forms a second"};
+  if (users.tokens < 1) return failure{errc::too_many_requests, refusal_};
   users.tokens -= 1;
   return {};
 }

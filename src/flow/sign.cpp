@@ -201,7 +201,9 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   const auto current = options_.credentials();
   if (!current)
     return failure{errc::unavailable, "no credentials for the store at the moment; the server's log has the reason"};
-  form.expires_at = second + rules.expires;
+  const auto store_ahead = options_.store_ahead();
+  const auto store_time = second + store_ahead;
+  form.expires_at = store_time + rules.expires;
   if (current->expires && *current->expires < form.expires_at) form.expires_at = *current->expires;
   form.fallback_url = options_.public_url + "/upload/" + form.bucket;
   // S3 takes no larger file from a form. The fallback does.
@@ -213,9 +215,9 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
                    form.bucket,   form.key,   *length,
                    ask.return_to, ask.origin, second + options_.claim_lifetime};
   const auto token = own_.sign_claim(back);
-  if (token.size() > signer::max_token)
+  if (token.size() > options_.max_claim)
     return bad("the claim would have " + std::to_string(token.size()) + " bytes; the maximum is " +
-               std::to_string(signer::max_token) + ". Shorten return_to, the Origin field or the user");
+               std::to_string(options_.max_claim) + ". Shorten return_to, the Origin field or the user");
   form.complete_url = options_.public_url + "/v1/complete/" + token;
 
   auto& fields = form.fields;
@@ -230,7 +232,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 
-  add_signatures(form, *length, current->keys, second);
+  add_signatures(form, *length, current->keys, store_time);
   if (const auto size = size_of_form(fields, ask.filename); options_.max_form && size > options_.max_form)
     return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
@@ -245,7 +247,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   row.min_size = length->min;
   row.max_size = length->max;
   row.created_at = now;
-  row.expires_at = form.expires_at;
+  row.expires_at = form.expires_at - store_ahead;
   record_(std::move(row));
   return form;
 }

@@ -1,6 +1,5 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/core/s3/policy.hpp>
 #include <postern/flow/sweep.hpp>
 
 namespace postern {
@@ -38,15 +37,15 @@ task<> sweeper::settle(upload u, bool& store_is_silent) {
   auto settled = co_await check(std::move(u), options_.clock());
   if (settled) co_return;
   log::warning("sweep: an upload cannot be checked", {{"upload", id}, {"why", describe(settled.error())}});
-  if (retryable(settled.error().code)) store_is_silent = true; // the other uploads would fail too
+  const auto code = settled.error().code;
+  if (retryable(code) && code != errc::too_many_requests) store_is_silent = true; // the other uploads would fail too
 }
 
 // An object that fits completes the upload. Without one the upload expires, once its policy has expired. Returns the
 // upload as recorded now. A failure that is not the ledger's is the store's: check again later.
 task<result<upload>> sweeper::check(upload u, millis_clock now) {
   const auto id = u.id;
-  result<stored_object> found = failure{errc::object_absent, "the file's name is unknown, so the key is too"};
-  if (!u.key.ends_with(filename_variable)) found = co_await completer_.examine(u, std::nullopt);
+  auto found = co_await completer_.find_object(u);
   if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
   const auto why = found.error();
   if (!store_answered(why)) {

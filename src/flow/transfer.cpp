@@ -1,5 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/transfer.hpp>
 
@@ -10,22 +11,17 @@
 namespace postern {
 namespace {
 
-// Larger buffers mean fewer wakeups, here and at both peers.
-constexpr std::size_t min_buffer = 16 << 10, usual_buffer = 256 << 10, ample_buffer = 1 << 20;
-constexpr std::uint64_t large_file = 16 << 20;     // from this size on, buffers may be large
-constexpr std::uint64_t beside_buffers = 64 << 10; // fields, the decoder, both connections' own bytes
-constexpr std::chrono::milliseconds max_wait = std::chrono::minutes(5); // for a share of the budget
+// Larger buffers mean fewer wakeups, here and at both peers. A buffer grows by a factor, so that few reads are small.
+constexpr std::size_t min_buffer = transfers::first_buffer, max_buffer = 1 << 20, growth = 4;
+
+// Can the same form still be stored, sent once more? Then nothing is wrong with it: a connection, a store or a node
+// broke.
+bool may_come_again(const failure& why) {
+  return retryable(why.code) || why.code == errc::incomplete_body || why.code == errc::disconnected;
+}
 
 metrics::counter bytes_in("postern_received_bytes_total", "Bytes of files received through the fallback", "");
 metrics::gauge in_flight("postern_transfers", "Uploads being received through the fallback", "");
-
-task<result<void>> write_all(sink& into, const file_decoder::runs& runs) {
-  for (const auto& run : runs) {
-    auto written = co_await into.write(run);
-    if (!written) co_return written.error();
-  }
-  co_return result<void>{};
-}
 
 } // namespace
 
@@ -83,28 +79,47 @@ std::vector<std::pair<std::string, std::uint64_t>> transfers::list_received() co
 struct transfers::transfer {
   transfer(upload_plan& p, incoming_file f) : plan(p), file(std::move(f)) {}
 
-  byte_budget::ticket reserved; // first, so that it is released after the buffers are freed
-
   upload_plan& plan;
   incoming_file file; // its buffer is the one that is being decoded and written
   read_buffer filling;
-  std::size_t buffer_size = min_buffer;
+  std::size_t buffer_size = min_buffer; // of the buffer that is filled next
+  std::uint64_t buffers = first_buffer; // memory that is taken for both
   std::unique_ptr<sink> into;
+  std::string attempt;       // this transfer's id in the ledger
+  bool is_receiving = false; // the ledger knows of this attempt, and no object exists yet
   std::optional<entry> progress;
   std::uint64_t size = 0; // bytes of the file so far
   stored_object object;
+
+  transfer(const transfer&) = delete;
+  transfer& operator=(const transfer&) = delete;
+  ~transfer() { drop_buffers(); }
+  void choose_buffer_size(std::size_t n);
+  void drop_buffers();
 };
 
 task<result<stored_object>> transfers::carry(upload_plan& plan, incoming_file file) {
   transfer t(plan, std::move(file));
+  t.attempt = new_uuid_v7(clock_());
+  co_await find_user(plan);
   auto done = co_await run(t);
   if (done) co_return std::move(t.object);
   co_await give_up(t, done.error());
   co_return done.error();
 }
 
+// A form that asks for a status instead of the redirect has no claim, and so does not name its user. The ledger knows
+// the user, if it can be asked.
+task<> transfers::find_user(upload_plan& plan) {
+  if (!plan.row.profile.empty()) co_return;
+  auto signed_for = co_await ledger_.find(plan.row.id);
+  if (!signed_for) co_return;
+  plan.row.profile = signed_for->profile;
+  plan.row.user = plan.who.user = signed_for->user;
+}
+
 task<result<void>> transfers::run(transfer& t) {
-  auto step = co_await reserve(t);
+  auto step = co_await take_buffers(t);
   if (step) step = co_await open_sink(t);
   if (step) step = co_await stream(t);
   if (step) step = co_await finish(t);
@@ -112,26 +127,29 @@ task<result<void>> transfers::run(transfer& t) {
   co_return step;
 }
 
-// All memory is reserved before the file is read. So transfers that have begun never wait for each other.
-task<result<void>> transfers::reserve(transfer& t) {
-  const auto announced = t.file.body.announced_size();
-  const auto needed = [&](std::size_t size) { return 2 * size + beside_buffers + store_.memory_for(announced); };
-  t.buffer_size = std::clamp<std::uint64_t>(announced.value_or(usual_buffer), min_buffer, usual_buffer);
-  if (announced.value_or(large_file) >= large_file && budget_.has_ample_room(needed(ample_buffer)))
-    t.buffer_size = ample_buffer;
-  auto ticket = co_await budget_.take(needed(t.buffer_size), max_wait);
-  if (!ticket) co_return ticket.error();
-  t.reserved = std::move(*ticket);
-  co_return result<void>{};
+task<result<void>> transfers::take_buffers(transfer& t) {
+  t.file.share.set_caller(t.plan.who.user); // empty: an API key that signs for many people has no share of its own
+  t.file.share.expect(t.file.size ? t.file.size->bytes : t.plan.row.max_size);
+  auto taken = co_await t.file.share.take_memory(2 * min_buffer - t.buffers);
+  if (taken) t.buffers = 2 * min_buffer;
+  co_return taken;
 }
 
+std::uint64_t transfers::max_memory(const store& objects) { return objects.max_memory() + 2 * min_buffer; }
+
 task<result<void>> transfers::open_sink(transfer& t) {
+  if (!t.plan.signed_key.empty()) {
+    auto reserved = co_await ledger_.reserve_key(t.plan.row, t.plan.signed_key, t.attempt);
+    if (!reserved) co_return reserved.error();
+    t.is_receiving = true;
+  }
   object_name name{t.plan.row.bucket, t.plan.row.key};
-  auto opened = co_await store_.open(std::move(name), t.plan.meta, t.file.predicted);
+  auto opened = co_await store_.open(std::move(name), t.plan.meta, t.file.size, &t.file.share);
   if (!opened) co_return opened.error();
   t.into = std::move(*opened);
   t.progress.emplace(*this, t.plan.row.id);
-  ledger_.start_receiving(t.plan.row);
+  if (!t.is_receiving) ledger_.start_receiving(t.plan.row, t.attempt);
+  t.is_receiving = true;
   co_return result<void>{};
 }
 
@@ -142,15 +160,57 @@ task<result<void>> transfers::stream(transfer& t) {
   for (;;) {
     runs.clear();
     if (auto decoded = decode(t, runs); !decoded) co_return decoded.error();
-    if (t.filling.size() < t.buffer_size) t.filling.resize(t.buffer_size);
-    auto both = write_all(*t.into, runs) && t.file.body.read_some(t.filling.all());
+    auto both = write(t, runs) && fill(t);
     auto [written, n] = co_await std::move(both);
     if (!written) co_return written.error();
     if (!n) co_return n.error();
     if (*n == 0) co_return t.file.decoder.finish();
     std::swap(t.filling, t.file.buffer);
     t.file.rest = std::span<const char>(t.file.buffer.all()).first(*n);
+    t.choose_buffer_size(*n);
   }
+}
+
+task<result<void>> transfers::write(transfer& t, const file_decoder::runs& runs) {
+  for (const auto& run : runs) {
+    auto written = co_await t.into->write(run);
+    if (written) continue;
+    t.file.body.interrupt(); // the client may send nothing for long
+    co_return written;
+  }
+  if (t.buffer_size == min_buffer) t.file.buffer = read_buffer(); // a slow client: nothing is held while it is silent
+  co_return result<void>{};
+}
+
+task<result<std::size_t>> transfers::fill(transfer& t) {
+  auto ready = co_await t.file.body.wait();
+  if (!ready) co_return ready.error();
+  if (t.filling.size() != t.buffer_size) t.filling = read_buffer(t.buffer_size);
+  co_return co_await t.file.body.read_some(t.filling.all());
+}
+
+// `n`: the bytes that the last read brought.
+void transfers::transfer::choose_buffer_size(std::size_t n) {
+  auto& share = file.share;
+  const auto larger = std::min(buffer_size * growth, max_buffer);
+  const auto smaller = std::max(buffer_size / growth, min_buffer);
+  if (n == file.buffer.size() && larger > buffer_size) {
+    const auto more = 2 * (larger - buffer_size);
+    if (!share.take_spare_memory(more)) return;
+    buffers += more;
+    buffer_size = larger;
+  } else if (smaller < buffer_size && (n < smaller || share.is_memory_scarce())) {
+    const auto less = 2 * (buffer_size - smaller);
+    share.release_memory(less); // early: the buffers shrink when each is filled next
+    buffers -= less;
+    buffer_size = smaller;
+  }
+}
+
+void transfers::transfer::drop_buffers() {
+  filling = read_buffer();
+  file.buffer = read_buffer();
+  if (buffers) file.share.release_memory(std::exchange(buffers, 0));
 }
 
 result<void> transfers::decode(transfer& t, file_decoder::runs& out) {
@@ -168,19 +228,28 @@ result<void> transfers::decode(transfer& t, file_decoder::runs& out) {
 task<result<void>> transfers::finish(transfer& t) {
   if (t.size < t.plan.row.min_size) co_return file_too_small(t.plan.length());
   if (auto right = t.plan.expected.check(); !right) co_return right.error();
-  // The ledger runs calls in order, so after the flush the row that open_sink has written behind is durable.
-  if (!t.plan.has_claim)
-    if (auto durable = co_await ledger_.flush(); !durable) co_return durable.error();
+  t.drop_buffers();
+  // The ledger runs calls in order, so after the flush the row that open_sink has written behind is durable. A crash
+  // must not leave an object for which nobody asks. While the ledger is away, a redirect carries what the row has.
+  auto durable = co_await ledger_.flush();
+  if (!durable && !t.plan.is_confirmed_later) co_return durable.error();
   auto stored = co_await t.into->finish();
   if (!stored) co_return stored.error();
   t.object = std::move(*stored);
   t.into.reset();
+  t.is_receiving = false;
   co_return result<void>{};
 }
 
 task<result<void>> transfers::record(transfer& t) {
-  auto recorded = co_await confirm_once(ledger_, t.plan.row, t.object, completion_source::fallback, clock_());
+  auto recorded = co_await confirm_once(ledger_, store_, t.plan.row, t.object, completion_source::fallback, clock_());
   if (recorded) co_return result<void>{};
+  if (recorded.error().code ==
+      errc::conflict) { // the same form was completed meanwhile by a direct upload of another file
+    object_name name{t.plan.row.bucket, t.plan.row.key};
+    (void)co_await store_.remove(std::move(name));
+    co_return recorded.error();
+  }
   log::error("completion not recorded", {{"upload", t.plan.row.id}, {"why", describe(recorded.error())}});
   // The object exists. If no redirect will record the completion later, reporting success now would be wrong.
   if (t.plan.is_confirmed_later) co_return result<void>{};
@@ -188,13 +257,17 @@ task<result<void>> transfers::record(transfer& t) {
 }
 
 task<> transfers::give_up(transfer& t, const failure& why) {
-  log::info("upload rejected",
-            {{"upload", t.plan.row.id}, {"user", t.plan.who.user}, {"why", describe(why)}, {"received", t.size}});
-  if (!t.into) co_return;
-  co_await t.into->abandon();
+  t.drop_buffers();
+  if (t.into) co_await t.into->abandon();
   t.into.reset();
+  if (!t.is_receiving) co_return;
+  const auto now = clock_();
+  if (may_come_again(why) && now < t.plan.row.expires_at) {
+    (void)co_await ledger_.break_off(t.plan.row.id, t.attempt);
+    co_return;
+  }
   std::string code(text_of(why.code).name);
-  (void)co_await ledger_.fail(t.plan.row, std::move(code), clock_());
+  (void)co_await ledger_.fail(t.plan.row, t.attempt, std::move(code), now);
 }
 
 } // namespace postern

@@ -39,11 +39,18 @@ response cors_rules::preflight(const request& r, cors_readers who, const std::st
   return made;
 }
 
+std::string_view host_name(std::string_view host) {
+  return host.starts_with('[') ? host.substr(0, host.find(']') + 1) : host.substr(0, host.find(':'));
+}
+
+bool is_address(std::string_view name) {
+  return name.starts_with('[') || name.find_first_not_of("0123456789.") == name.npos;
+}
+
 bool is_same_host(std::string_view origin, std::string_view host, bool is_secure) {
-  const auto name = host.starts_with('[') ? host.substr(0, host.find(']') + 1) : host.substr(0, host.find(':'));
-  const bool is_address = name.starts_with('[') || name.find_first_not_of("0123456789.") == name.npos;
+  const auto name = host_name(host);
   const std::string_view scheme = is_secure ? "https://" : "http://";
-  return !name.empty() && (is_address || name == "localhost") && origin.starts_with(scheme) &&
+  return !name.empty() && (is_address(name) || name == "localhost") && origin.starts_with(scheme) &&
          iequals(origin.substr(scheme.size()), host);
 }
 

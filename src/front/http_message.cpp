@@ -2,6 +2,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
 #include <postern/front/http_message.hpp>
 
 #include <boost/beast/http/status.hpp>
@@ -9,9 +10,12 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <exception>
 
 namespace postern::front {
 namespace {
+
+metrics::counter exceptions("postern_exceptions_total", "Requests that an exception ended: faults of Postern", "");
 
 // The Date field, formatted once a second in each thread.
 std::string_view date_field() {
@@ -52,21 +56,42 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 
 } // namespace
 
+task<response> call_endpoint(const endpoint& of, request& r) {
+  std::string what;
+  try {
+    auto made = co_await of(r);
+    co_return made;
+  } catch (const std::exception& e) {
+    what = e.what();
+  } catch (...) {
+    what = "an exception of unknown type";
+  }
+  exceptions.add();
+  co_return make_problem(failure{errc::internal, what}, r.id);
+}
+
 bool accepts(const request& r, std::string_view type) {
   return r.field(http::field::accept).find(type) != std::string_view::npos;
 }
 
-task<result<std::string>> read_text(byte_source& body, std::size_t max) {
+task<result<std::string>> read_text(request& r, std::size_t max) {
   const auto too_large =
       failure{errc::payload_too_large, "the body may have at most " + std::to_string(max) + " bytes"};
-  if (body.announced_size().value_or(0) > max) co_return too_large;
+  if (r.body.announced_size().value_or(0) > max) co_return too_large;
   std::string text;
   std::array<char, 4096> piece;
+  std::size_t paid = piece.size();
   for (;;) {
-    auto n = co_await body.read_some(piece);
+    auto n = co_await r.body.read_some(piece);
     if (!n) co_return n.error();
     if (*n == 0) co_return text;
     if (text.size() + *n > max) co_return too_large;
+    if (text.size() + *n > paid) {
+      auto taken = co_await r.share.take_memory(paid);
+      if (!taken) co_return taken.error();
+      paid *= 2;
+    }
+    if (text.capacity() < text.size() + *n) text.reserve(paid);
     text.append(piece.data(), *n);
   }
 }
@@ -93,6 +118,10 @@ std::string text_for_client(const failure& why) {
 
 response make_problem(const failure& why, std::string_view request_id) {
   log_fault(why, request_id);
+  return problem_of(why, request_id);
+}
+
+response problem_of(const failure& why, std::string_view request_id) {
   const auto& row = text_of(why.code);
   json_writer w;
   w.begin_object();

@@ -2,12 +2,13 @@
 #include <postern/base/metrics.hpp>
 #include <postern/base/random.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/front/client_network.hpp>
 #include <postern/front/http_session.hpp>
 
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
-#include <exception>
+#include <optional>
 #include <utility>
 
 namespace postern::front {
@@ -17,6 +18,9 @@ using namespace std::chrono_literals;
 namespace {
 
 metrics::counter refused_requests("postern_bad_requests_total", "Requests refused before they reached a route", "");
+
+// A connection's own memory has room for a header of this size. The memory for a larger one is taken like a body's.
+constexpr std::size_t usual_header = 4 << 10; // bytes
 
 // Unique in the process, unlikely to repeat in another one. Not a secret.
 std::string new_request_id() {
@@ -77,7 +81,7 @@ task<> http_session::refuse(failure why) {
 // The next header block, a view into the connection's buffer. errc::disconnected when the client left between requests.
 task<result<std::string_view>> http_session::read_header() {
   auto& c = connection_;
-  const std::size_t max = limits_.request_header ? limits_.request_header : 1 << 20;
+  const std::size_t max = limits_.request_header ? limits_.request_header : session_limits::max_header;
   bool begun = !c.ahead().empty(), skipped = false;
   c.set_idle(!begun);
   c.expires_after(begun ? limits_.header_timeout : limits_.idle_timeout);
@@ -124,49 +128,57 @@ task<bool> http_session::serve_request() {
     co_await refuse(how.error());
     co_return false;
   }
-  http::request_parser<http::empty_body> parser;
-  parser.body_limit(boost::none); // each endpoint has its own limit
-  parser.header_limit(static_cast<std::uint32_t>(header->size() + 1));
+  std::optional<http::request_parser<http::empty_body>> parser(std::in_place);
+  parser->body_limit(boost::none); // each endpoint has its own limit
+  parser->header_limit(static_cast<std::uint32_t>(header->size() + 1));
   boost::system::error_code ec;
-  parser.put(asio::const_buffer(header->data(), header->size()), ec);
-  if (ec && ec != http::error::need_more && !parser.is_header_done()) {
+  parser->put(asio::const_buffer(header->data(), header->size()), ec);
+  if (ec && ec != http::error::need_more && !parser->is_header_done()) {
     co_await refuse(failure{errc::bad_request, "the header: " + ec.message()});
     co_return false;
   }
-  connection_.use(header->size());
+  const auto header_size = header->size();
+  connection_.use(header_size);
 
-  const auto& message = parser.get();
+  const auto& message = parser->get();
   const auto target = origin_form(message.target());
   const auto question = target.find('?');
-  body_reader body(connection_, *how, limits_.body);
+  const auto client = proxies_.client_address(connection_.peer_address(), message.base());
+  auto network = network_of(client).to_string();
+  allowance share(shared_, co_await asio::this_coro::executor, network);
+  body_reader body(connection_, *how, limits_.body, share);
   request r{message.method(),
             target.substr(0, question),
             question == target.npos ? std::string_view{} : target.substr(question + 1),
             message.base(),
             body,
-            proxies_.client_address(connection_.peer_address(), message.base()),
+            share,
+            client.to_string(),
+            std::move(network),
             new_request_id(),
             connection_.is_secure(),
             {}};
-  connection_.expires_after(0ms); // endpoints have their own deadlines, and reading the body sets one
-  const auto made = co_await answer(r);
+  connection_.expires_after(0ms);                 // endpoints have their own deadlines, and reading the body sets one
+  std::optional<connection_count::ticket> ticket; // held until the response, or the event stream, has ended
+  const auto made = co_await answer(r, client, header_size, ticket);
+  // Before the response: a client that is slow to read it, or lingers, keeps no memory. The response needs no field.
+  share.give_all_back();
+  parser.reset();
   co_return co_await respond(made, r, *how, body);
 }
 
-// An exception from an endpoint is a bug of ours: the client gets 500 and the request's id.
-task<response> http_session::answer(request& r) {
-  std::string what;
-  try {
-    auto made = co_await answer_(r);
-    co_return made;
-  } catch (const std::exception& e) {
-    what = e.what();
-  } catch (...) {
-    what = "an exception of unknown type";
+task<response> http_session::answer(request& r, const asio::ip::address& client, std::size_t header_size,
+                                    std::optional<connection_count::ticket>& ticket) {
+  const auto peer = unmapped(connection_.peer_address());
+  if (client != peer) { // a proxy's own requests, such as health checks, have no limit
+    ticket = count_.enter_behind_proxy(client);
+    if (!ticket) co_return make_problem(failure{errc::unavailable, "limits.connections_per_address is reached"}, r.id);
   }
-  auto failed = make_problem(failure{errc::internal, what}, r.id);
-  failed.close = true;
-  co_return failed;
+  if (header_size > usual_header) {
+    auto taken = co_await r.share.take_memory(header_size);
+    if (!taken) co_return make_problem(taken.error(), r.id);
+  }
+  co_return co_await call_endpoint(answer_, r);
 }
 
 task<bool> http_session::respond(const response& made, const request& r, const framing& how, const body_reader& body) {

@@ -3,6 +3,7 @@
 #include <postern/front/listen_address.hpp>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 
 #include <cerrno>
 #include <stdexcept>
@@ -26,6 +27,22 @@ std::runtime_error cannot_listen(const asio::ip::tcp::endpoint& at, const boost:
                             remedy_for(why.code()) + " (server.listen, server.admin_listen)");
 }
 
+// A kernel can be without IPv6.
+bool has_ipv6() {
+  asio::io_context loop{1};
+  tcp_acceptor probe(loop.get_executor());
+  boost::system::error_code ec;
+  probe.open(asio::ip::tcp::v6(), ec);
+  return !ec;
+}
+
+// [::] takes IPv4 connections too, whatever the system's default is.
+void open_for(tcp_acceptor& acceptor, const asio::ip::tcp::endpoint& at) {
+  acceptor.open(at.protocol());
+  acceptor.set_option(asio::socket_base::reuse_address(true));
+  if (at.address() == asio::ip::address_v6::any()) acceptor.set_option(asio::ip::v6_only(false));
+}
+
 // Asio has no public name for this option.
 void let_share_port(tcp_acceptor& acceptor) {
   const int on = 1;
@@ -43,7 +60,7 @@ asio::ip::tcp::endpoint parse_listen_address(const std::string& text) {
   const auto colon = text.rfind(':');
   if (colon == text.npos) reject();
   auto host = text.substr(0, colon);
-  if (host.empty()) host = "0.0.0.0";
+  if (host.empty()) host = has_ipv6() ? "::" : "0.0.0.0";
   if (host == "localhost") host = "127.0.0.1";
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   boost::system::error_code ec;
@@ -60,8 +77,7 @@ std::string to_text(const asio::ip::tcp::endpoint& at) {
 
 void listen_on(tcp_acceptor& acceptor, const asio::ip::tcp::endpoint& at) {
   try {
-    acceptor.open(at.protocol());
-    acceptor.set_option(asio::socket_base::reuse_address(true));
+    open_for(acceptor, at);
     let_share_port(acceptor);
     acceptor.bind(at);
     acceptor.listen(4096);
@@ -74,8 +90,7 @@ void require_free_port(const asio::ip::tcp::endpoint& at) {
   asio::io_context loop{1};
   tcp_acceptor probe(loop.get_executor());
   try {
-    probe.open(at.protocol());
-    probe.set_option(asio::socket_base::reuse_address(true));
+    open_for(probe, at);
     probe.bind(at);
   } catch (const boost::system::system_error& e) {
     throw cannot_listen(at, e);

@@ -7,6 +7,14 @@ template <class Object> endpoint endpoint_of(Object& object, task<response> (Obj
   return [&object, answer](request& r) { return (object.*answer)(r); };
 }
 
+endpoint admin_answer(admin_endpoint& admin, task<response> (admin_endpoint::*answer)(request&)) {
+  return [&admin, answer](request& r) -> task<response> {
+    auto known = admin.check_host(r);
+    if (!known) co_return make_problem(known.error(), r.id);
+    co_return co_await (admin.*answer)(r);
+  };
+}
+
 } // namespace
 
 std::vector<route> public_routes(const public_endpoints& to) {
@@ -33,10 +41,10 @@ std::vector<route> public_routes(const public_endpoints& to) {
 std::vector<route> admin_routes(admin_endpoint& admin) {
   using enum cors_readers;
   return {
-      {"/healthz", http::verb::get, own_pages, endpoint_of(admin, &admin_endpoint::health)},
-      {"/readyz", http::verb::get, own_pages, endpoint_of(admin, &admin_endpoint::readiness)},
-      {"/metrics", http::verb::get, own_pages, endpoint_of(admin, &admin_endpoint::show_metrics)},
-      {"/v1/uploads", http::verb::get, own_pages, endpoint_of(admin, &admin_endpoint::list_uploads)},
+      {"/healthz", http::verb::get, own_pages, admin_answer(admin, &admin_endpoint::health)},
+      {"/readyz", http::verb::get, own_pages, admin_answer(admin, &admin_endpoint::readiness)},
+      {"/metrics", http::verb::get, own_pages, admin_answer(admin, &admin_endpoint::show_metrics)},
+      {"/v1/uploads", http::verb::get, own_pages, admin_answer(admin, &admin_endpoint::list_uploads)},
   };
 }
 

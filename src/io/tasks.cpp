@@ -3,7 +3,6 @@
 
 #include <boost/asio/redirect_error.hpp>
 
-#include <algorithm>
 #include <random>
 
 namespace postern {
@@ -83,72 +82,6 @@ asio::execution_context::id cleanup_service::id;
 
 group& cleanup_group(const io_executor& executor) {
   return asio::use_service<cleanup_service>(executor.context()).members;
-}
-
-task<result<byte_budget::ticket>> byte_budget::take(std::uint64_t bytes, std::chrono::milliseconds max) {
-  {
-    std::lock_guard lock(mutex_);
-    // A later request must not overtake a waiting one, else a large request could starve.
-    if (waiting_.empty() && fits(bytes)) {
-      taken_ += bytes;
-      co_return ticket(*this, bytes);
-    }
-  }
-  timer limit(co_await asio::this_coro::executor, max);
-  limit.async_wait([this, id = &limit](const boost::system::error_code& ec) {
-    if (!ec) time_out(id);
-  });
-  const auto queue_up = [this, bytes, id = &limit](auto resume) {
-    std::unique_lock lock(mutex_);
-    waiting_.push_back({bytes, std::move(resume), id});
-    auto granted = grant_waiting(); // bytes may have become free since the check above
-    lock.unlock();
-    for (auto& w : granted) w.resume(true);
-  };
-  const bool is_granted = co_await reply_from<bool>(queue_up);
-  limit.cancel();
-  if (!is_granted) co_return failure{errc::unavailable, "too many uploads are being received"};
-  co_return ticket(*this, bytes);
-}
-
-std::deque<byte_budget::waiter> byte_budget::grant_waiting() {
-  std::deque<waiter> out;
-  while (!waiting_.empty() && fits(waiting_.front().bytes)) {
-    taken_ += waiting_.front().bytes;
-    out.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
-  return out;
-}
-
-void byte_budget::release(std::uint64_t bytes) {
-  std::unique_lock lock(mutex_);
-  taken_ -= bytes;
-  auto granted = grant_waiting();
-  lock.unlock();
-  for (auto& w : granted) w.resume(true);
-}
-
-void byte_budget::time_out(const void* id) {
-  std::unique_lock lock(mutex_);
-  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [id](const waiter& w) { return w.id == id; });
-  if (found == waiting_.end()) return; // granted just before the timeout
-  const auto resume = std::move(found->resume);
-  waiting_.erase(found);
-  auto granted = grant_waiting(); // the next waiters may need less
-  lock.unlock();
-  resume(false);
-  for (auto& w : granted) w.resume(true);
-}
-
-bool byte_budget::has_ample_room(std::uint64_t bytes) const {
-  std::lock_guard lock(mutex_);
-  return capacity_ == 0 || (waiting_.empty() && taken_ + bytes <= capacity_ / 4);
-}
-
-std::uint64_t byte_budget::taken() const {
-  std::lock_guard lock(mutex_);
-  return taken_;
 }
 
 } // namespace postern

@@ -85,3 +85,16 @@ BOOST_AUTO_TEST_CASE(a_signer_rejects_short_secrets) {
   BOOST_CHECK_THROW(signer({}), std::invalid_argument);
   BOOST_CHECK_THROW(signer({secret("short")}), std::invalid_argument);
 }
+
+BOOST_AUTO_TEST_CASE(a_fingerprint_names_a_secret_and_does_not_tell_it) {
+  const secret a("sixteen bytes or more"), b("sixteen bytes or morf");
+  const auto both = signer({a, b}).fingerprints();
+  BOOST_TEST_REQUIRE(both.size() == 2u);
+  for (const auto& one : both) {
+    BOOST_TEST(one.size() == 8u);
+    BOOST_TEST(one.find_first_not_of("0123456789abcdef") == one.npos);
+  }
+  BOOST_TEST(both[0] != both[1]);
+  BOOST_TEST(signer({b}).fingerprints().front() == both[1]);
+  BOOST_TEST(to_hex(hmac_sha256(a.reveal(), "postern fingerprint 1")).starts_with(both[0]));
+}

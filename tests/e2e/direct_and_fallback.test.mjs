@@ -167,6 +167,27 @@ test('after a lost response the client asks for the status and does not send the
   await page.close();
 });
 
+// The client promises that nothing follows the file. A false promise would be refused.
+for (const transport of ['xhr', 'iframe']) {
+  test(`by ${transport}, the form promises that its file is the last part, and keeps that`, async () => {
+    const page = await browser.newPage();
+    const forms = [];
+    await page.route('**/upload/local', async (route) => {
+      forms.push(route.request().postDataBuffer()?.toString('latin1') ?? '');
+      await route.continue();
+    });
+    await page.goto(appUrl);
+    await page.setInputFiles('#f', makeFile(server.folder, `promised-${transport}.bin`, 1000));
+    const { upload } = await uploadFrom(page, { transport, input: true });
+    assert.equal(upload?.state, 'completed');
+    assert.equal(forms.length, 1);
+    const names = [...forms[0].matchAll(/; name="([^"]+)"/g)].map((found) => found[1]);
+    assert.deepEqual(names.slice(-2), ['x-ignore-nothing-follows', 'file']);
+    assert.match(forms[0], /name="x-ignore-nothing-follows"\r\n\r\ntrue\r\n/);
+    await page.close();
+  });
+}
+
 test('a busy server is retried', async () => {
   const page = await browser.newPage();
   let signs = 0;

@@ -1,4 +1,5 @@
 #include "support/notify_house.hpp"
+#include <postern/base/metrics.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -83,6 +84,32 @@ BOOST_FIXTURE_TEST_CASE(a_message_is_retried_with_growing_pauses_then_becomes_a_
   for (const auto& a : app.arrivals) ids.insert(a.field("webhook-id")), timestamps.insert(a.field("webhook-timestamp"));
   BOOST_TEST(ids.size() == 1u);
   BOOST_TEST(timestamps.size() == tries); // signed anew each time
+}
+
+BOOST_FIXTURE_TEST_CASE(the_age_of_a_message_counts_while_it_waits_for_its_next_try, notifier_fixture) {
+  const auto age = [] {
+    const auto all = metrics::print_all();
+    const std::string name = "\npostern_webhook_oldest_due_seconds ";
+    return std::stoi(all.substr(all.find(name) + name.size()));
+  };
+  auto& app = endpoint(here);
+  app.respond = [](const auto&) { return receiver::answer(500); };
+  ledger.put("msg_1", here, now);
+  const auto script = [&](notifier&) -> task<> {
+    goal = [&] { return ledger.rows.at("msg_1").tries == 1; };
+    co_await reached();
+    now += 4s; // the next try is a second later
+    goal = [&] { return age() == 4; };
+    co_await reached();
+    app.respond = [](const auto&) { return receiver::answer(200); };
+    now += 60s;
+    goal = [&] { return ledger.done.size() == 1; };
+    co_await reached();
+    now += 60s;
+    goal = [&] { return age() == 0; };
+    co_await reached();
+  };
+  run(script);
 }
 
 BOOST_FIXTURE_TEST_CASE(random_jitter_moves_the_next_try, notifier_fixture) {
@@ -183,6 +210,112 @@ BOOST_FIXTURE_TEST_CASE(a_slow_endpoint_does_not_delay_others, notifier_fixture)
   BOOST_TEST(quick.arrivals.size() == 20u);
   BOOST_TEST(slow.max_at_once <= options.max_in_flight);
   BOOST_TEST(quick.max_at_once <= options.max_in_flight);
+}
+
+// While an endpoint gives no answer, its messages wait untouched in the ledger: what changes there does not depend on
+// how many wait, or for how long.
+BOOST_FIXTURE_TEST_CASE(a_silent_endpoint_costs_the_ledger_nothing_while_it_is_paused, notifier_fixture) {
+  auto& app = endpoint(here);
+  bool is_silent = true;
+  app.respond = [&](const auto&) -> result<http_response> {
+    if (is_silent) return failure(errc::disconnected, "no answer");
+    return receiver::answer(200);
+  };
+  constexpr std::size_t count = 500;
+  for (std::size_t i = 0; i < count; ++i) ledger.put("msg_" + std::to_string(1000 + i), here, now);
+  const auto script = [&](notifier&) -> task<> {
+    goal = [&] { return app.arrivals.size() >= options.max_in_flight && app.now == 0; };
+    co_await reached();
+    co_await test::pause(50ms);                                  // many polls
+    BOOST_TEST(app.arrivals.size() < 2 * options.max_in_flight); // some began before the last of four had failed
+    const auto before = ledger.changes;
+    BOOST_TEST(before <= options.batch * 2 + 2 * options.max_in_flight);
+    // An hour of silence: one message is tried after each pause.
+    auto tries = app.arrivals.size();
+    milliseconds length = options.first_pause, passed = 0ms;
+    std::size_t pauses = 0;
+    for (; passed < 1h; passed += length, length = std::min(2 * length, options.max_pause), ++pauses) {
+      now += length - 1ms;
+      co_await test::pause(5ms);
+      BOOST_TEST(app.arrivals.size() == tries); // not before the pause has ended
+      now += 1ms;
+      goal = [&] { return app.arrivals.size() == tries + 1 && app.now == 0; };
+      co_await reached();
+      co_await test::pause(5ms);
+      ++tries;
+    }
+    BOOST_TEST(pauses >= 15u);
+    BOOST_TEST(ledger.changes - before == 2 * pauses); // the lease and the failure of the message that was tried
+    is_silent = false;
+    now += options.max_pause;
+    goal = [&] { return ledger.done.size() >= count - options.batch * 2 - tries; };
+    co_await reached();
+    now += 24h; // after the leases and the pauses of all messages
+    goal = [&] { return ledger.done.size() == count; };
+    co_await reached();
+  };
+  run(script);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_clock_that_jumps_forward_sends_no_message_twice, notifier_fixture) {
+  auto& app = endpoint(here);
+  for (int i = 0; i < 6; ++i) ledger.put("msg_" + std::to_string(i), here, now); // four in flight, two wait
+  bool is_held = true;
+  options.endpoints.back().send = [&](const http_request& q, std::string_view body) -> task<result<http_response>> {
+    app.arrivals.push_back({now, q, std::string(body)});
+    while (is_held) co_await test::pause(1ms);
+    co_return receiver::answer(200);
+  };
+  const auto script = [&](notifier&) -> task<> {
+    goal = [&] { return app.arrivals.size() == options.max_in_flight; };
+    co_await reached();
+    now += 24h; // all leases have ended
+    co_await poll_twice();
+    is_held = false;
+    goal = [&] { return ledger.rows.empty(); };
+    co_await reached();
+    co_await poll_twice();
+  };
+  run(script);
+  BOOST_TEST(app.arrivals.size() == 6u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_clock_that_jumps_back_ends_a_pause, notifier_fixture) {
+  auto& app = endpoint(here);
+  app.respond = [](const auto&) -> result<http_response> { return failure(errc::disconnected, "no answer"); };
+  now += 24h;
+  for (std::size_t i = 0; i < options.max_in_flight; ++i) ledger.put("msg_" + std::to_string(i), here, now);
+  const auto script = [&](notifier&) -> task<> {
+    goal = [&] { return app.arrivals.size() == options.max_in_flight && app.now == 0; };
+    co_await reached();
+    co_await test::pause(20ms); // paused now
+    BOOST_TEST(app.arrivals.size() == options.max_in_flight);
+    app.respond = [](const auto&) { return receiver::answer(200); };
+    now -= 24h;
+    ledger.put("msg_new", here, now);
+    goal = [&] { return app.arrivals.size() > options.max_in_flight; };
+    co_await reached();
+    BOOST_TEST(app.arrivals.back().field("webhook-id") == "msg_new");
+  };
+  run(script);
+}
+
+BOOST_FIXTURE_TEST_CASE(messages_to_an_endpoint_that_stays_silent_become_dead_letters, notifier_fixture) {
+  auto& app = endpoint(here);
+  app.respond = [](const auto&) -> result<http_response> { return failure(errc::disconnected, "no answer"); };
+  options.max_in_flight = 1;
+  for (int i = 0; i < 10; ++i) ledger.put("msg_" + std::to_string(i), here, now);
+  ledger.put("msg_new", here, now + 1h);
+  const auto script = [&](notifier&) -> task<> {
+    goal = [&] { return ledger.rows.at("msg_0").tries == 1; };
+    co_await reached();
+    now += options.max_silence + 2min; // the leases of the others ended a minute after the first try
+    goal = [&] { return app.arrivals.size() == 2 && app.now == 0 && ledger.rows.at("msg_9").is_dead; };
+    co_await reached();
+  };
+  run(script);
+  BOOST_TEST(ledger.rows.at("msg_9").last_error == "the endpoint gave no answer for too long");
+  BOOST_TEST(!ledger.rows.at("msg_new").is_dead);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_try_has_a_timeout, notifier_fixture) {

@@ -1,3 +1,4 @@
+#include "support/captured_log.hpp"
 #include "support/fake_body.hpp"
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
@@ -23,8 +24,9 @@ held_credentials some_credentials() {
 struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
-  byte_budget budget{64 << 20};
-  transfers carriers{store, ledger, budget, [this] { return now; }};
+  asio::io_context loop{1};
+  resources shared{{}};
+  transfers carriers{store, ledger, [this] { return now; }};
   millis_clock now = signed_at + 1s;
   profile rules;
   sign_request ask;
@@ -33,7 +35,7 @@ struct fixture {
   std::string file = "hello, world", filename = "cat.jpg", ending;
   std::size_t piece = 64 << 10, breaks_at = std::string::npos;
   bool announces = true;
-  std::string bucket = "media";
+  std::string bucket = "media", content_type = "multipart/form-data; boundary=" + std::string(boundary);
   std::string key; // of the signed form
 
   fixture() {
@@ -68,19 +70,26 @@ struct fixture {
     if (!ending.empty()) out += line + "submit\"\r\n\r\n" + ending + "\r\n";
     return out + "--" + std::string(boundary) + "--\r\n";
   }
-  read_form_result post(std::string body_text) {
+  form_reader make_reader() {
     form_reader_options o;
     o.buckets = {"media"};
     o.region = "eu-west-1";
     o.credentials = [] { return std::make_shared<const held_credentials>(some_credentials()); };
     o.clock = [this] { return now; };
-    form_reader reader(std::move(o), own, ledger, carriers);
+    return form_reader(std::move(o), own, carriers);
+  }
+  read_form_result post(std::string body_text) {
+    auto reader = make_reader();
+    return post(reader, std::move(body_text));
+  }
+  read_form_result post(form_reader& reader, std::string body_text) {
     test::fake_body body(std::move(body_text));
     body.piece = piece;
     body.breaks_at = breaks_at;
     if (!announces) body.announces.reset();
-    form_request request{bucket, "multipart/form-data; boundary=" + std::string(boundary)};
-    return test::run_task(reader.take(std::move(request), body));
+    form_request request{bucket, content_type, "a-request", "192.0.2.7"};
+    allowance share(shared, loop.get_executor(), {});
+    return test::run_task(reader.take(std::move(request), body, share));
   }
   read_form_result post() { return post(text()); }
   // Removes the traces of earlier posts.
@@ -91,7 +100,6 @@ struct fixture {
   errc refused() {
     auto done = post();
     BOOST_TEST(store.abandoned == store.opened);
-    BOOST_TEST(budget.taken() == 0u);
     BOOST_TEST(store.objects.empty());
     BOOST_TEST(ledger.confirmed == 0);
     return done ? errc::internal : done.error().why.code;
@@ -108,7 +116,31 @@ BOOST_FIXTURE_TEST_CASE(a_signed_form_is_stored_and_recorded, fixture) {
   BOOST_TEST(done.redirect.starts_with(field("success_action_redirect") + "?bucket=media&key="));
   BOOST_TEST(store.contents.at("media/" + key) == file);
   BOOST_TEST((ledger.rows.at(done.id).state == upload_state::completed));
-  BOOST_TEST(ledger.flushes == 0); // the claim carries the row
+  BOOST_TEST(ledger.flushes == 1); // the row is durable before the object exists
+}
+
+// Each end has one line, with the id that the client gets in X-Request-Id.
+BOOST_FIXTURE_TEST_CASE(each_upload_ends_with_a_line_in_the_log, fixture) {
+  const auto line_of = [&]() -> std::string {
+    test::captured_log log;
+    (void)post();
+    const auto text = log.text();
+    const auto at = text.find("event=\"upload ended\"");
+    if (at == text.npos || text.find("event=\"upload ended\"", at + 1) != text.npos) return "not one line: " + text;
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  const auto has = [](const std::string& line, std::initializer_list<std::string> parts) {
+    for (const auto& part : parts) BOOST_TEST(line.find(part) != line.npos, line << " without " << part);
+  };
+  const auto size = " bytes=" + std::to_string(file.size());
+  has(line_of(),
+      {"request=a-request upload=", " client=192.0.2.7 way=fallback", size, " ms=", " result=stored reason=\"\""});
+  breaks_at = text().size() - 60;
+  has(line_of(), {"request=a-request upload=", " result=rejected reason=\""});
+  breaks_at = std::string::npos;
+  content_type = "text/plain";
+  has(line_of(),
+      {"request=a-request upload=\"\" caller=\"\" client=192.0.2.7", " bytes=0 ", " result=rejected reason=\""});
 }
 
 BOOST_FIXTURE_TEST_CASE(the_result_is_the_same_however_the_body_is_cut, fixture) {
@@ -216,6 +248,89 @@ BOOST_FIXTURE_TEST_CASE(fields_after_the_file_are_ignored_up_to_64_kib, fixture)
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(a_promise_that_nothing_follows_makes_the_size_exact, fixture) {
+  BOOST_TEST(post().has_value());
+  BOOST_TEST(!store.expected->is_exact);
+  clear();
+  fields.push_back({"x-ignore-nothing-follows", "true"});
+  for (const std::size_t n : {1u, 2u, 3u, 17u, 64u << 10}) {
+    piece = n;
+    BOOST_TEST(post().has_value());
+    BOOST_TEST((store.expected->is_exact && store.expected->bytes == file.size()));
+    BOOST_TEST(store.contents.at("media/" + key) == file);
+    clear();
+  }
+  announces = false; // a chunked body has no length: the promise is of no use
+  ending = "Send";
+  BOOST_TEST(post().has_value());
+  BOOST_TEST(!store.expected.has_value());
+}
+
+// The store is to verify the checksum too.
+BOOST_FIXTURE_TEST_CASE(a_file_with_a_checksum_is_collected_although_its_size_is_exact, fixture) {
+  auto rules_of_form = read_policy(field("policy")).value();
+  rules_of_form.conditions.push_back({policy_condition::kind::equal, "x-amz-checksum-crc32c", "aZmkHw=="});
+  field("policy") = to_base64(policy_document(rules_of_form));
+  field("x-ignore-postern") = own.sign_policy(field("policy"));
+  fields.push_back({"x-amz-checksum-crc32c", "aZmkHw=="});
+  fields.push_back({"x-ignore-nothing-follows", "true"});
+  BOOST_TEST(post().has_value());
+  BOOST_TEST((!store.expected->is_exact && store.expected->bytes == file.size()));
+  clear();
+  ending = "Send"; // the promise is still one
+  BOOST_TEST((refused() == errc::malformed_form));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_false_promise_stores_nothing_and_says_what_was_promised, fixture) {
+  fields.push_back({"x-ignore-nothing-follows", "true"});
+  const std::string closing = "--" + std::string(boundary) + "--\r\n";
+  const auto whole = text(), without_end = whole.substr(0, whole.size() - closing.size());
+  const auto refused_because = [&](const std::string& body, std::string_view why) {
+    for (const std::size_t n : {1u, 7u, 64u << 10}) {
+      piece = n;
+      const auto done = post(body);
+      BOOST_TEST_REQUIRE(!done.has_value(), why);
+      BOOST_TEST((done.error().why.code == errc::malformed_form));
+      BOOST_TEST(done.error().why.on.find("promises that nothing follows the file") != std::string::npos);
+      BOOST_TEST(done.error().why.on.find(why) != std::string::npos, done.error().why.on);
+      BOOST_TEST(store.objects.empty());
+      BOOST_TEST(store.abandoned == store.opened);
+      BOOST_TEST((ledger.rows.begin()->second.state == upload_state::failed));
+    }
+  };
+  refused_because(whole + "an epilogue", "11 bytes more follow it");
+  refused_because(without_end + closing.substr(0, closing.size() - 2), "goes on");
+  refused_because(without_end + "--X" + closing.substr(3), "goes on");
+  refused_because(whole.substr(0, whole.size() - 4) + "    ", "does not end with the closing delimiter");
+  ending = "Send";
+  refused_because(text(), "the file ended after 12 bytes");
+  fields.pop_back(); // without the promise it is a form like any other
+  BOOST_TEST(post().has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_broken_connection_breaks_no_promise, fixture) {
+  fields.push_back({"x-ignore-nothing-follows", "true"});
+  const auto size = text().size();
+  for (const std::size_t before_end : {1u, 10u, 50u}) {
+    breaks_at = size - before_end;
+    BOOST_TEST((refused() == errc::incomplete_body)); // the client may send the form again
+    clear();
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_promised_size_is_refused_before_anything_is_stored, fixture) {
+  ask.size = 12;
+  sign();
+  fields.push_back({"x-ignore-nothing-follows", "true"});
+  BOOST_TEST(post().has_value());
+  clear();
+  file = "hello, world!";
+  BOOST_TEST((refused() == errc::entity_too_large));
+  file = "hello, worl";
+  BOOST_TEST((refused() == errc::entity_too_small));
+  BOOST_TEST(store.opened == 0);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_form_without_a_file_is_refused, fixture) {
   auto all = text();
   const auto at = all.find("--" + std::string(boundary) + "\r\nContent-Disposition: form-data; name=\"file\"");
@@ -235,6 +350,28 @@ BOOST_FIXTURE_TEST_CASE(a_form_without_a_file_name_can_be_used_for_one_file_only
   const auto second = post();
   BOOST_TEST((second.error().why.code == errc::conflict));
   BOOST_TEST(store.objects.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(one_form_can_be_posted_so_often, fixture) {
+  ask.return_to = "https://app.example.com/done";
+  sign();
+  auto reader = make_reader();
+  const auto whole = text();
+  const auto broken = whole.substr(0, whole.size() - 10);
+  const auto opened = store.opened;
+  unsigned refused = 0;
+  constexpr unsigned posts = form_reader::max_tries_at_once + 30; // the machine may be slow: some tokens come back
+  for (unsigned n = 0; n < posts; ++n) {
+    const auto done = post(reader, broken);
+    BOOST_TEST_REQUIRE(!done.has_value());
+    if (done.error().why.code != errc::too_many_requests) continue;
+    ++refused;
+    BOOST_TEST(done.error().return_to == ""); // 429 says when to try again, a redirect could not
+  }
+  BOOST_TEST((refused > 0 && refused <= 30));
+  BOOST_TEST(store.opened == opened + static_cast<int>(posts - refused));
+  sign(); // another form
+  BOOST_TEST(post(reader, text()).has_value());
 }
 
 BOOST_FIXTURE_TEST_CASE(only_the_user_of_an_authentic_form_is_sent_back, fixture) {

@@ -67,6 +67,35 @@ BOOST_FIXTURE_TEST_CASE(without_an_object_an_upload_expires_after_its_policy, fi
   BOOST_TEST(ledger.checks.empty());
 }
 
+// The browser posted the form of the form page straight to the store and died.
+BOOST_FIXTURE_TEST_CASE(an_upload_without_a_file_name_is_found_by_its_prefix, fixture) {
+  const auto id = add(1), none = add(2), foreign = add(3), shared = add(4);
+  for (const auto& of : {id, none, foreign}) ledger.rows.at(of).key = "uploads/" + of + "/${filename}";
+  ledger.rows.at(shared).key = "uploads/${filename}";
+  add_object(id);
+  store.objects["media/uploads/" + id + "/0 of another"] = {};
+  add_object(foreign);
+  store.objects["media/uploads/" + foreign + "/a b"].meta.user.front().second = id;
+  sweep();
+  BOOST_TEST((state_of(id) == upload_state::completed));
+  BOOST_TEST(ledger.rows.at(id).key == "uploads/" + id + "/a b");
+  for (const auto& of : {none, foreign, shared}) BOOST_TEST((state_of(of) == upload_state::expired));
+  BOOST_TEST(store.lists == 3); // a prefix without the id may be that of any number of uploads
+}
+
+BOOST_FIXTURE_TEST_CASE(a_store_that_cannot_list_is_asked_again_and_one_that_refuses_is_not, fixture) {
+  const auto id = add(1);
+  ledger.rows.at(id).key = "uploads/" + id + "/${filename}";
+  add_object(id);
+  store.refuses_lists = failure(errc::unavailable, "the store");
+  sweep();
+  BOOST_TEST((state_of(id) == upload_state::issued));
+  store.refuses_lists = failure(errc::store_failed, "ListObjectsV2: AccessDenied");
+  now += 10min;
+  sweep();
+  BOOST_TEST((state_of(id) == upload_state::expired)); // else each round would end at this upload
+}
+
 BOOST_FIXTURE_TEST_CASE(an_upload_stays_while_its_policy_is_valid, fixture) {
   const auto id = add(1, 1min);
   sweep();

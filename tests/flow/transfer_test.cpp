@@ -1,6 +1,7 @@
 #include "support/fake_body.hpp"
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
+#include "support/test_share.hpp"
 #include <postern/base/encoding.hpp>
 #include <postern/flow/transfer.hpp>
 
@@ -38,8 +39,8 @@ std::string some_bytes(std::size_t n) {
 struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
-  byte_budget budget{64 << 20};
-  transfers carriers{store, ledger, budget, [] { return now; }};
+  test::test_share share;
+  transfers carriers{store, ledger, [] { return now; }};
   test::fake_body body{some_bytes(1'000'000)};
   whole_body decoder;
   upload_plan plan;
@@ -50,20 +51,21 @@ struct fixture {
     plan.row.key = "uploads/a b";
     plan.row.max_size = 2'000'000;
     plan.meta.user.emplace_back("postern-id", plan.row.id);
-    plan.has_claim = true;
   }
   result<stored_object> carry(std::string_view rest = {}) {
-    read_buffer buffer(16 << 10);
+    BOOST_TEST(test::run_task(share.own.take_memory(transfers::first_buffer)).has_value());
+    body.is_interrupted = false;
+    read_buffer buffer(transfers::first_buffer);
     std::copy(rest.begin(), rest.end(), buffer.all().begin());
     const auto begin = std::span<const char>(buffer.all()).first(rest.size());
-    incoming_file file{body, decoder, body.announced_size(), std::move(buffer), begin};
+    incoming_file file{body, share.own, decoder, body.announced_size(), std::move(buffer), begin};
     return test::run_task(carriers.carry(plan, std::move(file)));
   }
   // Nothing is left: no object, no open sink, no memory, no running transfer.
   void check_nothing_left(const std::string& what) {
     BOOST_TEST(!store.objects.contains("media/uploads/a b"), what);
     BOOST_TEST(store.abandoned == store.opened, what);
-    BOOST_TEST(budget.taken() == 0u, what);
+    BOOST_TEST(share.shared.memory_taken() == 0u, what);
     BOOST_TEST(!carriers.received(plan.row.id).has_value(), what);
     BOOST_TEST(ledger.confirmed == 0, what);
   }
@@ -85,7 +87,19 @@ BOOST_FIXTURE_TEST_CASE(the_file_is_stored_and_its_completion_recorded, fixture)
   BOOST_TEST(ledger.last.size == body.bytes.size());
   BOOST_TEST((ledger.rows.at(plan.row.id).state == upload_state::completed));
   BOOST_TEST(store.objects.at("media/uploads/a b").meta.user.front().second == plan.row.id);
-  BOOST_TEST(budget.taken() == 0u);
+  BOOST_TEST(share.shared.memory_taken() == 0u);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_ledger_knows_the_user_of_a_form_without_a_claim, fixture) {
+  auto signed_for = plan.row;
+  signed_for.profile = "default", signed_for.user = "42";
+  ledger.rows[plan.row.id] = signed_for;
+  BOOST_TEST(carry().has_value());
+  BOOST_TEST(plan.who.user == "42"); // in whose share it counts
+  BOOST_TEST(plan.row.user == "42");
+  plan.row.user = plan.who.user = "43"; // a claim names the user
+  BOOST_TEST(carry().has_value());
+  BOOST_TEST(plan.who.user == "43");
 }
 
 BOOST_FIXTURE_TEST_CASE(bytes_that_were_read_before_come_first, fixture) {
@@ -148,7 +162,7 @@ BOOST_FIXTURE_TEST_CASE(progress_counts_while_it_runs, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_truncated_body_leaves_nothing, fixture) {
-  for (const auto code : {errc::incomplete_body, errc::timed_out, errc::bad_request})
+  for (const auto code : {errc::incomplete_body, errc::timed_out, errc::bad_request}) // the form has expired meanwhile
     for (const std::size_t at : {0u, 1u, 16'384u, 500'000u, 999'999u, 1'000'000u}) {
       body.taken = 0;
       body.breaks_at = at;
@@ -159,6 +173,72 @@ BOOST_FIXTURE_TEST_CASE(a_truncated_body_leaves_nothing, fixture) {
       BOOST_TEST(ledger.failed == before + 1);
       BOOST_TEST(ledger.rows.at(plan.row.id).failed_because == text_of(code).name);
     }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_form_that_can_be_sent_again_has_not_failed, fixture) {
+  plan.row.expires_at = now + std::chrono::seconds(1);
+  body.breaks_at = 500'000;
+  int broken_off = 0;
+  for (const auto code : {errc::incomplete_body, errc::timed_out, errc::disconnected, errc::cancelled}) {
+    body.taken = 0;
+    body.breaks_with = code;
+    BOOST_TEST((carry().error().code == code));
+    check_nothing_left(std::string(text_of(code).name));
+    BOOST_TEST(ledger.broken_off == ++broken_off);
+    BOOST_TEST((ledger.rows.at(plan.row.id).state == upload_state::issued));
+  }
+  BOOST_TEST(ledger.failed == 0);
+  body.taken = 0;
+  body.breaks_with = errc::bad_digest; // the same file would be refused again
+  BOOST_TEST((carry().error().code == errc::bad_digest));
+  BOOST_TEST(ledger.failed == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_old_connection_that_breaks_leaves_the_new_one_alone, fixture) {
+  plan.row.expires_at = now + std::chrono::seconds(1);
+  body.breaks_at = 500'000;
+  for (const auto code : {errc::timed_out, errc::bad_request}) {
+    body.taken = 0;
+    body.breaks_with = code;
+    body.on_read = [&] { ledger.start_receiving(plan.row, "the attempt on another connection"); };
+    BOOST_TEST((carry().error().code == code));
+    BOOST_TEST((ledger.rows.at(plan.row.id).state == upload_state::receiving));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_form_without_a_file_name_reserves_its_key_before_a_byte_is_stored, fixture) {
+  plan.row.expires_at = now + std::chrono::seconds(1);
+  plan.signed_key = "uploads/${filename}";
+  body.breaks_at = 500'000;
+  BOOST_TEST((carry().error().code == errc::incomplete_body));
+  check_nothing_left("broken off");
+  BOOST_TEST(ledger.rows.at(plan.row.id).key == "uploads/a b");
+
+  plan.row.key = "uploads/another";
+  const auto opened = store.opened;
+  body.taken = 0;
+  body.breaks_at = std::string::npos;
+  BOOST_TEST((carry().error().code == errc::conflict));
+  BOOST_TEST(store.opened == opened);
+  BOOST_TEST(body.taken == 0u);
+  BOOST_TEST((ledger.rows.at(plan.row.id).state == upload_state::issued));
+
+  plan.row.key = "uploads/a b";
+  store.broken = failure(errc::unavailable, "open");
+  BOOST_TEST((carry().error().code == errc::unavailable));
+  BOOST_TEST((ledger.rows.at(plan.row.id).state == upload_state::issued)); // not left as receiving
+  store.broken.reset();
+  BOOST_TEST(carry().has_value());
+  BOOST_TEST(store.objects.size() == 1u);
+}
+
+// While the fallback stored the file, the same form was completed by a direct upload of another file.
+BOOST_FIXTURE_TEST_CASE(an_object_that_lost_its_form_is_removed, fixture) {
+  plan.signed_key = "uploads/${filename}";
+  plan.is_confirmed_later = true;
+  ledger.confirmed_key = "uploads/another";
+  BOOST_TEST((carry().error().code == errc::conflict));
+  BOOST_TEST(store.objects.empty());
 }
 
 BOOST_FIXTURE_TEST_CASE(a_store_that_fails_at_any_write_leaves_nothing, fixture) {
@@ -234,11 +314,7 @@ BOOST_FIXTURE_TEST_CASE(a_checksum_that_does_not_match_leaves_nothing, fixture) 
   check_nothing_left("checksum");
 }
 
-BOOST_FIXTURE_TEST_CASE(without_a_claim_the_row_is_durable_before_the_object, fixture) {
-  BOOST_TEST(carry().has_value());
-  BOOST_TEST(ledger.flushes == 0);
-  body.taken = 0;
-  plan.has_claim = false;
+BOOST_FIXTURE_TEST_CASE(the_row_is_durable_before_the_object, fixture) {
   BOOST_TEST(carry().has_value());
   BOOST_TEST(ledger.flushes == 1);
   store.objects.clear();
@@ -258,10 +334,44 @@ BOOST_FIXTURE_TEST_CASE(a_completion_that_cannot_be_recorded_fails_unless_a_redi
   BOOST_TEST(carry().has_value());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_transfer_takes_its_memory_before_it_reads, fixture) {
-  std::uint64_t taken = 0;
-  body.on_read = [&] { taken = std::max(taken, budget.taken()); };
+// The most memory that was taken while a file of this size came in such pieces.
+std::uint64_t max_memory(fixture& f, std::size_t piece) {
+  std::uint64_t max = 0;
+  f.body.piece = piece;
+  f.body.taken = 0;
+  f.body.on_read = [&] { max = std::max(max, f.share.shared.memory_taken()); };
+  BOOST_TEST(f.carry().has_value());
+  BOOST_TEST(f.share.shared.memory_taken() == 0u);
+  return max;
+}
+
+BOOST_FIXTURE_TEST_CASE(buffers_grow_with_the_speed_of_the_client, fixture) {
+  BOOST_TEST(max_memory(*this, 1000) == 2 * transfers::first_buffer);
+  BOOST_TEST(max_memory(*this, transfers::first_buffer - 1) == 2 * transfers::first_buffer);
+  BOOST_TEST(max_memory(*this, 100'000) == 256u << 10); // a buffer of 128 KiB is never filled
+  BOOST_TEST(max_memory(*this, 10'000'000) >= 1u << 20);
+}
+
+BOOST_FIXTURE_TEST_CASE(buffers_shrink_when_the_client_becomes_slow, fixture) {
+  std::uint64_t last = 0;
+  body.on_read = [&] {
+    if (body.taken > 500'000) body.piece = 1000;
+    last = share.shared.memory_taken();
+  };
+  body.piece = 10'000'000;
   BOOST_TEST(carry().has_value());
-  BOOST_TEST(taken >= (2u * 256u << 10));
-  BOOST_TEST(taken <= (3u << 20));
+  BOOST_TEST(last == 2 * transfers::first_buffer);
+}
+
+BOOST_FIXTURE_TEST_CASE(buffers_stay_small_while_memory_is_scarce, fixture) {
+  resources scarce({40'000});
+  allowance others(scarce, share.loop.get_executor(), {}), own(scarce, share.loop.get_executor(), {});
+  BOOST_TEST(test::run_task(others.take_memory(10'000)).has_value());
+  BOOST_TEST(test::run_task(own.take_memory(transfers::first_buffer)).has_value());
+  incoming_file file{body, own, decoder, {}, read_buffer(transfers::first_buffer), {}};
+  std::uint64_t max = 0;
+  body.on_read = [&] { max = std::max(max, scarce.memory_taken()); };
+  const auto stored = test::run_task(carriers.carry(plan, std::move(file)));
+  BOOST_TEST(stored.has_value());
+  BOOST_TEST(max == 10'000 + 2 * transfers::first_buffer);
 }

@@ -25,10 +25,22 @@ BOOST_AUTO_TEST_CASE(a_proxy_may_have_more_connections_than_one_address) {
   const auto proxy = asio::ip::make_address("10.0.0.1");
   auto first = count.enter(proxy, true), second = count.enter(proxy, true);
   BOOST_TEST(second.has_value());
-  BOOST_TEST(!count.enter(proxy).has_value());
   auto third = count.enter(proxy, true);
   BOOST_TEST(third.has_value());
   BOOST_TEST(!count.enter(proxy, true).has_value()); // the total holds for proxies too
+}
+
+BOOST_AUTO_TEST_CASE(a_client_behind_a_proxy_counts_by_its_requests) {
+  connection_count count(1, 2);
+  const auto client = asio::ip::make_address("2001:db8::1"), neighbour = asio::ip::make_address("2001:db8::2");
+  const auto connection = count.enter(asio::ip::make_address("10.0.0.1"), true);
+  {
+    const auto first = count.enter_behind_proxy(client), second = count.enter_behind_proxy(neighbour);
+    BOOST_TEST(second.has_value()); // requests do not count in the total
+    BOOST_TEST(!count.enter_behind_proxy(client).has_value());
+    BOOST_TEST(count.enter_behind_proxy(asio::ip::make_address("2001:db8:1::1")).has_value());
+  }
+  BOOST_TEST(count.enter_behind_proxy(client).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(zero_switches_a_limit_off) {

@@ -1,6 +1,8 @@
 // The server and its sessions over loopback, with small limits and an endpoint of the test's own.
 #include "support/captured_log.hpp"
 #include "support/raw_client.hpp"
+#include "support/wait_until.hpp"
+#include <postern/base/metrics.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>
 
@@ -40,6 +42,7 @@ struct fixture {
   asio::io_context loop{1};
   group tasks{loop.get_executor()};
   std::optional<connection_count> count;
+  resources shared{{}};
   std::unique_ptr<http_server> server;
   std::thread thread;
   std::uint16_t port = 0; // known after start
@@ -48,7 +51,7 @@ struct fixture {
     ++requests;
     std::string text(r.path);
     if (r.method == http::verb::post) {
-      auto body = co_await read_text(r.body, 1 << 20);
+      auto body = co_await read_text(r, 1 << 20);
       if (!body) co_return make_problem(body.error(), r.id);
       text = *body;
     }
@@ -62,7 +65,7 @@ struct fixture {
   }
   void start() {
     count.emplace(max_connections, max_per_address);
-    server = std::make_unique<http_server>(loop, parse_listen_address("127.0.0.1:0"), options, *count,
+    server = std::make_unique<http_server>(loop, parse_listen_address("127.0.0.1:0"), options, *count, shared,
                                            [this](request& r) { return answer(r); });
     port = server->local_endpoint().port();
     tasks.start(server->run());
@@ -95,6 +98,13 @@ std::string get(const std::string& path, const std::string& more = "") {
 std::string post(const std::string& body, const std::string& more = "") {
   return "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + more + "\r\n" +
          body;
+}
+
+int exceptions_counted() {
+  const auto all = metrics::print_all();
+  const std::string name = "\npostern_exceptions_total ";
+  const auto at = all.find(name);
+  return at == all.npos ? -1 : std::stoi(all.substr(at + name.size()));
 }
 
 } // namespace
@@ -175,23 +185,40 @@ BOOST_FIXTURE_TEST_CASE(a_body_in_pieces_goes_on_until_the_connection_ends, fixt
   BOOST_TEST(r.body == "first more more ");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_exception_in_an_endpoint_is_500_and_ends_only_its_connection, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_exception_in_an_endpoint_is_500_and_the_connection_goes_on, fixture) {
   answer = [this](request& r) -> task<response> {
+    if (r.path == "/unread") throw std::logic_error("a bug of the test");
+    auto made = co_await echo(r);
     if (r.path == "/bug") throw std::logic_error("a bug of the test");
-    co_return co_await echo(r);
+    if (r.path == "/odd") throw 5;
+    co_return made;
   };
   start();
-  raw_client client(port), other(port);
-  test::captured_log log;
-  const auto r = client.ask(get("/bug"));
-  BOOST_TEST(r.status == 500);
-  BOOST_TEST(r.field("Content-Type") == "application/problem+json");
-  BOOST_TEST(r.body.find("\"request_id\":\"" + r.field("X-Request-Id") + '"') != r.body.npos);
-  BOOST_TEST(r.body.find("a bug of the test") == r.body.npos);
+  raw_client client(port);
+  const auto with_body = [](const std::string& path) {
+    return "POST " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
+  };
+  for (const auto& bug : {get("/bug"), get("/odd"), get("/unread"), with_body("/bug")}) {
+    test::captured_log log;
+    const auto before = exceptions_counted();
+    const auto r = client.ask(bug);
+    BOOST_TEST(r.status == 500);
+    BOOST_TEST(r.field("Content-Type") == "application/problem+json");
+    BOOST_TEST(r.body.find("\"request_id\":\"" + r.field("X-Request-Id") + '"') != r.body.npos);
+    BOOST_TEST(r.body.find("a bug of the test") == r.body.npos);
+    BOOST_TEST(!r.closes());
+    const auto text = log.text();
+    BOOST_TEST(text.find("level=error") != text.npos);
+    BOOST_TEST(text.find("request=" + r.field("X-Request-Id")) != text.npos);
+    BOOST_TEST((text.find("a bug of the test") != text.npos || text.find("unknown type") != text.npos));
+    BOOST_TEST(exceptions_counted() == before + 1);
+    BOOST_TEST(client.ask(get("/a")).body == "/a"); // on the same connection
+  }
+  // The rest of a body that was not read could be taken for the next request.
+  const auto cut = client.ask(with_body("/unread"));
+  BOOST_TEST(cut.status == 500);
+  BOOST_TEST(cut.closes());
   BOOST_TEST(client.is_ended());
-  BOOST_TEST(log.text().find("a bug of the test") != std::string::npos);
-  BOOST_TEST(log.text().find(r.field("X-Request-Id")) != std::string::npos);
-  BOOST_TEST(other.ask(get("/a")).body == "/a");
 }
 
 // --- framing ----------------------------------------------------------------------------------------
@@ -300,7 +327,8 @@ BOOST_FIXTURE_TEST_CASE(a_connection_over_the_total_is_503_until_another_ends, f
   start();
   {
     raw_client first(port);
-    BOOST_TEST(first.ask(get("/")).status == 200);
+    BOOST_TEST(first.send(get("/").substr(0, 10))); // a request has begun
+    BOOST_TEST(test::wait_until([&] { return count->is_full(); }));
     raw_client second(port);
     const auto r = second.read(); // before it has sent anything
     BOOST_TEST(r.status == 503);
@@ -315,6 +343,32 @@ BOOST_FIXTURE_TEST_CASE(a_connection_over_the_total_is_503_until_another_ends, f
     status = third.ask(get("/")).status;
   }
   BOOST_TEST(status == 200);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_idle_connection_gives_way_to_a_new_one, fixture) {
+  max_connections = 2;
+  start();
+  raw_client first(port), second(port);
+  BOOST_TEST(first.ask(get("/")).status == 200);
+  BOOST_TEST(second.ask(get("/")).status == 200);
+  for (int n = 0; n < 20; ++n) {
+    raw_client next(port);
+    BOOST_TEST(next.ask(get("/")).status == 200);
+  }
+  BOOST_TEST(first.is_ended());
+}
+
+BOOST_FIXTURE_TEST_CASE(requests_behind_a_proxy_are_limited_by_the_client_that_it_names, fixture) {
+  max_per_address = 1;
+  options.proxies = trusted_proxies({"127.0.0.0/8"});
+  start();
+  raw_client first(port), second(port), third(port);
+  const auto of = [](const std::string& client) { return post("abcde", "X-Forwarded-For: " + client + "\r\n"); };
+  const auto cut = of("2001:db8::1");
+  BOOST_TEST(first.send(cut.substr(0, cut.size() - 2))); // it is being served, and goes on
+  BOOST_TEST(test::wait_until([&] { return requests == 1; }));
+  BOOST_TEST(second.ask(of("2001:db8::2")).status == 503); // of the same /64
+  BOOST_TEST(third.ask(of("2001:db8:1::1")).status == 200);
 }
 
 BOOST_FIXTURE_TEST_CASE(an_address_has_a_limit_of_its_own_and_a_proxy_has_none, fixture) {

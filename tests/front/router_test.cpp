@@ -4,6 +4,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <stdexcept>
+
 using namespace postern;
 using namespace postern::front;
 using test::field_of;
@@ -21,12 +23,18 @@ endpoint named(const std::string& name) {
   };
 }
 
+task<response> broken(request& r) {
+  if (!r.path.empty()) throw std::logic_error("a bug of the test");
+  co_return response{};
+}
+
 struct fixture {
   cors_rules allowed{"https://up.example.com", {page}};
   router routes{{{"/things", http::verb::post, cors_readers::allowed_origins, named("make")},
                  {"/things", http::verb::get, cors_readers::allowed_origins, named("list")},
                  {"/things/", http::verb::get, cors_readers::allowed_origins, named("show")},
                  {"/public/", http::verb::get, cors_readers::any_origin, named("public")},
+                 {"/bug", http::verb::get, cors_readers::any_origin, broken},
                  {"/own", http::verb::get, cors_readers::own_pages, named("own")},
                  {"/", http::verb::get, cors_readers::own_pages, named("root")}},
                 allowed};
@@ -92,6 +100,14 @@ BOOST_FIXTURE_TEST_CASE(the_route_says_which_pages_read_its_responses, fixture) 
   BOOST_TEST(readable("/things/%zz", page) == page); // errors too
   BOOST_TEST(readable("/public/1", "https://evil.example") == "*");
   BOOST_TEST(readable("/own", page) == "(absent)");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_exception_is_a_500_that_pages_can_read_and_that_is_counted_by_route, fixture) {
+  const auto made = answer(test_request(http::verb::get, "/bug").from_page(page));
+  BOOST_TEST(is_problem(made, 500, "internal"));
+  BOOST_TEST(field_of(made, "Access-Control-Allow-Origin") == "*");
+  const std::string line = "postern_requests_total{route=\"GET /bug\",status=\"5xx\"} 1\n";
+  BOOST_TEST(metrics::print_all().find(line) != std::string::npos);
 }
 
 BOOST_FIXTURE_TEST_CASE(requests_are_counted_by_route_and_class_of_status, fixture) {

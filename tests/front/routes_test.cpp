@@ -56,9 +56,8 @@ struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
   const signer own{{secret("a secret for the tests only")}};
-  byte_budget budget{64 << 20};
-  transfers carriers{store, ledger, budget, now_millis};
-  form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, ledger, carriers};
+  transfers carriers{store, ledger, now_millis};
+  form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, carriers};
   completer completions{own, store, ledger};
   fake_sns topics;
   upload_feed changes;
@@ -66,15 +65,15 @@ struct fixture {
 
   struct endpoints {
     explicit endpoints(fixture& f)
-        : receiver({f.token, {}, {"media"}}, f.completions, f.topics), admission(f.links()),
+        : receiver({f.token, {}, {"media"}}, f.completions, f.topics, f.ledger), admission(f.links()),
           uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
-          pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms), admin(f.ledger, f.carriers) {}
+          pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms), admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const admitter admission;
     const cors_rules allowed{"https://up.example.com", {page}};
-    rate_limiter rate{2, 2};
+    rate_limiter rate{2, 2, "the limit"};
     const signing_gate who{admission, allowed, rate};
     uploads_endpoint uploads;
     fallback_endpoint fallback;
@@ -87,6 +86,17 @@ struct fixture {
   };
   std::optional<endpoints> made;
 
+  std::map<std::string, failure> failing; // parts of /readyz
+  task<result<void>> check(std::string part) {
+    const auto found = failing.find(part);
+    if (found != failing.end()) co_return found->second;
+    co_return result<void>{};
+  }
+  std::vector<readiness_part> parts() {
+    std::vector<readiness_part> all;
+    for (const char* name : {"sign", "record", "store"}) all.push_back({name, [this, name] { return check(name); }});
+    return all;
+  }
   std::vector<admission_link_ptr> links() const {
     std::vector<admission_link_ptr> all;
     all.push_back(std::make_unique<limited_link>(limited_rights));
@@ -119,8 +129,9 @@ struct fixture {
     return test::run_task(node().public_router.answer(r));
   }
   response get(const std::string& target) { return answer(test_request(http::verb::get, target)); }
-  response admin(const std::string& target) {
+  response admin(const std::string& target, std::string_view accept = "") {
     test_request asks(http::verb::get, target);
+    if (!accept.empty()) asks.with("Accept", accept);
     auto r = asks.made();
     return test::run_task(node().admin_router.answer(r));
   }
@@ -168,7 +179,7 @@ BOOST_FIXTURE_TEST_CASE(each_public_route_leads_to_its_endpoint, fixture) {
 
 BOOST_FIXTURE_TEST_CASE(each_admin_route_leads_to_its_endpoint, fixture) {
   BOOST_TEST(admin("/healthz").body == "ok\n");
-  BOOST_TEST(admin("/readyz").body == "ready\n");
+  BOOST_TEST(admin("/readyz").body == "ready\nsign: ok\nrecord: ok\nstore: ok\n");
   BOOST_TEST(has(admin("/metrics"), "# TYPE postern_requests_total counter\n"));
   BOOST_TEST(admin("/v1/uploads").content_type == "application/x-ndjson");
   BOOST_TEST(is_problem(admin("/form"), 404, "not_found"));
@@ -312,6 +323,8 @@ BOOST_FIXTURE_TEST_CASE(events_are_read_from_senders_with_the_token_only, fixtur
   BOOST_TEST(taken.status == 200);
   BOOST_TEST(taken.body == R"({"recorded":0,"ignored":0})");
   test_request large(http::verb::post, "/v1/events", std::string(1025, ' '));
+  BOOST_TEST(answer(large).status == 401); // not read
+  large.with("Authorization", "Bearer a token for the tests only");
   BOOST_TEST(is_problem(answer(large), 413, "payload_too_large"));
 }
 
@@ -325,8 +338,30 @@ BOOST_FIXTURE_TEST_CASE(without_the_demo_its_page_and_script_are_404, fixture) {
 BOOST_FIXTURE_TEST_CASE(a_node_is_not_ready_while_it_drains_or_cannot_write, fixture) {
   node().admin.start_draining();
   BOOST_TEST(admin("/readyz").status == 503);
-  BOOST_TEST(admin("/readyz").body == "draining\n");
+  BOOST_TEST(admin("/readyz").body.starts_with("draining\n"));
+  BOOST_TEST(admin("/readyz?for=sign").status == 503);
   BOOST_TEST(admin("/healthz").status == 200);
+}
+
+BOOST_FIXTURE_TEST_CASE(each_part_is_ready_or_says_why_not, fixture) {
+  failing["record"] = {errc::unavailable, "the database is away"};
+  BOOST_TEST(admin("/readyz").status == 503);
+  BOOST_TEST(admin("/readyz").body ==
+             "not ready\nsign: ok\nrecord: The service is unavailable at the moment; retry. (the database is away)\n"
+             "store: ok\n");
+  BOOST_TEST(admin("/readyz?for=sign").status == 200);
+  BOOST_TEST(admin("/readyz?for=sign").body == "ready\nsign: ok\n");
+  BOOST_TEST(admin("/readyz?for=store,sign").body == "ready\nstore: ok\nsign: ok\n");
+  BOOST_TEST(admin("/readyz?for=record").status == 503);
+  const auto wrong = admin("/readyz?for=sing");
+  BOOST_TEST(is_problem(wrong, 400, "bad_request"));
+  BOOST_TEST(has(wrong, "the parts are: sign, record, store"));
+  const auto json = admin("/readyz", "application/json");
+  BOOST_TEST(json.status == 503);
+  BOOST_TEST(json.content_type == "application/json");
+  BOOST_TEST(json.body == "{\"ready\":false,\"draining\":false,\"parts\":{\"sign\":{\"ok\":true},\"record\":{"
+                          "\"ok\":false,\"reason\":\"The service is unavailable at the moment; retry. (the database "
+                          "is away)\"},\"store\":{\"ok\":true}}}");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_wrong_filter_is_named_with_its_value, fixture) {

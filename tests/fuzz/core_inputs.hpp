@@ -11,12 +11,14 @@
 #include <postern/core/events/sns.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/form.hpp>
+#include <postern/core/s3/form_promise.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/sign_request.hpp>
 #include <postern/core/upload.hpp>
 
 #include <algorithm>
 #include <fuzz/require.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +29,7 @@ struct parsed_form {
   std::size_t fields = 0;
   int ended = 0; // 0 still going, 1 done, 2 failed
   errc code{};
+  bool keeps_promise = false; // that nothing follows its file
   bool operator==(const parsed_form&) const = default;
 };
 
@@ -36,6 +39,9 @@ inline parsed_form parse_in_pieces(std::string_view body, std::size_t step) {
   limits.max_part_headers = 500;
   form_parser parser("B", limits);
   parsed_form out;
+  const auto whole = body;
+  std::optional<form_promise> promise;
+  bool is_broken = false, has_file_ended = false;
   std::size_t pushed = 0;
   while (!body.empty() && !out.ended) {
     std::span<const char> piece(body.substr(0, step));
@@ -48,6 +54,10 @@ inline parsed_form parse_in_pieces(std::string_view body, std::size_t step) {
         out.code = event.error().code;
         break;
       }
+      if (*event == form_parser::event::file_begin) {
+        if (auto made = form_promise::read(parser, whole.size())) promise = *made;
+      }
+      has_file_ended = has_file_ended || *event == form_parser::event::file_end;
       if (*event == form_parser::event::file_data) {
         require(!parser.data().empty());
         out.data.append(parser.data().data(), parser.data().size());
@@ -55,9 +65,15 @@ inline parsed_form parse_in_pieces(std::string_view body, std::size_t step) {
       if (*event == form_parser::event::need_more) break;
     }
     require(out.ended || (piece.empty() && parser.consumed() == pushed));
+    is_broken = is_broken || (promise && !promise->check(out.data.size(), has_file_ended));
   }
   out.fields = parser.fields().size();
   if (!out.ended) out.ended = parser.finish() ? 1 : 0;
+  out.keeps_promise = promise && !is_broken && promise->check_end(parser);
+  if (out.keeps_promise) { // then the file is all that stands between its header and the closing delimiter
+    require(out.ended == 1 && out.data.size() == promise->size());
+    require(whole.ends_with(out.data + "\r\n--B--\r\n"));
+  }
   return out;
 }
 

@@ -128,7 +128,7 @@ private:
 
   task<> serve(tcp_socket socket) {
     connection c(connections_, std::move(socket), nullptr);
-    front::http_session session(c, connections_, limits_, proxies_, answer_);
+    front::http_session session(c, connections_, limits_, proxies_, count_, shared_, answer_);
     co_await session.run();
   }
 
@@ -160,6 +160,8 @@ private:
   connections connections_{loop_.get_executor()};
   front::session_limits limits_;
   const front::trusted_proxies proxies_;
+  front::connection_count count_{0, 0};
+  resources shared_{{}};
   const front::endpoint answer_ = [this](front::request& r) { return answer(r); };
   group sessions_{loop_.get_executor()};
 };

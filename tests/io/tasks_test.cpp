@@ -149,6 +149,63 @@ BOOST_AUTO_TEST_CASE(a_reply_that_never_comes_is_not_leaked) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(within_)
+
+BOOST_AUTO_TEST_CASE(a_result_in_time_is_returned_as_it_is) {
+  const auto good = []() -> task<result<token>> {
+    co_await pause(1ms);
+    co_return token(7);
+  };
+  const auto bad = []() -> task<result<token>> {
+    co_await pause(1ms);
+    co_return failure{errc::conflict, "not this one"};
+  };
+  BOOST_TEST(*run_task(within(10s, good(), "the limit"))->value == 7);
+  const auto failed = run_task(within(10s, bad(), "the limit"));
+  BOOST_TEST((!failed && failed.error().code == errc::conflict && failed.error().on == "not this one"));
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_that_takes_too_long_is_cancelled_and_has_ended) {
+  bool has_ended = false;
+  const auto slow = [&]() -> task<result<int>> {
+    const std::shared_ptr<void> note(nullptr, [&](void*) { has_ended = true; });
+    co_await pause(10min);
+    co_return 1;
+  };
+  const auto late = run_task(within(20ms, slow(), "the limit"));
+  BOOST_TEST((!late && late.error().code == errc::timed_out && late.error().on == "the limit"));
+  BOOST_TEST(has_ended);
+}
+
+// Asio's operator|| waits for the other side when one side throws.
+BOOST_AUTO_TEST_CASE(an_exception_is_rethrown_and_is_no_timeout) {
+  const auto at_once = []() -> task<result<int>> {
+    throw std::logic_error("bug");
+    co_return 1;
+  };
+  const auto later = []() -> task<result<int>> {
+    co_await pause(1ms);
+    throw 5;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  BOOST_CHECK_THROW(run_task(within(5s, at_once(), "the limit")), std::logic_error);
+  BOOST_CHECK_THROW(run_task(within(5s, later(), "the limit")), int);
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 5s));
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_within_a_limit_ends_with_the_shorter_one) {
+  const auto slow = []() -> task<result<int>> {
+    co_await pause(10min);
+    co_return 1;
+  };
+  const auto outer = run_task(within(20ms, within(10min, slow(), "inner"), "outer"));
+  BOOST_TEST((!outer && outer.error().code == errc::timed_out && outer.error().on == "outer"));
+  const auto inner = run_task(within(10min, within(20ms, slow(), "inner"), "outer"));
+  BOOST_TEST((!inner && inner.error().code == errc::timed_out && inner.error().on == "inner"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(group_)
 
 BOOST_AUTO_TEST_CASE(waits_for_the_last_member) {
@@ -208,156 +265,6 @@ BOOST_AUTO_TEST_CASE(an_exception_ends_its_own_member_only) {
   loop.run();
   BOOST_TEST(other);
   BOOST_TEST(g.size() == 0u);
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(byte_budget_)
-
-constexpr std::chrono::milliseconds long_wait = std::chrono::minutes(1);
-
-BOOST_AUTO_TEST_CASE(releases_what_was_taken) {
-  byte_budget b(100);
-  {
-    auto first = run_task(b.take(60, long_wait)).value();
-    BOOST_TEST(b.taken() == 60u);
-    auto second = run_task(b.take(40, long_wait)).value();
-    BOOST_TEST(b.taken() == 100u);
-    first = byte_budget::ticket{};
-    BOOST_TEST(b.taken() == 40u);
-    const auto moved = std::move(second);
-    BOOST_TEST(b.taken() == 40u);
-  }
-  BOOST_TEST(b.taken() == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(nobody_waits_without_a_limit) {
-  byte_budget b(0);
-  const auto a = run_task(b.take(1ull << 50, long_wait)).value();
-  const auto c = run_task(b.take(1ull << 50, long_wait)).value();
-  BOOST_TEST(b.taken() == 2ull << 50);
-}
-
-BOOST_AUTO_TEST_CASE(a_request_larger_than_the_budget_is_granted_when_nothing_is_taken) {
-  byte_budget b(100);
-  const auto t = run_task(b.take(1000, long_wait)).value();
-  BOOST_TEST(b.taken() == 1000u);
-}
-
-BOOST_AUTO_TEST_CASE(has_ample_room_up_to_a_quarter) {
-  byte_budget b(400), unlimited(0);
-  BOOST_TEST(b.has_ample_room(100));
-  BOOST_TEST(!b.has_ample_room(101));
-  const auto t = run_task(b.take(60, long_wait)).value();
-  BOOST_TEST(b.has_ample_room(40));
-  BOOST_TEST(!b.has_ample_room(41));
-  BOOST_TEST(unlimited.has_ample_room(std::uint64_t{1} << 60));
-}
-
-BOOST_AUTO_TEST_CASE(first_come_first_served) {
-  byte_budget b(100);
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  std::string order;
-  const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
-    const auto t = (co_await b.take(bytes, long_wait)).value();
-    order += name;
-    co_await pause(5ms);
-  };
-  const auto main = [&]() -> task<> {
-    auto all = (co_await b.take(100, long_wait)).value();
-    g.start(taker('a', 90));
-    g.start(taker('b', 5000));
-    g.start(taker('c', 1)); // would fit beside a, but b was there first
-    g.start(taker('d', 1));
-    co_await pause(10ms);
-    BOOST_TEST(order == "");
-    all = byte_budget::ticket{};
-    BOOST_TEST(co_await g.wait(10s));
-  };
-  asio::co_spawn(loop.get_executor(), main(), [](std::exception_ptr e) { BOOST_TEST(!e); });
-  loop.run();
-  BOOST_TEST(order == "abcd");
-  BOOST_TEST(b.taken() == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(a_small_request_does_not_overtake_a_large_one) {
-  byte_budget b(100);
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  std::string order;
-  const auto taker = [&](char name, std::uint64_t bytes) -> task<> {
-    const auto t = (co_await b.take(bytes, long_wait)).value();
-    order += name;
-  };
-  const auto main = [&]() -> task<> {
-    auto half = (co_await b.take(50, long_wait)).value();
-    g.start(taker('l', 90));
-    co_await pause(5ms);
-    g.start(taker('s', 1)); // fits now, but would keep the large one waiting
-    co_await pause(5ms);
-    BOOST_TEST(order == "");
-    half = byte_budget::ticket{};
-    BOOST_TEST(co_await g.wait(10s));
-  };
-  asio::co_spawn(loop.get_executor(), main(), [](std::exception_ptr e) { BOOST_TEST(!e); });
-  loop.run();
-  BOOST_TEST(order == "ls");
-}
-
-BOOST_AUTO_TEST_CASE(threads_never_hold_more_than_the_budget_and_resume_on_their_own_thread) {
-  byte_budget b(1000);
-  std::atomic<std::uint64_t> max{0}, held{0}, strayed{0};
-  const auto taker = [&](unsigned seed) -> task<> {
-    const auto home = std::this_thread::get_id();
-    for (unsigned n = 0; n < 500; ++n) {
-      const auto bytes = 1 + (seed * 7919 + n * 104729) % 600;
-      const auto t = (co_await b.take(bytes, long_wait)).value();
-      const auto now = held += bytes;
-      for (auto m = max.load(); now > m && !max.compare_exchange_weak(m, now);) {
-      }
-      if (std::this_thread::get_id() != home) ++strayed;
-      if (n % 50 == 0) co_await pause(1ms);
-      held -= bytes;
-    }
-  };
-  std::array<asio::io_context, 4> loops; // outlive the threads, which wake each other
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < 4; ++t)
-    threads.emplace_back([&, t] {
-      auto& loop = loops[t];
-      group g(loop.get_executor());
-      for (unsigned n = 0; n < 8; ++n) g.start(taker(t * 8 + n));
-      loop.run();
-    });
-  for (auto& t : threads) t.join();
-  BOOST_TEST(max <= 1000u);
-  BOOST_TEST(max > 500u); // they were held at the same time
-  BOOST_TEST(strayed == 0u);
-  BOOST_TEST(b.taken() == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(a_wait_times_out_and_the_next_waiters_are_granted) {
-  byte_budget b(100);
-  asio::io_context loop{1};
-  group g(loop.get_executor());
-  std::vector<std::string> seen;
-  auto share = run_task(b.take(60, long_wait)).value();
-  const auto large = [&]() -> task<> {
-    auto t = co_await b.take(50, std::chrono::milliseconds(20));
-    seen.push_back(t ? "large" : std::string(text_of(t.error().code).name));
-  };
-  const auto fitting = [&]() -> task<> {
-    auto t = co_await b.take(40, long_wait); // behind the large one, although it would fit
-    seen.push_back(t ? "fitting" : "not given");
-  };
-  g.start(large());
-  g.start(fitting());
-  loop.run();
-  BOOST_TEST(seen == (std::vector<std::string>{"unavailable", "fitting"}));
-  BOOST_TEST(b.taken() == 60u);
-  share = byte_budget::ticket{};
-  BOOST_TEST(b.taken() == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -20,16 +20,19 @@ struct fake_body final : byte_source {
   std::optional<std::uint64_t> announces;
   std::function<void()> on_read; // called at the beginning of each read
   std::size_t reads = 0, taken = 0;
+  bool is_interrupted = false;
 
   task<result<std::size_t>> read_some(std::span<char> into) override {
     ++reads;
     if (on_read) on_read();
-    if (taken >= breaks_at) co_return failure{breaks_with, "the test's body"};
+    if (is_interrupted || taken >= breaks_at) co_return failure{breaks_with, "the test's body"};
     const auto n = std::min({into.size(), piece, bytes.size() - taken, breaks_at - taken});
     std::memcpy(into.data(), bytes.data() + taken, n);
     taken += n;
     co_return n;
   }
+  task<result<void>> wait() override { co_return result<void>{}; }
+  void interrupt() override { is_interrupted = true; }
   std::optional<std::uint64_t> announced_size() const override { return announces; }
 };
 

@@ -45,11 +45,15 @@ class Request:
             return "HeadObject" if self.key else "HeadBucket"
         return "ListParts" if "uploadId" in q else "GetBucketLocation" if "location" in q else "GetObject"
 
-    def read(self, most=1 << 20):
-        """The next bytes of the body; empty at its end. The first call sends 100 Continue if the request expects it."""
+    def go_on(self):
+        """Sends 100 Continue, once, if the request expects it."""
         if not self.continued and self.headers.get("expect", "").lower() == "100-continue":
             self.handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.continued = True
+
+    def read(self, most=1 << 20):
+        """The next bytes of the body; empty at its end. The first call sends 100 Continue if the request expects it."""
+        self.go_on()
         data = self.handler.rfile.read1(min(most, self.left)) if self.left else b""
         if self.left and not data:
             raise Cut

@@ -7,17 +7,20 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 
 namespace postern::test {
 
 struct fake_store final : store {
   std::map<std::string, stored_object> objects; // by bucket/key
   std::map<std::string, std::string> contents;  // what sinks wrote, by bucket/key
-  std::optional<failure> broken;
+  std::optional<failure> broken, lost;          // lost: what check answers
   int heads = 0, opened = 0, abandoned = 0, writes = 0;
   int fails_at_write = -1; // counted from 0 over all sinks
   bool fails_at_finish = false;
-  std::function<task<>()> before_write; // awaited ahead of each write
+  std::optional<expected_size> expected; // by the last open
+  std::function<task<>()> before_write;  // awaited ahead of each write
 
   struct fake_sink final : sink {
     fake_sink(fake_store& s, std::string at, object_meta m) : in(s), where(std::move(at)), meta(std::move(m)) {}
@@ -46,18 +49,35 @@ struct fake_store final : store {
     }
   };
 
-  task<result<std::unique_ptr<sink>>> open(object_name n, object_meta m, std::optional<std::uint64_t>) override {
+  task<result<std::unique_ptr<sink>>> open(object_name n, object_meta m, std::optional<expected_size> size,
+                                           allowance*) override {
     ++opened;
+    expected = size;
     if (broken) co_return *broken;
     co_return std::make_unique<fake_sink>(*this, n.bucket + "/" + n.key, std::move(m));
   }
-  std::uint64_t memory_for(std::optional<std::uint64_t>) const override { return 0; }
+  std::uint64_t max_memory() const override { return 0; }
   task<result<stored_object>> head(object_name n) override {
     ++heads;
     if (broken) co_return *broken;
     const auto found = objects.find(n.bucket + "/" + n.key);
     if (found == objects.end()) co_return failure(errc::object_absent, n.key);
     co_return found->second;
+  }
+  task<result<void>> check() override {
+    if (lost) co_return *lost;
+    co_return result<void>{};
+  }
+  int lists = 0;
+  std::optional<failure> refuses_lists;
+  task<result<std::vector<std::string>>> list(std::string bucket, std::string prefix, std::size_t max) override {
+    ++lists;
+    if (broken) co_return *broken;
+    if (refuses_lists) co_return *refuses_lists;
+    std::vector<std::string> keys;
+    for (const auto& [name, object] : objects)
+      if (name.starts_with(bucket + "/" + prefix) && keys.size() < max) keys.push_back(name.substr(bucket.size() + 1));
+    co_return keys;
   }
   task<result<void>> remove(object_name n) override {
     objects.erase(n.bucket + "/" + n.key);
@@ -70,26 +90,53 @@ struct fake_ledger : ledger {
   std::optional<failure> broken;
   int confirmed = 0, failed = 0, flushes = 0;
   bool refuses_confirm = false;
+  std::string confirmed_key; // not empty: the upload is completed under this key already
   completion last;
 
   void issue(upload u) override { rows.emplace(u.id, u); }
-  void start_receiving(upload u) override { rows.emplace(u.id, u).first->second.state = upload_state::receiving; }
-  task<result<upload>> confirm(completion c) override {
+  std::map<std::string, std::string> attempts; // the newest of each upload, by id
+  int broken_off = 0;
+  task<result<upload>> reserve_key(upload u, std::string signed_key, std::string attempt) override {
+    if (broken) co_return *broken;
+    auto& row = rows.emplace(u.id, u).first->second;
+    if (row.key != u.key && (row.key != signed_key || row.state == upload_state::completed))
+      co_return failure(errc::conflict, "another name");
+    row.key = u.key;
+    if (row.state != upload_state::completed) row.state = upload_state::receiving;
+    attempts[u.id] = attempt;
+    co_return row;
+  }
+  void start_receiving(upload u, std::string attempt) override {
+    rows.emplace(u.id, u).first->second.state = upload_state::receiving;
+    attempts[u.id] = attempt;
+  }
+  task<result<void>> break_off(std::string id, std::string attempt) override {
+    ++broken_off;
+    if (attempts[id] == attempt) rows.at(id).state = upload_state::issued;
+    co_return result<void>{};
+  }
+  task<result<confirmation>> confirm(completion c) override {
     if (broken) co_return *broken;
     if (refuses_confirm) co_return failure(errc::unavailable, "confirm");
     ++confirmed;
     last = c;
     auto& row = rows.emplace(c.of.id, c.of).first->second;
+    const bool is_new = row.state != upload_state::completed;
+    if (!is_new && row.etag != c.etag) {
+      if (c.is_current) row.overwritten_etag = c.etag;
+      co_return confirmation{row, false};
+    }
     row.state = upload_state::completed;
-    row.key = c.of.key;
+    row.key = confirmed_key.empty() ? c.of.key : confirmed_key;
     row.size = c.size;
     row.etag = c.etag;
     row.completed_by = c.by;
-    co_return row;
+    co_return confirmation{row, is_new};
   }
-  task<result<upload>> fail(upload u, std::string code, millis_clock) override {
+  task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock) override {
     ++failed;
     auto& row = rows.emplace(u.id, u).first->second;
+    if (attempts[u.id] != attempt) co_return row;
     row.state = upload_state::failed;
     row.failed_because = code;
     co_return row;
@@ -124,11 +171,11 @@ struct fake_ledger : ledger {
   std::map<std::string, webhook> messages; // by id
   std::vector<std::string> stopped;
   task<result<std::vector<webhook>>> lease_due_webhooks(millis_clock now, millis_clock leased_until,
-                                                        std::size_t max) override {
+                                                        std::vector<webhook_demand>) override {
     if (broken) co_return *broken;
     std::vector<webhook> due;
     for (auto& [id, m] : messages)
-      if (!m.is_dead && m.due_at <= now && due.size() < max) due.push_back(m), m.due_at = leased_until;
+      if (!m.is_dead && m.due_at <= now) due.push_back(m), m.due_at = leased_until;
     co_return due;
   }
   task<result<void>> record_delivery(std::string id) override {
@@ -144,6 +191,9 @@ struct fake_ledger : ledger {
       ++m.tries, m.last_error = why, m.is_dead = !again, m.due_at = again.value_or(millis_clock{});
     }
     co_return result<void>{};
+  }
+  task<result<std::size_t>> expire_webhooks(std::string, millis_clock, std::string) override {
+    co_return std::size_t{0};
   }
   task<result<void>> stop_endpoint(std::string url, std::string why) override {
     if (broken) co_return *broken;
@@ -161,6 +211,30 @@ struct fake_ledger : ledger {
     co_return std::size_t{0};
   }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return std::size_t{0}; }
+  task<result<std::optional<millis_clock>>> oldest_webhook() override { co_return std::optional<millis_clock>(); }
+  std::set<std::string> handled; // ids of messages
+  task<result<bool>> has_message(std::string id, millis_clock) override {
+    if (broken) co_return *broken;
+    co_return handled.contains(id);
+  }
+  task<result<void>> note_message(std::string id, millis_clock) override {
+    if (broken) co_return *broken;
+    handled.insert(id);
+    co_return result<void>{};
+  }
+  std::map<std::string, millis_clock> secrets; // when a node signed last, by fingerprint
+  task<result<void>> note_secret(std::string fingerprint, millis_clock now) override {
+    if (broken) co_return *broken;
+    secrets[fingerprint] = now;
+    co_return result<void>{};
+  }
+  task<result<std::vector<std::string>>> list_secrets(millis_clock since) override {
+    if (broken) co_return *broken;
+    std::vector<std::string> recent;
+    for (const auto& [fingerprint, used_at] : secrets)
+      if (used_at >= since) recent.push_back(fingerprint);
+    co_return recent;
+  }
   task<result<std::size_t>> purge_uploads(millis_clock, std::size_t) override { co_return std::size_t{0}; }
   task<result<upload>> find(std::string id) override {
     if (broken) co_return *broken;

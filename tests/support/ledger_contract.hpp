@@ -103,26 +103,32 @@ inline void check_confirm(const make_ledger_fn& make) {
   l->issue(u);
   const auto c = some_completion(u);
   const auto first = run_task(l->confirm(c)).value();
-  check_as_issued(first, u);
-  check_as_completed(first, c);
+  BOOST_TEST(first.is_new);
+  check_as_issued(first.row, u);
+  check_as_completed(first.row, c);
 
   auto later = c; // the same object from another source
   later.at = at_second(6000);
   later.by = completion_source::event;
-  check_as_completed(run_task(l->confirm(later)).value(), c);
+  const auto same = run_task(l->confirm(later)).value();
+  BOOST_TEST(!same.is_new);
+  check_as_completed(same.row, c);
   BOOST_TEST(!run_task(l->find(u.id)).value().overwritten_at.has_value());
 
   auto overwriting = some_completion(u, "e2");
   overwriting.at = at_second(7000);
   overwriting.size = 99;
-  const auto unchanged = run_task(l->confirm(overwriting)).value();
+  overwriting.is_current = false; // perhaps this object came before the one that is recorded
+  BOOST_TEST(!run_task(l->confirm(overwriting)).value().row.overwritten_at.has_value());
+  overwriting.is_current = true;
+  const auto unchanged = run_task(l->confirm(overwriting)).value().row;
   check_as_completed(unchanged, c);
   BOOST_TEST((unchanged.overwritten_at == at_second(7000)));
   BOOST_TEST(unchanged.overwritten_etag == "e2");
   overwriting.at = at_second(8000); // the same overwrite again
-  BOOST_TEST((run_task(l->confirm(overwriting)).value().overwritten_at == at_second(7000)));
+  BOOST_TEST((run_task(l->confirm(overwriting)).value().row.overwritten_at == at_second(7000)));
   overwriting.etag = "e3";
-  const auto again = run_task(l->confirm(overwriting)).value();
+  const auto again = run_task(l->confirm(overwriting)).value().row;
   check_as_completed(again, c);
   BOOST_TEST((again.overwritten_at == at_second(8000)));
   BOOST_TEST(again.overwritten_etag == "e3");
@@ -132,7 +138,7 @@ inline void check_confirm_without_a_row(const make_ledger_fn& make) {
   const auto l = make({});
   auto c = some_completion(some_upload(2));
   c.crc32c.reset();
-  const auto recorded = run_task(l->confirm(c)).value();
+  const auto recorded = run_task(l->confirm(c)).value().row;
   check_as_issued(recorded, c.of);
   check_as_completed(recorded, c);
   l->issue(c.of); // signed on another node, whose write arrives late
@@ -140,7 +146,7 @@ inline void check_confirm_without_a_row(const make_ledger_fn& make) {
 
   auto ageless = some_completion(some_upload(3));
   ageless.of.created_at = {};
-  BOOST_TEST((run_task(l->confirm(ageless)).value().created_at == ageless.at));
+  BOOST_TEST((run_task(l->confirm(ageless)).value().row.created_at == ageless.at));
 }
 
 // Each call in each state.
@@ -174,8 +180,8 @@ inline void check_steps(const make_ledger_fn& make) {
     const auto u = some_upload(static_cast<unsigned>(n));
     for (const auto step : rows[n].steps) {
       if (step == issued) l->issue(u);
-      if (step == receiving) l->start_receiving(u);
-      if (step == failed) BOOST_TEST(run_task(l->fail(u, "incomplete_body", at_second(4000))).has_value());
+      if (step == receiving) l->start_receiving(u, "t1");
+      if (step == failed) BOOST_TEST(run_task(l->fail(u, "t1", "incomplete_body", at_second(4000))).has_value());
       if (step == completed) BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
     }
     BOOST_TEST_CONTEXT("row " << n) {
@@ -188,6 +194,92 @@ inline void check_steps(const make_ledger_fn& make) {
   }
 }
 
+// Only the newest attempt decides what becomes of a row, whatever node it is on.
+inline void check_attempts(const make_ledger_fn& make) {
+  const auto l = make({});
+  const auto u = some_upload(1);
+  const auto now = [&] { return run_task(l->find(u.id)).value(); };
+  const auto break_off = [&](const char* attempt) { BOOST_TEST(run_task(l->break_off(u.id, attempt)).has_value()); };
+  break_off("t0"); // of an upload that the ledger does not have
+  l->issue(u);
+  break_off("t0"); // that has not begun
+  BOOST_TEST((now().state == upload_state::issued));
+  l->start_receiving(u, "t1");
+  l->record_progress({{u.id, 5}}, at_second(0));
+  l->start_receiving(u, "t2"); // the client has begun again; its first connection is still open here
+  BOOST_TEST(!now().received.has_value());
+  break_off("t1");
+  BOOST_TEST((now().state == upload_state::receiving));
+  BOOST_TEST((run_task(l->fail(u, "t1", "timed_out", at_second(10))).value().state == upload_state::receiving));
+  break_off("t2");
+  BOOST_TEST((now().state == upload_state::issued && now().failed_because.empty()));
+  BOOST_TEST((run_task(l->fail(u, "t1", "timed_out", at_second(11))).value().state == upload_state::issued));
+  l->start_receiving(u, "t3");
+  BOOST_TEST((run_task(l->fail(u, "t3", "bad_digest", at_second(12))).value().state == upload_state::failed));
+  break_off("t3");
+  BOOST_TEST(now().failed_because == "bad_digest");
+  l->start_receiving(u, "t4");
+  BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
+  break_off("t4");
+  BOOST_TEST((now().state == upload_state::completed));
+}
+
+// A form that was signed before the file's name was known belongs to the first name.
+inline void check_reserved_keys(const make_ledger_fn& make) {
+  const auto l = make({});
+  auto u = some_upload(1);
+  const std::string signed_key = "uploads/" + u.id + "/${filename}";
+  const auto reserve = [&](const std::string& name, const char* attempt) {
+    auto named = u;
+    named.key = "uploads/" + u.id + "/" + name;
+    return run_task(l->reserve_key(std::move(named), signed_key, attempt));
+  };
+  u.key = signed_key;
+  l->issue(u);
+  const auto first = reserve("a", "t1").value();
+  BOOST_TEST((first.state == upload_state::receiving && first.key.ends_with("/a") && first.user == u.user));
+  const auto second = reserve("b", "t2");
+  BOOST_TEST((!second && second.error().code == errc::conflict));
+  BOOST_TEST(run_task(l->break_off(u.id, "t2")).has_value()); // the refused attempt decides nothing
+  BOOST_TEST((run_task(l->find(u.id)).value() == first));
+
+  BOOST_TEST(run_task(l->break_off(u.id, "t1")).has_value());
+  BOOST_TEST(!reserve("b", "t3").has_value()); // the name stays
+  BOOST_TEST((reserve("a", "t4").value().state == upload_state::receiving));
+  BOOST_TEST((run_task(l->fail(first, "t4", "bad_digest", at_second(10))).value().state == upload_state::failed));
+  BOOST_TEST(!reserve("b", "t5").has_value());
+  BOOST_TEST((reserve("a", "t6").value().state == upload_state::receiving));
+  BOOST_TEST(run_task(l->confirm(some_completion(first))).has_value());
+  BOOST_TEST(!reserve("b", "t7").has_value());
+  BOOST_TEST((reserve("a", "t8").value().state == upload_state::completed)); // posted once more
+
+  u = some_upload(2); // without a row
+  BOOST_TEST((reserve("c", "t1").value().state == upload_state::receiving));
+  u.key = "uploads/" + u.id + "/${filename}";
+  l->issue(u); // the write arrives late
+  BOOST_TEST(run_task(l->find(u.id)).value().key.ends_with("/c"));
+}
+
+// Of many names that are posted at once, one wins.
+inline void check_reserving_at_once(const make_ledger_fn& make) {
+  constexpr unsigned threads = 4, uploads = 50;
+  const auto l = make({});
+  std::atomic<unsigned> won{0}, lost{0};
+  const auto work = [&](unsigned who) -> task<> {
+    for (unsigned n = 0; n < uploads; ++n) {
+      auto u = some_upload(n);
+      u.key = "k/" + u.id + "/" + std::to_string(who);
+      const auto reserved = co_await l->reserve_key(u, "k/" + u.id + "/${filename}", "t" + std::to_string(who));
+      if (reserved) ++won;
+      if (!reserved && reserved.error().code == errc::conflict) ++lost;
+    }
+  };
+  std::vector<std::thread> running;
+  for (unsigned who = 0; who < threads; ++who) running.emplace_back([&, who] { run_task(work(who)); });
+  for (auto& t : running) t.join();
+  BOOST_TEST((won == uploads && lost == uploads * (threads - 1)));
+}
+
 inline void check_progress(const make_ledger_fn& make) {
   const auto l = make({});
   const auto u = some_upload(1), other = some_upload(2), unknown = some_upload(3);
@@ -197,7 +289,7 @@ inline void check_progress(const make_ledger_fn& make) {
     BOOST_TEST(run_task(l->flush()).has_value()); // written behind
   };
   l->issue(other);
-  l->start_receiving(u);
+  l->start_receiving(u, "t1");
   BOOST_TEST(!received(u).has_value());
   report({});
   report({{u.id, 5}, {other.id, 6}, {unknown.id, 7}});
@@ -207,11 +299,11 @@ inline void check_progress(const make_ledger_fn& make) {
   report({{u.id, 6ull << 30}});
   BOOST_TEST((run_task(l->list({})).value().at(0).received == 6ull << 30));
 
-  BOOST_TEST(!run_task(l->fail(u, "incomplete_body", at_second(10))).value().received.has_value());
-  l->start_receiving(u); // from its beginning
+  BOOST_TEST(!run_task(l->fail(u, "t1", "incomplete_body", at_second(10))).value().received.has_value());
+  l->start_receiving(u, "t1"); // from its beginning
   BOOST_TEST(!received(u).has_value());
   report({{u.id, 8}});
-  BOOST_TEST(!run_task(l->confirm(some_completion(u))).value().received.has_value());
+  BOOST_TEST(!run_task(l->confirm(some_completion(u))).value().row.received.has_value());
   report({{u.id, 9}}); // too late
   BOOST_TEST(!received(u).has_value());
 }
@@ -273,20 +365,22 @@ inline void check_list(const make_ledger_fn& make) {
 inline void check_many_at_once(const make_ledger_fn& make) {
   constexpr unsigned threads = 4, calls = 1000, uploads = 100;
   const auto l = make({});
-  std::atomic<unsigned> wrong{0};
+  std::atomic<unsigned> wrong{0}, first{0};
   const auto work = [&](unsigned who) -> task<> {
     for (unsigned n = 0; n < calls; ++n) {
       auto c = some_completion(some_upload(n % uploads));
       c.at = at_second(who * calls + n); // a second completion would show another time
       const auto before = c.of.id;
       const auto recorded = co_await l->confirm(std::move(c));
-      if (!recorded || recorded->id != before || recorded->state != upload_state::completed) ++wrong;
+      if (!recorded || recorded->row.id != before || recorded->row.state != upload_state::completed) ++wrong;
+      if (recorded && recorded->is_new) ++first;
     }
   };
   std::vector<std::thread> running;
   for (unsigned who = 0; who < threads; ++who) running.emplace_back([&, who] { run_task(work(who)); });
   for (auto& t : running) t.join();
   BOOST_TEST(wrong == 0u);
+  BOOST_TEST(first == uploads);
   upload_filter f;
   f.limit = 1000;
   const auto all = run_task(l->list(f)).value();
@@ -300,14 +394,35 @@ inline void check_many_at_once(const make_ledger_fn& make) {
   }
 }
 
+// A message counts as handled for a while, on every node.
+inline void check_messages(const make_ledger_fn& make) {
+  const auto l = make({});
+  const auto has = [&](const char* id, std::int64_t at) { return run_task(l->has_message(id, at_second(at))).value(); };
+  BOOST_TEST(!has("a", 0));
+  BOOST_TEST(run_task(l->note_message("a", at_second(0))).has_value());
+  BOOST_TEST(run_task(l->note_message("a", at_second(1))).has_value()); // two nodes at once
+  BOOST_TEST(has("a", 1));
+  BOOST_TEST(!has("b", 1));
+  const auto later = std::chrono::seconds(ledger::message_memory).count() + 1;
+  BOOST_TEST(has("a", later - 1));
+  BOOST_TEST(!has("a", later));
+  BOOST_TEST(run_task(l->note_message("b", at_second(later))).has_value());
+  BOOST_TEST(!has("a", 1)); // forgotten
+  BOOST_TEST(has("b", later));
+}
+
 inline void check_ledger(const make_ledger_fn& make) {
   check_issue(make);
   check_confirm(make);
   check_confirm_without_a_row(make);
   check_steps(make);
+  check_attempts(make);
+  check_reserved_keys(make);
+  check_reserving_at_once(make);
   check_progress(make);
   check_list(make);
   check_many_at_once(make);
+  check_messages(make);
   BOOST_TEST(run_task(make({})->flush()).has_value());
 }
 

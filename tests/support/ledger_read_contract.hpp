@@ -44,10 +44,11 @@ inline void check_find_after_write(const make_ledger_fn& make) {
       const auto u = some_upload(who * rounds + n);
       l->issue(u);
       is(co_await l->find(u.id), upload_state::issued);
-      l->start_receiving(u);
+      l->start_receiving(u, "t1");
       is(co_await l->find(u.id), upload_state::receiving);
       auto c = some_completion(u);
-      is(co_await l->confirm(std::move(c)), upload_state::completed);
+      auto confirmed = co_await l->confirm(std::move(c));
+      is(confirmed ? result<upload>(confirmed->row) : confirmed.error(), upload_state::completed);
       is(co_await l->find(u.id), upload_state::completed);
     }
   };
@@ -72,16 +73,16 @@ inline void check_on_change(const make_ledger_fn& make) {
   };
   using texts = std::vector<std::string>;
   l->issue(u);
-  l->start_receiving(u);
+  l->start_receiving(u, "t1");
   BOOST_TEST(changes() == texts{u.id + " receiving"});
   l->record_progress({{u.id, 7}}, at_second(1));
   BOOST_TEST(changes().empty());
-  BOOST_TEST(run_task(l->fail(u, "incomplete_body", at_second(1))).has_value());
+  BOOST_TEST(run_task(l->fail(u, "t1", "incomplete_body", at_second(1))).has_value());
   BOOST_TEST(changes() == texts{u.id + " failed"});
   for (int n = 0; n < 2; ++n) BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
   BOOST_TEST(changes() == texts{u.id + " completed"});
-  l->start_receiving(u);
-  BOOST_TEST(run_task(l->fail(u, "incomplete_body", at_second(1))).has_value());
+  l->start_receiving(u, "t1");
+  BOOST_TEST(run_task(l->fail(u, "t1", "incomplete_body", at_second(1))).has_value());
   BOOST_TEST(run_task(l->expire(u.id, at_second(1))).has_value());
   BOOST_TEST(changes().empty());
   for (int n = 0; n < 2; ++n) BOOST_TEST(run_task(l->confirm(some_completion(u, "e2"))).has_value());
@@ -91,10 +92,26 @@ inline void check_on_change(const make_ledger_fn& make) {
   BOOST_TEST(changes() == texts{other.id + " expired"});
 }
 
+inline void check_newest_first(const make_ledger_fn& make) {
+  const auto l = make({});
+  for (unsigned n = 1; n <= 5; ++n) l->issue(some_upload(n));
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(4)))).has_value());
+  upload_filter f;
+  f.limit = 2;
+  f.newest_first = true;
+  using texts = std::vector<std::string>;
+  BOOST_TEST(ids_of(run_task(l->list(f)).value()) == (texts{some_upload(5).id, some_upload(4).id}));
+  f.state = upload_state::issued;
+  BOOST_TEST(ids_of(run_task(l->list(f)).value()) == (texts{some_upload(5).id, some_upload(3).id}));
+  f.since = some_upload(4).created_at;
+  BOOST_TEST(ids_of(run_task(l->list(f)).value()) == texts{some_upload(5).id});
+}
+
 inline void check_ledger_reads(const make_ledger_fn& make) {
   check_find_all(make);
   check_find_after_write(make);
   check_on_change(make);
+  check_newest_first(make);
 }
 
 } // namespace postern::test

@@ -44,8 +44,8 @@ inline void check_checks(const make_ledger_fn& make) {
   const auto a = some_upload(1), b = some_upload(2), c = some_upload(3), d = some_upload(4), e = some_upload(5);
   l->issue(b); // its policy ends at 902
   l->issue(a);
-  l->start_receiving(c);
-  BOOST_TEST(run_task(l->fail(d, "incomplete_body", at_second(10))).has_value());
+  l->start_receiving(c, "t1");
+  BOOST_TEST(run_task(l->fail(d, "t1", "incomplete_body", at_second(10))).has_value());
   l->issue(e);
   BOOST_TEST(run_task(l->confirm(some_completion(e))).has_value());
   BOOST_TEST(lease_due_checks(*l, 1000, 2000).empty());
@@ -63,7 +63,7 @@ inline void check_checks(const make_ledger_fn& make) {
   BOOST_TEST(lease_due_checks(*l, 9999, 10000) == names{c.id});
 
   // Bytes that arrive after that schedule a check again.
-  l->start_receiving(b);
+  l->start_receiving(b, "t1");
   BOOST_TEST(lease_due_checks(*l, 9999, 10000) == names{b.id});
 
   // Progress postpones the check.
@@ -106,12 +106,12 @@ inline void check_expire(const make_ledger_fn& make) {
     BOOST_TEST((expired.state == upload_state::expired));
     check_as_issued(expired, a);
   }
-  BOOST_TEST((run_task(l->fail(a, "x", at_second(2100))).value().state == upload_state::expired));
+  BOOST_TEST((run_task(l->fail(a, "t1", "x", at_second(2100))).value().state == upload_state::expired));
   BOOST_TEST(types_of(messages(*l)) == names{"upload.expired"});
-  check_as_completed(run_task(l->confirm(some_completion(a))).value(),
+  check_as_completed(run_task(l->confirm(some_completion(a))).value().row,
                      some_completion(a)); // the object was found later
   check_as_completed(run_task(l->expire(a.id, at_second(9000))).value(), some_completion(a));
-  l->start_receiving(b);
+  l->start_receiving(b, "t1");
   BOOST_TEST((run_task(l->expire(b.id, at_second(6000))).value().state == upload_state::expired));
   BOOST_TEST(types_of(messages(*l)) == (names{"upload.expired", "upload.completed", "upload.expired"}));
 }
@@ -129,39 +129,41 @@ inline void check_announcements(const make_ledger_fn& make) {
     const auto& m = all.back();
     BOOST_TEST(m.type == name_of(type));
     BOOST_TEST(m.payload == webhook_payload(type, recorded, at));
-    BOOST_TEST((m.created_at == at && m.due_at == at && m.tries == 0u && !m.is_dead && m.last_error.empty()));
+    const auto due = type == webhook_type::overwritten ? at + std::chrono::seconds(1) : at; // waits for the next one
+    BOOST_TEST((m.created_at == at && m.due_at == due && m.tries == 0u && !m.is_dead && m.last_error.empty()));
     BOOST_TEST((m.id.starts_with("msg_") && is_uuid(m.id.substr(4))));
   };
   l->issue(u);
-  l->start_receiving(u);
-  auto now = run_task(l->fail(u, "incomplete_body", at_second(10))).value();
+  l->start_receiving(u, "t1");
+  auto now = run_task(l->fail(u, "t1", "incomplete_body", at_second(10))).value();
   check_last(1, webhook_type::failed, now, at_second(10));
-  BOOST_TEST(run_task(l->fail(u, "timed_out", at_second(11))).value().failed_because == "incomplete_body");
+  BOOST_TEST(run_task(l->fail(u, "t1", "timed_out", at_second(11))).value().failed_because == "incomplete_body");
   check_last(1, webhook_type::failed, now, at_second(10)); // no second announcement
-  l->start_receiving(u);
-  now = run_task(l->fail(u, "timed_out", at_second(20))).value();
-  check_last(2, webhook_type::failed, now, at_second(20));
+  l->start_receiving(u, "t2");
+  const auto again = run_task(l->fail(u, "t2", "timed_out", at_second(20))).value();
+  BOOST_TEST((again.state == upload_state::failed && again.failed_because == "timed_out"));
+  check_last(1, webhook_type::failed, now, at_second(10)); // once an upload, however often it fails
 
   auto c = some_completion(u);
-  now = run_task(l->confirm(c)).value();
-  check_last(3, webhook_type::completed, now, c.at);
+  now = run_task(l->confirm(c)).value().row;
+  check_last(2, webhook_type::completed, now, c.at);
   c.at = at_second(5500);
   BOOST_TEST(run_task(l->confirm(c)).has_value());
-  BOOST_TEST(run_task(l->fail(u, "x", at_second(5600))).has_value());
-  check_last(3, webhook_type::completed, now, at_second(5000));
-  std::size_t n = 3;
+  BOOST_TEST(run_task(l->fail(u, "t1", "x", at_second(5600))).has_value());
+  check_last(2, webhook_type::completed, now, at_second(5000));
+  std::size_t n = 2;
   for (const char* etag : {"e2", "e3", "e2"}) {
     c.etag = etag;
     c.at += std::chrono::seconds(1);
-    now = run_task(l->confirm(c)).value();
+    now = run_task(l->confirm(c)).value().row;
     check_last(++n, webhook_type::overwritten, now, c.at);
     BOOST_TEST(run_task(l->confirm(c)).has_value());
     check_last(n, webhook_type::overwritten, now, c.at);
   }
-  BOOST_TEST(types_of(messages(*l, {.url = "https://b"})) == (names{"upload.failed", "upload.failed"}));
+  BOOST_TEST(types_of(messages(*l, {.url = "https://b"})) == (names{"upload.failed"}));
   BOOST_TEST(messages(*l, {.url = "https://c"}).empty());
 
-  const auto payload = read_json(messages(*l, {.url = "https://a"}).at(2).payload).value();
+  const auto payload = read_json(messages(*l, {.url = "https://a"}).at(1).payload).value();
   BOOST_TEST(*payload.find("type")->if_string() == "upload.completed");
   BOOST_TEST(*payload.find("timestamp")->if_string() == iso8601_millis(at_second(5000)));
   const auto& data = *payload.find("data");
@@ -174,7 +176,72 @@ inline void check_announcements(const make_ledger_fn& make) {
 }
 
 inline names lease_due_webhooks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
-  return ids_of(run_task(l.lease_due_webhooks(at_second(now), at_second(leased_until), max)).value());
+  std::vector<webhook_demand> demands{{"https://a", max}};
+  return ids_of(run_task(l.lease_due_webhooks(at_second(now), at_second(leased_until), std::move(demands))).value());
+}
+
+// Overwrites within a second are one message, about the newest. A message that was leased is not changed any more.
+inline void check_overwrites(const make_ledger_fn& make) {
+  using std::chrono::milliseconds;
+  const auto l = make(telling({{"https://a", {"upload.overwritten"}}, {"https://b", {"*"}}}));
+  auto c = some_completion(some_upload(1));
+  BOOST_TEST(run_task(l->confirm(c)).has_value());
+  const auto told = [&] { return messages(*l, {.url = "https://a"}); };
+  const auto overwrite = [&](std::string etag, millis_clock at) {
+    c.etag = std::move(etag), c.at = at;
+    return run_task(l->confirm(c)).value().row;
+  };
+  for (int n = 0; n < 100; ++n) overwrite("a" + std::to_string(n), at_second(6000) + milliseconds(10 * n - 1));
+  auto newest = overwrite("a100", at_second(6000) + milliseconds(998));
+  BOOST_TEST_REQUIRE(told().size() == 1u);
+  BOOST_TEST(told()[0].payload ==
+             webhook_payload(webhook_type::overwritten, newest, at_second(6000) + milliseconds(998)));
+  const auto other = some_completion(some_upload(2)); // another upload has its own messages
+  BOOST_TEST(run_task(l->confirm(other)).has_value());
+  overwrite("b", at_second(6001));
+  BOOST_TEST(told().size() == 2u);
+  BOOST_TEST(lease_due_webhooks(*l, 6001, 6002) == names{told()[0].id});
+  overwrite("c", at_second(6001) + milliseconds(1));
+  overwrite("d", at_second(6001) + milliseconds(2));
+  BOOST_TEST(told().size() == 2u); // one with the second message
+  BOOST_TEST(lease_due_webhooks(*l, 6003, 6004).size() == 2u);
+  overwrite("e", at_second(6001) + milliseconds(3)); // a clock that is behind
+  BOOST_TEST(told().size() == 3u);
+  BOOST_TEST(messages(*l, {.url = "https://b"}).size() ==
+             4u); // two completions, and two overwrites, which nobody has leased
+  // A stopped endpoint keeps one dead letter, too.
+  BOOST_TEST(run_task(l->stop_endpoint("https://a", "410")).has_value());
+  for (const char* etag : {"f", "g", "h"}) overwrite(etag, at_second(6010));
+  BOOST_TEST(told().size() == 4u);
+}
+
+// Completions go ahead, and the rest has an eighth of the places.
+inline void check_delivery_order(const make_ledger_fn& make) {
+  const auto l = make(telling({{"https://a", {"*"}}, {"https://b", {"*"}}}));
+  for (unsigned n = 0; n < 40; ++n) BOOST_TEST(run_task(l->fail(some_upload(n), "t1", "x", at_second(n))).has_value());
+  for (unsigned n = 100; n < 120; ++n) {
+    auto c = some_completion(some_upload(n));
+    c.at = at_second(n);
+    BOOST_TEST(run_task(l->confirm(c)).has_value());
+  }
+  const auto leased = [&](std::size_t max) {
+    std::vector<webhook_demand> demands{{"https://a", max}};
+    return types_of(run_task(l->lease_due_webhooks(at_second(200), at_second(300), std::move(demands))).value());
+  };
+  names mixed(14, "upload.completed");
+  mixed.insert(mixed.end(), 2, "upload.failed");
+  BOOST_TEST(leased(16) == mixed);
+  mixed.assign(6, "upload.completed");
+  mixed.insert(mixed.end(), 10, "upload.failed");
+  BOOST_TEST(leased(16) == mixed);
+  BOOST_TEST(leased(100).size() == 28u);
+  // Nobody has asked for the other endpoint's messages, so they are as they were.
+  for (const auto& m : messages(*l, {.url = "https://b"})) BOOST_TEST((m.due_at == m.created_at));
+  // The longest silent ones can be buried.
+  BOOST_TEST(run_task(l->expire_webhooks("https://b", at_second(10), "silent")).value() == 10u);
+  const auto buried = messages(*l, {.is_dead = true});
+  BOOST_TEST_REQUIRE(buried.size() == 10u);
+  for (const auto& m : buried) BOOST_TEST((m.url == "https://b" && m.last_error == "silent"));
 }
 
 inline void confirm_some(ledger& l, unsigned from, unsigned to) {
@@ -267,8 +334,8 @@ inline void check_dead_letters(const make_ledger_fn& make) {
 inline void check_purge(const make_ledger_fn& make) {
   const auto l = make(telling({{"https://a", {"*"}}}));
   l->issue(some_upload(0));
-  l->start_receiving(some_upload(1));
-  BOOST_TEST(run_task(l->fail(some_upload(2), "x", at_second(2))).has_value());
+  l->start_receiving(some_upload(1), "t1");
+  BOOST_TEST(run_task(l->fail(some_upload(2), "t1", "x", at_second(2))).has_value());
   l->issue(some_upload(3));
   BOOST_TEST(run_task(l->expire(some_upload(3).id, at_second(3))).has_value());
   confirm_some(*l, 4, 10);
@@ -294,16 +361,48 @@ inline void check_purge(const make_ledger_fn& make) {
   BOOST_TEST(purge(100) == 0u);
 }
 
+inline void check_oldest_webhook(const make_ledger_fn& make) {
+  const auto l = make(telling({{"https://a", {"*"}}}));
+  const auto oldest = [&] { return run_task(l->oldest_webhook()).value(); };
+  BOOST_TEST(!oldest());
+  auto first = some_completion(some_upload(1)), second = some_completion(some_upload(2));
+  first.at = at_second(10), second.at = at_second(20);
+  for (const auto& c : {first, second}) BOOST_TEST(run_task(l->confirm(c)).has_value());
+  BOOST_TEST((oldest() == at_second(10)));
+  const auto all = messages(*l);
+  BOOST_TEST_REQUIRE(all.size() == 2u);
+  // A message that waits for its next try keeps its age; a dead letter waits for nothing.
+  BOOST_TEST(run_task(l->record_failed_delivery(all[0].id, "x", at_second(5000))).has_value());
+  BOOST_TEST((oldest() == at_second(10)));
+  BOOST_TEST(run_task(l->record_failed_delivery(all[0].id, "x", std::nullopt)).has_value());
+  BOOST_TEST((oldest() == at_second(20)));
+  BOOST_TEST(run_task(l->record_delivery(all[1].id)).has_value());
+  BOOST_TEST(!oldest());
+}
+
+inline void check_secrets(const make_ledger_fn& make) {
+  const auto l = make({});
+  const auto since = [&](std::int64_t second) { return run_task(l->list_secrets(at_second(second))).value(); };
+  BOOST_TEST(since(0).empty());
+  BOOST_TEST(run_task(l->note_secret("bbbbbbbb", at_second(10))).has_value());
+  BOOST_TEST(run_task(l->note_secret("aaaaaaaa", at_second(20))).has_value());
+  BOOST_TEST(since(10) == (names{"aaaaaaaa", "bbbbbbbb"}));
+  BOOST_TEST(since(11) == names{"aaaaaaaa"});
+  BOOST_TEST(run_task(l->note_secret("bbbbbbbb", at_second(30))).has_value());
+  BOOST_TEST(since(21) == names{"bbbbbbbb"});
+}
+
 // With calls from several threads at once, each change is announced once and each message leased once.
 inline void check_work_at_once(const make_ledger_fn& make) {
   constexpr unsigned threads = 4, uploads = 100;
   const auto l = make(telling({{"https://a", {"*"}}}));
   std::mutex mutex;
   names got;
+  const std::vector<webhook_demand> demands{{"https://a", 3}};
   const auto work = [&]() -> task<> {
     for (unsigned n = 0; n < uploads; ++n) (void)co_await l->confirm(some_completion(some_upload(n)));
     for (;;) {
-      const auto some = co_await l->lease_due_webhooks(at_second(5000), at_second(9000), 3);
+      const auto some = co_await l->lease_due_webhooks(at_second(5000), at_second(9000), demands);
       if (!some || some->empty()) co_return;
       std::lock_guard lock(mutex);
       for (const auto& m : *some) got.push_back(m.upload_id);
@@ -323,9 +422,13 @@ inline void check_ledger_work(const make_ledger_fn& make) {
   check_check_later(make);
   check_expire(make);
   check_announcements(make);
+  check_overwrites(make);
+  check_delivery_order(make);
   check_deliveries(make);
   check_dead_letters(make);
   check_purge(make);
+  check_oldest_webhook(make);
+  check_secrets(make);
   check_work_at_once(make);
 }
 

@@ -3,6 +3,7 @@
 
 #include <postern/io/ledger.hpp>
 
+#include <algorithm>
 #include <map>
 
 namespace postern::test {
@@ -13,7 +14,8 @@ struct outbox final : ledger {
   std::vector<std::string> stopped; // URLs
   std::vector<std::size_t> taken;   // how many messages each call took
   std::optional<failure> broken;
-  int unrecorded = 0; // deliveries that could not be recorded because the ledger was broken
+  std::size_t changes = 0; // of rows, by leases and failed deliveries
+  int unrecorded = 0;      // deliveries that could not be recorded because the ledger was broken
 
   void put(const std::string& id, const std::string& url, millis_clock due) {
     webhook w;
@@ -27,17 +29,20 @@ struct outbox final : ledger {
   }
 
   task<result<std::vector<webhook>>> lease_due_webhooks(millis_clock now, millis_clock until,
-                                                        std::size_t max) override {
+                                                        std::vector<webhook_demand> demands) override {
     if (broken) co_return *broken;
-    std::vector<webhook*> due;
-    for (auto& [id, w] : rows)
-      if (!w.is_dead && w.due_at <= now) due.push_back(&w);
-    std::stable_sort(due.begin(), due.end(), [](auto* a, auto* b) { return a->due_at < b->due_at; });
-    if (due.size() > max) due.resize(max);
     std::vector<webhook> out;
-    for (auto* w : due) {
-      out.push_back(*w);
-      w->due_at = until;
+    for (const auto& d : demands) {
+      std::vector<webhook*> due;
+      for (auto& [id, w] : rows)
+        if (w.url == d.url && !w.is_dead && w.due_at <= now) due.push_back(&w);
+      std::stable_sort(due.begin(), due.end(), [](auto* a, auto* b) { return a->due_at < b->due_at; });
+      if (due.size() > d.max) due.resize(d.max);
+      for (auto* w : due) {
+        out.push_back(*w);
+        w->due_at = until;
+        ++changes;
+      }
     }
     taken.push_back(out.size());
     co_return out;
@@ -55,11 +60,17 @@ struct outbox final : ledger {
                                             std::optional<millis_clock> again) override {
     if (broken) co_return *broken;
     auto& w = rows.at(id);
-    ++w.tries;
+    ++changes, ++w.tries;
     w.last_error = why;
     w.is_dead = !again;
     if (again) w.due_at = *again;
     co_return result<void>{};
+  }
+  task<result<std::size_t>> expire_webhooks(std::string url, millis_clock due_before, std::string why) override {
+    std::size_t n = 0;
+    for (auto& [id, w] : rows)
+      if (w.url == url && !w.is_dead && w.due_at < due_before) w.is_dead = true, w.last_error = why, ++n;
+    co_return n;
   }
   task<result<void>> stop_endpoint(std::string url, std::string why) override {
     stopped.push_back(url);
@@ -71,16 +82,29 @@ struct outbox final : ledger {
   // The methods that no test of webhooks calls.
   static failure none() { return failure(errc::internal, "not in this ledger"); }
   void issue(upload) override {}
-  void start_receiving(upload) override {}
+  void start_receiving(upload, std::string) override {}
+  task<result<upload>> reserve_key(upload, std::string, std::string) override { co_return none(); }
   void record_progress(std::vector<std::pair<std::string, std::uint64_t>>, millis_clock) override {}
-  task<result<upload>> confirm(completion) override { co_return none(); }
-  task<result<upload>> fail(upload, std::string, millis_clock) override { co_return none(); }
+  task<result<confirmation>> confirm(completion) override { co_return none(); }
+  task<result<bool>> has_message(std::string, millis_clock) override { co_return none(); }
+  task<result<void>> note_message(std::string, millis_clock) override { co_return none(); }
+  task<result<void>> break_off(std::string, std::string) override { co_return none(); }
+  task<result<upload>> fail(upload, std::string, std::string, millis_clock) override { co_return none(); }
   task<result<upload>> check_later(upload, millis_clock) override { co_return none(); }
   task<result<std::vector<upload>>> lease_due_checks(millis_clock, millis_clock, std::size_t) override {
     co_return none();
   }
   task<result<upload>> expire(std::string, millis_clock) override { co_return none(); }
   task<result<std::vector<webhook>>> list_webhooks(webhook_filter) override { co_return none(); }
+  task<result<std::optional<millis_clock>>> oldest_webhook() override {
+    if (broken) co_return *broken;
+    std::optional<millis_clock> oldest;
+    for (const auto& [id, w] : rows)
+      if (!w.is_dead) oldest = std::min(oldest.value_or(w.created_at), w.created_at);
+    co_return oldest;
+  }
+  task<result<void>> note_secret(std::string, millis_clock) override { co_return none(); }
+  task<result<std::vector<std::string>>> list_secrets(millis_clock) override { co_return none(); }
   task<result<std::size_t>> retry_webhooks(std::vector<std::string>, millis_clock) override { co_return none(); }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string>) override { co_return none(); }
   task<result<upload>> find(std::string) override { co_return none(); }

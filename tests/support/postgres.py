@@ -6,11 +6,14 @@
         db.kill(), db.start()        as if it had crashed
         db.freeze(), db.freeze(False)   it and all its sessions stand still, and go on
         db.query("SELECT 1")         rows as lists of texts
+    db.session()                 a connection of another client, which stays open: it holds a lock, or a place
+    db.standby()                 a second server that follows this one; promote() makes it the primary
 
 python3 tests/support/postgres.py [--fsync] runs one until Ctrl-C and prints its URL.
 """
 
-import contextlib, glob, os, pwd, shutil, signal, socket, subprocess, sys, tempfile, time
+import contextlib, glob, os, pwd, shutil, signal, socket, struct, subprocess, sys, tempfile, time
+from ports import free_port
 import watchdog
 
 
@@ -24,15 +27,50 @@ def is_installed():
     return programs() is not None
 
 
+class Session:
+    """A connection of another client, in PostgreSQL's own protocol, without a process of its own."""
+
+    def __init__(self, port, user, database):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        begin = f"user\0{user}\0database\0{database}\0\0".encode()
+        self.socket.sendall(struct.pack("!ii", 8 + len(begin), 196608) + begin)
+        self.answers = self.socket.makefile("rb")
+        self.wait()
+
+    def wait(self):
+        """Reads until the server is ready for the next query. Raises its error, or the end of the connection."""
+        failed = None
+        while (kind := self.answers.read(1)) != b"Z":
+            if not kind:
+                raise RuntimeError(failed or "the server closed the connection")
+            body = self.answers.read(struct.unpack("!i", self.answers.read(4))[0] - 4)
+            failed = body.replace(b"\0", b" ").decode(errors="replace") if kind == b"E" else failed
+        self.answers.read(5)
+        if failed:
+            raise RuntimeError(failed)
+
+    def run(self, text):
+        self.socket.sendall(b"Q" + struct.pack("!i", 5 + len(text)) + text.encode() + b"\0")
+        self.wait()
+
+    def close(self):
+        self.answers.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 class Postgres:
-    def __init__(self, fsync=False):
-        """Without `fsync`, a crash of the server loses nothing (a crash of the machine would), and tests are quick."""
-        self.fsync = fsync
+    def __init__(self, fsync=False, **settings):
+        """Without `fsync`, a crash of the server loses nothing (a crash of the machine would), and tests are quick. `settings` are those of postgresql.conf."""
+        self.settings = {"fsync": "on" if fsync else "off", **settings}
         self.folder = tempfile.mkdtemp(prefix="postern-pg-")
         watchdog.watch_folder(self.folder)
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
-        self.process, self.databases = None, {"postgres"}
+        self.port, self.process, self.databases = free_port(), None, {"postgres"}
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self.user:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
@@ -52,8 +90,9 @@ class Postgres:
         self.close()
 
     def start(self):
+        settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen([self.program("postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port), "-c", f"fsync={'on' if self.fsync else 'off'}"],
+            self.process = subprocess.Popen([self.program("postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port), *settings],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **self.as_user())
         watchdog.watch(self.process.pid, "QUIT")
         end = time.monotonic() + 60
@@ -89,6 +128,31 @@ class Postgres:
 
     def query(self, text, database="postgres"):
         return [line.split("\t") for line in self.tool("psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.url(database), "-c", text).splitlines()]
+
+    def session(self, user="postgres", database="postgres"):
+        return Session(self.port, user, database)
+
+    @contextlib.contextmanager
+    def standby(self):
+        """A second server with the data of this one, which follows it. From now on this one waits with each commit until the standby has it too."""
+        other = Postgres()
+        try:
+            other.tool("pg_basebackup", "-D", other.path("data"), "-R", "-c", "fast", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+            other.start()
+            other.databases |= self.databases
+            self.query("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            self.query("SELECT pg_reload_conf()")
+            end = time.monotonic() + 60
+            while self.query("SELECT sync_state FROM pg_stat_replication") != [["sync"]]:
+                if time.monotonic() > end:
+                    raise RuntimeError("the standby does not follow")
+                time.sleep(0.02)
+            yield other
+        finally:
+            other.close()
+
+    def promote(self):
+        assert self.query("SELECT pg_promote()") == [["t"]]
 
     # --- processes --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-// A real PostgreSQL server for tests: a cluster in its own folder, on a port that the system chose. If the tests run as
+// A real PostgreSQL server for tests: a cluster in its own folder, on a port that it keeps. If the tests run as
 // root, the user postgres runs it. The destructor ends it and deletes the folder.
 #pragma once
 
@@ -17,6 +17,7 @@
 #include <grp.h>
 #include <iterator>
 #include <pwd.h>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <sys/wait.h>
@@ -44,10 +45,7 @@ public:
     watch_folder(name);
     if (const auto* user = runs_as(); user && ::chown(name, user->pw_uid, user->pw_gid) != 0)
       throw std::runtime_error("chown");
-    boost::asio::io_context io;
-    boost::asio::ip::tcp::acceptor free(io, {boost::asio::ip::address_v4::loopback(), 0});
-    port_ = std::to_string(free.local_endpoint().port());
-    free.close();
+    port_ = free_port();
     const auto made =
         run({"initdb", "-D", data(), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"});
     if (int code = 0; ::waitpid(made, &code, 0) != made || code != 0) throw std::runtime_error("initdb: " + log_text());
@@ -99,6 +97,22 @@ public:
   }
 
 private:
+  // Below the ports that the kernel gives to connections (/proc/sys/net/ipv4/ip_local_port_range): none of them takes
+  // it while the server does not run.
+  static std::string free_port() {
+    std::uniform_int_distribution<unsigned short> ports(20000, 32000);
+    std::random_device random;
+    boost::asio::io_context io;
+    for (;;) {
+      const auto port = ports(random);
+      boost::asio::ip::tcp::acceptor tried(io);
+      boost::system::error_code in_use;
+      tried.open(boost::asio::ip::tcp::v4());
+      tried.set_option(boost::asio::socket_base::reuse_address(true));
+      tried.bind({boost::asio::ip::address_v4::loopback(), port}, in_use);
+      if (!in_use) return std::to_string(port);
+    }
+  }
   std::string data() const { return (folder_ / "data").string(); }
 
   static const passwd* runs_as() { return ::geteuid() == 0 ? ::getpwnam("postgres") : nullptr; }

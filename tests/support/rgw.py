@@ -7,8 +7,9 @@
 python3 tests/support/rgw.py runs one until Ctrl-C and prints how to reach it.
 """
 
-import hashlib, hmac, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.error, urllib.parse, urllib.request, uuid
+import hashlib, hmac, os, shutil, signal, subprocess, sys, tempfile, time, urllib.error, urllib.parse, urllib.request, uuid
 from datetime import datetime, timezone
+from ports import free_port
 import watchdog
 
 ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
@@ -16,15 +17,6 @@ ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/
 
 def is_installed():
     return all(shutil.which(p) for p in ("ceph-mon", "ceph-osd", "radosgw", "ceph", "radosgw-admin", "monmaptool"))
-
-
-def free_ports(n):
-    """Free ports. All are open at the same time, so that they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 class Denied(Exception):
@@ -66,7 +58,7 @@ class Rgw:
         self.folder = folder or tempfile.mkdtemp(prefix="postern-rgw-")
         watchdog.watch_folder(self.folder)
         self.bucket, self.disk = bucket, disk
-        self.port, self.mon_port = free_ports(2)
+        self.port, self.mon_port = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.processes = {}
         self.environment = dict(os.environ, CEPH_CONF=self.path("ceph.conf"), CEPH_ARGS="", MALLOC_MMAP_THRESHOLD_="131072")
@@ -140,8 +132,8 @@ class Rgw:
     def request(self, method, key="", bucket=None, query="", body=b"", **more):
         return signed(method, self.url(key, bucket, query), body, **more)
 
-    def make_bucket(self, name):
-        signed("PUT", f"{self.endpoint}/{name}")
+    def make_bucket(self, name, **more):
+        signed("PUT", f"{self.endpoint}/{name}", **more)
         return True
 
     def head(self, key, **more):

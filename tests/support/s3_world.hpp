@@ -42,11 +42,12 @@ inline held_credentials keys(std::string name = access_key, std::string session 
 struct s3_fixture {
   explicit s3_fixture(s3_options o, std::vector<held_credentials> all = {keys()}, std::string ca_file = "")
       : http(http_client_options{std::move(ca_file)}),
-        credentials(std::make_unique<listed_source>(std::move(all)), std::chrono::seconds(60), clock),
+        credentials(std::make_unique<listed_source>(std::move(all)), std::chrono::seconds(60),
+                    [this] { return clock.now(); }),
         s3(std::move(o), http, credentials, clock) {}
   http_client http;
   std::atomic<std::int64_t> passed{0};
-  utc_clock clock = [this] { return now + std::chrono::seconds(passed); };
+  store_clock clock{[this] { return now + std::chrono::seconds(passed); }};
   credential_cache credentials;
   s3_client s3;
   s3_presigner presigner{s3};

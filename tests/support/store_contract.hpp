@@ -45,8 +45,8 @@ inline object_meta some_meta() {
   return m;
 }
 
-inline std::unique_ptr<sink> open_sink(store& s, const object_name& name, std::optional<std::uint64_t> size = {}) {
-  return run_step(s.open(name, some_meta(), size)).value();
+inline std::unique_ptr<sink> open_sink(store& s, const object_name& name, std::optional<expected_size> size = {}) {
+  return run_step(s.open(name, some_meta(), size, nullptr)).value();
 }
 
 inline void write_in_pieces(sink& to, std::string_view bytes, std::size_t piece) {
@@ -156,6 +156,34 @@ inline void check_remove(const store_under_test& t) {
   BOOST_TEST(is_absent(*s, never));
 }
 
+inline void check_list(const store_under_test& t) {
+  const auto s = t.make();
+  const std::vector<std::string> keys{"list/a b+c%20.txt",  "list/a/Ü🙂", "list/a/b/c/d",
+                                      "list/tab\tand \x01", "list/<&>\"'",   "list/ab"};
+  for (const auto& key : keys) put(*s, {t.bucket, key}, "x");
+  put(*s, {t.bucket, "listing"}, "x");
+  const auto listed = [&](const std::string& prefix, std::size_t max = 1000) {
+    auto found = run_step(s->list(t.bucket, prefix, max)).value();
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  auto all = keys;
+  std::sort(all.begin(), all.end());
+  BOOST_TEST(listed("list/") == all);
+  BOOST_TEST(listed("list/a/") == (std::vector<std::string>{"list/a/b/c/d", "list/a/Ü🙂"}));
+  BOOST_TEST(listed("list/a").size() == 4u); // the prefix need not end at a slash
+  BOOST_TEST(listed("list/a b+") == std::vector<std::string>{"list/a b+c%20.txt"});
+  BOOST_TEST(listed("lis").size() == 7u);
+  BOOST_TEST(listed("list/", 2).size() == 2u);
+  for (const auto* none : {"list/x", "lists/", "list/ab/", "list/a b+c%20.txt/", "../", "list/../list/"})
+    BOOST_TEST(listed(none).empty(), none);
+  const auto begun = open_sink(*s, {t.bucket, "list/begun"});
+  BOOST_TEST(listed("list/begun").empty());
+  run_step(begun->abandon());
+  BOOST_TEST(run_step(s->remove({t.bucket, "list/ab"})).has_value());
+  BOOST_TEST(listed("list/ab").empty());
+}
+
 inline void check_names(const store_under_test& t) {
   const auto s = t.make();
   const std::vector<std::string> keys{"plain",
@@ -191,11 +219,11 @@ inline void check_offers(const store_under_test& t) {
 
 inline std::unique_ptr<resumable_sink> open_resumable_sink(store& s, const object_name& name,
                                                            std::optional<std::uint64_t> size = {}) {
-  return run_step(s.as_resumable_store()->open_resumable(name, some_meta(), size)).value();
+  return run_step(s.as_resumable_store()->open_resumable(name, some_meta(), size, nullptr)).value();
 }
 
 inline result<std::unique_ptr<resumable_sink>> reopen_sink(store& s, const std::string& bookmark) {
-  return run_step(s.as_resumable_store()->reopen(bookmark));
+  return run_step(s.as_resumable_store()->reopen(bookmark, nullptr));
 }
 
 inline void check_a_paused_upload_continues_in_another_store(const store_under_test& t) {
@@ -291,6 +319,7 @@ inline void check_store(const store_under_test& t) {
   check_abandoned_objects_are_absent(t);
   check_the_last_finish_wins(t);
   check_remove(t);
+  check_list(t);
   check_names(t);
   check_offers(t);
   if (t.is_resumable) {

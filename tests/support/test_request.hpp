@@ -3,9 +3,11 @@
 
 #include "fake_body.hpp"
 #include "run_task.hpp"
+#include "test_share.hpp"
 #include <postern/front/http_message.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -32,6 +34,8 @@ public:
             question == target.size() ? std::string_view{} : target.substr(question + 1),
             fields_,
             body_,
+            share_->own,
+            address_,
             address_,
             "0123",
             false,
@@ -43,6 +47,7 @@ private:
   const std::string target_;
   front::http::fields fields_;
   fake_body body_;
+  std::shared_ptr<test_share> share_ = std::make_shared<test_share>();
   std::string address_ = "192.0.2.1";
 };
 

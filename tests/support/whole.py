@@ -4,10 +4,11 @@
 import base64, collections, contextlib, hashlib, hmac, http.client, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 import unittest
 from urllib.parse import urlsplit
+from ports import free_port
 import watchdog
 
 BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
-FULL = os.environ.get("POSTERN_FULL") == "1"  # the long form of tests that have one; CI runs the short form
+FULL = os.environ.get("POSTERN_FULL", "0") not in ("", "0")  # the long form of tests that have one; CI runs the short form
 ACCESS_KEY, SECRET_KEY, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
 # AddressSanitizer, LeakSanitizer and ThreadSanitizer; then UndefinedBehaviorSanitizer.
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer: |: runtime error: ")
@@ -17,12 +18,6 @@ def is_sanitized():
     """Was the program built with AddressSanitizer? Then its memory cannot be measured."""
     out = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=True).stdout
     return "libasan" in out
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_until(condition, what, seconds=20):
@@ -78,20 +73,21 @@ def random_bytes(size, name=""):
 class Server:
     """One running Postern in its own folder. `settings` are environment variables without POSTERN_.
 
-    `tls`: the ssl.SSLContext of the clients, for a server with server.tls.
+    `tls`: the ssl.SSLContext of the clients, for a server with server.tls. `descriptors`: so many files may be open. Without `names_config`, the server finds its postern.toml in the working directory.
 
     However the process ends, the test states how it should: stop() and close() expect exit code 0, kill() expects the test's own SIGKILL. Any other end fails the test and shows the log.
     """
 
-    def __init__(self, config="", folder=None, tls=None, **settings):
+    def __init__(self, config="", folder=None, tls=None, descriptors=None, names_config=True, **settings):
         self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
         self.keep = folder is not None
         if not self.keep:
             watchdog.watch_folder(self.folder)
         self.port = free_port()
-        self.tls = tls
+        self.tls, self.descriptors = tls, descriptors
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.config = os.path.join(self.folder, "postern.toml")
+        self.arguments = ["--config", self.config] if names_config else []
         if config is not None:
             with open(self.config, "w") as f:
                 f.write(config or "[auth]\nanonymous = true\n")
@@ -124,7 +120,8 @@ class Server:
         self.log_path = os.path.join(self.folder, "log")
         self.log = open(self.log_path, "ab")
         seen = os.path.getsize(self.log_path)
-        self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], env=self.environment, stderr=self.log, stdout=self.log, cwd=self.folder)
+        limited = ["prlimit", f"--nofile={self.descriptors}:{self.descriptors}"] if self.descriptors else []
+        self.process = subprocess.Popen([*limited, BINARY, "serve", *self.arguments], env=self.environment, stderr=self.log, stdout=self.log, cwd=self.folder)
         watchdog.watch(self.process.pid)
         end = time.monotonic() + 30
         while time.monotonic() < end:
@@ -196,12 +193,13 @@ class Server:
 
     # --- requests -------------------------------------------------------------------------------
 
-    def request(self, method, path, body=None, headers=None, port=None):
-        """Sends one request on its own connection: (status, headers in lower case, body)."""
+    def request(self, method, path, body=None, headers=None, port=None, source=None):
+        """Sends one request on its own connection, from the address `source`: (status, headers in lower case, body)."""
+        own = (source, 0) if source else None  # a socket without it takes no port from all others
         if self.tls and not port:
-            c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls)
+            c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls, source_address=own)
         else:
-            c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+            c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60, source_address=own)
         try:
             c.request(method, path, body, headers or {})
             r = c.getresponse()
@@ -231,7 +229,9 @@ class Server:
         """All rows of the ledger, page after page."""
         rows, after = [], ""
         while True:
-            page = [json.loads(l) for l in self.admin(f"/v1/uploads?limit=1000&state={state}{after}")[2].splitlines()]
+            status, _, body = self.admin(f"/v1/uploads?limit=1000&state={state}{after}")
+            assert status == 200, (status, body)
+            page = [json.loads(l) for l in body.splitlines()]
             rows += page
             if not page:
                 return rows
@@ -247,14 +247,14 @@ class Server:
         status, _, body = self.request("GET", "/v1/uploads/" + id)
         return json.loads(body) if status == 200 else None
 
-    def raw(self, timeout=30):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+    def raw(self, timeout=30, source="127.0.0.1"):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=timeout, source_address=(source, 0))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
-    def post_form(self, fields, data, bucket="local", filename="a b.bin", behind=b"", path=None, headers=None):
+    def post_form(self, fields, data, bucket="local", filename="a b.bin", behind=b"", path=None, headers=None, source=None):
         body, content_type = form_body(fields, data, filename, behind)
-        return self.request("POST", path or f"/upload/{bucket}", body, {"Content-Type": content_type, **(headers or {})})
+        return self.request("POST", path or f"/upload/{bucket}", body, {"Content-Type": content_type, **(headers or {})}, source=source)
 
     # --- files on disk --------------------------------------------------------------------------
 
@@ -280,6 +280,9 @@ class Server:
     def memory(self, what="VmRSS"):
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(what + r":\s+(\d+) kB", f.read()).group(1)) * 1024
+
+    def open_descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def reset_peak(self):
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:

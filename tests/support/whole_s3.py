@@ -1,12 +1,19 @@
 """Postern in front of a real S3 (Ceph RGW): starting it, and sending large forms."""
 
 # pylint: disable=unused-import  # the tests take these names from here
-import itertools
+import importlib, itertools, os, sys
 from whole import *
 import crc32c, rgw
 from rgw import Rgw, Denied
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "peers"))
+
 MIB = 1 << 20
+
+
+def peer(name, *args, **more):
+    """An S3 that misbehaves: the Peer of that file in peers/."""
+    return importlib.import_module(name).Peer(*args, **more)
 
 
 def need_rgw():
@@ -21,6 +28,16 @@ def s3_server(s3, config="", **settings):
     all_settings.update(settings)
     text = config or "[auth]\nanonymous = true\n"
     return Server(text, **{k: v for k, v in all_settings.items() if v is not None})
+
+
+def check_taken_by_fallback(test, s3, server, form, data):
+    """The object is whole, the ledger agrees with it, and no multipart upload is left."""
+    recorded = server.status(form["id"])
+    test.assertEqual((recorded["state"], recorded["size"], recorded["completed_by"]), ("completed", data.size, "fallback"))
+    test.assertEqual(s3.hash_of(form["key"]), data.sha256())
+    test.assertEqual(recorded["checksum_crc32c"], crc32c.of(data))
+    test.assertEqual('"' + recorded["etag"] + '"', s3.head(form["key"])["etag"])
+    test.assertEqual(s3.multiparts(), 0)
 
 
 def curl_form(url, fields, path, follow=False, filename=None):
@@ -68,10 +85,10 @@ class Pattern:
         return digest.hexdigest()
 
 
-def send_large(server, form, data, behind=b"", bucket="media", on_piece=None, chunked=False):
+def send_large(server, form, data, behind=b"", bucket="media", on_piece=None, chunked=False, source="127.0.0.1"):
     """One form with a file that is made as it is sent; answers what read_answer does."""
     begin, end = form_begin(form["fields"], "a b.bin"), form_end(behind)
-    with server.raw(timeout=600) as s:
+    with server.raw(timeout=600, source=source) as s:
         s.sendall(form_header(None if chunked else len(begin) + data.size + len(end), bucket))
         wrap = (lambda b: b"%x\r\n%b\r\n" % (len(b), b)) if chunked else (lambda b: b)
         try:
@@ -85,3 +102,13 @@ def send_large(server, form, data, behind=b"", bucket="media", on_piece=None, ch
         except (BrokenPipeError, ConnectionResetError):
             pass  # rejected early: the response has the reason
         return read_answer(s)
+
+
+def send_until_taken(server, form, data, source="127.0.0.1", seconds=600):
+    """Sends as send_large does, and again while the server is too busy. Answers the last status and how often it was too busy."""
+    end = time.monotonic() + seconds
+    for busy in itertools.count():
+        status, headers, _ = send_large(server, form, data, source=source) or (503, {"retry-after": "1"}, b"")  # a reset can overtake the answer
+        if status != 503 or time.monotonic() > end:
+            return status, busy
+        time.sleep(int(headers["retry-after"]))

@@ -114,6 +114,8 @@ class Rates(unittest.TestCase):
     def test_connections_in_total_are_limited(self):
         with Server(limits__connections=3) as server:
             held = [server.raw() for _ in range(3)]
+            for s in held:
+                s.sendall(b"GET / HTTP/1.1\r\n")  # a request has begun; an idle connection would give way
             wait_until(lambda: server.metric("postern_connections") >= 3, "three connections accepted")
             with server.raw() as s:
                 self.assertEqual(read_answer(s)[0], 503)

@@ -154,7 +154,7 @@ class BadForms(unittest.TestCase):
 
 class Strangers(unittest.TestCase):
     def test_idle_connections_take_no_budget(self):
-        with Server(limits__buffers="8MiB", limits__connections_per_address="0") as server:
+        with Server(limits__buffers="16MiB", limits__connections_per_address="0") as server:
             held = [server.raw() for _ in range(420)]
             for s in held:
                 s.sendall(b"POST /upload/local HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=B\r\nTransfer-Encoding: chunked\r\n\r\n")

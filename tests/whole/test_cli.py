@@ -52,7 +52,7 @@ class CommandLine(unittest.TestCase):
                 self.assertIn(words, err)
 
     def test_sign_without_credentials_names_the_setting(self):
-        config = "[store]\ntype = 's3'\nbucket = 'media'\n"
+        config = "[server]\nsecrets = ['a secret of the server']\n[store]\ntype = 's3'\nbucket = 'media'\n"
         code, _, err = self.run_it("sign", "--filename", "a", "--config", self.config, config=config, AWS_EC2_METADATA_DISABLED="true", HOME=self.folder)
         self.assertEqual(code, 1)
         self.assertTrue(err.startswith("postern: no credentials for S3 anywhere: "), err)
@@ -60,7 +60,7 @@ class CommandLine(unittest.TestCase):
 
     def test_configuration_errors_name_the_setting_and_the_fix(self):
         cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
-                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: is empty; name the bucket in S3"), ("[ledger]\nurl = 'postgresql://u:geheim@127.0.0.1:1/d'\n", "the database postgresql://u@127.0.0.1:1/d cannot be used"),
+                 ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: is empty; name the bucket in S3"), 
                  ("[[webhooks]]\nurl = 'x'\n", "webhooks, number 1, url"), ("[events]\ntoken = 'x'\n", "fewer than 16 bytes"), ("[auth.jwt]\nkeys = 'x'\n", "does not have it yet"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
                  ("[limits]\nbuffers = 'lots'\n", '"lots" is not a size; write it like "512"'), ("[server]\nsecrets = ['short']\n", "fewer than 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
                  ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "server.listen: \"nonsense\" is not an address"),
@@ -71,6 +71,10 @@ class CommandLine(unittest.TestCase):
                 code, out, err = self.run_it("serve", "--config", self.config, config=config)
                 self.assertEqual((code, out), (2, ""))
                 self.assertIn(words, err)
+        code, _, err = self.run_it("uploads", "--config", self.config, config="[ledger]\nurl = 'postgresql://u:geheim@127.0.0.1:1/d'\n")  # serve would wait
+        self.assertEqual(code, 2)
+        self.assertIn("the database postgresql://u@127.0.0.1:1/d cannot be used", err)
+        self.assertNotIn("geheim", err)
         code, _, err = self.run_it("serve", "--config", self.config, config="", POSTERN_SERVER__LISTN="x")
         self.assertIn("postern: POSTERN_SERVER__LISTN: unknown setting; did you mean server.listen?", err)
         code, _, err = self.run_it("config", config="[store]\nregion = 'eu west'\n")
@@ -153,6 +157,24 @@ class CommandLine(unittest.TestCase):
             code, out, _ = self.run_it("uploads", "--config", self.config, "--state", "completed", "--json")
             self.assertEqual([json.loads(l)["id"] for l in out.splitlines()], [form["id"]])
             self.assertEqual(self.run_it("uploads", "--config", self.config, "--state", "nonsense")[0], 2)
+
+    def test_uploads_are_listed_newest_first_and_one_by_its_id(self):
+        with Server() as server:
+            ids = [server.sign()["id"] for _ in range(5)]
+            wait_until(lambda: len(server.uploads()) == 5, "the rows")
+            run = lambda *arguments: subprocess.run([BINARY, "uploads", *arguments, "--config", server.config], capture_output=True, text=True, env=server.environment, cwd=server.folder, timeout=30, check=False)
+            listed = lambda *arguments: [json.loads(l)["id"] for l in run("--json", *arguments).stdout.splitlines()]
+            self.assertEqual(listed("--limit", "3"), sorted(ids, reverse=True)[:3])
+            self.assertEqual(listed("--limit", "1", "--state", "issued"), [max(ids)])
+            self.assertEqual(listed(ids[2]), [ids[2]])
+            table = run(ids[2]).stdout.splitlines()
+            self.assertEqual((len(table), ids[2] in table[1]), (2, True))
+            unknown = run("01a20c4b-39b9-71a1-a0b9-f1a0f2d7a5bf")
+            self.assertEqual(unknown.returncode, 1)
+            self.assertIn("no such upload", unknown.stderr)
+            wrong = run("nonsense")
+            self.assertEqual(wrong.returncode, 2)
+            self.assertIn("there is no command nonsense; an upload's id is like", wrong.stderr)
 
     def test_follow_prints_each_change(self):
         with Server() as server:

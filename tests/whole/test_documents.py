@@ -154,7 +154,7 @@ class References(unittest.TestCase):
 
     def test_log_events_are_logged(self):
         events = {}
-        for path in source_files("src/**/*.cpp"):
+        for path in source_files("src/**/*.cpp", "include/**/*.hpp"):
             for level, literals, members in re.findall(r'log::(debug|info|warning|error)\(\s*((?:"[^"]+"\s*)+)(.*?)\);', text_of(path), re.S):
                 event = re.sub(r'"\s*"', "", literals).strip().strip('"')  # adjacent literals are one
                 events.setdefault((event, level), set()).update(re.findall(r'\{"(\w+)",', members))
@@ -167,7 +167,7 @@ class References(unittest.TestCase):
                 self.assertEqual(sorted(set(re.findall(r"`(\w+)`", members)) - logged), [], "not members of this event")
 
     def test_tests_that_are_named_exist(self):
-        files = {os.path.basename(p): p for p in source_files("tests/**/*_test.cpp", "tests/whole/test_*.py", "tests/e2e/*.mjs")}
+        files = {os.path.basename(p): p for p in source_files("tests/**/*_test.cpp", "tests/whole/test_*.py", "tests/hostile/test_*.py", "tests/e2e/*.mjs")}
         seen = 0
         for row in table_rows(text_of("tests/README.md")):
             inside = None

@@ -8,71 +8,10 @@ The short form kills each server 25 times and takes PostgreSQL away for 5 s. POS
 import os, sqlite3, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from whole import *
-from receiver import Receiver
+from uploaders import *
 import postgres
 
 KILLS, AWAY = (200, 20) if FULL else (25, 5)
-GONE = (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead)  # the errors of a client whose server is killed
-
-
-def config(receiver, expires="15m"):
-    return (f'[auth]\nanonymous = true\n[profiles.default]\nexpires = "{expires}"\n[sweep]\ninterval = "500ms"\ngrace = "0s"\n[limits]\nsign_rate = 0\nconnections_per_address = 0\n'
-            f'[[webhooks]]\nurl = "{receiver.url}"\nsecret = "{"s" * 32}"\nallow_private = true\n')
-
-
-class Clients:
-    """Clients that sign and upload without pause and remember each answer. Only a lost connection is expected, and only during an outage()."""
-
-    def __init__(self, server, count, asks=({}, {"success_action_status": 204}), pause=0):
-        self.server, self.asks, self.pause, self.stop, self.lock = server, asks, pause, threading.Event(), threading.Lock()
-        self.signed, self.taken, self.statuses, self.errors = {}, {}, collections.Counter(), []
-        self.is_up, self.outages = threading.Event(), 0
-        self.is_up.set()
-        self.threads = [threading.Thread(target=self.run, args=(seeded(f"client {n}"),), daemon=True) for n in range(count)]
-        for t in self.threads:
-            t.start()
-
-    @contextlib.contextmanager
-    def outage(self):
-        """The server may be unreachable within this block."""
-        self.outages += 1
-        self.is_up.clear()
-        yield
-        self.is_up.set()
-
-    def run(self, rng):
-        while not self.stop.is_set():
-            outages, was_up = self.outages, self.is_up.is_set()
-            try:
-                self.upload(rng)
-                self.stop.wait(self.pause)
-            except GONE as e:
-                if was_up and self.outages == outages:
-                    self.errors.append(e)
-                self.is_up.wait(1)
-            except BaseException as e:
-                self.errors.append(e)
-
-    def upload(self, rng):
-        form, size = self.server.sign(**rng.choice(self.asks)), rng.randrange(2000)
-        with self.lock:
-            self.signed[form["id"]] = form
-        status, _, _ = self.server.post_form(form["fields"], b"x" * size)
-        with self.lock:
-            self.statuses[status] += 1
-            if status in (204, 303):
-                self.taken[form["id"]] = size
-
-    def end(self):
-        """Stops the clients. Fails the test if a client met an error that the test did not cause."""
-        self.stop.set()
-        for t in self.threads:
-            t.join(60)
-        if any(t.is_alive() for t in self.threads):
-            raise AssertionError("a client still waits for an answer after 60 s")
-        if self.errors:
-            raise AssertionError(f"{len(self.errors)} errors that no kill explains, the first: {self.errors[0]!r}") from self.errors[0]
 
 
 class Faults(unittest.TestCase):
@@ -87,20 +26,10 @@ class Faults(unittest.TestCase):
     def check_all(self, server, receiver, taken):
         """Compares accepted uploads, objects and rows: they agree, and each completion has one message."""
         begin = time.monotonic()
-        rows = {u["id"]: u for u in server.uploads("completed")}
-        lost = sorted(set(taken) - set(rows))
-        self.assertEqual(len(lost), 0, f"{len(lost)} of {len(taken)} answered completions are lost, the first: {lost[:1]}")
-        for id_, size in taken.items():
-            self.assertEqual(rows[id_]["size"], size)
-        objects = {path.removeprefix("local/"): size for path, size in server.objects().items()}
-        self.assertEqual({u["key"]: u["size"] for u in rows.values()}, objects)
+        rows = check_all_recorded(self, server, taken, local_objects(server))
         if not FULL:
             self.end_leases()
-        receiver.wait_for(rows, "upload.completed", 120)
-        wait_until(lambda: not server.undelivered(), "all webhooks delivered", 60)
-        for id_ in rows:
-            self.assertEqual(receiver.messages(id_), ["upload.completed"], receiver.of(id_))  # one id, however often it was delivered
-        self.assertEqual(set(receiver.deliveries), set(rows), "a message about an upload that is not completed")
+        check_all_announced(self, server, receiver, rows)
         print(f"checked in {time.monotonic() - begin:.1f} s: {len(rows)} completed, {receiver.count()} deliveries", file=sys.stderr)
         return rows
 
@@ -125,9 +54,7 @@ class Faults(unittest.TestCase):
                 print(f"\n{KILLS} kills, {'PostgreSQL' if database else 'SQLite'}, {time.monotonic() - begin:.1f} s: {len(clients.taken)} of {len(clients.signed)} uploads answered as completed", file=sys.stderr)
                 self.assertEqual(set(clients.statuses), {204, 303})
                 self.assertGreater(len(clients.taken), KILLS)
-                # Objects whose client got no response become completed too: the test requests the redirect's target, as a browser would.
-                for id_ in set(clients.signed) - set(clients.taken):
-                    server.request("GET", urlsplit(clients.signed[id_]["complete_url"]).path, headers={"Accept": "application/json"})
+                clients.complete_the_rest()
                 self.check_all(server, receiver, clients.taken)
             finally:
                 server.close()

@@ -119,6 +119,52 @@ class TwoNodes(unittest.TestCase):
         self.assertLessEqual(max(lags), 2)
 
 
+class Late(unittest.TestCase):
+    """Postern starts before its database, or with a database that does not let it in."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.db = postgres.Postgres()
+        cls.addClassCleanup(cls.db.close)
+        cls.db.__enter__()
+
+    def test_a_database_that_comes_after_postern(self):
+        url = self.db.url("late")
+        self.db.stop()
+        self.addCleanup(lambda: self.db.process or self.db.start())
+        with Server(LEDGER__URL=url) as server:
+            self.assertEqual(server.admin("/readyz")[0], 503)
+            form = server.sign(success_action_status=204)
+            self.assertEqual(server.request("GET", "/v1/uploads/" + form["id"])[0], 503)
+            self.assertEqual(server.request("GET", form["complete_url"].removeprefix(server.url))[0], 503)  # nothing can be recorded
+            self.assertIn('event="ledger cannot be written"', server.log_text())
+            self.assertIn("Connection refused", server.log_text())
+            self.db.start()
+            wait_until(server.is_ready, "the ledger", 30)
+            self.assertIn('event="ledger can be written again"', server.log_text())
+            wait_until(lambda: server.request("GET", "/v1/uploads/" + form["id"])[0] == 200, "the row of the form that was signed before", 30)
+            self.assertEqual(server.post_form(form["fields"], b"hello")[0], 204)
+            self.assertEqual(server.status(form["id"])["state"], "completed")
+
+    def test_the_log_says_what_the_database_refuses(self):
+        self.db.query("CREATE ROLE app LOGIN PASSWORD 'right'")
+        self.db.query("CREATE DATABASE theirs OWNER app")
+        with open(self.db.path("data", "pg_hba.conf"), "w") as f:
+            f.write("host all app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+        self.db.query("SELECT pg_reload_conf()")
+        url = lambda user, name: f"postgresql://{user}@127.0.0.1:{self.db.port}/{name}"
+        for wrong, words in ((url("app:wrong", "theirs"), 'password authentication failed for user \\"app\\"; correct the user and the password in ledger.url'),
+                             (url("app:right", "absent"), 'database \\"absent\\" does not exist; create the database, or correct its name in ledger.url')):
+            with Server(LEDGER__URL=wrong) as server:
+                wait_until(lambda: words in server.log_text(), words)
+                server.sign()
+                self.assertEqual(server.admin("/readyz")[0], 503)
+                self.assertNotIn("wrong", server.log_text())
+        with Server(LEDGER__URL=url("app:right", "absent2")) as server:
+            self.db.query("CREATE DATABASE absent2 OWNER app")
+            wait_until(server.is_ready, "the database that was created later", 30)
+
+
 class Tls(unittest.TestCase):
     """A PostgreSQL that accepts network connections only with TLS."""
 
@@ -186,7 +232,7 @@ class Tls(unittest.TestCase):
     def test_a_certificate_for_another_name_is_rejected(self):
         self.use("elsewhere")
         try:
-            self.refused(self.verified(self.authority), 'server certificate for "elsewhere" does not match host name "localhost"')
+            self.refused(self.verified(self.authority), r'server certificate for \\"elsewhere\\" does not match host name \\"localhost\\"')
         finally:
             self.use("localhost")
 

@@ -69,12 +69,12 @@ class Load(unittest.TestCase):
 
             def send(n):
                 form = server.sign()
-                return form, send_large(server, form, Pattern(size, n))[0]
+                return form, *send_until_taken(server, form, Pattern(size, n), source=f"127.0.1.{n % 20 + 1}")  # one address has a quarter of the budget
 
-            answers = in_threads(send, range(count), 600)
-            self.assertEqual({status for _, status in answers}, {303})
+            answers = in_threads(send, range(count), 900)
+            self.assertEqual({status for _, status, _ in answers}, {303})
             peak = server.memory("VmHWM") - idle
-            print(f"\n{count} uploads of {size // MIB} MiB at once: peak {peak / MIB:.1f} MiB over the {idle / MIB:.1f} MiB that {count} idle connections cost, with a budget of {budget // MIB} MiB", file=sys.stderr)
+            print(f"\n{count} uploads of {size // MIB} MiB at once: peak {peak / MIB:.1f} MiB over the {idle / MIB:.1f} MiB that {count} idle connections cost, with a budget of {budget // MIB} MiB; too busy: {sum(busy for *_, busy in answers)} times", file=sys.stderr)
             if not is_sanitized():
                 self.assertLessEqual(peak, budget)
             self.assertLess(written(server) - disk, 8 * MIB)
@@ -83,8 +83,9 @@ class Load(unittest.TestCase):
             self.assertEqual(s3.multiparts(), 0)
 
     def test_a_slow_store_makes_readers_wait(self):
-        count, budget = 80, 8 * MIB  # without the budget, so many clients hold 18 MiB
-        with Rgw() as s3, s3_server(s3, limits__buffers=str(budget), store__timeout="60s") as server:
+        # Without the budget, 80 clients hold 18 MiB. With a sanitizer the memory is not measured.
+        count, budget = 20 if is_sanitized() else 80, 8 * MIB
+        with Rgw() as s3, s3_server(s3, limits__buffers=str(budget), store__timeout="60s", store__deadline="5m") as server:
             self.assertEqual(send_large(server, server.sign(), Pattern(20 * MIB))[0], 303)
             idle = idle_with(server, count)
             server.reset_peak()
@@ -122,14 +123,18 @@ class Load(unittest.TestCase):
             s3.freeze(False)
 
             def go_on(i):
-                s, _ = sockets[i]
+                s, form = sockets[i]
                 s.setblocking(True)
                 s.settimeout(120)
-                s.sendall(block[sent[i]:] + form_end())
                 with s:
-                    return read_answer(s)[0]
+                    try:
+                        s.sendall(block[sent[i]:] + form_end())
+                    except (BrokenPipeError, ConnectionResetError):
+                        pass  # the answer has the reason
+                    answer = read_answer(s)
+                return answer[0] if answer and answer[0] != 503 else send_until_taken(server, form, data)[0]
 
-            self.assertEqual(set(in_threads(go_on, range(count))), {303})
+            self.assertEqual(set(in_threads(go_on, range(count), 600)), {303})
 
     def test_a_store_that_is_killed_during_an_upload_and_restarted(self):
         with Rgw() as s3, s3_server(s3, store__timeout="5s") as server:
@@ -153,7 +158,7 @@ class Load(unittest.TestCase):
                         failures += 1
                         self.assertEqual((answer[0], s3_code(answer[2])), (503, "ServiceUnavailable"))
                         self.assertFalse(s3.has(form["key"]), "an object is under the key of an upload that failed")
-                        self.assertEqual(server.status(form["id"])["state"], "failed")
+                        self.assertEqual(server.status(form["id"])["state"], "issued")  # the form can be posted again
                     # The client then retries with the same form.
                     self.assertEqual(send_large(server, form, data)[0], 303)
                     self.assertEqual(s3.hash_of(form["key"]), data.sha256())

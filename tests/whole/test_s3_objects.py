@@ -1,6 +1,6 @@
 """Keys and metadata of objects in the real S3, by the direct and by the fallback upload: the longest keys, combining characters, acl, storage class, tags, headers."""
 
-import os, sys, unicodedata
+import os, sys, time, unicodedata
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole_s3 import *
@@ -38,7 +38,7 @@ class Objects(unittest.TestCase):
         cls.s3.kill()
         cls.s3.revive()
         cls.s3.wait("the gateway", lambda: cls.s3.request("GET", query="?max-keys=1"))
-        cls.server = s3_server(cls.s3, CONFIG)
+        cls.server = s3_server(cls.s3, CONFIG, store__other_buckets='["locked"]')
         cls.addClassCleanup(cls.server.close)
 
     def upload(self, way, **ask):
@@ -123,6 +123,28 @@ class Objects(unittest.TestCase):
                 for name, value in wanted.items():
                     # RGW accepts both fields of a direct form but does not store them; AWS stores them.
                     self.assertIn(head.get(name), (value,) if way == "fallback" else (value, None))
+
+    def test_language_lock_and_grants_reach_the_object(self):
+        self.s3.make_bucket("locked", headers={"x-amz-bucket-object-lock-enabled": "true"})
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+        wanted = {"content-language": "de", "x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": until}
+        for bucket, fields in (("media", {"content-language": "de"}), ("locked", wanted)):
+            with self.subTest(bucket):
+                sent = fields | {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'}
+                conditions = [{"bucket": bucket}, ["starts-with", "$key", "foo"]] + [{name: value} for name, value in sent.items()]
+                status, _, body = self.server.post_form(sdk_form("foo", bucket, conditions, sent), DATA, bucket)
+                self.assertEqual(status, 204, body)
+                head = self.s3.head("foo", bucket=bucket)
+                self.assertEqual({name: head.get(name, "").replace(".000000000Z", "Z").replace(".000Z", "Z") for name in fields}, fields)
+                self.assertIn(b"AllUsers", self.s3.request("GET", "foo", bucket, query="?acl=")[1])
+
+    def test_a_field_that_would_be_lost_is_refused(self):
+        fields = {"x-amz-server-side-encryption-customer-algorithm": "AES256"}
+        conditions = [{"bucket": "media"}, ["starts-with", "$key", "foo"]] + [{name: value} for name, value in fields.items()]
+        status, _, body = self.server.post_form(sdk_form("foolost", "media", conditions, fields), DATA, "media")
+        self.assertEqual((status, s3_code(body)), (400, "InvalidArgument"), body)
+        self.assertIn(b"x-amz-server-side-encryption-customer-algorithm", body)
+        self.assertFalse(self.s3.has("foolost"))
 
     def test_metadata_reaches_the_object(self):
         for way in ("direct", "fallback"):

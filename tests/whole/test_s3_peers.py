@@ -1,16 +1,11 @@
 """S3 servers that misbehave: retries succeed, permanent errors get a clear response, and no wrong object is ever stored."""
 
-import importlib, os, sys
+import calendar, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support", "peers"))
 from whole_s3 import *
 
 SMALL, LARGE = 1000, 12 * MIB  # one PutObject; a multipart upload
-
-
-def peer(name, *args, **more):
-    return importlib.import_module(name).Peer(*args, **more)
 
 
 class Peers(unittest.TestCase):
@@ -107,6 +102,19 @@ class Peers(unittest.TestCase):
             self.assertEqual(status, 303, body)
             self.check_stored(s3, server, form, data)
 
+    def test_a_lost_answer_to_complete_is_recognised_without_md5s(self):
+        s3 = peer("sse_kms")
+        with self.serving(s3) as server:
+            form, _, status, body = self.upload(server, LARGE)
+            self.assertEqual(status, 303, body)
+            self.assertEqual(server.status(form["id"])["etag"], s3.objects[form["key"]].etag)
+        s3 = peer("sse_kms")
+        s3.created_before = 60  # the object is an earlier one, of the same size
+        with s3, s3_server(s3) as server:
+            form, _, status, body = self.upload(server, LARGE)
+            self.assertEqual(status, 503, body)
+            self.assertNotEqual(server.status(form["id"])["state"], "completed")
+
     def test_a_connection_that_is_always_cut_fails_the_upload(self):
         for operation, size in (("PutObject", SMALL), ("CreateMultipartUpload", LARGE), ("UploadPart", LARGE)):
             for step in ("begin", "middle", "end"):
@@ -121,8 +129,22 @@ class Peers(unittest.TestCase):
     def test_a_wrong_clock_is_corrected(self):
         s3 = peer("clock_off")
         self.all_succeed(s3)
-        self.assertEqual(s3.count("PutObject"), 2)
+        self.assertLessEqual(s3.count("PutObject"), 2)  # 1 if the node has learnt the time when it asked the store at the start
         self.assertEqual(s3.count("CompleteMultipartUpload"), 1)  # the server's time is remembered
+
+    def test_a_form_has_the_time_of_the_store(self):
+        def seconds_ahead(form):
+            return calendar.timegm(time.strptime(form["fields"]["x-amz-date"], "%Y%m%dT%H%M%SZ")) - time.time()
+
+        s3 = peer("clock_off")
+        with self.serving(s3) as server:
+            wait_until(lambda: seconds_ahead(server.sign()) > 60, "the node has learnt the time when it asked the store")
+            form = server.sign()
+            self.assertAlmostEqual(seconds_ahead(form), s3.clock_off, delta=60)
+            lifetime = calendar.timegm(time.strptime(form["expires_at"], "%Y-%m-%dT%H:%M:%SZ")) - time.time() - s3.clock_off
+            self.assertGreater(lifetime, 60)  # for the store the form has just begun
+            _, _, status, body = self.upload(server, SMALL)  # and for the fallback too
+            self.assertEqual(status, 303, body)
 
     def test_a_silent_store_times_out(self):
         for operation, size in (("PutObject", SMALL), ("CreateMultipartUpload", LARGE), ("UploadPart", LARGE), ("CompleteMultipartUpload", LARGE)):

@@ -1,10 +1,15 @@
-"""Settings whose effect is visible only from outside, through the real program: server.tls, limits.min_body_rate, log.format, ledger.retention."""
+"""Settings whose effect is visible only from outside, through the real program: server.tls, limits.min_body_rate, limits that are off, log.format, ledger.retention."""
 
 import os, sqlite3, ssl, sys, warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
 from certificates import Authority
+
+
+def variable(setting):
+    """The environment variable that an error names."""
+    return "POSTERN_" + setting.upper()
 
 
 class Tls(unittest.TestCase):
@@ -62,21 +67,21 @@ class Tls(unittest.TestCase):
 
     def test_a_key_of_another_certificate_is_an_error(self):
         _, other = Authority(self.folder, "another").certificate("other")
-        self.assert_error({"server__tls__key": other}, f"server.tls.key: the key in {other} does not belong to the certificate in {self.settings['server__tls__certificate']}; name the key")
+        self.assert_error({"server__tls__key": other}, f"POSTERN_SERVER__TLS__KEY: the key in {other} does not belong to the certificate in {self.settings['server__tls__certificate']}; name the key")
 
     def test_a_file_that_cannot_be_used_is_named_with_its_setting_and_the_reason(self):
         certificate, key = self.settings["server__tls__certificate"], self.settings["server__tls__key"]
         empty = os.path.join(self.folder, "empty.pem")
         with open(empty, "w"):
             pass
-        for setting, name in (("server__tls__certificate", "server.tls.certificate"), ("server__tls__key", "server.tls.key")):
-            self.assert_error({setting: "/nowhere/a.pem"}, f"{name}: the file /nowhere/a.pem cannot be read: No such file or directory; name a PEM file")
-            self.assert_error({setting: self.folder}, f"{name}: the file {self.folder} cannot be read: Is a directory")
-        self.assert_error({"server__tls__certificate": empty}, f"server.tls.certificate: the file {empty} holds no certificate")
-        self.assert_error({"server__tls__key": certificate}, f"server.tls.key: the file {certificate} holds no private key")
-        for setting, name in (("store__ca_file", "store.ca_file"), ("events__ca_file", "events.ca_file")):
-            self.assert_error({setting: "/nowhere/a.pem"}, f'{name}: the CA file "/nowhere/a.pem" cannot be used: No such file or directory; name a PEM file')
-            self.assert_error({setting: key}, f'{name}: the CA file "{key}" cannot be used')
+        for setting in ("server__tls__certificate", "server__tls__key"):
+            self.assert_error({setting: "/nowhere/a.pem"}, f"{variable(setting)}: the file /nowhere/a.pem cannot be read: No such file or directory; name a PEM file")
+            self.assert_error({setting: self.folder}, f"{variable(setting)}: the file {self.folder} cannot be read: Is a directory")
+        self.assert_error({"server__tls__certificate": empty}, f"{variable('server__tls__certificate')}: the file {empty} holds no certificate")
+        self.assert_error({"server__tls__key": certificate}, f"{variable('server__tls__key')}: the file {certificate} holds no private key")
+        for setting in ("store__ca_file", "events__ca_file"):
+            self.assert_error({setting: "/nowhere/a.pem"}, f'{variable(setting)}: the CA file "/nowhere/a.pem" cannot be used: No such file or directory; name a PEM file')
+            self.assert_error({setting: key}, f'{variable(setting)}: the CA file "{key}" cannot be used')
 
     def assert_error(self, changes, words):
         with self.subTest(words), self.assertRaises(RuntimeError) as failed:
@@ -115,10 +120,38 @@ class BodyRate(unittest.TestCase):
             self.assertLess(seconds, 36)
             self.assertEqual(answer[1]["connection"], "close")
             self.assertIn("limits.min_body_rate is 1024", server.log_text())
-            self.assertEqual(server.status(slow["id"])["state"], "failed")
+            self.assertEqual(server.status(slow["id"])["state"], "issued")  # the form can be posted again
             self.assertEqual(other[0], 204)
             self.assertEqual(server.status(steady["id"])["state"], "completed")
             self.assertEqual(list(server.objects()), ["local/" + steady["key"]])
+
+
+class SwitchedOff(unittest.TestCase):
+    LIMITS = ("request_header", "json_body", "form_fields", "header_timeout", "body_silence", "min_body_rate", "idle_timeout", "connections", "connections_per_address", "sign_rate", "sign_burst", "buffers", "store_requests")
+
+    def test_what_the_defaults_would_refuse_is_taken(self):
+        with Server(**{f"limits__{name}": "0" for name in self.LIMITS}) as server:
+            forms = in_threads(lambda _: server.sign(), range(300))  # more at once than the default allows
+            connections = [server.raw() for _ in range(250)]  # more than one address may have
+            idle, begun = server.raw(timeout=60), server.raw(timeout=60)
+            begun.sendall(b"GET /v1/uploads/x HTTP/1.1\r\n")
+            wide = json.dumps({"filename": "a", "content_type": "text/plain", "nothing": " " * 70_000}).encode()
+            self.assertNotEqual(server.request("POST", "/v1/uploads", wide, {"Content-Type": "application/json"})[0], 413)
+            self.assertEqual(server.request("GET", "/v1/uploads/x", headers={"x-long": "x" * 20_000})[0], 404)
+            status, _, body = server.post_form({**forms[0]["fields"], "x-ignore-long": "x" * 30_000}, b"hello")
+            self.assertEqual(status, 303, body)
+            time.sleep(11)  # the default header_timeout and a second
+            begun.sendall(b"Host: localhost\r\n\r\n")
+            self.assertEqual(read_answer(begun)[0], 404)
+            idle.sendall(b"GET /v1/uploads/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(read_answer(idle)[0], 404)
+            for c in (*connections, idle, begun):
+                c.close()
+
+    def test_a_rate_without_a_burst(self):
+        with Server(limits__sign_rate="5", limits__sign_burst="0") as server:
+            answers = [server.request("POST", "/v1/uploads", b'{"filename":"a"}', {"Content-Type": "application/json"})[0] for _ in range(5)]
+            self.assertEqual(answers, [201] * 5)
 
 
 class Json(unittest.TestCase):
@@ -166,7 +199,7 @@ class Retention(unittest.TestCase):
 
     def sizes(self, retention):
         """The database's size in bytes after each round of uploads. The next round begins after the retention."""
-        config = (f'[auth]\nanonymous = true\n[profiles.default]\nexpires = "1s"\n[sweep]\ninterval = "200ms"\ngrace = "0s"\nclaim_lifetime = "1s"\n[ledger]\nretention = "{retention}"\n')
+        config = (f'[auth]\nanonymous = true\n[profiles.default]\nexpires = "3s"\n[sweep]\ninterval = "200ms"\ngrace = "0s"\nclaim_lifetime = "3s"\n[ledger]\nretention = "{retention}"\n')
         with Server(config) as server:
             path, sizes = os.path.join(server.folder, "postern.db"), []
             with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:

@@ -3,10 +3,9 @@
 LOAD_SECONDS is how long each load lasts (3). `tests/run --threads` builds the program with ThreadSanitizer and sets 20.
 """
 
-import importlib, os, random, sys
+import os, random, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support", "peers"))
 from whole_s3 import *
 import hooks
 
@@ -125,7 +124,7 @@ class Threads(unittest.TestCase):
             self.load(server, (0, 1000, 300_000, 2_000_000), receiver)
 
     def test_mixed_load_with_s3(self):
-        with importlib.import_module("hashes").Peer() as s3, hooks.Receiver() as receiver, s3_server(s3, self.config(receiver), server__threads=4) as server:
+        with peer("hashes") as s3, hooks.Receiver() as receiver, s3_server(s3, self.config(receiver), server__threads=4) as server:
             self.load(server, (0, 1000, 300_000, 2_000_000, 12_000_000), receiver)
 
 

@@ -81,7 +81,7 @@ class Webhooks(unittest.TestCase):
         self.until(lambda: self.listed(server) == [])
         self.assertEqual((len(r.at("/all")), len(r.at("/done")), len(r.at("/failures"))), (2, 2, 0))
         self.assertEqual(self.metric(server, 'postern_webhook_tries_total{outcome="delivered"}'), 4)
-        self.assertEqual(self.metric(server, "postern_webhook_oldest_due_seconds"), 0)
+        self.until(lambda: self.metric(server, "postern_webhook_oldest_due_seconds") == 0)
 
     def test_failures_of_receivers_are_recorded_and_retried(self):
         def flaky(request, n):

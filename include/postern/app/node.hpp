@@ -15,9 +15,9 @@ namespace postern::app {
 
 // Everything that signing a form needs, in dependency order. `postern sign` uses it without a node.
 struct form_service {
-  // Connects to nothing but the ledger. `on_change`: see ledger_options. Throws std::runtime_error that names the
+  // Connects to nothing but the ledger. `records_with`: see ledger_options_of. Throws std::runtime_error that names the
   // setting.
-  explicit form_service(const config& c, std::function<void(const upload&)> on_change = {});
+  form_service(const config& c, const ledger_options& records_with);
 
   const signer own;                // Postern's own signatures, of policies and claims
   storage backend;                 // the store's client and credentials
@@ -26,9 +26,10 @@ struct form_service {
   form_signer forms;
 };
 
-// Serves until SIGTERM or SIGINT, then drains (server.drain). Returns the program's exit code. Throws
-// std::runtime_error, with the setting and the remedy, when something cannot be started.
-int serve(const config& c);
+// Serves until SIGTERM or SIGINT, then drains (server.drain). SIGHUP calls `load`, and takes from its configuration
+// what can change while the program runs. Returns the program's exit code. Throws std::runtime_error, with the setting
+// and the remedy, when something cannot be started.
+int serve(const config& c, std::function<config()> load);
 
 constexpr const char* version() { return POSTERN_VERSION; }
 

@@ -20,12 +20,15 @@
 
 namespace postern::app {
 
+utc_clock system_clock_in_seconds();
+
 class storage {
 public:
   // Connects to nothing and keeps no reference. Throws std::runtime_error that names the setting.
   storage(const config& c, const signer& own);
 
   http_client http;
+  store_clock clock{system_clock_in_seconds()};
   credential_cache credentials;
   const std::unique_ptr<s3_client> s3; // nullptr with the file store
   asio::thread_pool disk{4};           // for the blocking calls of the file store
@@ -37,7 +40,7 @@ public:
   result<credentials_ptr> first_credentials();
 };
 
-ledger_options ledger_options_of(const config& c, std::function<void(const upload&)> on_change = {});
+ledger_options ledger_options_of(const config& c);
 
 // The URL to which browsers post, by bucket, for the buckets of all profiles. Empty with the file store.
 std::map<std::string, std::string> direct_urls(const config& c);
@@ -64,6 +67,5 @@ sts_options sts_of(const config& c);
 role_options role_of(const config& c);
 // The credentials that the configuration or the AWS chain gives, before a role is assumed with them.
 credential_source_ptr own_source_of(const config& c, const signer& own, http_client& http);
-utc_clock system_clock_in_seconds();
 
 } // namespace postern::app

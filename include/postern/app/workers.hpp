@@ -19,7 +19,8 @@ namespace postern::app {
 
 class workers {
 public:
-  explicit workers(std::size_t threads); // at least 1
+  // At least one thread. `descriptors`: an estimate of how many sockets all workers have open at the same time.
+  workers(std::size_t threads, std::size_t descriptors);
   ~workers();
   workers(const workers&) = delete;
   workers& operator=(const workers&) = delete;
@@ -31,7 +32,7 @@ public:
   // Every worker listens on every address. Where the port is 0, the system chooses one port for all workers. Throws
   // std::runtime_error with the address. Call before run.
   void listen(const std::vector<std::string>& addresses, const front::server_options& options,
-              front::connection_count& count, const front::endpoint& answer);
+              front::connection_count& count, resources& shared, const front::endpoint& answer);
 
   // Runs all workers. Returns when none has any work left: after a drain, and when the home tasks have ended.
   void run();

@@ -57,9 +57,14 @@ public:
   // same result.
   secret derive(std::string_view use) const;
 
+  // One for each secret, in their order: 8 hex digits, by which nodes compare their secrets. A fingerprint does not
+  // tell the secret.
+  std::vector<std::string> fingerprints() const;
+
 private:
   struct keys {
     hmac_key claims, policies;
+    std::string fingerprint;
   };
   std::vector<keys> keys_;
   secret first_;

@@ -17,9 +17,9 @@ enum class upload_state { issued, receiving, completed, failed, expired };
 std::string_view name_of(upload_state s);
 std::optional<upload_state> upload_state_of(std::string_view name);
 
-// May `from` become `to`?  issued → receiving | completed | failed | expired; receiving → completed | failed | expired;
-// failed and expired → completed (the object was found after all) | receiving (the form is posted again); completed is
-// final.
+// May `from` become `to`?  issued → receiving | completed | failed | expired; receiving → issued (the body broke off
+// and the form can be posted again) | receiving (it was posted again) | completed | failed | expired; failed and
+// expired → completed (the object was found after all) | receiving (the form is posted again); completed is final.
 bool may_follow(upload_state from, upload_state to);
 
 // How a completion became known.

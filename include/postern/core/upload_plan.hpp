@@ -13,12 +13,12 @@ namespace postern {
 struct upload_plan {
   upload row; // for the ledger: id, bucket, key, profile, user, the allowed sizes
   object_meta meta;
+  // Where the form was signed before the file's name was known: its key, which ends in ${filename}. Such a form fits
+  // every name, but is one upload: the ledger must reserve row.key for it.
+  std::string signed_key;
   checksums expected; // that the client sent with the file
   caller who;
 
-  // A signed claim carries the row too. Without one, the row must be durable before the object exists: otherwise a
-  // crash in between would leave an object that the ledger never checks.
-  bool has_claim = false;
   // The client confirms the object by a redirect afterwards, so a completion that cannot be recorded now is no failure.
   bool is_confirmed_later = false;
 

@@ -10,9 +10,11 @@
 #include <postern/io/tasks.hpp>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace postern {
@@ -41,13 +43,20 @@ admission_link_ptr make_anonymous_link();
 
 class admitter {
 public:
-  explicit admitter(std::vector<admission_link_ptr> links) : links_(std::move(links)) {}
+  explicit admitter(std::vector<admission_link_ptr> links) { replace(std::move(links)); }
+
+  // The calls that run now end with the links with which they began.
+  void replace(std::vector<admission_link_ptr> links);
 
   // errc::unauthorized: no link recognizes the credentials. Otherwise the failure of the link that refused them.
   task<result<caller>> admit(request_credentials shown) const;
 
 private:
-  const std::vector<admission_link_ptr> links_;
+  using link_list = std::vector<admission_link_ptr>;
+  std::shared_ptr<const link_list> current() const;
+
+  mutable std::mutex mutex_; // guards links_; the std::atomic<std::shared_ptr> of GCC 12 has a data race in load()
+  std::shared_ptr<const link_list> links_;
 };
 
 } // namespace postern

@@ -8,7 +8,9 @@
 #include <postern/core/claim.hpp>
 #include <postern/core/events/event.hpp>
 #include <postern/core/upload.hpp>
+#include <postern/flow/rate_limiter.hpp>
 #include <postern/io/ledger.hpp>
+#include <postern/io/shared_head.hpp>
 #include <postern/io/store.hpp>
 
 #include <optional>
@@ -39,11 +41,12 @@ class completer {
 public:
   // The references must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none.
   completer(const signer& own, store& objects, ledger& records, std::chrono::milliseconds retention = {})
-      : own_(own), store_(objects), ledger_(records), retention_(retention) {}
+      : own_(own), store_(objects), heads_(objects), ledger_(records), retention_(retention) {}
 
   // Completes the upload that the claim names. When the store cannot be asked, the outcome is pending. errc::forbidden:
   // the claim is forged, altered or expired, or bucket or key are not the claim's. errc::object_absent. errc::conflict:
-  // the object is not the one that the claim describes (id, size, ETag). errc::ledger_failed, errc::unavailable: retry.
+  // the object is not the one that the claim describes (id, size, ETag). errc::too_many_requests: the claim's form has
+  // no file name, and the claim was shown again and again. errc::ledger_failed, errc::unavailable: retry.
   task<result<redirect_outcome>> complete_by_redirect(std::string token, redirect_parameters query, millis_clock now);
 
   // Completes the upload whose object an authentic sender reports. Idempotent; events may come in any order. The object
@@ -57,6 +60,10 @@ public:
   // Asks the store for the upload's object and compares id, size and, where given, ETag. errc::object_absent: there is
   // none. errc::conflict: it is another one. Any other failure: the store could not be asked.
   task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
+  // The same, also for an upload whose file name, and with it the key, is unknown, because the browser sent the form
+  // straight to the store: lists the keys that the form allowed, and sets u.key to the one whose object carries the id.
+  // `u` must outlive the call.
+  task<result<stored_object>> find_object(upload& u);
   // Records that the upload is completed by the object that was found. Fails as confirm_once does.
   task<result<upload>> record(upload u, stored_object found, completion_source source, millis_clock now);
 
@@ -67,16 +74,21 @@ private:
 
   const signer& own_;
   store& store_;
+  shared_head heads_;
   ledger& ledger_;
   const std::chrono::milliseconds retention_;
+  // A form without a file name covers any key below its prefix, and each costs the store a request.
+  rate_limiter claims_{1, 20, "this claim may be shown 20 times at once, and then once a second"};
 };
 
 // Whether this failure of completer::examine is the store's answer: no object, or another object.
 bool store_answered(const failure& f);
 
-// Records a completion; counts and logs it when it is new. errc::conflict: the upload is completed under another key
-// already, because a form without a file name was used twice.
-task<result<upload>> confirm_once(ledger& records, upload of, stored_object found, completion_source by,
+// Records a completion; counts and logs it when it is new. If the upload is completed by another object already, the
+// completion stays, and the store is asked: if it has another object than the recorded one, that is recorded as an
+// overwrite. errc::conflict: the upload is completed under another key, because a form without a file name was used
+// twice.
+task<result<upload>> confirm_once(ledger& records, store& objects, upload of, stored_object found, completion_source by,
                                   millis_clock at);
 
 // Does a claim on `claimed_key` cover `key`? A claim that was made before the file's name was known ends in ${filename}

@@ -30,7 +30,7 @@ form_details details_of(const std::vector<form_field>& fields, const std::string
 
 // Checks the fields after ${filename} was replaced in them: their sizes, as S3 limits them, and that S3 could take
 // them. errc::fields_too_large; errc::invalid_argument: user metadata over 2 KB, a zero byte, a redirect of the website
-// that is none.
+// that is none, a field x-amz-… that would have no effect.
 result<void> check_fields(const std::vector<form_field>& fields);
 
 // Whether the bucket is served: it is in the list, or the list has "*".

@@ -1,10 +1,12 @@
-// Limits how often each of many users may do something, with one token bucket a user. Shared by all threads.
+// Limits how often each of many users may do something, with one token bucket a user. A user may be a caller, or a form
+// that is posted. Shared by all threads.
 #pragma once
 
 #include <postern/base/error.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <memory_resource>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -15,8 +17,8 @@ class rate_limiter {
 public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  // 0 a second: no limit. A burst below the rate counts as the rate.
-  rate_limiter(std::uint64_t per_second, std::uint64_t burst);
+  // 0 a second: no limit. A burst below the rate counts as the rate. `refusal` says what the limit is, for the client.
+  rate_limiter(std::uint64_t per_second, std::uint64_t burst, std::string refusal);
 
   // Takes one token from the user's bucket. errc::too_many_requests when the bucket is empty.
   result<void> take(const std::string& user, time_point now);
@@ -29,8 +31,11 @@ private:
   double tokens_at(const bucket& b, time_point now) const;
 
   const double per_second_, burst_;
+  const std::string refusal_;
   std::mutex mutex_;
-  std::unordered_map<std::string, bucket> buckets_; // by user
+  // The buckets lie close together. Between the memory of connections, each would keep a page from the system.
+  std::pmr::unsynchronized_pool_resource memory_;
+  std::pmr::unordered_map<std::pmr::string, bucket> buckets_{&memory_}; // by user
 };
 
 } // namespace postern

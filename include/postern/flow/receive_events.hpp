@@ -38,28 +38,33 @@ struct event_counts {
 class event_receiver {
 public:
   // The references must outlive this.
-  event_receiver(event_receiver_options options, completer& completions, sns& topics);
+  event_receiver(event_receiver_options options, completer& completions, sns& topics, ledger& records);
 
   // Is any kind of sender configured?
   bool is_open() const { return !options_.token.empty() || !options_.sns_topics.empty(); }
 
+  // What can be known of the sender before its message is read. errc::unauthorized: no message of this sender can be
+  // authentic.
+  result<void> check_sender(const event_request& r) const;
+
   // An SNS envelope is authenticated by its signature alone. Any other message is authenticated by the token: as a
   // bearer token (MinIO, EventBridge), as the password of basic authentication (Ceph, raw SNS delivery), or as the key
-  // of an HMAC over the body. A message that SNS sends twice is processed once.
+  // of an HMAC over the body. A message that SNS sends twice, to any nodes, is processed once.
   // Each event stands alone: one that fails does not keep the others from being recorded. errc::unauthorized,
   // errc::forbidden (an SNS message that is not authentic), errc::bad_request, errc::payload_too_large;
   // errc::unavailable and errc::ledger_failed: the sender must retry.
   task<result<event_counts>> receive(event_request r, millis_clock now);
 
 private:
-  bool has_token(const event_request& r) const;
-  task<result<event_counts>> receive_sns(json_value envelope, millis_clock now);
+  bool shows_token(const event_request& r) const;
+  bool has_signed(const event_request& r) const;
+  task<result<event_counts>> receive_sns(sns_message m, millis_clock now);
   task<result<event_counts>> receive_all(event_message message, millis_clock now);
 
   const event_receiver_options options_;
   completer& completer_;
   sns& sns_;
-  recent_messages recent_;
+  ledger& ledger_;
 };
 
 } // namespace postern

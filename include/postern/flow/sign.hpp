@@ -48,9 +48,11 @@ struct form_signer_options {
       direct_urls; // by bucket: the form's action; a bucket without one has the fallback only
   std::string region;
   current_credentials credentials;
+  store_clock_difference store_ahead = [] { return std::chrono::seconds(0); };
   std::chrono::seconds claim_lifetime{24 * 3600};
-  std::size_t max_form = 20'000; // bytes ahead of the file that S3 and the fallback take; 0: no limit
-  std::size_t max_key_part = 0;  // bytes between two slashes of a key that the store can hold; 0: no limit
+  std::size_t max_form = 20'000;             // bytes ahead of the file that S3 and the fallback take; 0: no limit
+  std::size_t max_claim = signer::max_token; // bytes of a claim's token
+  std::size_t max_key_part = 0;              // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
 // Records what was signed, without waiting. In the program this is ledger::issue.

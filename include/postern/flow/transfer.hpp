@@ -1,13 +1,15 @@
 // Transfers: carry a file's bytes from a request's body into the store by an upload plan, and record the result. Owned
 // by the node, shared by all threads; one transfer lives on its connection's thread.
 //
-// A transfer uses two buffers, however large the file: while one is written to the store, the other is filled. It takes
-// their memory, and what its sink needs, from the budget before it reads the file. The buffers are larger for a large
-// file while the budget has room.
+// A transfer uses two buffers, however large the file: while one is written to the store, the other is filled. They
+// begin small, grow while they are filled at once and memory is plentiful, and shrink again. While the client is silent
+// there is at most one. The memory comes from the request's allowance; a slow transfer can be told to leave, when
+// others need what it holds.
 #pragma once
 
 #include <postern/base/error.hpp>
 #include <postern/core/upload_plan.hpp>
+#include <postern/io/allowance.hpp>
 #include <postern/io/byte_source.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/store.hpp>
@@ -31,8 +33,8 @@ namespace postern {
 // Memory to read into. It is not set to zero first.
 class read_buffer {
 public:
-  explicit read_buffer(std::size_t bytes = 0) { resize(bytes); }
-  void resize(std::size_t bytes) { bytes_ = std::make_unique_for_overwrite<char[]>(bytes), size_ = bytes; }
+  read_buffer() = default;
+  explicit read_buffer(std::size_t bytes) : bytes_(std::make_unique_for_overwrite<char[]>(bytes)), size_(bytes) {}
   std::size_t size() const { return size_; }
   std::span<char> all() { return {bytes_.get(), size_}; }
 
@@ -58,22 +60,31 @@ public:
 // A file that is about to be read from a body.
 struct incoming_file {
   byte_source& body;
+  allowance& share;
   file_decoder& decoder;
-  std::optional<std::uint64_t> predicted; // bytes of the file, where the length of the body tells
-  read_buffer buffer;                     // already in use; the transfer takes it over
-  std::span<const char> rest;             // bytes in `buffer` that the decoder has not seen
+  std::optional<expected_size> size; // of the file, where the length of the body tells
+  read_buffer buffer;                // already in use; the transfer takes it over, and its memory
+  std::span<const char> rest;        // bytes in `buffer` that the decoder has not seen
 };
 
 class transfers {
 public:
+  // The memory that has been taken for incoming_file::buffer, in bytes. The transfer gives it back.
+  static constexpr std::size_t first_buffer = 8 << 10;
+
   // The references must outlive this. `clock` tells the time of completions and failures.
-  transfers(store& objects, ledger& records, byte_budget& budget, std::function<millis_clock()> clock)
-      : store_(objects), ledger_(records), budget_(budget), clock_(std::move(clock)) {}
+  transfers(store& objects, ledger& records, std::function<millis_clock()> clock)
+      : store_(objects), ledger_(records), clock_(std::move(clock)) {}
+
+  // The most memory that one transfer takes, in bytes, without spare memory.
+  static std::uint64_t max_memory(const store& objects);
 
   // Reads the body to its end, stores the file, and records the completion. On failure it stops reading, leaves nothing
-  // under the key, and records the failure of an upload that had begun. errc::unavailable: no memory became free in
-  // time. errc::entity_too_large, errc::entity_too_small, errc::bad_digest, errc::incomplete_body, errc::timed_out; the
-  // failures of the decoder, the store and the ledger. `plan` must outlive the call.
+  // under the key, and records the failure of an upload that had begun. errc::unavailable: it waited too long
+  // for memory or for a request to the store, or had to leave. errc::conflict: the form has no file name in its key,
+  // and was used for another name. errc::entity_too_large, errc::entity_too_small, errc::bad_digest,
+  // errc::incomplete_body, errc::timed_out; the failures of the decoder, the store and the ledger. `plan` must outlive
+  // the call.
   task<result<stored_object>> carry(upload_plan& plan, incoming_file file);
 
   // Bytes of this upload that have arrived at this process; nothing when no transfer of the upload is running.
@@ -84,10 +95,13 @@ public:
 private:
   struct transfer;
   class entry;
+  task<> find_user(upload_plan& plan);
   task<result<void>> run(transfer& t);
-  task<result<void>> reserve(transfer& t);
+  static task<result<void>> take_buffers(transfer& t);
   task<result<void>> open_sink(transfer& t);
   task<result<void>> stream(transfer& t);
+  static task<result<void>> write(transfer& t, const file_decoder::runs& runs);
+  static task<result<std::size_t>> fill(transfer& t);
   result<void> decode(transfer& t, file_decoder::runs& out);
   task<result<void>> finish(transfer& t);
   task<result<void>> record(transfer& t);
@@ -95,7 +109,6 @@ private:
 
   store& store_;
   ledger& ledger_;
-  byte_budget& budget_;
   const std::function<millis_clock()> clock_;
   mutable std::mutex mutex_; // guards running_
   std::multimap<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> running_;

@@ -37,6 +37,11 @@ private:
   const std::vector<std::string> allowed_;
 };
 
+// The name in a Host field, without the port; an IPv6 address keeps its brackets. A view into `host`.
+std::string_view host_name(std::string_view host);
+// Whether it is an IPv4 address, or an IPv6 address in brackets.
+bool is_address(std::string_view name);
+
 // Does the origin name the same host and port as the Host field? Only addresses and localhost count: a foreign name can
 // be made to resolve to this server (DNS rebinding).
 bool is_same_host(std::string_view origin, std::string_view host, bool is_secure);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/io/allowance.hpp>
 #include <postern/io/byte_source.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -28,7 +29,9 @@ struct request {
   std::string_view query; // without the ?
   const http::fields& fields;
   byte_source& body;          // the server discards what the endpoint does not read
+  allowance& share;           // of memory, and of requests to the store
   std::string client_address; // the peer's, or the one that a trusted proxy reports
+  std::string client_network; // what counts as one client: front/client_network
   std::string id;             // of this request: in log lines, problem responses and X-Request-Id
   bool is_secure = false;     // came over TLS
   std::string path_parameter; // the decoded last part of the path, on routes that end in /
@@ -62,17 +65,22 @@ struct response {
 // is a bug and becomes a 500.
 using endpoint = std::function<task<response>(request&)>;
 
+// The endpoint's response. After an exception it is a 500 with the request's id; the exception is logged and counted.
+task<response> call_endpoint(const endpoint& of, request& r);
+
 // Does the Accept field name this media type?
 bool accepts(const request& r, std::string_view type);
 // Reads the body to its end. errc::payload_too_large when it has more than `max` bytes, or the failures of
-// byte_source::read_some.
-task<result<std::string>> read_text(byte_source& body, std::size_t max);
+// byte_source::read_some and of allowance::take_memory: what exceeds 4 KiB is taken from r.share.
+task<result<std::string>> read_text(request& r, std::size_t max);
 
 response make_response(int status, std::string_view content_type, std::string body);
 response make_redirect(std::string url); // 303
 // application/problem+json (RFC 9457), from the one table of errors. Logs what the client must not see, with the
 // request's id.
 response make_problem(const failure& why, std::string_view request_id);
+// The same without the log line.
+response problem_of(const failure& why, std::string_view request_id);
 // The same as S3's XML error (AWS, "Error responses").
 response make_s3_error(const failure& why, std::string_view resource, std::string_view request_id);
 // The text about a failure that a client may read. For a failure of ours (5xx): only the sentence of its code.

@@ -7,6 +7,7 @@
 #include <postern/front/http_message.hpp>
 #include <postern/front/http_session.hpp>
 #include <postern/front/trusted_proxies.hpp>
+#include <postern/front/turned_away.hpp>
 #include <postern/io/net/wire.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -14,6 +15,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 
 namespace postern::front {
 
@@ -25,10 +27,14 @@ struct server_options {
 
 class http_server {
 public:
-  // Listens at once. Throws std::runtime_error with the address and the remedy. `count` and options.tls must outlive
-  // the server.
+  // What a connection and its session hold, in bytes: the frames of their coroutines, the header, the strings of a
+  // request. With TLS its buffers too.
+  static constexpr std::uint64_t connection_memory = 12 << 10, tls_memory = 48 << 10;
+
+  // Listens at once. Throws std::runtime_error with the address and the remedy. `count`, `shared` and options.tls must
+  // outlive the server.
   http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at, server_options options, connection_count& count,
-              endpoint answer);
+              resources& shared, endpoint answer);
   ~http_server();
 
   asio::ip::tcp::endpoint local_endpoint() const { return acceptor_.local_endpoint(); }
@@ -45,16 +51,20 @@ public:
   void cut() { connections_.cut_all(); }
 
 private:
+  std::optional<connection_count::ticket> admit(const asio::ip::address& peer);
   task<> serve(tcp_socket socket, connection_count::ticket ticket);
-  task<> turn_away(tcp_socket socket);
+  task<> clean_up_turned_away();
 
   asio::io_context& on_;
   const server_options options_;
   connection_count& count_;
+  resources& shared_;
   const endpoint answer_;
   tcp_acceptor acceptor_;
   connections connections_;
-  group sessions_; // and the task that watches the connections' deadlines
+  turned_away turned_away_;
+  timer clean_up_;
+  group sessions_; // and the tasks that watch the connections' deadlines and clean up
 };
 
 } // namespace postern::front

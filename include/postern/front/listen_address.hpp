@@ -7,8 +7,8 @@
 
 namespace postern::front {
 
-// Reads "127.0.0.1:8080", "[::1]:8080", ":8080" (all IPv4 addresses) or "localhost:8080". Port 0: the system chooses.
-// Throws std::runtime_error that quotes the text.
+// Reads "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses, IPv4 and IPv6) or "localhost:8080". Port 0: the system
+// chooses. Throws std::runtime_error that quotes the text.
 asio::ip::tcp::endpoint parse_listen_address(const std::string& text);
 
 // "127.0.0.1:8080", "[::1]:8080".

@@ -23,10 +23,10 @@ public:
 
   bool contains(const asio::ip::address& peer) const;
 
-  // The client's address as text. It is the peer's, unless the peer is a trusted proxy: then it is the last address in
+  // The client's address. It is the peer's, unless the peer is a trusted proxy: then it is the last address in
   // the last X-Forwarded-For field, or in Forwarded (RFC 7239). Earlier addresses in the list come from the client and
-  // can be forged.
-  std::string client_address(const asio::ip::address& peer, const boost::beast::http::fields& fields) const;
+  // can be forged. Unmapped, as front/client_network says.
+  asio::ip::address client_address(const asio::ip::address& peer, const boost::beast::http::fields& fields) const;
 
 private:
   std::vector<asio::ip::network_v4> v4_;

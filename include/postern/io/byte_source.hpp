@@ -19,6 +19,11 @@ public:
   // errc::incomplete_body when the body ends early, errc::timed_out when the client is silent or too slow,
   // errc::bad_request when its framing is wrong.
   virtual task<result<std::size_t>> read_some(std::span<char> into) = 0;
+  // Waits until read_some can return at once, or nearly so. A reader that waits needs no buffer yet. Fails as read_some
+  // does.
+  virtual task<result<void>> wait() = 0;
+  // Ends a wait or read that is running, with errc::incomplete_body. Nothing can be read afterwards.
+  virtual void interrupt() = 0;
   // The size that the request announced for its body, if it did.
   virtual std::optional<std::uint64_t> announced_size() const = 0;
 };

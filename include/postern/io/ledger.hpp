@@ -5,9 +5,9 @@
 // Writes queue up for one writer thread, which commits everything in its queue at once (group commit). Writes of one
 // upload run in the order of the calls. issue, start_receiving and record_progress are written behind: they return at
 // once and become durable soon. When any other write succeeds, its change is durable.
-// Reads (find, find_all, list, list_webhooks) use other connections and never wait for the writer. They see everything
-// that is committed. find also sees this process's earlier writes of its upload, committed or not; only then does it
-// wait for the writer.
+// Reads (find, find_all, list, list_webhooks, has_message) use other connections and never wait for the writer. They
+// see everything that is committed. find also sees this process's earlier writes of its upload, committed or not; only
+// then does it wait for the writer.
 //
 // Any method that waits can fail with errc::ledger_failed (the database rejected the statement or is broken) or
 // errc::unavailable (the database cannot be reached, or a queue is full). A failed write may nevertheless be recorded,
@@ -38,6 +38,15 @@ struct completion {
   std::optional<std::uint32_t> crc32c;
   millis_clock at{};
   completion_source by = completion_source::redirect;
+  // The store was asked, and has this object now. Only then is it an overwrite when the upload is completed with
+  // another ETag already.
+  bool is_current = true;
+};
+
+// What the ledger has after a completion.
+struct confirmation {
+  upload row;
+  bool is_new = false; // the upload was not completed before
 };
 
 struct upload_filter {
@@ -45,6 +54,7 @@ struct upload_filter {
   std::string after_id{};              // only greater ids (ids sort by time of creation); empty: all
   std::optional<millis_clock> since{}; // created at or after this time
   std::size_t limit = 100;
+  bool newest_first = false; // in falling order of id
 };
 
 // One message to one endpoint. The ledger adds it in the transaction of the change that it announces (transactional
@@ -59,6 +69,12 @@ struct webhook {
   millis_clock created_at{}, due_at{}; // due_at of a dead letter is 0
   bool is_dead = false;
   std::string last_error; // of the last failed attempt
+};
+
+// How many messages to one endpoint the caller has room for.
+struct webhook_demand {
+  std::string url;
+  std::size_t max = 0;
 };
 
 struct webhook_filter {
@@ -76,9 +92,15 @@ public:
   // Records a signed upload. Written behind; a call that is lost is counted and logged. No effect if the id exists.
   virtual void issue(upload u) = 0;
 
-  // The first bytes of the upload have arrived at this node. Written behind. Creates the row if it is missing. No
-  // effect on a completed upload.
-  virtual void start_receiving(upload u) = 0;
+  // The first bytes of the upload have arrived at this node. `attempt` is a new id: a form may be posted several times,
+  // on several nodes, and only the newest attempt decides what becomes of the row. Written behind. Creates the row if
+  // it is missing. No effect on a completed upload.
+  virtual void start_receiving(upload u, std::string attempt) = 0;
+
+  // The same for a form that was signed before the file's name was known: reserves u.key for the upload, and returns
+  // the row. `signed_key` ends in ${filename}. Of several names that are posted at once, on any nodes, the first one in
+  // the ledger owns the form, for good. errc::conflict: another name owns it.
+  virtual task<result<upload>> reserve_key(upload u, std::string signed_key, std::string attempt) = 0;
 
   // How many bytes of each upload this node has received so far, for readers on other nodes. These uploads are active:
   // the sweep does not check them before `not_before`. Written behind. Only uploads in the state receiving change.
@@ -86,12 +108,18 @@ public:
                                millis_clock not_before) = 0;
 
   // Records the completion and returns the row. Idempotent for the same object. If the upload is already completed with
-  // another ETag, the completion stays; overwritten_at is set, and an overwrite is announced once for each new ETag.
-  virtual task<result<upload>> confirm(completion c) = 0;
+  // another ETag, the completion stays; where the object is current, overwritten_at is set, and the overwrite is
+  // announced. Overwrites within a second are one message, about the newest.
+  virtual task<result<confirmation>> confirm(completion c) = 0;
 
-  // Records that the upload failed, or that its fallback upload broke off, and returns the row. `code` is
-  // errc_text::name. Creates the row if it is missing. A completed upload stays completed.
-  virtual task<result<upload>> fail(upload u, std::string code, millis_clock at) = 0;
+  // The attempt ended without an object, and the form can be posted again: receiving becomes issued. No effect if
+  // another attempt has begun since.
+  virtual task<result<void>> break_off(std::string id, std::string attempt) = 0;
+
+  // The attempt was refused for good: the upload becomes failed. Announced once an upload, however often it fails.
+  // `code` is errc_text::name. Creates the row if it is missing, and returns it. No effect if another attempt has begun
+  // since, or if the upload is completed or expired.
+  virtual task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock at) = 0;
 
   // --- checks: uploads for which the store must be asked whether the object exists ---
 
@@ -111,16 +139,20 @@ public:
 
   // --- webhooks ---
 
-  // Leases at most `max` messages that are due, the longest due first, as lease_due_checks does. Only messages to
-  // ledger_options::endpoints: other nodes may have other endpoints. If no node has a message's endpoint, the message
-  // becomes a dead letter after a day.
+  // Leases messages that are due, as lease_due_checks does: for each endpoint at most its `max`. Completions go ahead
+  // of the rest, which has an eighth of the places so that it never starves; in each group the longest due goes first.
+  // A message to an endpoint that is not asked for is not touched, so it may wait without any cost. If no node has a
+  // message's endpoint (ledger_options::endpoints), the message becomes a dead letter after a day.
   virtual task<result<std::vector<webhook>>> lease_due_webhooks(millis_clock now, millis_clock leased_until,
-                                                                std::size_t max) = 0;
+                                                                std::vector<webhook_demand> demands) = 0;
   // The endpoint accepted the message. No effect if the message does not exist.
   virtual task<result<void>> record_delivery(std::string webhook_id) = 0;
   // The endpoint did not accept the message. Without `retry_at` it becomes a dead letter.
   virtual task<result<void>> record_failed_delivery(std::string webhook_id, std::string why,
                                                     std::optional<millis_clock> retry_at) = 0;
+  // The endpoint is silent: its messages that have been due since before `due_before` become dead letters. Returns the
+  // number of messages.
+  virtual task<result<std::size_t>> expire_webhooks(std::string url, millis_clock due_before, std::string why) = 0;
   // The endpoint refuses all further messages. Its messages, and new ones, become dead letters until one is retried.
   virtual task<result<void>> stop_endpoint(std::string url, std::string why) = 0;
 
@@ -132,6 +164,24 @@ public:
   // Deletes dead letters. Without ids: all. Returns the number of messages.
   virtual task<result<std::size_t>> purge_webhooks(std::vector<std::string> ids) = 0;
 
+  // When the oldest message was created that is neither delivered nor a dead letter. Nothing: there is none.
+  virtual task<result<std::optional<millis_clock>>> oldest_webhook() = 0;
+
+  // --- messages from outside ---
+
+  static constexpr std::chrono::hours message_memory{2};
+  // Whether any node has handled a message with this id during that time.
+  virtual task<result<bool>> has_message(std::string id, millis_clock now) = 0;
+  // A message was handled. Forgets those of longer ago.
+  virtual task<result<void>> note_message(std::string id, millis_clock now) = 0;
+
+  // --- the secrets of the nodes ---
+
+  // A node signs with the secret that has this fingerprint (signer::fingerprints).
+  virtual task<result<void>> note_secret(std::string fingerprint, millis_clock now) = 0;
+  // The fingerprints of the secrets with which nodes have signed since then.
+  virtual task<result<std::vector<std::string>>> list_secrets(millis_clock since) = 0;
+
   // --- uploads ---
 
   // errc::not_found if the ledger has no such id.
@@ -140,14 +190,15 @@ public:
   // The committed rows of these ids in any order, in one statement. Unknown ids are left out.
   virtual task<result<std::vector<upload>>> find_all(std::vector<std::string> ids) = 0;
 
-  // At most filter.limit committed rows in order of id.
+  // At most filter.limit committed rows in order of id, or the newest ones in falling order.
   virtual task<result<std::vector<upload>>> list(upload_filter filter) = 0;
 
   // Deletes at most `max` uploads that are completed, failed or expired and were created before this time, with their
   // dead letters. An upload with a message that is still due stays. Returns the number of uploads.
   virtual task<result<std::size_t>> purge_uploads(millis_clock created_before, std::size_t max) = 0;
 
-  // Waits until all earlier calls are durable. Fails if the ledger cannot be written now.
+  // Waits until all earlier calls are durable. Fails if the ledger cannot be written now, or if what it writes would be
+  // gone after a restart.
   virtual task<result<void>> flush() = 0;
 };
 

@@ -6,16 +6,26 @@
 #include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/core/object.hpp>
+#include <postern/io/allowance.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace postern {
+
+// What is known of an object's size before its bytes come: a prediction, or the exact size.
+struct expected_size {
+  expected_size(std::uint64_t n, bool exact = false) : bytes(n), is_exact(exact) {}
+  std::uint64_t bytes;
+  bool is_exact; // finish is called after exactly so many bytes, or never
+};
 
 // Receives the bytes of one object. A sink ends in exactly one of finish, abandon or (resumable_sink) pause. Destroying
 // a sink before its end has the effect of abandon, without waiting for it.
@@ -28,7 +38,7 @@ public:
   virtual task<result<void>> write(std::span<const char> bytes) = 0;
 
   // Makes the object exist under its name: whole, durable, replacing an earlier object. After a failure no part of this
-  // object is visible. errc::store_failed, errc::unavailable.
+  // object is visible. A remote store has one deadline for all that this takes. errc::store_failed, errc::unavailable.
   virtual task<result<stored_object>> finish() = 0;
 
   // Removes everything that was written. Never fails. May be called twice, and after a failed write or finish.
@@ -49,12 +59,12 @@ public:
   virtual ~resumable_store() = default;
 
   // Like store::open, for an upload that may be paused.
-  virtual task<result<std::unique_ptr<resumable_sink>>> open_resumable(object_name name, object_meta meta,
-                                                                       std::optional<std::uint64_t> expected_size) = 0;
+  virtual task<result<std::unique_ptr<resumable_sink>>>
+  open_resumable(object_name name, object_meta meta, std::optional<expected_size> size, allowance* from) = 0;
 
   // Continues a paused upload behind its last byte. errc::object_absent: no upload has this bookmark, or it was
   // finished or abandoned. errc::conflict: another sink has this upload open (from stores that can tell).
-  virtual task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark) = 0;
+  virtual task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark, allowance* from) = 0;
 };
 
 // A URL that carries its own authorisation. Treat it as a secret.
@@ -82,21 +92,32 @@ class store {
 public:
   virtual ~store() = default;
 
-  // Begins an object. Nothing is visible under its name before finish. `expected_size` is a prediction, from which the
-  // store chooses how to write. errc::key_too_long, errc::invalid_argument (this store cannot hold such a key),
-  // errc::no_such_bucket, errc::store_failed.
+  // Begins an object. Nothing is visible under its name before finish. From `size` the store chooses how to write. The
+  // sink takes the memory and the requests that it needs from `from`, which must outlive it; null: they are not
+  // counted. So its write may wait for them, and fail as allowance::take_memory does.
+  // errc::key_too_long, errc::invalid_argument (this store cannot hold such a key), errc::no_such_bucket,
+  // errc::store_failed.
   virtual task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
-                                                   std::optional<std::uint64_t> expected_size) = 0;
+                                                   std::optional<expected_size> size, allowance* from) = 0;
 
-  // The most memory, in bytes, that a sink for an object of this size holds. std::nullopt: the size is unknown. Reserve
-  // it before the first byte is read, so that transfers that have begun never wait for each other.
-  virtual std::uint64_t memory_for(std::optional<std::uint64_t> expected_size) const = 0;
+  // The most memory, in bytes, that one sink takes.
+  virtual std::uint64_t max_memory() const = 0;
 
-  // The object's size, ETag, checksum and metadata. errc::object_absent, errc::store_failed, errc::unavailable.
+  // The object's size, ETag, checksum and metadata. errc::object_absent, errc::store_failed, errc::unavailable (also
+  // when a remote store has not answered within 8 s: a browser may be waiting).
   virtual task<result<stored_object>> head(object_name name) = 0;
+
+  // The keys of the bucket's objects that begin with `prefix`, in any order: all of them, or `max` when there are more.
+  // At most 1000. errc::store_failed: the store does not list them, and will not later. errc::unavailable.
+  // errc::no_such_bucket or an empty list without the bucket.
+  virtual task<result<std::vector<std::string>>> list(std::string bucket, std::string prefix, std::size_t max) = 0;
 
   // Idempotent: succeeds when there is no such object. errc::store_failed, errc::unavailable.
   virtual task<result<void>> remove(object_name name) = 0;
+
+  // Whether an object stored now would still be there after a restart, as far as this process can tell by itself: a
+  // remote store is not asked. errc::unavailable says what has happened.
+  virtual task<result<void>> check() { co_return result<void>{}; }
 
   // This store's further powers: nullptr where it does not have them, else a pointer into this store.
   virtual resumable_store* as_resumable_store() { return nullptr; }

@@ -19,12 +19,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
-#include <cstdint>
-#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -37,6 +34,7 @@ namespace asio = boost::asio;
 using io_executor = asio::io_context::executor_type;
 template <class T = void> using task = asio::awaitable<T, io_executor>;
 inline constexpr asio::use_awaitable_t<io_executor> use_task{};
+using clock_point = std::chrono::steady_clock::time_point;
 using timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, io_executor>;
 using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, io_executor>;
@@ -85,15 +83,30 @@ template <class T, class Start> task<T> reply_from(Start start) {
       initiate, use_task);
 }
 
+// The value of `t`, or nothing and the exception that ended it. `thrown` must outlive the call.
+template <class T> task<std::optional<T>> keep_exception(task<T> t, std::exception_ptr& thrown) {
+  try {
+    auto value = co_await std::move(t);
+    co_return std::move(value);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  co_return std::nullopt;
+}
+
 // The result of `t`. If `t` takes longer than `max`, it is cancelled, and the result is errc::timed_out with the text
-// `what`. `t` has always ended when this returns.
+// `what`. `t` has always ended when this returns. An exception that ends `t` is rethrown at once.
 template <class T> task<result<T>> within(std::chrono::milliseconds max, task<result<T>> t, std::string what) {
   using namespace asio::experimental::awaitable_operators;
   timer limit(co_await asio::this_coro::executor, max);
-  auto either = std::move(t) || limit.async_wait(use_task);
+  // After an exception on one side, operator|| would wait for the other side: for the whole of `max`.
+  std::exception_ptr thrown;
+  auto guarded = keep_exception(std::move(t), thrown);
+  auto either = std::move(guarded) || limit.async_wait(use_task);
   auto first = co_await std::move(either);
-  if (first.index() == 0) co_return std::get<0>(std::move(first));
-  co_return failure{errc::timed_out, std::move(what)};
+  if (first.index() == 1) co_return failure{errc::timed_out, std::move(what)};
+  if (thrown) std::rethrow_exception(thrown);
+  co_return std::move(*std::get<0>(first));
 }
 
 // A changing number of coroutines of one thread that someone awaits. Start, count and wait on that thread only. An
@@ -136,57 +149,5 @@ private:
 // A thread's group for cleanup that outlives the coroutine that began it, such as aborting the multipart upload of a
 // client that has disconnected. Each member has its own deadline; the io_context ends after all of them.
 group& cleanup_group(const io_executor& executor);
-
-// A budget of bytes for transfer buffers, shared by all threads. Requests are granted in the order in which they came.
-// A request larger than the whole budget is granted when nothing is taken. A budget of 0 bytes has no limit.
-class byte_budget {
-public:
-  explicit byte_budget(std::uint64_t capacity) : capacity_(capacity) {}
-  byte_budget(const byte_budget&) = delete;
-  byte_budget& operator=(const byte_budget&) = delete;
-
-  // A share of the budget. Its destructor releases the share, on any thread.
-  class ticket {
-  public:
-    ticket() = default;
-    ticket(byte_budget& from, std::uint64_t bytes) : from_(&from), bytes_(bytes) {}
-    ticket(ticket&& other) noexcept : from_(std::exchange(other.from_, nullptr)), bytes_(other.bytes_) {}
-    ticket& operator=(ticket&& other) noexcept {
-      std::swap(from_, other.from_), std::swap(bytes_, other.bytes_);
-      return *this;
-    }
-    ~ticket() {
-      if (from_) from_->release(bytes_);
-    }
-
-  private:
-    byte_budget* from_ = nullptr;
-    std::uint64_t bytes_ = 0;
-  };
-
-  // Waits until `bytes` are free and takes them. errc::unavailable after `max`.
-  task<result<ticket>> take(std::uint64_t bytes, std::chrono::milliseconds max);
-  std::uint64_t taken() const; // bytes in use
-  // True when nobody is waiting and at most a quarter of the budget would be in use after taking `bytes`.
-  bool has_ample_room(std::uint64_t bytes) const;
-
-private:
-  struct waiter {
-    std::uint64_t bytes;
-    std::function<void(bool)> resume; // true: the bytes are taken; false: the wait timed out
-    const void* id;                   // unique among the waiters
-  };
-  void release(std::uint64_t bytes);
-  void time_out(const void* id);
-  // Removes the first waiters that fit from the queue and takes their bytes. The caller holds the mutex, and resumes
-  // them after unlocking it.
-  std::deque<waiter> grant_waiting();
-  bool fits(std::uint64_t bytes) const { return capacity_ == 0 || taken_ == 0 || taken_ + bytes <= capacity_; }
-
-  const std::uint64_t capacity_;
-  mutable std::mutex mutex_;
-  std::uint64_t taken_ = 0;
-  std::deque<waiter> waiting_;
-};
 
 } // namespace postern

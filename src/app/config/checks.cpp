@@ -54,9 +54,19 @@ void check_server(config::server_section& s) {
   check_as("server.trusted_proxies", [&] { front::trusted_proxies{s.trusted_proxies}; });
   require(s.tls_certificate.empty() == s.tls_key.empty(), "server.tls",
           "names only one file; set both certificate and key, or neither");
-  if (s.secrets.empty()) check_as("server.secrets", [&] { s.secrets.push_back(read_secret_file("var/secret", true)); });
-  for (const auto& one : s.secrets)
+}
+
+// An empty secret comes from the default file, which does not exist yet.
+void check_secrets(config::server_section& s) {
+  if (s.secrets.empty())
+    check_as("server.secrets", [&] { s.secrets.push_back(read_server_secret(default_secret_file)); });
+  for (auto& one : s.secrets) {
+    if (one.empty()) {
+      one = random_secret();
+      s.lacks_secret_file = true;
+    }
     require(one.reveal().size() >= min_secret, "server.secrets", std::string("a secret ") + too_short);
+  }
 }
 
 // A limit of 0 is switched off. A smaller one than `least` would refuse every request.
@@ -65,7 +75,7 @@ void check_limits(const config::limits_section& l) {
     require(value == 0 || value >= least, setting,
             size_text(value) + " is too small; the minimum is " + size_text(least) + ", and 0 switches the limit off");
   };
-  check("limits.request_header", l.request_header, 1 << 10);
+  check("limits.request_header", l.request_header, 8 << 10);
   check("limits.buffers", l.buffers, 8 << 20);
 }
 
@@ -120,6 +130,9 @@ void check_ledger(const config::ledger_section& l) {
   require(is_ledger_url(l.url), "ledger.url",
           quote(without_password(l.url)) + " is not the URL of a ledger; write it like sqlite:var/postern.db or "
                                            "postgresql://user@host/database");
+  require(!l.url.starts_with("sqlite://"), "ledger.url",
+          quote(l.url) + " must not have // after sqlite:; write the path alone, like sqlite:var/postern.db");
+  require(l.url != "sqlite::memory:", "ledger.url", quote(l.url) + " would be lost with the process; name a file");
 }
 
 void check_store(config::store_section& s) {
@@ -132,6 +145,8 @@ void check_store(config::store_section& s) {
   require(!s.region.empty(), "store.region", "is empty; name a region such as eu-west-1");
   require(is_region_name(s.region), "store.region",
           quote(s.region) + " cannot be the name of a region; use letters, digits and hyphens, as in eu-west-1");
+  require(s.deadline >= 1s && s.deadline <= 1h, "store.deadline",
+          time_text(s.deadline) + " is out of range; it must be 1s to 1h, and less than what proxies in front allow");
   for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint},
                                   {"store.public_endpoint", s.public_endpoint},
                                   {"store.credentials.sts_endpoint", s.sts_endpoint}})
@@ -225,6 +240,7 @@ void check_events(const config::events_section& e) {
 
 void complete_and_check(config& c) {
   check_server(c.server);
+  check_secrets(c.server);
   check_limits(c.limits);
   check_api_keys(c.auth.api_keys);
   check_store(c.store);

@@ -143,16 +143,36 @@ variable read_variable(const std::string& name, const std::string& text) {
                           ". Read as a string" + why);
 }
 
+// Kubernetes gives each container POSTERN_PORT, POSTERN_SERVICE_HOST and others for a Service named postern. So only a
+// name with two underscores must be a setting, and the name of the one setting that is in no section: POSTERN_WEBHOOKS.
+bool is_meant_for_postern(const std::string& variable) {
+  return variable.find("__") != variable.npos || find_setting(config_settings(), path_of(variable));
+}
+
+// The variables that begin with POSTERN_.
+struct own_variables {
+  std::vector<variable> settings;
+  std::vector<std::string> others; // neither settings nor secrets that a setting names
+};
+
 // When a setting names a variable with { env = … }, that variable holds a secret and is not a setting itself.
-std::vector<variable> settings_in(const environment_map& environment, std::vector<std::string> named) {
-  std::vector<variable> all;
+own_variables variables_in(const environment_map& environment, std::vector<std::string> named) {
+  own_variables found;
   for (const auto& [name, text] : environment) {
     if (!name.starts_with("POSTERN_")) continue;
-    all.push_back(read_variable(name, text));
-    find_named_variables(all.back().holder, named);
+    if (!is_meant_for_postern(name)) {
+      found.others.push_back(name);
+      continue;
+    }
+    found.settings.push_back(read_variable(name, text));
+    find_named_variables(found.settings.back().holder, named);
   }
-  std::erase_if(all, [&](const variable& v) { return std::find(named.begin(), named.end(), v.name) != named.end(); });
-  return all;
+  const auto is_named = [&](const std::string& name) {
+    return std::find(named.begin(), named.end(), name) != named.end();
+  };
+  std::erase_if(found.settings, [&](const variable& v) { return is_named(v.name); });
+  std::erase_if(found.others, is_named);
+  return found;
 }
 
 void apply_environment(config& c, const std::vector<variable>& variables, const environment_map& environment) {
@@ -163,16 +183,20 @@ void apply_environment(config& c, const std::vector<variable>& variables, const 
     }
 }
 
-// Checks the whole. If a variable gave the setting that is wrong, the error names the variable.
+// Checks the whole. If a variable gave the setting that is wrong, the error names the variable. If settings of one
+// section do not fit together, the error names the variables that gave some of them.
 void check_all(config& c, const std::vector<variable>& variables) {
   try {
     complete_and_check(c);
   } catch (const config_error& e) {
-    const std::string_view text = e.what();
-    for (const auto& v : variables)
-      if (text.starts_with(v.path) && text.substr(v.path.size()).find_first_of(":,") == 0)
-        reject(v, std::string(text.substr(v.path.size())));
-    throw;
+    const std::string text = e.what(), setting = text.substr(0, text.find_first_of(":,"));
+    std::string in_section;
+    for (const auto& v : variables) {
+      if (v.path == setting) reject(v, text.substr(setting.size()));
+      if (v.path.starts_with(setting + ".")) in_section.append(in_section.empty() ? "" : ", ").append(v.name);
+    }
+    if (in_section.empty()) throw;
+    throw config_error(text + " (the environment has " + in_section + ")");
   }
 }
 
@@ -185,14 +209,22 @@ config read(const toml::table& table, const char* const* environment_block) {
   apply_table(c, table, "", environment);
   std::vector<std::string> named;
   find_named_variables(table, named);
-  const auto variables = settings_in(environment, std::move(named));
-  apply_environment(c, variables, environment);
-  check_all(c, variables);
+  auto variables = variables_in(environment, std::move(named));
+  apply_environment(c, variables.settings, environment);
+  check_all(c, variables.settings);
+  for (const auto& v : variables.settings) c.variables.emplace(v.path, v.name);
+  c.other_variables = std::move(variables.others);
   c.environment = std::move(environment);
   return c;
 }
 
 } // namespace
+
+std::string with_variable(const config& c, const std::string& error) {
+  const auto end = std::min(error.find_first_of(":,"), error.size());
+  const auto found = c.variables.find(error.substr(0, end));
+  return found == c.variables.end() ? error : found->second + error.substr(end);
+}
 
 config parse_config(std::string_view toml, const char* const* environment) {
   try {

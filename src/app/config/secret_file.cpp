@@ -20,7 +20,7 @@ constexpr std::size_t max_secret = 4096;
 std::string name_of(const std::filesystem::path& file) { return "the secret file " + file.string(); }
 
 config_error cannot_create(const std::filesystem::path& file, const std::string& why) {
-  return config_error(name_of(file) + " cannot be created: " + why +
+  return config_error("server.secrets: " + name_of(file) + " cannot be created: " + why +
                       "; let this user write to the folder, or name another file with { file = \"path\" }");
 }
 
@@ -29,13 +29,20 @@ std::string remedy_for(const std::filesystem::path& file) {
   return "; write one to it with: openssl rand -hex 32 > " + file.string();
 }
 
-void make_secret_file(const std::filesystem::path& file) {
-  std::error_code ec;
-  if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ec);
-  if (ec) throw cannot_create(file, ec.message());
+} // namespace
+
+secret random_secret() {
   std::array<unsigned char, 32> bytes;
   random_bytes(bytes);
-  const auto text = to_hex(bytes) + "\n";
+  return secret(to_hex(bytes));
+}
+
+void make_default_secret_file() {
+  const std::filesystem::path file = default_secret_file;
+  std::error_code ec;
+  std::filesystem::create_directories(file.parent_path(), ec);
+  if (ec) throw cannot_create(file, ec.message());
+  const auto text = random_secret().reveal() + "\n";
   auto temporary = file;
   temporary += "." + std::to_string(::getpid());
   ::unlink(temporary.c_str()); // left by a process that had this id and died
@@ -51,11 +58,7 @@ void make_secret_file(const std::filesystem::path& file) {
   if (!linked) throw cannot_create(file, std::strerror(why));
 }
 
-} // namespace
-
-secret read_secret_file(const std::filesystem::path& file, bool make) {
-  std::error_code ec;
-  if (make && !std::filesystem::exists(file, ec)) make_secret_file(file);
+secret read_secret_file(const std::filesystem::path& file) {
   std::ifstream in;
   if (const auto why = open_to_read(in, file); !why.empty())
     throw config_error(name_of(file) + " cannot be read: " + why +
@@ -68,9 +71,20 @@ secret read_secret_file(const std::filesystem::path& file, bool make) {
                        " bytes; name a file that holds only the secret");
   text = trim_end(text, "\r\n");
   if (text.empty()) throw config_error(name_of(file) + " is empty" + remedy_for(file));
-  if (make && text.size() < min_secret)
-    throw config_error(name_of(file) + " has fewer than " + std::to_string(min_secret) + " bytes" + remedy_for(file));
   return secret(std::move(text));
+}
+
+secret read_server_secret(const std::filesystem::path& file) {
+  std::error_code ec;
+  if (!std::filesystem::exists(file, ec) && !ec) {
+    if (file.lexically_normal() == default_secret_file) return {};
+    throw config_error(name_of(file) + " does not exist; make it once with: (umask 077; openssl rand -hex 32 > " +
+                       file.string() + "), and give the same file to every node");
+  }
+  auto read = read_secret_file(file);
+  if (read.reveal().size() < min_secret)
+    throw config_error(name_of(file) + " has fewer than " + std::to_string(min_secret) + " bytes" + remedy_for(file));
+  return read;
 }
 
 } // namespace postern::app

@@ -17,11 +17,13 @@ template <class Object> struct setting {
   template <class Kind, class... Members>
   setting(std::string_view with_name, const Kind& kind, Members... members)
       : name(with_name), read([=](Object& o, const source& s) { kind.read(s, (o.*....*members)); }),
-        write([=](const Object& o) { return kind.write((o.*....*members)); }) {}
+        write([=](const Object& o) { return kind.write((o.*....*members)); }),
+        is_same([=](const Object& a, const Object& b) { return (a.*....*members) == (b.*....*members); }) {}
 
   std::string_view name; // with the sections: "server.listen"
   std::function<void(Object&, const source&)> read;
   std::function<std::string(const Object&)> write; // as TOML
+  std::function<bool(const Object&, const Object&)> is_same;
 };
 template <class Object> using settings_of = std::vector<setting<Object>>;
 

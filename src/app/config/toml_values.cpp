@@ -26,7 +26,7 @@ std::string text_or_number(const toml::node& n) {
   return text_of(n);
 }
 
-secret secret_of(const source& s, bool make_file) {
+secret secret_of(const source& s) {
   const auto* table = s.node.as_table();
   if (!table || table->size() != 1) return secret(secret_text_of(s.node));
   if (const auto* env = table->get("env")) {
@@ -35,8 +35,18 @@ secret secret_of(const source& s, bool make_file) {
       throw config_error("the environment has no " + text_of(*env));
     return secret(found->second);
   }
-  if (const auto* file = table->get("file")) return read_secret_file(text_of(*file), make_file);
+  if (const auto* file = table->get("file")) return read_secret_file(text_of(*file));
   return secret(secret_text_of(s.node));
+}
+
+// Empty: the default file does not exist yet.
+secret server_secret_of(const source& s) {
+  const auto* table = s.node.as_table();
+  if (const auto* file = table && table->size() == 1 ? table->get("file") : nullptr)
+    return read_server_secret(text_of(*file));
+  auto written = secret_of(s);
+  if (written.empty()) throw config_error("a secret is empty; make one with: openssl rand -hex 32");
+  return written;
 }
 
 } // namespace
@@ -103,14 +113,15 @@ std::uint64_t count_value::read_count(const source& s) const {
   return *n;
 }
 
-void secret_value::read(const source& s, secret& into) const { into = secret_of(s, false); }
+void secret_value::read(const source& s, secret& into) const { into = secret_of(s); }
 
 void secret_list_value::read(const source& s, std::vector<secret>& into) const {
+  const auto read_one = are_servers ? server_secret_of : secret_of;
   into.clear();
   if (const auto* items = s.node.as_array())
-    for (const auto& item : *items) into.push_back(secret_of({item, s.environment}, make_files));
+    for (const auto& item : *items) into.push_back(read_one({item, s.environment}));
   else
-    into.push_back(secret_of(s, make_files));
+    into.push_back(read_one(s));
 }
 std::string secret_list_value::write(const std::vector<secret>& values) const {
   return toml_list(values, [](const secret& value) { return secret_value{}.write(value); });

@@ -101,7 +101,7 @@ struct secret_value {
 
 // One secret, or a list.
 struct secret_list_value {
-  bool make_files = false; // create the files that are missing
+  bool are_servers = false; // server.secrets: see read_server_secret
   void read(const source& s, std::vector<secret>& into) const;
   std::string write(const std::vector<secret>& values) const;
 };

@@ -1,5 +1,7 @@
+#include <postern/app/config/secret_file.hpp>
 #include <postern/app/doctor/checks.hpp>
 #include <postern/app/doctor/remedies.hpp>
+#include <postern/app/secret_watch.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
@@ -218,15 +220,14 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
 // --- Postern itself ---------------------------------------------------------------------------------------
 
 task<finding> check_ledger(examination& exam) {
-  std::unique_ptr<ledger> records; // destroyed before the loop, as reply_from requires
   std::string why;
   try {
-    records = make_ledger(ledger_options_of(exam.c));
+    exam.records = make_ledger(ledger_options_of(exam.c));
   } catch (const std::exception& e) {
     why = e.what();
   }
-  if (records) {
-    auto writable = co_await records->flush();
+  if (exam.records) {
+    auto writable = co_await exam.records->flush();
     if (writable) co_return finding::passed(without_password(exam.c.ledger.url) + " can be written");
     why = "ledger.url: " + without_password(exam.c.ledger.url) + " cannot be written: " + writable.error().on;
   }
@@ -236,6 +237,26 @@ task<finding> check_ledger(examination& exam) {
                  "lock it. Run the doctor as the server's user and in the server's working directory."
                : "ledger.url must name the primary server, and its user must be able to create the schema \"postern\" "
                  "or to write its tables.");
+}
+
+task<finding> check_secrets(examination& exam) {
+  if (exam.c.server.lacks_secret_file)
+    co_return finding::warning(std::string("there is no ") + default_secret_file + " yet",
+                               "`postern serve` makes it at its first start in this working directory. With several "
+                               "nodes, make one and give the same file to each of them before they start.");
+  if (!exam.records) co_return finding::skipped("skipped, because the check \"ledger\" failed");
+  const auto own = exam.server_signer.fingerprints();
+  const auto since = now_millis() - lifetime_of_secrets(exam.c.sweep.claim_lifetime);
+  auto others = co_await find_other_secrets(*exam.records, own, since);
+  if (!others) co_return finding::failed(describe(others.error()), "Run the doctor again.");
+  if (others->empty()) co_return finding::passed("no node signs with other secrets than these");
+  std::string all;
+  for (const auto& one : *others) all.append(all.empty() ? "" : ", ").append(one);
+  co_return finding::failed("a node has signed with other server.secrets than these (fingerprint " + all +
+                                ", these have " + own.front() + "); each side refuses what the other one signed",
+                            "Give every node the same server.secrets: copy the file, or set the same value. To replace "
+                            "a secret, first add the "
+                            "new one as the last one on every node, then make it the first one.");
 }
 
 task<finding> check_webhook(examination& exam, std::size_t index) {

@@ -93,12 +93,16 @@ task<> check_all(examination& exam, bool& has_ended) {
   co_await check_origins(exam, is_store_reached);
   auto ledger = co_await check_ledger(exam);
   exam.out.add("ledger", ledger);
+  auto secrets = co_await check_secrets(exam);
+  exam.out.add("secrets", secrets);
   for (std::size_t index = 0; index < exam.c.webhooks.size(); ++index) {
     auto found = co_await check_webhook(exam, index);
     exam.out.add("webhook", found);
   }
   if (!public_url) public_url = co_await check_public_url(exam);
   exam.out.add("public_url", *public_url);
+  auto large = co_await check_large_form(exam);
+  exam.out.add("large form", large);
   has_ended = true;
 }
 

@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view contents = "postern doctor was here\n";
 constexpr const char* check_path = "Check the path and the permissions of store.path.";
 constexpr std::uint64_t max_probe_size = 1 << 20;
+constexpr std::uint64_t large_probe_size = (1 << 20) + (64 << 10); // nginx's limit is 1 MiB unless it is told otherwise
 
 // A file name that no upload has.
 std::string probe_name() {
@@ -84,7 +85,7 @@ task<finding> probe_s3(examination& exam, object_name name) {
 // std::nullopt: the object exists now.
 task<std::optional<finding>> put_file(const examination& exam, store& objects, object_name name) {
   object_meta meta;
-  auto sink = co_await objects.open(name, std::move(meta), contents.size());
+  auto sink = co_await objects.open(name, std::move(meta), contents.size(), nullptr);
   if (!sink) co_return finding::failed(describe(sink.error()), check_path);
   auto written = co_await (*sink)->write({contents.data(), contents.size()});
   if (!written) {
@@ -124,8 +125,13 @@ task<finding> check_probe(examination& exam, const profile& rules) {
 namespace {
 
 result<signed_form> sign_probe(examination& exam, const profile& rules) {
-  form_signer_options options{exam.c.profiles,     exam.c.server.public_url,  direct_urls(exam.c),
-                              exam.c.store.region, [&] { return exam.keys; }, exam.c.sweep.claim_lifetime};
+  form_signer_options options;
+  options.profiles = exam.c.profiles;
+  options.public_url = exam.c.server.public_url;
+  options.direct_urls = direct_urls(exam.c);
+  options.region = exam.c.store.region;
+  options.credentials = [&] { return exam.keys; };
+  options.claim_lifetime = exam.c.sweep.claim_lifetime;
   const form_signer forms(std::move(options), exam.server_signer, [](const upload&) {}); // not recorded as an upload
   sign_request ask;
   ask.profile = rules.name;
@@ -171,7 +177,17 @@ std::string find_redirect_fault(const http_response& answer, const signed_form& 
   return etag && !etag->empty() ? "" : "the redirect has no etag";
 }
 
-// Does the running server have the same store.path and the same server.secrets? The doctor puts an object that does not
+finding other_store(const examination& exam) {
+  if (is_s3(exam))
+    return finding::failed("the running server does not see an object that the doctor has put into S3",
+                           "The running server has another store. Run the doctor with the server's configuration and "
+                           "environment, or restart the server.");
+  return finding::failed("the running server keeps its objects elsewhere than in " + exam.c.store.path.string(),
+                         "A relative store.path is relative to the working directory. Run the doctor in the server's "
+                         "working directory, or set an absolute path.");
+}
+
+// Does the running server have the same store and the same server.secrets? The doctor puts an object that does not
 // match the form's claim, and asks the server to complete the upload. 409: the server sees the object. 404: its store
 // is elsewhere. 403: its secrets differ. In no case is anything recorded, and the form is not posted yet. std::nullopt:
 // both are the same.
@@ -189,11 +205,8 @@ task<std::optional<finding>> find_other_server(examination& exam, const signed_f
   ask.fields = {{"Accept", "application/json"}};
   auto answer = co_await exam.browser.send(ask);
   auto removed = co_await objects->remove(name);
-  if (!removed) co_return finding::failed(describe(removed.error()), check_path);
-  if (answer && answer->status == 404)
-    co_return finding::failed("the running server keeps its objects elsewhere than in " + exam.c.store.path.string(),
-                              "A relative store.path is relative to the working directory. Run the doctor in the "
-                              "server's working directory, or set an absolute path.");
+  if (!removed) co_return not_removed(name, removed.error().on);
+  if (answer && answer->status == 404) co_return other_store(exam);
   if (answer && answer->status == 403)
     co_return finding::failed("the running server does not accept what this program signs",
                               "The running server has another server.secrets. Run the doctor with the server's "
@@ -210,6 +223,28 @@ task<result<void>> remove_object(examination& exam, object_name name) {
   auto removed = co_await exam.backend.s3->delete_object(std::move(name));
   if (!removed) co_return to_failure(removed.error());
   co_return result<void>{};
+}
+
+// Posts the form with a file of this size, as a browser does.
+task<result<http_response>> post_form(http_client& by, const signed_form& form, const web_url& url,
+                                      std::uint64_t size) {
+  const std::string file(size, '.');
+  const auto boundary = "----postern" + form.id;
+  const auto body = encoded(form.fields, boundary, file);
+  http_request ask;
+  ask.to = url.server;
+  ask.target = url.target;
+  ask.method = "POST";
+  ask.idle_timeout = 10s;
+  ask.fields = {{"Content-Type", "multipart/form-data; boundary=" + boundary}, {"Accept", "*/*"}};
+  co_return co_await by.send(ask, body);
+}
+
+// The first profile that takes a file of this size, and whose keys leave other objects alone. nullptr: none.
+const profile* find_profile_for(const config& c, std::uint64_t size) {
+  for (const auto& [name, rules] : c.profiles)
+    if (rules.min_size <= size && size <= rules.max_size && probe_key(rules)) return &rules;
+  return nullptr;
 }
 
 finding form_finding(const examination& exam, const result<http_response>& answer, const signed_form& form,
@@ -256,21 +291,38 @@ task<finding> check_form(examination& exam, const profile& rules) {
     auto other = co_await find_other_server(exam, *form);
     if (other) co_return *other;
   }
-  const std::string file(std::clamp<std::uint64_t>(contents.size(), rules.min_size, rules.max_size), '.');
-  const auto boundary = "----postern" + form->id;
-  const auto body = encoded(form->fields, boundary, file);
+  const auto size = std::clamp<std::uint64_t>(contents.size(), rules.min_size, rules.max_size);
   const auto url = parse_web_url(is_s3(exam) ? form->url : form->fallback_url);
   if (!url) co_return finding::failed(url.error().on, "Check store.public_endpoint and store.endpoint.");
-  http_request ask;
-  ask.to = url->server;
-  ask.target = url->target;
-  ask.method = "POST";
-  ask.idle_timeout = 10s;
-  ask.fields = {{"Content-Type", "multipart/form-data; boundary=" + boundary}, {"Accept", "*/*"}};
   const deferred_signals until_removed;
-  auto answer = co_await (is_s3(exam) ? exam.backend.http : exam.browser).send(ask, body);
+  auto answer = co_await post_form(is_s3(exam) ? exam.backend.http : exam.browser, *form, *url, size);
   auto found = form_finding(exam, answer, *form, url->server.origin() + url->target);
   found.cause.insert(0, named);
+  object_name name{form->bucket, form->key};
+  auto removed = co_await remove_object(exam, name);
+  if (removed || found.kind == verdict::failed) co_return found;
+  co_return not_removed(name, removed.error().on);
+}
+
+// The form goes to Postern, whatever the store is, because the proxy before Postern is the question. The upload is
+// recorded, with the user "doctor".
+task<finding> check_large_form(examination& exam) {
+  if (!exam.is_served) co_return finding::skipped("skipped, because Postern does not answer at public_url");
+  const auto* rules = find_profile_for(exam.c, large_probe_size);
+  if (!rules) co_return finding::skipped("skipped, because no profile takes a file of more than 1 MiB");
+  if (!is_s3(exam) && exam.caller) exam.keys = std::make_shared<const held_credentials>(*exam.caller);
+  if (!exam.keys) co_return finding::skipped("skipped, because there are no credentials to sign a form with");
+  auto form = sign_probe(exam, *rules);
+  if (!form) co_return finding::failed(describe(form.error()), "Check the settings in [profiles." + rules->name + "].");
+  hide_all(exam.out, *form);
+  // Another server would keep the object where the doctor cannot remove it.
+  auto other = co_await find_other_server(exam, *form);
+  if (other) co_return is_s3(exam) ? *other : finding::skipped("skipped, because the check \"form\" failed");
+  const auto url = parse_web_url(form->fallback_url);
+  if (!url) co_return finding::failed(url.error().on, "Check server.public_url.");
+  const deferred_signals until_removed;
+  auto answer = co_await post_form(exam.browser, *form, *url, large_probe_size);
+  auto found = judge_large_form(url->server.origin() + url->target, answer);
   object_name name{form->bucket, form->key};
   auto removed = co_await remove_object(exam, name);
   if (removed || found.kind == verdict::failed) co_return found;

@@ -215,6 +215,31 @@ finding explain_refused_origin(const config& c, const std::string& origin, const
                  verbatim(cors_for_console(c)) + "Until then browsers upload by the fallback, through Postern.");
 }
 
+finding judge_large_form(const std::string& url, const result<http_response>& answer) {
+  const std::string examples = "conf/nginx.conf and conf/haproxy.cfg are complete examples of proxies.";
+  if (!answer)
+    return finding::failed(
+        "a form of more than 1 MiB to " + url + " is cut: " + answer.error().on,
+        "Smaller requests pass, so a proxy at server.public_url limits the size or the time of a body. " + examples);
+  if (answer->status == 413)
+    return finding::failed("a proxy at server.public_url refuses a form of more than 1 MiB: " + url + " answers 413",
+                           "Postern enforces the sizes itself, so let the proxy have no limit. In nginx:\n"
+                           "  client_max_body_size 0;\n" +
+                               examples);
+  if (answer->status == 408 || (answer->status >= 502 && answer->status <= 504))
+    return finding::failed(
+        "a form of more than 1 MiB to " + url + " is answered with " + std::to_string(answer->status),
+        "The proxy at server.public_url gives up before Postern has the whole form. Let it pass the body on as it "
+        "arrives, and wait longer. " +
+            examples);
+  if (answer->status == 303) return finding::passed("a form of more than 1 MiB posted to " + url + " is stored");
+  return finding::failed(
+      "a form of more than 1 MiB to " + url + " is refused (" + refusal_text(read_aws_error(*answer, "PostObject")) +
+          ")",
+      "Check that the running server has this configuration; restart it if not. The server's log has "
+      "the reason, in the line \"upload ended\".");
+}
+
 // --- webhooks ---------------------------------------------------------------------------------------
 
 finding judge_webhook_answer(std::size_t number, const std::string& url, const http_response& answer) {

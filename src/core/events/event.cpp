@@ -1,4 +1,5 @@
 #include <postern/base/encoding.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/events/event.hpp>
 #include <postern/core/object.hpp>
 
@@ -28,6 +29,7 @@ result<void> check_names(const object_event& e, const std::string& where) {
   // S3 allows 1024 bytes, so Postern has never signed a longer key.
   if (e.key.size() > 1024) return bad(where + " has a key of more than 1024 bytes");
   if ((e.bucket + e.key).find('\0') != std::string::npos) return bad(where + " has a zero byte in a name");
+  if (!is_utf8(e.bucket) || !is_utf8(e.key)) return bad(where + " has a name that is not UTF-8");
   return {};
 }
 

@@ -160,27 +160,4 @@ bool is_amazon_issuer_url(std::string_view url) {
          read->target.ends_with(".cer") && url.find_first_of("?#") == url.npos;
 }
 
-// --- recent_messages --------------------------------------------------------------------------------
-
-void recent_messages::forget(seconds_clock now) {
-  // Older messages are rejected for their age, so their ids can be forgotten.
-  while (!by_age_.empty() &&
-         (by_age_.size() > max_ || by_age_.front().first + longest_sns_delay + max_clock_skew < now)) {
-    ids_.erase(by_age_.front().second);
-    by_age_.pop_front();
-  }
-}
-
-bool recent_messages::has(const std::string& id, seconds_clock now) {
-  std::lock_guard lock(mutex_);
-  forget(now);
-  return ids_.contains(id);
-}
-
-void recent_messages::add(const std::string& id, seconds_clock now) {
-  std::lock_guard lock(mutex_);
-  if (ids_.insert(id).second) by_age_.emplace_back(now, id);
-  forget(now);
-}
-
 } // namespace postern

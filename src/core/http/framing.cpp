@@ -35,6 +35,7 @@ struct findings {
   framing answer;
   bool version_1_0 = false;
   unsigned hosts = 0, lengths = 0, encodings = 0;
+  std::size_t fields = 0;
 };
 
 result<void> read_request_line(std::string_view line, findings& f) {
@@ -136,6 +137,9 @@ result<framing> examine_header(std::string_view block) {
       if (first || !block.empty()) return bad("the header begins with an empty line");
       return conclude(f);
     }
+    if (!first && ++f.fields > max_header_fields)
+      return failure{errc::header_too_large,
+                     "a request may have " + std::to_string(max_header_fields) + " header fields"};
     auto read = first ? read_request_line(line, f) : read_field(line, f);
     if (!read) return read.error();
     first = false;

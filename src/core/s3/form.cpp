@@ -103,7 +103,10 @@ result<form_parser::event> form_parser::advance(std::span<const char>& piece) {
       break;
     }
     case place::closed: place_ = place::done; return event::done;
-    case place::done: take(piece, piece.size()); return event::need_more;
+    case place::done:
+      epilogue_.append(piece.data(), std::min(piece.size(), 3 - epilogue_.size()));
+      take(piece, piece.size());
+      return event::need_more;
     }
   }
 }
@@ -197,6 +200,7 @@ result<void> form_parser::begin_part() {
   if (!part) return part.error();
   if (part->name == "file") {
     file_ = {std::move(part->filename), std::move(part->content_type)};
+    block_.shrink_to_fit(); // a slow file keeps this parser for long
     place_ = place::file;
     return {};
   }

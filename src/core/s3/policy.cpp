@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <limits>
 
 namespace postern {
 namespace {
@@ -32,9 +34,10 @@ std::string without_dollar_escapes(std::string_view text) {
 
 result<std::uint64_t> length_end(const json_value& v) {
   if (const auto* n = v.if_int(); n && *n >= 0) return static_cast<std::uint64_t>(*n);
-  if (const auto* s = v.if_string()) // some clients write numbers as strings
-    if (const auto n = parse_number(*s)) return *n;
-  return bad("content-length-range must have two numbers that are not negative");
+  constexpr std::uint64_t max = std::numeric_limits<std::int64_t>::max(); // of a JSON number too, and of a ledger's
+  if (const auto* s = v.if_string())                                      // some clients write numbers as strings
+    if (const auto n = parse_number(*s); n && *n <= max) return *n;
+  return bad("content-length-range must have two numbers from 0 to 9223372036854775807");
 }
 
 result<void> read_range(const json_value::array& items, policy& into) {

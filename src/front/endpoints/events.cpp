@@ -27,9 +27,11 @@ task<response> events_endpoint::receive(request& r) {
 task<result<event_counts>> events_endpoint::read_and_record(request& r) {
   if (!receiver_.is_open())
     co_return failure{errc::unauthorized, "neither events.token nor events.sns_topics is configured"};
-  auto text = co_await read_text(r.body, max_body_);
+  event_request message{r.field(http::field::authorization), r.field("X-Postern-Signature"), {}};
+  if (auto allowed = receiver_.check_sender(message); !allowed) co_return allowed.error();
+  auto text = co_await read_text(r, max_body_);
   if (!text) co_return text.error();
-  const event_request message{r.field(http::field::authorization), r.field("X-Postern-Signature"), *text};
+  message.body = *text;
   co_return co_await receiver_.receive(message, now_millis());
 }
 

@@ -5,8 +5,8 @@
 namespace postern::front {
 
 task<response> fallback_endpoint::take(request& r) {
-  form_request ask{r.path_parameter, std::string(r.field(http::field::content_type))};
-  auto done = co_await forms_.take(std::move(ask), r.body);
+  form_request ask{r.path_parameter, std::string(r.field(http::field::content_type)), r.id, r.client_address};
+  auto done = co_await forms_.take(std::move(ask), r.body, r.share);
   if (done) co_return answer_accepted(*done);
   const auto& rejected = done.error();
   auto made =

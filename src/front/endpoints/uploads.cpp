@@ -18,7 +18,10 @@ metrics::histogram signing_seconds("postern_signing_seconds", "Time to sign a fo
 task<response> uploads_endpoint::sign(request& r) {
   const auto begin = std::chrono::steady_clock::now();
   auto form = co_await sign_form(r);
-  if (!form) co_return make_problem(form.error(), r.id);
+  if (!form) {
+    log::info("signing refused", {{"request", r.id}, {"client", r.client_address}, {"why", describe(form.error())}});
+    co_return make_problem(form.error(), r.id);
+  }
   signed_count.add();
   signing_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   if (log::enabled(log::level::debug))
@@ -33,7 +36,7 @@ task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   if (!who) co_return who.error();
   if (!type_matches("application/json", r.field(http::field::content_type)))
     co_return failure{errc::unsupported_type, "the body must be application/json"};
-  auto text = co_await read_text(r.body, max_body_);
+  auto text = co_await read_text(r, max_body_);
   if (!text) co_return text.error();
   auto ask = parse_sign_request(*text);
   if (!ask) co_return ask.error();

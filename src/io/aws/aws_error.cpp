@@ -50,6 +50,7 @@ aws_error read_aws_error(const http_response& answer, std::string operation) {
   for (const std::string_view region :
        {std::string_view(error.child_value("Region")), answer.field("x-amz-bucket-region")})
     if (e.region.empty() && is_region_name(region)) e.region = region;
+  if (const auto date = parse_http_date(answer.field("date"))) e.date = *date;
   e.canonical_request = error.child_value("CanonicalRequest");
   e.string_to_sign = error.child_value("StringToSign");
   e.signature = error.child_value("SignatureProvided");
@@ -78,6 +79,19 @@ bool is_transient(const aws_error& e) {
   return e.status >= 500 || e.status == 429 || (e.status == 0 && e.category == errc::unavailable) ||
          e.code == "SlowDown" || e.code == "RequestTimeout" || e.code == "InternalError" ||
          e.code == "OperationAborted";
+}
+
+std::string_view remedy_of(const aws_error& e) {
+  if (e.code == "SignatureDoesNotMatch")
+    return "correct store.credentials.secret_key or store.region; postern doctor finds out which";
+  if (e.code == "InvalidAccessKeyId")
+    return "correct store.credentials.access_key, or ask the store's owner for a new pair of keys";
+  if (e.code == "NoSuchBucket") return "create the bucket, or correct store.bucket";
+  if (e.code == "AccessDenied") return "give the keys the permissions that postern setup iam prints";
+  // The answer to a HEAD has no body, so it cannot say which.
+  if (e.status == 403 && e.code.empty())
+    return "the keys are wrong or lack a permission; postern doctor finds out which";
+  return {};
 }
 
 failure to_failure(const aws_error& e) {

@@ -104,6 +104,7 @@ http_request get_request(const web_url& url, std::chrono::milliseconds timeout) 
   r.to = url.server;
   r.target = url.target;
   r.connect_timeout = r.idle_timeout = timeout;
+  r.deadline = std::chrono::steady_clock::now() + 2 * timeout;
   return r;
 }
 

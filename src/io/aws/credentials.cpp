@@ -100,32 +100,55 @@ credentials_ptr credential_cache::usable(const std::string& rejected_key) const 
   return !current_->expires || *current_->expires > clock_() ? current_ : nullptr;
 }
 
-task<result<credentials_ptr>> credential_cache::get() { return get_other_than({}); }
+task<result<credentials_ptr>> credential_cache::get(clock_point by) { return get_other_than({}, by); }
 
-task<result<credentials_ptr>> credential_cache::renew(std::string access_key) {
-  return get_other_than(std::move(access_key));
+task<result<credentials_ptr>> credential_cache::renew(std::string access_key, clock_point by) {
+  return get_other_than(std::move(access_key), by);
 }
 
-// Answers the cached credentials where they are usable. Otherwise fetches, or shares the fetch that runs already.
-task<result<credentials_ptr>> credential_cache::get_other_than(std::string rejected_key) {
+// Answers the cached credentials where they are usable. Otherwise begins a fetch, or shares the fetch that runs
+// already.
+task<result<credentials_ptr>> credential_cache::get_other_than(std::string rejected_key, clock_point by) {
   {
-    std::unique_lock lock(mutex_);
+    std::lock_guard lock(mutex_);
     if (auto cached = usable(rejected_key)) co_return cached;
-    if (is_fetching_) {
-      lock.unlock();
-      const auto wait_for_fetch = [this, &rejected_key](auto reply) {
-        std::unique_lock again(mutex_);
-        if (is_fetching_) return void(waiting_.push_back(std::move(reply)));
-        const auto fetched = usable(rejected_key); // the fetch has ended in between
-        again.unlock();
-        reply(fetched ? result<credentials_ptr>(fetched)
-                      : failure{errc::unavailable, "fetching credentials failed a moment ago"});
-      };
-      co_return co_await reply_from<result<credentials_ptr>>(wait_for_fetch);
-    }
-    is_fetching_ = true;
   }
-  // When this coroutine is destroyed during the fetch, the calls that share it must still be answered.
+  const auto executor = co_await asio::this_coro::executor;
+  timer limit(executor);
+  limit.expires_at(std::min(by, std::chrono::steady_clock::now() + 1h)); // the fetch has deadlines of its own
+  limit.async_wait([this, id = &limit](const boost::system::error_code& ec) {
+    if (!ec) give_up(id);
+  });
+  const auto wait_for_fetch = [this, &rejected_key, &executor, id = &limit](const auto& reply) {
+    std::unique_lock lock(mutex_);
+    const auto cached = usable(rejected_key); // a fetch has ended in between
+    bool begins = false;
+    if (!cached) {
+      waiting_.push_back({id, reply});
+      begins = !std::exchange(is_fetching_, true);
+    }
+    lock.unlock();
+    if (cached) reply(result<credentials_ptr>(cached));
+    // The fetch is not this coroutine's: it may be needed by calls with a later deadline.
+    if (begins) cleanup_group(executor).start(fetch());
+  };
+  auto got = co_await reply_from<result<credentials_ptr>>(wait_for_fetch);
+  limit.cancel();
+  co_return got;
+}
+
+void credential_cache::give_up(const void* id) {
+  std::unique_lock lock(mutex_);
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [id](const waiter& w) { return w.id == id; });
+  if (found == waiting_.end()) return; // the fetch ended just before
+  const auto reply = std::move(found->reply);
+  waiting_.erase(found);
+  lock.unlock();
+  reply(failure{errc::unavailable, "fetching credentials takes too long"});
+}
+
+task<> credential_cache::fetch() {
+  // When this coroutine is destroyed during the fetch, the calls that wait must still be answered.
   const auto cancel = [](credential_cache* c) {
     c->finish_fetch(failure{errc::cancelled, "fetching credentials was cancelled"});
   };
@@ -141,11 +164,10 @@ task<result<credentials_ptr>> credential_cache::get_other_than(std::string rejec
     got = std::make_shared<const held_credentials>(std::move(*fetched));
   (void)cancel_guard.release();
   finish_fetch(got);
-  co_return got;
 }
 
 void credential_cache::finish_fetch(const result<credentials_ptr>& fetched) {
-  std::vector<std::function<void(result<credentials_ptr>)>> waiting;
+  std::vector<waiter> waiting;
   {
     std::lock_guard lock(mutex_);
     is_fetching_ = false;
@@ -163,7 +185,7 @@ void credential_cache::finish_fetch(const result<credentials_ptr>& fetched) {
   } else {
     failures.add();
   }
-  for (auto& reply : waiting) reply(fetched);
+  for (auto& w : waiting) w.reply(fetched);
 }
 
 seconds_clock credential_cache::renew_at(const held_credentials& h) const {
@@ -182,7 +204,7 @@ task<> credential_cache::keep_fresh() {
       wait = 3600s;
     else if (cached && renew_at(*cached) > clock_())
       wait = renew_at(*cached) - clock_();
-    else if (auto renewed = co_await get_other_than(old_key); renewed) {
+    else if (auto renewed = co_await get_other_than(old_key, clock_point::max()); renewed) {
       wait = pause = 1s; // the next round computes when to renew these
     } else {
       log::error("credentials cannot be renewed",

@@ -81,6 +81,7 @@ private:
     r.to = where->server;
     r.target = where->target;
     r.idle_timeout = 10s;
+    r.deadline = std::chrono::steady_clock::now() + 15s;
     auto answer = co_await http_.send(r, {}, max);
     if (!answer) co_return failure{errc::unavailable, answer.error().on};
     if (answer->status >= 500 || answer->status == 429)

@@ -16,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto min_correction = 1min; // a smaller difference is no reason to refuse a request
 constexpr auto max_chained_duration = std::chrono::seconds(3600); // AWS: role chaining limits the session to one hour
 
 std::string form_of(const std::vector<sigv4::name_value>& parameters) {
@@ -37,6 +38,7 @@ result<http_request> request_to(const sts_options& sts) {
   r.method = "POST";
   r.target = url->target;
   r.idle_timeout = 10s;
+  r.deadline = std::chrono::steady_clock::now() + 15s;
   r.fields.emplace_back("Content-Type", "application/x-www-form-urlencoded");
   return r;
 }
@@ -74,9 +76,8 @@ task<aws_result<http_response>> ask_sts(http_client& http, const sts_options& st
 
 class assumed_role final : public credential_source {
 public:
-  assumed_role(credential_source_ptr caller, http_client& http, sts_options sts, role_options role, utc_clock clock)
-      : caller_(std::move(caller)), http_(http), sts_(std::move(sts)), role_(std::move(role)),
-        clock_(std::move(clock)) {}
+  assumed_role(credential_source_ptr caller, http_client& http, sts_options sts, role_options role, store_clock& clock)
+      : caller_(std::move(caller)), http_(http), sts_(std::move(sts)), role_(std::move(role)), clock_(clock) {}
 
   task<result<held_credentials>> fetch() override {
     auto caller = co_await caller_->fetch();
@@ -85,17 +86,30 @@ public:
         !std::exchange(has_warned_, true))
       log::warning("role duration is cut to one hour",
                    {{"role", role_.arn}, {"configured_seconds", role_.duration.count()}});
-    auto assumed = co_await assume_role(http_, sts_, role_, *caller, clock_());
+    auto assumed = co_await assume_role(http_, sts_, role_, *caller, clock_.now());
+    if (!assumed && adopt_time_of(assumed.error()))
+      assumed = co_await assume_role(http_, sts_, role_, *caller, clock_.now());
     if (!assumed) co_return to_failure(assumed.error());
     co_return std::move(*assumed);
   }
 
 private:
+  // STS allows a difference of five minutes. Amazon's says SignatureDoesNotMatch, "Signature expired: … is now earlier
+  // than …" or "Signature not yet current: …"; others say RequestTimeTooSkewed.
+  bool adopt_time_of(const aws_error& refusal) {
+    const bool is_about_time = refusal.code == "RequestTimeTooSkewed" ||
+                               (refusal.code == "SignatureDoesNotMatch" && refusal.message.starts_with("Signature "));
+    if (!is_about_time || !refusal.date) return false;
+    if (std::chrono::abs(*refusal.date - clock_.now()) < min_correction) return false;
+    clock_.adopt(*refusal.date);
+    return true;
+  }
+
   const credential_source_ptr caller_;
   http_client& http_;
   const sts_options sts_;
   const role_options role_;
-  const utc_clock clock_;
+  store_clock& clock_;
   bool has_warned_ = false;
 };
 
@@ -173,8 +187,8 @@ task<aws_result<std::string>> caller_identity(http_client& http, const sts_optio
 }
 
 credential_source_ptr make_assumed_role(credential_source_ptr caller, http_client& http, sts_options sts,
-                                        role_options role, utc_clock clock) {
-  return std::make_unique<assumed_role>(std::move(caller), http, std::move(sts), std::move(role), std::move(clock));
+                                        role_options role, store_clock& clock) {
+  return std::make_unique<assumed_role>(std::move(caller), http, std::move(sts), std::move(role), clock);
 }
 credential_source_ptr make_web_identity_credentials(const variables& v, http_client& http, sts_options sts) {
   return std::make_unique<web_identity>(v, http, std::move(sts));

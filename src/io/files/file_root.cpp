@@ -1,6 +1,7 @@
 #include "file_root.hpp"
 
 #include <postern/base/digest.hpp>
+#include <postern/base/log.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -17,6 +18,19 @@ namespace fs = std::filesystem;
 
 file_root::~file_root() {
   if (!own_name.empty()) ::unlinkat(root.get(), (".postern/tmp/" + own_name).c_str(), AT_REMOVEDIR);
+}
+
+result<void> require_paths(file_root& r) {
+  for (const auto& path : r.paths)
+    if (auto same = path.check(); !same) {
+      if (!r.is_lost.exchange(true))
+        log::error("store folder lost: uploads are refused",
+                   {{"why", same.error().on},
+                    {"remedy", "move the folder back, or restart Postern to use the one that is there now"}});
+      return same;
+    }
+  if (r.is_lost.exchange(false)) log::info("store folder is back");
+  return {};
 }
 
 result<file_place> find_object(const file_root& r, const object_name& name, bool create) {
@@ -124,8 +138,14 @@ std::shared_ptr<file_root> open_file_root(const fs::path& root) {
   r->meta = create("meta");
   r->paused = create("paused");
   const auto tmp = create("tmp");
-  remove_leftovers(*r, root / ".postern" / "tmp");
+  const auto hidden = root / ".postern";
+  remove_leftovers(*r, hidden / "tmp");
   create_own_folder(*r, tmp.get(), root);
+  for (const auto& path : {root, hidden / "meta", hidden / "paused", hidden / "tmp" / r->own_name}) {
+    auto named = file_identity::of(path.string());
+    if (!named) refuse(root, named.error().on);
+    r->paths.push_back(std::move(*named));
+  }
   return r;
 }
 

@@ -2,12 +2,15 @@
 // and its sinks share it. Blocking; any thread.
 #pragma once
 
+#include <postern/io/file_identity.hpp>
 #include <postern/io/files/file_layout.hpp>
 #include <postern/io/files/files.hpp>
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace postern {
 
@@ -15,12 +18,18 @@ struct file_root {
   descriptor root, meta, paused;
   descriptor own; // this process's folder in tmp, locked while it is open
   std::string own_name;
+  std::vector<file_identity> paths; // of root and meta, which stay open
+  std::atomic<bool> is_lost{false};
   ~file_root();
 };
 
 // Creates and opens the folders, and removes the temporary files of processes that have ended. Throws
 // std::runtime_error that names store.path and the remedy.
 std::shared_ptr<file_root> open_file_root(const std::filesystem::path& root);
+
+// errc::unavailable while the path of the root names another folder than the open one: what is stored now would not be
+// found after a restart. Logs when that begins and when it ends.
+result<void> require_paths(file_root& r);
 
 // A file, by its folder and its name there.
 struct file_place {

@@ -1,4 +1,4 @@
-#include "file_root.hpp"
+#include "file_list.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/io/files/file_store.hpp>
 
@@ -103,6 +103,7 @@ private:
   }
 
   result<stored_object> publish() {
+    if (auto same = require_paths(*root_); !same) return same.error();
     const auto file = make_durable();
     if (!file) return file.error();
     description_.mtime_ns = mtime_ns(*file);
@@ -126,6 +127,7 @@ private:
       return named.error();
     }
     if (::fsync(to->folder.get()) != 0) return disk_failure("make the name of " + quote(key()) + " durable");
+    if (auto same = require_paths(*root_); !same) return same.error(); // lost meanwhile: not acknowledged
     return description_.object;
   }
 
@@ -142,6 +144,7 @@ private:
   }
 
   result<std::string> keep() {
+    if (auto same = require_paths(*root_); !same) return same.error();
     if (const auto file = make_durable(); !file) return file.error();
     auto bookmark = was_paused() ? file_name_ : random_name();
     const int paused = root_->paused.get();
@@ -186,35 +189,50 @@ public:
   file_store(const file_store_options& options, asio::thread_pool& pool)
       : root_(open_file_root(options.root)), pool_(pool) {}
 
-  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
-                                           std::optional<std::uint64_t> expected_size) override {
-    auto opened = co_await open_resumable(std::move(name), std::move(meta), expected_size);
+  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<expected_size> size,
+                                           allowance* from) override {
+    auto opened = co_await open_resumable(std::move(name), std::move(meta), size, from);
     if (!opened) co_return opened.error();
     co_return std::move(*opened);
   }
-  std::uint64_t memory_for(std::optional<std::uint64_t>) const override { return 0; }
+  std::uint64_t max_memory() const override { return 0; }
   resumable_store* as_resumable_store() override { return this; }
   task<result<std::unique_ptr<resumable_sink>>> open_resumable(object_name name, object_meta meta,
-                                                               std::optional<std::uint64_t>) override {
+                                                               std::optional<expected_size>, allowance*) override {
     const auto work = [&] { return begin(std::move(name), std::move(meta)); };
     co_return co_await on_pool(pool_, work);
   }
-  task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark) override {
+  task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark, allowance*) override {
     const auto work = [&] { return resume(bookmark); };
     co_return co_await on_pool(pool_, work);
   }
   task<result<stored_object>> head(object_name name) override {
-    const auto work = [&] { return look_at(*root_, name); };
+    const auto work = [&]() -> result<stored_object> {
+      if (auto same = require_paths(*root_); !same) return same.error();
+      return look_at(*root_, name);
+    };
+    co_return co_await on_pool(pool_, work);
+  }
+  task<result<std::vector<std::string>>> list(std::string bucket, std::string prefix, std::size_t max) override {
+    const auto work = [&] { return list_keys(*root_, bucket, prefix, max); };
     co_return co_await on_pool(pool_, work);
   }
   task<result<void>> remove(object_name name) override {
-    const auto work = [&] { return erase(*root_, name); };
+    const auto work = [&]() -> result<void> {
+      if (auto same = require_paths(*root_); !same) return same.error();
+      return erase(*root_, name);
+    };
+    co_return co_await on_pool(pool_, work);
+  }
+  task<result<void>> check() override {
+    const auto work = [this] { return require_paths(*root_); };
     co_return co_await on_pool(pool_, work);
   }
 
 private:
   result<std::unique_ptr<resumable_sink>> begin(object_name name, object_meta meta) {
     if (auto path = object_path(name); !path) return path.error();
+    if (auto same = require_paths(*root_); !same) return same.error();
     auto temporary_name = hash_of(name) + "." + random_name();
     const int own = root_->own.get();
     descriptor file(::openat(own, temporary_name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
@@ -227,6 +245,7 @@ private:
   }
 
   result<std::unique_ptr<resumable_sink>> resume(const std::string& bookmark) {
+    if (auto same = require_paths(*root_); !same) return same.error();
     const int paused = root_->paused.get();
     failure unknown{errc::object_absent, "no paused upload has this bookmark"};
     if (bookmark.size() != 32 || bookmark.find_first_not_of("0123456789abcdef") != bookmark.npos) return unknown;

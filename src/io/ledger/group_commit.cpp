@@ -20,6 +20,8 @@ metrics::gauge reachable("postern_ledger_up", "1 while the ledger can be written
 // Conflicts of one transaction in a row before it is split in two. Each half may have half as many.
 constexpr int conflicts_before_split = 5;
 
+constexpr std::chrono::seconds log_interval{10}; // between two lines about the same outage
+
 // The pause after a conflict. Random, so that the same two writers do not collide again: at most 10 ms after the first
 // conflict, 160 ms after the last.
 void pause_at_random(int conflicts) {
@@ -30,9 +32,10 @@ void pause_at_random(int conflicts) {
 
 } // namespace
 
-group_commit::group_commit(transactions& to, group_commit_options options)
-    : to_(to), options_(options), writer_([this] { run_writer(); }) {
-  reachable.set(1);
+group_commit::group_commit(transactions& to, group_commit_options options, std::optional<failure> outage)
+    : to_(to), options_(options), outage_(std::move(outage)), pause_(options.first_pause) {
+  reachable.set(outage_ ? 0 : 1);
+  writer_ = std::thread([this] { run_writer(); });
 }
 
 group_commit::~group_commit() {
@@ -95,6 +98,8 @@ void group_commit::end_pending(const call& c) {
 void group_commit::run_writer() {
   std::vector<call> batch;
   std::vector<call*> order, postponed;
+  if (outage_) log_outage(outage_->on);
+  wait_until_available();
   while (take(batch)) {
     order.clear();
     for (auto& c : batch) order.push_back(&c);
@@ -105,6 +110,7 @@ void group_commit::run_writer() {
       from = std::find_if_not(to, order.end(), keyless);
     }
     postponed.clear();
+    conflicts_until_ = std::chrono::steady_clock::now() + options_.max_conflict_time;
     commit(order, postponed, conflicts_before_split);
     put_back(postponed);
     batch.clear();
@@ -135,7 +141,8 @@ bool group_commit::take(std::vector<call>& batch) {
 
 // Commits the calls in as few transactions as possible, and answers each. When the database is unavailable,
 // write-behind calls are postponed. When only another writer's lock is in the way, a write-behind call is parked: one
-// row that is locked for long must not delay all others.
+// row that is locked for long must not delay all others. When so many are locked that the search takes too long, the
+// database is unavailable.
 void group_commit::commit(calls some, std::vector<call*>& postponed, int max_conflicts) {
   for (int conflicts = 0; !outage_;) {
     auto kind = transaction_failure::rejected;
@@ -154,6 +161,10 @@ void group_commit::commit(calls some, std::vector<call*>& postponed, int max_con
       why = e.what();
     }
     const bool in_conflict = kind == transaction_failure::conflict;
+    if (in_conflict && is_conflict_too_long()) {
+      refuse_awaited({transaction_failure::unavailable, why});
+      break;
+    }
     if (in_conflict && ++conflicts <= max_conflicts) {
       repeated.add();
       pause_at_random(conflicts);
@@ -175,6 +186,8 @@ void group_commit::commit(calls some, std::vector<call*>& postponed, int max_con
   }
 }
 
+bool group_commit::is_conflict_too_long() const { return std::chrono::steady_clock::now() >= conflicts_until_; }
+
 bool group_commit::is_stopping() {
   std::lock_guard lock(mutex_);
   return is_stopping_;
@@ -191,7 +204,9 @@ void group_commit::attempt(calls some) {
     to_.roll_back();
     throw; // the cause, not an error of the rollback
   }
-  if (writes) commit_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
+  if (!writes) return;
+  commit_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
+  note_recovery();
 }
 
 // End the keys' pending state before the callers get their replies, so that their next reads can use a reader.
@@ -217,7 +232,7 @@ void group_commit::refuse(call& c, const failure& why) {
 // Until the database is available again, push() refuses awaited calls at once.
 void group_commit::refuse_awaited(const transaction_error& why) {
   reachable.set(0);
-  log::error("ledger cannot be written", {{"why", why.what()}});
+  log_outage(why.what());
   std::vector<call> refused;
   {
     std::lock_guard lock(mutex_);
@@ -230,6 +245,15 @@ void group_commit::refuse_awaited(const transaction_error& why) {
   }
   queued.add(-static_cast<std::int64_t>(refused.size()));
   for (auto& c : refused) refuse(c, *outage_);
+}
+
+// One line when an outage begins, one when its reason changes, and one every ten seconds.
+void group_commit::log_outage(const std::string& why) {
+  const auto now = std::chrono::steady_clock::now();
+  if (why == logged_why_ && now - logged_at_ < log_interval) return;
+  log::error("ledger cannot be written", {{"why", why}});
+  logged_why_ = why;
+  logged_at_ = now;
 }
 
 void group_commit::put_back(std::span<call*> postponed) {
@@ -255,12 +279,14 @@ void group_commit::unpark() {
 // Tries with growing pauses. At the end of the program, tries once more and then gives up.
 void group_commit::wait_until_available() {
   if (!outage_) return;
-  const auto since = std::chrono::steady_clock::now();
-  for (auto pause = options_.first_pause;; pause = std::min(2 * pause, options_.max_pause)) {
+  if (!unwritable_since_) unwritable_since_ = std::chrono::steady_clock::now();
+  for (;;) {
     std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, pause, [&] { return is_stopping_; });
+    wake_.wait_for(lock, pause_, [&] { return is_stopping_; });
+    pause_ = std::min(2 * pause_, options_.max_pause);
     const bool last = is_stopping_;
     lock.unlock();
+    if (last && std::exchange(has_tried_last_, true)) return lose_queue(outage_->on);
     try {
       to_.begin(true);
       to_.commit();
@@ -269,12 +295,26 @@ void group_commit::wait_until_available() {
       break;
     } catch (const std::exception& e) {
       to_.roll_back();
-      if (!last) continue;
-      return lose_queue(e.what());
+      if (last) return lose_queue(e.what());
+      log_outage(e.what());
     }
   }
+  // An empty transaction succeeds even on a full disk. If writes wait, only their commit proves the recovery.
+  if (!has_waiting_writes()) note_recovery();
+}
+
+bool group_commit::has_waiting_writes() const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(queue_.begin(), queue_.end(), [](const call& c) { return c.writes; });
+}
+
+void group_commit::note_recovery() {
+  if (!unwritable_since_) return;
+  const std::chrono::duration<double> gap = std::chrono::steady_clock::now() - *unwritable_since_;
+  unwritable_since_.reset();
+  pause_ = options_.first_pause;
+  logged_why_.clear();
   reachable.set(1);
-  const std::chrono::duration<double> gap = std::chrono::steady_clock::now() - since;
   log::info("ledger can be written again", {{"after_seconds", gap.count()}});
 }
 

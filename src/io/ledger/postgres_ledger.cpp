@@ -1,7 +1,8 @@
-#include <postern/io/sql/postgres.hpp>
 #include <postern/io/ledger/postgres_ledger.hpp>
 #include <postern/io/ledger/sql_ledger.hpp>
+#include <postern/io/sql/postgres.hpp>
 
+#include <optional>
 #include <stdexcept>
 
 namespace postern {
@@ -19,6 +20,17 @@ std::string remedy_for(const transaction_error& e, const std::string& shown) {
          shown + "\" tries the same.";
 }
 
+// The failure of a database that is away, if it may be.
+std::optional<failure> migrate(postgres::database& db, bool may_be_away) {
+  try {
+    db.migrate();
+    return std::nullopt;
+  } catch (const transaction_error& e) {
+    if (!may_be_away || e.kind != transaction_failure::unavailable) throw;
+    return failure{errc::unavailable, e.what()};
+  }
+}
+
 } // namespace
 
 std::unique_ptr<ledger> make_postgres_ledger(const postgres_ledger_options& server, const ledger_options& options) {
@@ -27,12 +39,13 @@ std::unique_ptr<ledger> make_postgres_ledger(const postgres_ledger_options& serv
     return std::runtime_error("ledger.url: the database " + shown + " cannot be used: " + why + ". " + remedy);
   };
   try {
-    auto db = std::make_unique<postgres::database>(server.url, server.timeout);
-    db->migrate();
+    auto db = std::make_unique<postgres::database>(server.url, server.timeout, sql::access::read_write,
+                                                   postgres::connects::at_first_use);
+    auto outage = migrate(*db, options.may_connect_later);
     const auto connect_reader = [url = server.url, timeout = server.timeout] {
       return std::make_unique<postgres::database>(url, timeout, sql::access::read_only);
     };
-    return make_sql_ledger(std::move(db), connect_reader, options, server.use);
+    return make_sql_ledger(std::move(db), connect_reader, options, server.use, std::move(outage));
   } catch (const sql::schema_too_new& e) {
     throw cannot(e.what(), "Run that version, or name another database.");
   } catch (const transaction_error& e) {

@@ -1,3 +1,5 @@
+#include <postern/io/ledger/message_rows.hpp>
+#include <postern/io/ledger/secret_rows.hpp>
 #include <postern/io/ledger/sql_ledger.hpp>
 #include <postern/io/ledger/upload_rows.hpp>
 
@@ -12,11 +14,12 @@ namespace {
 using uploads = std::vector<upload>;
 using webhooks = std::vector<webhook>;
 
-// The writer's transactions. The changes of a transaction are reported when it has committed. Writer thread only.
+// The writer's transactions. The changes of a transaction are reported when it has committed. A database that was away
+// is migrated before its first transaction. Writer thread only.
 class reported_transactions final : public transactions {
 public:
-  reported_transactions(transactions& to, std::function<void(const upload&)> on_change)
-      : to_(to), on_change_(std::move(on_change)) {}
+  reported_transactions(sql::database& to, bool is_migrated, std::function<void(const upload&)> on_change)
+      : to_(to), is_migrated_(is_migrated), on_change_(std::move(on_change)) {}
 
   // The callback for upload_rows. Empty if ledger_options has no on_change.
   std::function<void(const upload&)> collector() {
@@ -26,6 +29,8 @@ public:
 
   void begin(bool writes) override {
     changed_.clear();
+    if (!is_migrated_) to_.migrate();
+    is_migrated_ = true;
     to_.begin(writes);
   }
   void commit() override {
@@ -35,7 +40,8 @@ public:
   void roll_back() noexcept override { to_.roll_back(); }
 
 private:
-  transactions& to_;
+  sql::database& to_;
+  bool is_migrated_;
   const std::function<void(const upload&)> on_change_;
   uploads changed_;
 };
@@ -43,9 +49,10 @@ private:
 class sql_ledger final : public ledger {
 public:
   sql_ledger(std::unique_ptr<sql::database> writing, readers::connect_function connect_reader,
-             const ledger_options& options, const sql_ledger_options& use)
-      : db_(std::move(writing)), transactions_(*db_, options.on_change), webhooks_(*db_, options.endpoints),
-        uploads_(*db_, webhooks_, options.grace, transactions_.collector()), writer_(transactions_, use.commits) {
+             const ledger_options& options, const sql_ledger_options& use, std::optional<failure> outage)
+      : db_(std::move(writing)), transactions_(*db_, !outage, options.on_change), webhooks_(*db_, options.endpoints),
+        uploads_(*db_, webhooks_, options.grace, transactions_.collector()),
+        writer_(transactions_, use.commits, std::move(outage)) {
     if (connect_reader) readers_.emplace(std::move(connect_reader), use.reads);
   }
 
@@ -55,9 +62,22 @@ public:
     auto id = u.id;
     writer_.write_behind(std::move(id), [this, u = std::move(u)] { uploads_.issue(u); });
   }
-  void start_receiving(upload u) override {
+  void start_receiving(upload u, std::string attempt) override {
     auto id = u.id;
-    writer_.write_behind(std::move(id), [this, u = std::move(u)] { uploads_.start_receiving(u); });
+    writer_.write_behind(std::move(id), [this, u = std::move(u), attempt = std::move(attempt)] {
+      uploads_.start_receiving(u, attempt);
+    });
+  }
+  task<result<upload>> reserve_key(upload u, std::string signed_key, std::string attempt) override {
+    auto id = u.id;
+    return write<upload>(
+        std::move(id),
+        [this, u = std::move(u), signed_key = std::move(signed_key), attempt = std::move(attempt)]() -> result<upload> {
+          auto reserved = uploads_.reserve_key(u, signed_key, attempt);
+          if (!reserved)
+            return failure{errc::conflict, "the form was used before, for another file; ask for a new one"};
+          return std::move(*reserved);
+        });
   }
   void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock not_before) override {
     // One report is queued at a time. While the database is unavailable, reports must not pile up.
@@ -69,14 +89,20 @@ public:
     });
     if (!taken) progress_is_queued_ = false;
   }
-  task<result<upload>> confirm(completion c) override {
+  task<result<confirmation>> confirm(completion c) override {
     auto id = c.of.id;
-    return write<upload>(std::move(id), [this, c = std::move(c)] { return uploads_.confirm(c); });
+    return write<confirmation>(std::move(id), [this, c = std::move(c)] { return uploads_.confirm(c); });
   }
-  task<result<upload>> fail(upload u, std::string code, millis_clock at) override {
+  task<result<void>> break_off(std::string id, std::string attempt) override {
+    auto key = id;
+    return write<void>(std::move(key), [this, id = std::move(id), attempt = std::move(attempt)] {
+      return done([&] { uploads_.break_off(id, attempt); });
+    });
+  }
+  task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock at) override {
     auto id = u.id;
-    return write<upload>(std::move(id),
-                         [this, u = std::move(u), code = std::move(code), at] { return uploads_.fail(u, code, at); });
+    return write<upload>(std::move(id), [this, u = std::move(u), attempt = std::move(attempt), code = std::move(code),
+                                         at] { return uploads_.fail(u, attempt, code, at); });
   }
 
   // --- checks of the store ---
@@ -96,8 +122,10 @@ public:
 
   // --- webhooks ---
 
-  task<result<webhooks>> lease_due_webhooks(millis_clock now, millis_clock leased_until, std::size_t max) override {
-    return write<webhooks>("", [=, this] { return webhooks_.due(now, leased_until, max); });
+  task<result<webhooks>> lease_due_webhooks(millis_clock now, millis_clock leased_until,
+                                            std::vector<webhook_demand> demands) override {
+    return write<webhooks>(
+        "", [=, this, demands = std::move(demands)] { return webhooks_.due(now, leased_until, demands); });
   }
   task<result<void>> record_delivery(std::string webhook_id) override {
     auto key = webhook_id;
@@ -109,6 +137,11 @@ public:
     auto key = webhook_id;
     return write<void>(std::move(key), [this, id = std::move(webhook_id), why = std::move(why), retry_at] {
       return done([&] { webhooks_.record_failed_delivery(id, why, retry_at); });
+    });
+  }
+  task<result<std::size_t>> expire_webhooks(std::string url, millis_clock due_before, std::string why) override {
+    return write<std::size_t>("", [this, url = std::move(url), due_before, why = std::move(why)] {
+      return webhooks_.expire(url, due_before, why);
     });
   }
   task<result<void>> stop_endpoint(std::string url, std::string why) override {
@@ -123,6 +156,32 @@ public:
   }
   task<result<std::size_t>> purge_webhooks(std::vector<std::string> ids) override {
     return write<std::size_t>("", [this, ids = std::move(ids)] { return webhooks_.purge(ids); });
+  }
+
+  task<result<std::optional<millis_clock>>> oldest_webhook() override {
+    return read<std::optional<millis_clock>>([](sql::database& db) { return postern::oldest_webhook(db); });
+  }
+
+  // --- messages from outside ---
+
+  task<result<bool>> has_message(std::string id, millis_clock now) override {
+    return read<bool>([id = std::move(id), now](sql::database& db) { return postern::has_message(db, id, now); });
+  }
+  task<result<void>> note_message(std::string id, millis_clock now) override {
+    auto key = id;
+    return write<void>(std::move(key),
+                       [this, id = std::move(id), now] { return done([&] { postern::note_message(*db_, id, now); }); });
+  }
+
+  // --- the secrets of the nodes ---
+
+  task<result<void>> note_secret(std::string fingerprint, millis_clock now) override {
+    return write<void>("signing secret", [this, fingerprint = std::move(fingerprint), now] {
+      return done([&] { postern::note_secret(*db_, fingerprint, now); });
+    });
+  }
+  task<result<std::vector<std::string>>> list_secrets(millis_clock since) override {
+    return read<std::vector<std::string>>([since](sql::database& db) { return postern::list_secrets(db, since); });
   }
 
   // --- uploads ---
@@ -179,8 +238,8 @@ private:
 
 std::unique_ptr<ledger> make_sql_ledger(std::unique_ptr<sql::database> writing,
                                         readers::connect_function connect_reader, const ledger_options& options,
-                                        const sql_ledger_options& use) {
-  return std::make_unique<sql_ledger>(std::move(writing), std::move(connect_reader), options, use);
+                                        const sql_ledger_options& use, std::optional<failure> outage) {
+  return std::make_unique<sql_ledger>(std::move(writing), std::move(connect_reader), options, use, std::move(outage));
 }
 
 } // namespace postern

@@ -1,5 +1,5 @@
-#include <postern/io/sql/sqlite.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
+#include <postern/io/sql/sqlite.hpp>
 
 #include <filesystem>
 #include <stdexcept>
@@ -23,10 +23,14 @@ std::unique_ptr<ledger> make_sqlite_ledger(const sqlite_ledger_options& file, co
     if (db->is_foreign())
       throw cannot("it has a table uploads, webhooks or stopped_endpoints of another program. Name another file.");
     db->migrate();
+    const auto files = std::make_shared<const sqlite::open_files>(db->files());
+    db->watch(files);
     readers::connect_function connect_reader;
     if (file.path != ":memory:") // a second connection would open another, empty database
-      connect_reader = [path = file.path, timeout = file.timeout] {
-        return std::make_unique<sqlite::database>(path, timeout, sql::access::read_only);
+      connect_reader = [path = file.path, timeout = file.timeout, files] {
+        auto reader = std::make_unique<sqlite::database>(path, timeout, sql::access::read_only);
+        reader->watch(files);
+        return reader;
       };
     return make_sql_ledger(std::move(db), std::move(connect_reader), options, file.use);
   } catch (const sql::schema_too_new& e) {

@@ -35,14 +35,23 @@ std::string insert(std::string_view more, std::string_view values, std::string_v
 }
 
 const std::string issue_sql = insert("", "'issued'", "NOTHING");
-const std::string receiving_sql = insert("", "'receiving'",
-                                         "UPDATE SET state = 'receiving', failed_because = '', received = NULL, "
-                                         "ask_at = COALESCE(uploads.ask_at, excluded.ask_at) WHERE uploads.state IN " +
-                                             states_before(upload_state::receiving) + returning);
+const std::string receiving_sql =
+    insert(", attempt", "'receiving', $12",
+           "UPDATE SET state = 'receiving', attempt = excluded.attempt, failed_because = '', received = NULL, "
+           "ask_at = COALESCE(uploads.ask_at, excluded.ask_at) WHERE uploads.state IN " +
+               states_before(upload_state::receiving) + returning);
+const std::string reserve_key_sql =
+    insert(", attempt", "'receiving', $12",
+           "UPDATE SET state = 'receiving', key = excluded.key, attempt = excluded.attempt, failed_because = '', "
+           "received = NULL, ask_at = COALESCE(uploads.ask_at, excluded.ask_at) "
+           "WHERE uploads.state <> 'completed' AND uploads.key IN (excluded.key, $13)" +
+               returning);
+// Returns one column more than the other statements: how often the upload has failed.
 const std::string fail_sql =
-    insert(", failed_because", "'failed', $12",
-           "UPDATE SET state = 'failed', failed_because = excluded.failed_because WHERE uploads.state IN " +
-               states_before(upload_state::failed) + returning);
+    insert(", attempt, failed_because, failures", "'failed', $12, $13, 1",
+           "UPDATE SET state = 'failed', failed_because = excluded.failed_because, failures = uploads.failures + 1 "
+           "WHERE uploads.attempt IN ('', excluded.attempt) AND uploads.state IN ('issued', 'receiving')" +
+               returning + ", failures");
 const std::string confirm_sql =
     insert(", size, etag, crc32c, completed_at, completed_by", "'completed', $12, $13, $14, $15, $16",
            "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
@@ -52,6 +61,9 @@ const std::string confirm_sql =
 const std::string check_later_sql =
     insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning);
 
+const std::string break_off_sql = "UPDATE uploads SET state = 'issued', received = NULL WHERE id = $1 "
+                                  "AND attempt = $2 AND state = 'receiving'" +
+                                  returning;
 const std::string progress_sql = "UPDATE uploads SET received = $1, ask_at = CASE WHEN ask_at < $2 THEN $2 ELSE ask_at "
                                  "END WHERE id = $3 AND state = 'receiving'";
 const std::string overwrite_sql = "UPDATE uploads SET overwritten_at = $1, overwritten_etag = $2 "
@@ -157,7 +169,7 @@ std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
   // first entry. PostgreSQL would do so for a plain MIN(id), too; || '' prevents it.
   if (f.since) sql += " AND id >= (SELECT MIN(id || '') FROM uploads WHERE created_at >= $2) AND created_at >= $2";
   if (f.state) sql.append(" AND state = '").append(name_of(*f.state)).append("'");
-  sql.append(" ORDER BY id LIMIT ").append(f.since ? "$3" : "$2");
+  sql.append(f.newest_first ? " ORDER BY id DESC LIMIT " : " ORDER BY id LIMIT ").append(f.since ? "$3" : "$2");
   auto& s = db.prepared(sql);
   return all(f.since ? s.bind(f.after_id, as_integer(*f.since), as_limit(f.limit))
                      : s.bind(f.after_id, as_limit(f.limit)));
@@ -179,10 +191,23 @@ void upload_rows::issue(const upload& u) {
   bind_row(db_.prepared(issue_sql), u, metadata, u.created_at, first_check(u)).run();
 }
 
-void upload_rows::start_receiving(const upload& u) {
+void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
   const auto metadata = metadata_text(u);
-  auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, first_check(u));
+  auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, first_check(u), attempt);
   if (const auto receiving = one(s)) report(*receiving);
+}
+
+std::optional<upload> upload_rows::reserve_key(const upload& u, const std::string& signed_key,
+                                               const std::string& attempt) {
+  const auto metadata = metadata_text(u);
+  auto& s = bind_row(db_.prepared(reserve_key_sql), u, metadata, u.created_at, first_check(u), attempt, signed_key);
+  if (auto reserved = one(s)) {
+    report(*reserved);
+    return reserved;
+  }
+  auto row = existing(u.id);
+  if (row.key != u.key) return std::nullopt;
+  return row; // completed under this key: the form is posted once more
 }
 
 void upload_rows::record_progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
@@ -191,7 +216,7 @@ void upload_rows::record_progress(const std::vector<std::pair<std::string, std::
   for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), as_integer(not_before), id).run();
 }
 
-upload upload_rows::confirm(const completion& c) {
+confirmation upload_rows::confirm(const completion& c) {
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
   // If the ledger has no row and the caller knows no creation time, the row's creation time is now.
@@ -201,23 +226,30 @@ upload upload_rows::confirm(const completion& c) {
   if (auto completed = one(s)) {
     outbox_.announce(webhook_type::completed, *completed, c.at);
     report(*completed);
-    return std::move(*completed);
+    return {std::move(*completed), true};
   }
   auto row = existing(c.of.id);
-  if (row.key != c.of.key) return row; // an object under another key has not overwritten this one
-  if (row.etag == c.etag || row.overwritten_etag == c.etag) return row;
+  if (row.key != c.of.key) return {std::move(row)}; // an object under another key has not overwritten this one
+  if (!c.is_current || row.etag == c.etag || row.overwritten_etag == c.etag) return {std::move(row)};
   auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
-  if (!overwritten) return existing(c.of.id); // another node was faster
+  if (!overwritten) return {existing(c.of.id)}; // another node was faster
   outbox_.announce(webhook_type::overwritten, *overwritten, c.at);
   report(*overwritten);
-  return std::move(*overwritten);
+  return {std::move(*overwritten)};
 }
 
-upload upload_rows::fail(const upload& u, const std::string& code, millis_clock at) {
+void upload_rows::break_off(const std::string& id, const std::string& attempt) {
+  if (const auto issued = one(db_.prepared(break_off_sql).bind(id, attempt))) report(*issued);
+}
+
+upload upload_rows::fail(const upload& u, const std::string& attempt, const std::string& code, millis_clock at) {
   const auto metadata = metadata_text(u);
-  auto failed = one(bind_row(db_.prepared(fail_sql), u, metadata, u.created_at, first_check(u), code));
+  auto& s = bind_row(db_.prepared(fail_sql), u, metadata, u.created_at, first_check(u), attempt, code);
+  auto failed = s.step() ? std::optional(read_row(s)) : std::nullopt;
+  const bool is_first = failed && s.integer() == 1;
+  s.rewind();
   if (!failed) return existing(u.id);
-  outbox_.announce(webhook_type::failed, *failed, at);
+  if (is_first) outbox_.announce(webhook_type::failed, *failed, at);
   report(*failed);
   return std::move(*failed);
 }

@@ -44,6 +44,7 @@ void connection_pool::keep(const key& of, std::unique_ptr<connection> c) {
   auto& idle = idle_[of];
   std::erase_if(idle, [](const auto& i) { return steady_clock::now() - i.since >= max_idle_time; });
   if (idle.size() >= max_idle) return;
+  c->ends_at(clock_point::max());
   c->expires_after(0ms);
   idle.push_back({std::move(c), steady_clock::now()});
 }

@@ -6,15 +6,17 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace postern {
 namespace {
 
 namespace http = boost::beast::http;
+using std::chrono::steady_clock;
 
 constexpr std::size_t max_header = 32 << 10;
 
-http_response taken_from(http::message<false, http::string_body>&& m) {
+http_response taken_from(http::message<false, http::string_body> m) {
   http_response out;
   out.status = static_cast<int>(m.result_int());
   for (const auto& f : m)
@@ -38,6 +40,7 @@ task<result<http_response>> response_reader::read_message() {
   parser.body_limit(limits_.max_body);
   parser.skip(limits_.is_to_head);
   boost::system::error_code ec;
+  std::optional<steady_clock::time_point> begun; // when the first byte was there
   for (;;) {
     if (const auto ahead = from_.ahead(); !ahead.empty()) {
       has_received_ = true;
@@ -49,8 +52,12 @@ task<result<http_response>> response_reader::read_message() {
       if (ec && ec != http::error::need_more)
         co_return failure{errc::bad_request, "the response is not HTTP: " + ec.message()};
       if (parser.is_done()) break;
+      if (!begun) begun = steady_clock::now();
     }
+    if (begun && !parser.is_header_done() && steady_clock::now() - *begun >= limits_.header_timeout)
+      co_return failure{errc::timed_out, "the response's header took too long"};
     from_.expires_after(limits_.idle_timeout);
+    if (from_.is_expired()) co_return failure{errc::timed_out, "the request's deadline has passed"};
     // The parser does not take an incomplete line or chunk header. The buffer must have room for all of it.
     auto n = co_await from_.read_ahead(std::max<std::size_t>(64 << 10, max_header * 2));
     if (!n) co_return n.error();
@@ -66,10 +73,11 @@ task<result<http_response>> response_reader::read_message() {
 }
 
 task<result<http_response>> response_reader::read() {
-  for (;;) {
+  for (int interim = 0; interim <= max_interim_responses; ++interim) {
     auto message = co_await read_message();
     if (!message || message->status >= 200) co_return message;
   }
+  co_return failure{errc::bad_request, "more than " + std::to_string(max_interim_responses) + " interim responses"};
 }
 
 } // namespace postern

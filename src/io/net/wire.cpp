@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace postern {
@@ -50,6 +52,16 @@ void connections::drain() {
   }
 }
 
+bool connections::cut_longest_idle() {
+  connection* longest = nullptr;
+  for (auto& n : all_) {
+    auto& c = static_cast<connection&>(n);
+    if (c.is_idle_ && c.socket_.is_open() && (!longest || c.idle_since_ < longest->idle_since_)) longest = &c;
+  }
+  if (longest) longest->cut();
+  return longest;
+}
+
 void connections::cut_all() {
   for (auto i = all_.begin(); i != all_.end();) static_cast<connection&>(*i++).cut();
 }
@@ -66,6 +78,8 @@ connection::connection(connections& list, tcp_socket socket, asio::ssl::context*
 }
 
 failure connection::failure_of(const boost::system::error_code& ec) const {
+  if (is_expired_ && steady_clock::now() >= last_deadline_)
+    return failure{errc::timed_out, "the request's deadline has passed"};
   if (is_expired_) return failure{errc::timed_out, "the peer was silent for too long"};
   return failure{errc::disconnected, ec.message()};
 }
@@ -79,6 +93,8 @@ task<result<void>> connection::handshake() {
 }
 
 namespace {
+
+constexpr std::size_t usual_ahead = 4096; // bytes: most requests fit; the buffer grows for larger ones only
 
 // Sets the name or address that the certificate must have. RFC 6066 §3: SNI has names only, no addresses.
 bool expect_host(SSL* ssl, const std::string& host) {
@@ -126,6 +142,28 @@ task<result<std::size_t>> connection::read_some(std::span<char> into) {
   co_return n;
 }
 
+task<result<void>> connection::wait_readable() {
+  if (tls_) co_return result<void>{};
+  boost::system::error_code ec;
+  co_await socket_.async_wait(tcp_socket::wait_read, asio::redirect_error(use_task, ec));
+  if (ec) co_return failure_of(ec);
+  co_return result<void>{};
+}
+
+void connection::interrupt() {
+  boost::system::error_code ec;
+  socket_.cancel(ec);
+}
+
+bool connection::has_peer_left(std::uint64_t needed) const {
+  const int fd = const_cast<tcp_socket&>(socket_).native_handle();
+  pollfd at{fd, POLLRDHUP, 0};
+  if (::poll(&at, 1, 0) <= 0) return false;
+  if (at.revents & (POLLERR | POLLHUP | POLLNVAL)) return true;
+  int unread = 0; // with TLS this counts encrypted bytes, which are more: a hang-up may be seen later then
+  return (at.revents & POLLRDHUP) && ::ioctl(fd, FIONREAD, &unread) == 0 && static_cast<std::uint64_t>(unread) < needed;
+}
+
 task<result<void>> connection::write(std::string_view bytes) {
   boost::system::error_code ec;
   const asio::const_buffer buffer(bytes.data(), bytes.size());
@@ -145,15 +183,20 @@ task<> connection::linger(std::uint64_t max_bytes, std::chrono::milliseconds max
   expires_after(max_time);
   if (tls_) co_await tls_->async_shutdown(asio::redirect_error(use_task, ec));
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
-  std::array<char, 16384> dropped;
-  const asio::mutable_buffer buffer(dropped.data(), dropped.size());
-  for (std::uint64_t seen = 0; !ec && !is_expired_ && seen < max_bytes;)
-    seen += co_await socket_.async_read_some(buffer, asio::redirect_error(use_task, ec));
+  set_idle(true); // a connection that is needed elsewhere need not stay
+  for (std::uint64_t seen = 0; !ec && !is_expired_ && seen < max_bytes;) {
+    co_await socket_.async_wait(tcp_socket::wait_read, asio::redirect_error(use_task, ec));
+    if (ec) break;
+    const auto n = drop_received(socket_.native_handle());
+    if (n == 0 || (n < 0 && errno != EAGAIN)) break;
+    seen += static_cast<std::uint64_t>(std::max<ssize_t>(n, 0));
+  }
 }
 
 void connection::expires_after(std::chrono::milliseconds d) {
-  is_expired_ = false;
-  deadline_ = d == d.zero() ? clock_point::max() : steady_clock::now() + d;
+  const auto now = steady_clock::now();
+  is_expired_ = now >= last_deadline_;
+  deadline_ = std::min(last_deadline_, d == d.zero() ? clock_point::max() : now + d);
 }
 
 // Reads and writes end, but the connection stays open, so that the session can still send an error response. A session
@@ -173,7 +216,9 @@ void connection::cut() {
 
 void connection::use(std::size_t n) {
   begin_ += n;
-  if (begin_ == end_) begin_ = end_ = 0;
+  if (begin_ < end_) return;
+  begin_ = end_ = 0;
+  if (ahead_.size() > usual_ahead) ahead_ = std::vector<char>(); // the rest of the request may take long
 }
 
 task<result<std::size_t>> connection::read_ahead(std::size_t max) {
@@ -182,8 +227,7 @@ task<result<std::size_t>> connection::read_ahead(std::size_t max) {
     end_ -= begin_;
     begin_ = 0;
   }
-  // Most requests fit in 4 KiB; the buffer grows for larger ones only.
-  if (end_ == ahead_.size()) ahead_.resize(std::min(std::max<std::size_t>(4096, ahead_.size() * 2), max));
+  if (end_ == ahead_.size()) ahead_.resize(std::min(std::max(usual_ahead, ahead_.size() * 2), max));
   auto n = co_await read_some(std::span(ahead_).subspan(end_));
   if (n) end_ += *n;
   co_return n;
@@ -196,6 +240,11 @@ void connection::put_back(std::string_view bytes) {
   begin_ = 0;
   end_ = all.size();
   ahead_ = std::move(all);
+}
+
+ssize_t drop_received(int descriptor) {
+  thread_local std::array<char, 64 << 10> dropped; // no lingering connection needs a buffer of its own
+  return ::recv(descriptor, dropped.data(), dropped.size(), MSG_DONTWAIT);
 }
 
 } // namespace postern

@@ -8,6 +8,15 @@
 namespace postern {
 
 using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+namespace {
+
+// Of an abort: for the part that is not answered yet, and for the whole. A client may be waiting for its answer.
+constexpr auto max_wait_for_part = 4s, max_abort = 10s;
+constexpr auto max_rounding = 2s; // Date and Last-Modified have whole seconds
+
+} // namespace
 
 struct multipart_writer::pending_part {
   explicit pending_part(io_executor executor) : arrived(executor) {}
@@ -30,12 +39,12 @@ task<result<void>> multipart_writer::create_upload() {
   co_return result<void>{};
 }
 
-task<result<void>> multipart_writer::send_part(std::string_view bytes) {
+task<result<void>> multipart_writer::send_part(std::string_view bytes, operation_deadline by) {
   auto created = co_await create_upload();
   if (!created) co_return created.error();
-  auto part = co_await s3_.upload_part(*upload_, ++last_number_, bytes);
+  auto part = co_await s3_.upload_part(*upload_, ++last_number_, bytes, by);
   if (!part) co_return to_failure(part.error());
-  auto collected = co_await collect_pending();
+  auto collected = co_await collect_pending(by.value_or(s3_.default_deadline()));
   if (!collected) co_return collected.error();
   parts_.push_back(std::move(*part));
   co_return result<void>{};
@@ -50,30 +59,35 @@ task<result<std::unique_ptr<s3_part_upload>>> multipart_writer::begin_part(std::
 }
 
 task<result<void>> multipart_writer::end_part(std::unique_ptr<s3_part_upload> part) {
-  auto collected = co_await collect_pending();
+  const auto by = s3_.default_deadline();
+  auto collected = co_await collect_pending(by);
   if (!collected) co_return collected.error();
   pending_ = std::make_shared<pending_part>(executor_);
-  cleanup_group(executor_).start(await_answer(pending_, std::move(part)));
+  cleanup_group(executor_).start(await_answer(pending_, std::move(part), by));
   co_return result<void>{};
 }
 
-task<> multipart_writer::await_answer(std::shared_ptr<pending_part> into, std::unique_ptr<s3_part_upload> part) {
-  into->answer = co_await part->finish();
+task<> multipart_writer::await_answer(std::shared_ptr<pending_part> into, std::unique_ptr<s3_part_upload> part,
+                                      clock_point by) {
+  into->answer = co_await part->finish(by);
   into->arrived.cancel();
 }
 
-task<> multipart_writer::wait_for(std::shared_ptr<pending_part> pending) {
+// Whether the part's answer is there.
+task<bool> multipart_writer::wait_for(std::shared_ptr<pending_part> pending, clock_point by) {
   boost::system::error_code ec;
-  while (!pending->answer) {
-    pending->arrived.expires_after(1h); // no deadline: the part's request has one, and then an answer
+  while (!pending->answer && steady_clock::now() < by) {
+    pending->arrived.expires_at(by);
     co_await pending->arrived.async_wait(asio::redirect_error(use_task, ec));
   }
+  co_return pending->answer.has_value();
 }
 
 // Adds the pending part to parts_ once its answer is there.
-task<result<void>> multipart_writer::collect_pending() {
+task<result<void>> multipart_writer::collect_pending(clock_point by) {
   if (!pending_) co_return result<void>{};
-  co_await wait_for(pending_);
+  const bool has_arrived = co_await wait_for(pending_, by);
+  if (!has_arrived) co_return failure{errc::unavailable, "S3 gives no answer to a part of " + quote(name_.key)};
   auto part = std::move(*pending_->answer);
   pending_.reset();
   if (!part) co_return to_failure(part.error());
@@ -81,23 +95,31 @@ task<result<void>> multipart_writer::collect_pending() {
   co_return result<void>{};
 }
 
-task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std::uint32_t crc32c) {
-  auto collected = co_await collect_pending();
+task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std::uint32_t crc32c, clock_point by) {
+  auto collected = co_await collect_pending(by);
   if (!collected) co_return collected.error();
-  auto completed = co_await s3_.complete_multipart(*upload_, parts_, crc32c);
+  auto completed = co_await s3_.complete_multipart(*upload_, parts_, crc32c, by);
   if (completed) {
     upload_.reset();
     co_return std::move(*completed);
   }
-  co_await remove_damaged(s3_, name_, completed.error());
+  co_await remove_damaged(s3_, name_, completed.error(), by);
   const auto why = to_failure(completed.error());
   if (completed.error().code != "NoSuchUpload") co_return why;
-  // An earlier try can have completed the upload although its answer was lost. Then the object has this ETag.
-  auto found = co_await s3_.head_object(name_);
-  if (!found || found->size != size || found->etag != multipart_etag(parts_))
-    co_return failure{errc::store_failed, why.on};
+  // An earlier try can have completed the upload although its answer was lost. Then the object is the upload's.
+  auto found = co_await s3_.head_object(name_, by);
+  if (!found || !is_completed_by(*found, size, crc32c)) co_return failure{errc::store_failed, why.on};
   upload_.reset();
   co_return s3_write_result{found->etag, false};
+}
+
+// Is the object the one that this upload makes?
+bool multipart_writer::is_completed_by(const s3_object& found, std::uint64_t size, std::uint32_t crc32c) const {
+  if (found.size != size || (found.crc32c && found.crc32c != crc32c)) return false;
+  if (found.etag == multipart_etag(parts_)) return true;
+  // With SSE-KMS, ETags are no MD5s. What is left: the number of parts and the time of the upload.
+  return found.etag.ends_with("-" + std::to_string(parts_.size())) && found.last_modified && upload_->created_at &&
+         *found.last_modified >= *upload_->created_at - max_rounding;
 }
 
 task<> multipart_writer::abort() {
@@ -109,8 +131,10 @@ task<> multipart_writer::abort() {
 
 task<> multipart_writer::abort_upload(s3_client& s3, s3_multipart_upload upload,
                                       std::shared_ptr<pending_part> pending) {
-  if (pending) co_await wait_for(pending); // S3 would keep a part that arrives after the abort
-  auto aborted = co_await s3.abort_multipart(upload);
+  const auto now = steady_clock::now();
+  // S3 would keep a part that arrives after the abort.
+  if (pending) (void)co_await wait_for(pending, now + max_wait_for_part);
+  auto aborted = co_await s3.abort_multipart(upload, now + max_abort);
   if (!aborted)
     log::warning("a multipart upload is left in the store", {{"bucket", upload.name.bucket},
                                                              {"key", quote(upload.name.key)},
@@ -118,9 +142,9 @@ task<> multipart_writer::abort_upload(s3_client& s3, s3_multipart_upload upload,
                                                              {"why", describe(to_failure(aborted.error()))}});
 }
 
-task<> remove_damaged(s3_client& s3, object_name name, aws_error e) {
+task<> remove_damaged(s3_client& s3, object_name name, aws_error e, clock_point by) {
   if (e.status != 200 || e.category != errc::bad_digest) co_return;
-  auto removed = co_await s3.delete_object(name);
+  auto removed = co_await s3.delete_object(name, by);
   if (!removed)
     log::error("a damaged object is left in the store",
                {{"bucket", name.bucket}, {"key", quote(name.key)}, {"why", describe(to_failure(removed.error()))}});

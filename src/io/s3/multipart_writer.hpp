@@ -28,7 +28,7 @@ public:
   const std::vector<s3_part>& parts() const { return parts_; }
 
   // Sends the next part from memory. `bytes` must live until this returns.
-  task<result<void>> send_part(std::string_view bytes);
+  task<result<void>> send_part(std::string_view bytes, operation_deadline by = std::nullopt);
   // Begins the next part, streamed.
   task<result<std::unique_ptr<s3_part_upload>>> begin_part(std::uint64_t size);
   // Ends a streamed part whose bytes were all written. Its answer is awaited in the background while the next part is
@@ -36,17 +36,18 @@ public:
   task<result<void>> end_part(std::unique_ptr<s3_part_upload> part);
 
   // Makes the object of all parts exist. `size` and `crc32c` are those of the object.
-  task<result<s3_write_result>> complete(std::uint64_t size, std::uint32_t crc32c);
-  // Aborts the upload, if there is one. Never fails: what S3 could not remove is logged.
+  task<result<s3_write_result>> complete(std::uint64_t size, std::uint32_t crc32c, clock_point by);
+  // Aborts the upload, if there is one, within ten seconds. Never fails: what S3 could not remove is logged.
   task<> abort();
 
 private:
   struct pending_part;
-  static task<> await_answer(std::shared_ptr<pending_part> into, std::unique_ptr<s3_part_upload> part);
-  static task<> wait_for(std::shared_ptr<pending_part> pending);
+  static task<> await_answer(std::shared_ptr<pending_part> into, std::unique_ptr<s3_part_upload> part, clock_point by);
+  static task<bool> wait_for(std::shared_ptr<pending_part> pending, clock_point by);
   static task<> abort_upload(s3_client& s3, s3_multipart_upload upload, std::shared_ptr<pending_part> pending);
   task<result<void>> create_upload();
-  task<result<void>> collect_pending();
+  task<result<void>> collect_pending(clock_point by);
+  bool is_completed_by(const s3_object& found, std::uint64_t size, std::uint32_t crc32c) const;
 
   s3_client& s3_;
   const object_name name_;
@@ -60,6 +61,6 @@ private:
 
 // Deletes the object when `e` says that the store holds other bytes than were sent. When the store rejected the bytes
 // for their checksum, an object under this name is that of an earlier upload and stays.
-task<> remove_damaged(s3_client& s3, object_name name, aws_error e);
+task<> remove_damaged(s3_client& s3, object_name name, aws_error e, clock_point by);
 
 } // namespace postern

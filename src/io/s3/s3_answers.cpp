@@ -1,3 +1,4 @@
+#include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>
 #include <postern/io/aws/xml_answer.hpp>
 #include <postern/io/s3/s3_answers.hpp>
@@ -27,6 +28,14 @@ std::optional<s3_part> read_part(pugi::xml_node part) {
 }
 
 } // namespace
+
+aws_error other_checksum(const http_response& answer, std::string operation, std::string_view ours,
+                         std::string_view theirs) {
+  auto e = unexpected_answer(answer, std::move(operation),
+                             "the store's CRC32C is " + quote(theirs) + ", sent were bytes with " + std::string(ours));
+  e.category = errc::bad_digest;
+  return e;
+}
 
 // Content-Length: 5
 // ETag: "…"
@@ -83,6 +92,23 @@ aws_result<std::string> read_bucket_region(const http_response& answer, const st
   if (!is_region_name(region))
     return unexpected_answer(answer, operation, quote(region) + " in the answer is no name of a region");
   return std::string(region);
+}
+
+// <ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%20b</Key>…</Contents>…
+aws_result<std::vector<std::string>> read_object_keys(const http_response& answer, const std::string& operation) {
+  const auto no = [&](std::string_view what) { return unexpected_answer(answer, operation, what); };
+  pugi::xml_document document;
+  const auto top = read_xml(document, answer.body);
+  if (!is_named(top, "ListBucketResult")) return no("the answer is no ListBucketResult");
+  const bool is_encoded = std::string_view(top.child_value("EncodingType")) == "url";
+  std::vector<std::string> keys;
+  for (const auto node : top.children("Contents")) {
+    std::string_view text = node.child_value("Key");
+    auto key = is_encoded ? uri_decode(text, true) : result<std::string>(std::string(text)); // AWS writes + for a space
+    if (!key || key->empty()) return no("a key in the answer is empty or not percent-encoded: " + quote(text));
+    keys.push_back(std::move(*key));
+  }
+  return keys;
 }
 
 // <ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker>

@@ -5,6 +5,7 @@
 #include <postern/base/digest.hpp>
 #include <postern/io/s3/s3_client.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 namespace postern {
 
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
+constexpr std::string_view trailer_payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 constexpr std::size_t max_answer = 4 << 20; // a list of 10 000 parts has about 3 MB
 
 // The path as it is signed: not percent-encoded, and with the bucket in it for path style only.
@@ -30,6 +32,7 @@ struct s3_client::call {
   std::string_view body;
   std::string payload_hash{unsigned_payload};
   std::size_t max = max_answer; // bytes of the answer
+  operation_deadline by;
 
   static call for_part(const s3_multipart_upload& upload, int number) {
     return {"UploadPart",
@@ -46,17 +49,32 @@ struct s3_client::call {
     headers.emplace_back("Content-Type", "application/xml");
   }
 
+  // The body is streamed, with its checksum in a trailer. AWS removes aws-chunked from the object's Content-Encoding.
+  void set_trailer(std::uint64_t size) {
+    payload_hash = trailer_payload;
+    const auto own =
+        std::find_if(headers.begin(), headers.end(), [](const auto& h) { return h.first == "content-encoding"; });
+    if (own != headers.end())
+      own->second = "aws-chunked," + own->second;
+    else
+      headers.emplace_back("Content-Encoding", "aws-chunked");
+    headers.emplace_back("x-amz-decoded-content-length", std::to_string(size));
+    headers.emplace_back("x-amz-trailer", aws_checksum_trailer);
+  }
+
   // For error messages: "PutObject media/\"key\"".
   std::string to_text() const { return operation + " " + bucket + (key.empty() ? "" : "/" + quote(key)); }
 };
 
 // What the attempts of one call have learnt so far.
 struct s3_client::attempts {
+  explicit attempts(clock_point d) : deadline(d) {}
+  const clock_point deadline;
   unsigned failed = 0, redirected = 0;
   bool has_changed_region = false, has_set_clock = false, has_renewed = false; // each happens once
   bool has_temporary_keys = false;
   std::optional<http_address> redirected_to; // for this call only
-  std::string access_key;
+  std::string access_key, region;            // with which the last one was signed
 };
 
 } // namespace postern

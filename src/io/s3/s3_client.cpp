@@ -8,16 +8,14 @@ namespace postern {
 
 namespace {
 
-constexpr std::string_view trailer_payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
-
 metrics::counter requests("postern_store_requests_total", "Requests to S3", "outcome=\"ok\"");
 metrics::counter failures("postern_store_requests_total", "Requests to S3", "outcome=\"failed\"");
 metrics::histogram request_seconds("postern_store_request_seconds", "How long requests to S3 took, tries included", "");
 
 } // namespace
 
-s3_client::s3_client(s3_options options, http_client& http, credential_cache& credentials, utc_clock clock)
-    : options_(std::move(options)), http_(http), credentials_(credentials), clock_(std::move(clock)) {}
+s3_client::s3_client(s3_options options, http_client& http, credential_cache& credentials, store_clock& clock)
+    : options_(std::move(options)), http_(http), credentials_(credentials), clock_(clock) {}
 
 std::string s3_client::region_of(const std::string& bucket) const {
   std::lock_guard lock(mutex_);
@@ -38,7 +36,7 @@ void s3_client::learn_region(const std::string& bucket, const std::string& regio
 // x-amz-content-sha256: UNSIGNED-PAYLOAD
 // Authorization: AWS4-HMAC-SHA256 …
 task<aws_result<http_request>> s3_client::sign(const call& c, attempts& a) {
-  auto held = co_await credentials_.get();
+  auto held = co_await credentials_.get(a.deadline);
   if (!held) co_return error_without_answer(held.error(), c.to_text());
   const auto& keys = (*held)->keys;
   a.access_key = keys.access_key;
@@ -46,6 +44,7 @@ task<aws_result<http_request>> s3_client::sign(const call& c, attempts& a) {
   auto place = locate_bucket(options_, region_of(c.bucket), c.bucket);
   if (!place) co_return error_without_answer(place.error(), c.to_text());
   if (a.redirected_to) place->at = *a.redirected_to;
+  a.region = place->region;
 
   const sigv4::scope scope{amz_date(store_time()), place->region, "s3"};
   http_request r;
@@ -53,6 +52,7 @@ task<aws_result<http_request>> s3_client::sign(const call& c, attempts& a) {
   r.method = c.method;
   r.target = place->path + uri_encode(c.key, true) + to_query_string(c.query);
   r.idle_timeout = options_.timeout;
+  r.deadline = a.deadline;
   r.is_cleanup = c.operation == "AbortMultipartUpload";
   r.fields = c.headers;
   r.fields.emplace_back("x-amz-date", scope.date);
@@ -89,7 +89,7 @@ std::optional<aws_error> error_in(const result<http_response>& answer, const std
 
 task<aws_result<http_response>> s3_client::perform(call c) {
   const auto since = std::chrono::steady_clock::now();
-  for (attempts a;;) {
+  for (attempts a(c.by.value_or(default_deadline()));;) {
     auto request = co_await sign(c, a);
     if (!request) co_return request.error();
     auto answer = co_await http_.send(*request, c.body, c.max);
@@ -103,25 +103,19 @@ task<aws_result<http_response>> s3_client::perform(call c) {
     const bool again = co_await should_retry(*error, answer ? &*answer : nullptr, c, a);
     if (!again) {
       failures.add();
+      report(*error);
       co_return std::move(*error);
     }
   }
 }
 
-// --- a streamed part --------------------------------------------------------------------------------
+// --- a streamed body --------------------------------------------------------------------------------
 
-task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_multipart_upload& upload, int number,
-                                                                        std::uint64_t size) {
-  auto c = call::for_part(upload, number);
-  auto length = size;
-  if (upload.has_checksums) {
-    length = aws_chunked_length(size);
-    c.payload_hash = trailer_payload;
-    c.headers.emplace_back("Content-Encoding", "aws-chunked");
-    c.headers.emplace_back("x-amz-decoded-content-length", std::to_string(size));
-    c.headers.emplace_back("x-amz-trailer", aws_checksum_trailer);
-  }
-  for (attempts a;;) {
+// Retries until the store wants the first byte.
+task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_streamed(call c, s3_part part, bool has_checksum) {
+  if (has_checksum) c.set_trailer(part.size);
+  const auto length = has_checksum ? aws_chunked_length(part.size) : part.size;
+  for (attempts a(default_deadline());;) {
     auto request = co_await sign(c, a);
     if (!request) co_return request.error();
     auto begun = co_await http_.upload(*request, length);
@@ -130,15 +124,17 @@ task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3
     if (!begun) {
       error = error_without_answer(begun.error(), c.to_text());
     } else if ((*begun)->accepts_body()) {
-      s3_part part{number, {}, size, std::nullopt};
-      co_return std::make_unique<s3_part_upload>(std::move(*begun), std::move(part), upload.has_checksums, c.to_text());
+      co_return std::make_unique<s3_part_upload>(std::move(*begun), std::move(part), has_checksum, c.to_text());
     } else {
-      auto early = co_await (*begun)->finish(false);
+      auto early = co_await (*begun)->finish(false, a.deadline);
       if (early) answer = std::move(*early);
       error = answer ? read_aws_error(*answer, c.to_text()) : error_without_answer(early.error(), c.to_text());
     }
     const bool again = co_await should_retry(*error, answer ? &*answer : nullptr, c, a);
-    if (!again) co_return std::move(*error);
+    if (!again) {
+      report(*error);
+      co_return std::move(*error);
+    }
   }
 }
 

@@ -17,21 +17,14 @@ aws_error unusable_metadata(const failure& why, std::string operation) {
   return e;
 }
 
-aws_error other_checksum(const http_response& answer, std::string operation, std::string_view ours,
-                         std::string_view theirs) {
-  auto e = unexpected_answer(answer, std::move(operation),
-                             "the store's CRC32C is " + quote(theirs) + ", sent were bytes with " + std::string(ours));
-  e.category = errc::bad_digest;
-  return e;
-}
-
 } // namespace
 
 // --- objects ----------------------------------------------------------------------------------------
 
 task<aws_result<s3_write_result>> s3_client::put_object(object_name name, object_meta meta, std::string_view bytes,
-                                                        std::uint32_t crc32c) {
+                                                        std::uint32_t crc32c, operation_deadline by) {
   call c{"PutObject", "PUT", std::move(name.bucket), std::move(name.key)};
+  c.by = by;
   c.body = bytes;
   auto headers = object_headers(meta);
   if (!headers) co_return unusable_metadata(headers.error(), c.to_text());
@@ -47,13 +40,28 @@ task<aws_result<s3_write_result>> s3_client::put_object(object_name name, object
   co_return s3_write_result{etag, !confirmed.empty()};
 }
 
-task<aws_result<stored_object>> s3_client::head_object(object_name name) {
+task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_object(object_name name, object_meta meta,
+                                                                          std::uint64_t size) {
+  call c{"PutObject", "PUT", std::move(name.bucket), std::move(name.key)};
+  auto headers = object_headers(meta);
+  if (!headers) co_return unusable_metadata(headers.error(), c.to_text());
+  c.headers = std::move(*headers);
+  s3_part whole{0, {}, size, std::nullopt};
+  co_return co_await begin_streamed(std::move(c), std::move(whole), takes_trailers().value_or(false));
+}
+
+task<aws_result<s3_object>> s3_client::head_object(object_name name, operation_deadline by) {
   call c{"HeadObject", "HEAD", std::move(name.bucket), std::move(name.key)};
+  c.by = by;
   c.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
-  co_return read_head_object(*answer, operation);
+  auto read = read_head_object(*answer, operation);
+  if (!read) co_return read.error();
+  s3_object found{std::move(*read), std::nullopt};
+  if (const auto changed = parse_http_date(answer->field("last-modified"))) found.last_modified = *changed;
+  co_return found;
 }
 
 task<aws_result<std::string>> s3_client::get_object(object_name name, std::size_t max) {
@@ -70,8 +78,9 @@ task<aws_result<std::string>> s3_client::get_object(object_name name, std::size_
   co_return e;
 }
 
-task<aws_result<void>> s3_client::delete_object(object_name name) {
+task<aws_result<void>> s3_client::delete_object(object_name name, operation_deadline by) {
   call c{"DeleteObject", "DELETE", std::move(name.bucket), std::move(name.key)};
+  c.by = by;
   auto answer = co_await perform(std::move(c));
   if (!answer && answer.error().category != errc::object_absent) co_return answer.error();
   co_return aws_result<void>{};
@@ -106,13 +115,17 @@ task<aws_result<s3_multipart_upload>> s3_client::create_multipart(object_name na
   if (!answer) co_return answer.error();
   auto id = read_upload_id(*answer, operation);
   if (!id) co_return id.error();
-  co_return s3_multipart_upload{std::move(name), std::move(*id), answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
+  s3_multipart_upload created{std::move(name), std::move(*id), answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
+  if (const auto date = parse_http_date(answer->field("date"))) created.created_at = *date;
+  takes_trailers_.store(created.has_checksums, std::memory_order_relaxed);
+  co_return created;
 }
 
-task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart_upload& upload, int number,
-                                                 std::string_view bytes) {
+task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart_upload& upload, int number, std::string_view bytes,
+                                                 operation_deadline by) {
   auto c = call::for_part(upload, number);
   c.body = bytes;
+  c.by = by;
   s3_part part{number, {}, bytes.size(), std::nullopt};
   if (upload.has_checksums) {
     part.crc32c = crc32c(0, {bytes.data(), bytes.size()});
@@ -126,12 +139,20 @@ task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart_upload& uplo
   co_return part;
 }
 
+task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3_multipart_upload& upload, int number,
+                                                                        std::uint64_t size) {
+  auto c = call::for_part(upload, number);
+  s3_part part{number, {}, size, std::nullopt};
+  co_return co_await begin_streamed(std::move(c), std::move(part), upload.has_checksums);
+}
+
 task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipart_upload& upload,
-                                                                const std::vector<s3_part>& parts,
-                                                                std::uint32_t crc32c) {
+                                                                const std::vector<s3_part>& parts, std::uint32_t crc32c,
+                                                                operation_deadline by) {
   const auto body = document_of(parts);
   call c{"CompleteMultipartUpload", "POST", upload.name.bucket, upload.name.key, {{"uploadId", upload.upload_id}}};
   c.set_document(body);
+  c.by = by;
   const auto sum = crc32c_base64(crc32c);
   if (upload.has_checksums) {
     c.headers.emplace_back("x-amz-checksum-crc32c", sum);
@@ -148,8 +169,9 @@ task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipa
   co_return s3_write_result{completed->etag, upload.has_checksums && !confirmed.empty()};
 }
 
-task<aws_result<void>> s3_client::abort_multipart(const s3_multipart_upload& upload) {
+task<aws_result<void>> s3_client::abort_multipart(const s3_multipart_upload& upload, operation_deadline by) {
   call c{"AbortMultipartUpload", "DELETE", upload.name.bucket, upload.name.key, {{"uploadId", upload.upload_id}}};
+  c.by = by;
   auto answer = co_await perform(std::move(c));
   if (!answer && answer.error().category != errc::object_absent) co_return answer.error();
   co_return aws_result<void>{};
@@ -157,12 +179,14 @@ task<aws_result<void>> s3_client::abort_multipart(const s3_multipart_upload& upl
 
 task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart_upload& upload) {
   part_list list;
+  const auto by = default_deadline(); // of all pages together
   while (!list.is_complete()) {
     call c{"ListParts",
            "GET",
            upload.name.bucket,
            upload.name.key,
            {{"uploadId", upload.upload_id}, {"part-number-marker", std::to_string(list.marker())}}};
+    c.by = by;
     const auto operation = c.to_text();
     auto answer = co_await perform(std::move(c));
     if (!answer) co_return answer.error();
@@ -173,6 +197,20 @@ task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart_
 }
 
 // --- buckets ----------------------------------------------------------------------------------------
+
+task<aws_result<std::vector<std::string>>> s3_client::list_objects(std::string bucket, std::string prefix,
+                                                                   std::size_t max) {
+  const auto count = std::to_string(std::min<std::size_t>(max, 1000));
+  call c{"ListObjectsV2",
+         "GET",
+         std::move(bucket),
+         {},
+         {{"list-type", "2"}, {"prefix", std::move(prefix)}, {"max-keys", count}, {"encoding-type", "url"}}};
+  const auto operation = c.to_text();
+  auto answer = co_await perform(std::move(c));
+  if (!answer) co_return answer.error();
+  co_return read_object_keys(*answer, operation);
+}
 
 task<aws_result<http_response>> s3_client::head_bucket(std::string bucket) {
   return perform(call("HeadBucket", "HEAD", std::move(bucket), {}));

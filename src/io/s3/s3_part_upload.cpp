@@ -1,5 +1,6 @@
 #include <postern/base/digest.hpp>
 #include <postern/core/object.hpp>
+#include <postern/io/s3/s3_answers.hpp>
 #include <postern/io/s3/s3_part_upload.hpp>
 #include <postern/io/s3/s3_request.hpp>
 
@@ -40,7 +41,7 @@ task<result<void>> s3_part_upload::write(std::span<const char> bytes) {
   co_return result<void>{};
 }
 
-task<aws_result<s3_part>> s3_part_upload::finish() {
+task<aws_result<s3_part>> s3_part_upload::finish(std::optional<clock_point> deadline) {
   bool is_whole = bytes_left() == 0;
   if (has_checksum_ && is_whole) {
     part_.crc32c = crc_;
@@ -49,12 +50,15 @@ task<aws_result<s3_part>> s3_part_upload::finish() {
     is_whole = written.has_value();
   }
   // Also when bytes are missing: a store that rejects the part early has said why.
-  auto answer = co_await upload_->finish(is_whole);
+  auto answer = co_await upload_->finish(is_whole, deadline);
   if (!answer) co_return error_without_answer(answer.error(), operation_);
   if (answer->status != 200) co_return read_aws_error(*answer, operation_);
   if (!is_whole) co_return unexpected_answer(*answer, operation_, "the store answered 200 before the end of the body");
   part_.etag = bare_etag(answer->field("etag"));
   if (part_.etag.empty()) co_return unexpected_answer(*answer, operation_, "the answer has no ETag");
+  const auto confirmed = answer->field(aws_checksum_trailer);
+  if (part_.crc32c && !confirmed.empty() && confirmed != crc32c_base64(*part_.crc32c))
+    co_return other_checksum(*answer, operation_, crc32c_base64(*part_.crc32c), confirmed);
   co_return part_;
 }
 

@@ -20,13 +20,12 @@ constexpr unsigned max_redirects = 3;
 
 metrics::counter retries("postern_store_retries_total", "Requests to S3 that were sent again", "");
 
-// Waits 50 to 150 % of a time that doubles with each failure. It is longer when S3 asks for fewer requests.
-task<> wait_before_retry(unsigned failed, bool slow_down) {
+// 50 to 150 % of a time that doubles with each failure. It is longer when S3 asks for fewer requests.
+std::chrono::milliseconds pause_before_retry(unsigned failed, bool slow_down) {
   thread_local std::minstd_rand random{std::random_device{}()};
   const auto base =
       std::min<std::chrono::milliseconds>(100ms * (1 << std::min(failed, 6u)) * (slow_down ? 4 : 1), 5000ms);
-  timer t(co_await asio::this_coro::executor, base * (50 + static_cast<int>(random() % 101)) / 100);
-  co_await t.async_wait(use_task);
+  return base * (50 + static_cast<int>(random() % 101)) / 100;
 }
 
 // The answer to a HEAD has no body, so its error can have no code.
@@ -38,8 +37,9 @@ bool is_without_code(const aws_error& e, const std::string& method) { return met
 bool s3_client::learn_location(const aws_error& e, const http_response& answer, const call& c, attempts& a) {
   if (e.status != 301 && e.status != 302 && e.status != 307 && e.status != 400 && e.status != 403) return false;
   // AuthorizationHeaderMalformed and PermanentRedirect name the region in the body, an answer to HEAD in a header.
-  if (!e.region.empty() && e.region != region_of(c.bucket) && !std::exchange(a.has_changed_region, true)) {
-    learn_region(c.bucket, e.region);
+  // Another call may have learnt the region while this one was under way.
+  if (!e.region.empty() && e.region != a.region && !std::exchange(a.has_changed_region, true)) {
+    if (e.region != region_of(c.bucket)) learn_region(c.bucket, e.region);
     return true;
   }
   const auto location = answer.field("location");
@@ -52,32 +52,34 @@ bool s3_client::learn_location(const aws_error& e, const http_response& answer, 
 }
 
 // The server's clock, when the answer says that ours is too far off. True: it was learnt.
-bool s3_client::learn_clock(const aws_error& e, const http_response& answer, const call& c, attempts& a) {
-  const auto date = parse_http_date(answer.field("date"));
-  if (!date) return false;
-  const std::chrono::seconds skew = *date - clock_();
-  const bool is_beyond_limit = std::chrono::abs(skew - std::chrono::seconds(skew_)) > max_skew;
+bool s3_client::learn_clock(const aws_error& e, const call& c, attempts& a) {
+  if (!e.date) return false;
+  const bool is_beyond_limit = std::chrono::abs(*e.date - clock_.now()) > max_skew;
   const bool is_refused =
       e.code == "RequestTimeTooSkewed" || (is_without_code(e, c.method) && e.status == 403 && is_beyond_limit);
   if (!is_refused || std::exchange(a.has_set_clock, true)) return false;
-  // From here on requests to S3 are signed with the time of the S3 server.
-  log::warning("this machine's clock is wrong", {{"seconds_ahead", -skew.count()}});
-  skew_.store(skew.count(), std::memory_order_relaxed);
+  clock_.adopt(*e.date);
   return true;
 }
 
-// Corrects what the error names, or waits. False: sending the call again would not help.
+// Corrects what the error names, or waits. False: sending the call again would not help, or its deadline has no room
+// for another try.
 task<bool> s3_client::should_retry(const aws_error& e, const http_response* answer, const call& c, attempts& a) {
-  if (answer && (learn_location(e, *answer, c, a) || learn_clock(e, *answer, c, a))) co_return true;
+  using std::chrono::steady_clock;
+  if (steady_clock::now() >= a.deadline) co_return false;
+  if (answer && (learn_location(e, *answer, c, a) || learn_clock(e, c, a))) co_return true;
   const bool have_expired = e.code == "ExpiredToken" || e.code == "TokenRefreshRequired" || e.code == "InvalidToken" ||
                             (is_without_code(e, c.method) && e.status == 400 && a.has_temporary_keys);
   if (have_expired && !std::exchange(a.has_renewed, true)) {
-    auto renewed = co_await credentials_.renew(a.access_key);
-    co_return renewed.has_value();
+    auto renewed = co_await credentials_.renew(a.access_key, a.deadline);
+    co_return renewed.has_value() && steady_clock::now() < a.deadline;
   }
   if (!is_transient(e) || ++a.failed >= options_.max_tries) co_return false;
+  const auto pause = pause_before_retry(a.failed - 1, e.code == "SlowDown" || e.status == 503);
+  if (steady_clock::now() + pause >= a.deadline) co_return false;
   retries.add();
-  co_await wait_before_retry(a.failed - 1, e.code == "SlowDown" || e.status == 503);
+  timer paused(co_await asio::this_coro::executor, pause);
+  co_await paused.async_wait(use_task);
   co_return true;
 }
 

@@ -8,50 +8,79 @@
 #include <algorithm>
 
 namespace postern {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
 namespace {
 
 constexpr std::uint64_t streamed_part_size = 64 << 20; // large, because a streamed part is not held in memory
+constexpr std::uint64_t max_streamed_put = streamed_part_size;
+constexpr std::uint64_t stream_from = 256 << 10; // a smaller object is collected, because its PUT can be retried then
+constexpr std::size_t held_back = 1;             // bytes of a streamed object, without which S3 cannot store it
 constexpr std::uint64_t collected_part_size = 8 << 20;
 constexpr std::uint64_t min_multipart_size = s3_min_part_size + s3_tail_size;
 constexpr std::size_t max_key_bytes = 1024;
+constexpr std::uint64_t page = 4096; // memory is taken in whole pages
+constexpr auto max_head = 8s;        // in all: a store that needs longer for it gives no answer
+constexpr auto max_late_answer = 1s; // to a part whose connection broke: the answer is there already, or never comes
+
+// The most bytes that a sink collects, as far as `size` is right.
+std::uint64_t most_collected(const std::optional<expected_size>& size) {
+  if (!size) return collected_part_size;
+  if (size->bytes < min_multipart_size) return size->bytes;
+  if (!size->is_exact) return s3_tail_size;
+  return size->bytes <= max_streamed_put ? stream_from : 0;
+}
 
 // A sink first streams the planned parts, if there are any: bytes go to `part_`. Then it collects bytes in
-// `collected_`: the tail, a whole small object, or, when the size is unknown, one part after the other.
+// `collected_`: the tail, a whole small object, or, when the size is unknown, one part after the other. An object that
+// goes by one PutObject and has an exact size is collected first, and can be streamed from then on.
 class s3_sink final : public sink {
 public:
-  s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<std::uint64_t> predicted,
+  s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<expected_size> size, allowance* from,
           io_executor executor)
-      : s3_(s3), name_(name), meta_(meta), multipart_(s3, std::move(name), std::move(meta), executor),
-        planned_(predicted ? plan_parts(*predicted) : std::vector<std::uint64_t>{}) {
+      : s3_(s3), name_(name), meta_(meta), from_(from), multipart_(s3, std::move(name), std::move(meta), executor),
+        planned_(size ? plan_parts(*size) : std::vector<std::uint64_t>{}), max_collected_(most_collected(size)) {
+    if (size && size->is_exact && planned_.empty()) exact_ = size->bytes;
     std::reverse(planned_.begin(), planned_.end());
-    // memory_for has announced this much. A string that grows by itself could take three times as much.
-    collected_.reserve(!predicted ? collected_part_size : planned_.empty() ? *predicted : s3_tail_size);
   }
+  ~s3_sink() override { drop_collected(), end_request(); }
 
   task<result<void>> write(std::span<const char> bytes) override {
     size_ += bytes.size();
+    waited_ += steady_clock::now() - wants_since_;
     while (!bytes.empty()) {
       auto taking = is_streaming() ? stream(bytes) : collect(bytes);
       auto taken = co_await std::move(taking);
       if (!taken) co_return taken.error();
       bytes = bytes.subspan(*taken);
     }
+    wants_since_ = steady_clock::now();
     co_return result<void>{};
   }
 
   task<result<stored_object>> finish() override {
-    if (is_streaming())
+    if (is_streaming() && !is_all_but_held_back())
       co_return failure{errc::malformed_form, "the file is shorter than the request's Content-Length requires; at most "
                                               "64 KiB of fields may follow the file"};
-    auto storing = multipart_.has_upload() ? complete_multipart() : put_object();
+    const auto by = s3_.default_deadline(); // for all that ends the upload
+    // All its bytes have come, so it waits longer for its turn than others, and a third of the time remains for the
+    // store.
+    const auto now = steady_clock::now();
+    const auto wait = std::clamp<steady_clock::duration>((by - now) / 3 * 2, 10s, 30s);
+    if (auto begun = co_await begin_request(now + wait); !begun) co_return begun.error();
+    auto storing = part_ ? end_object(by) : multipart_.has_upload() ? complete_multipart(by) : put_object(by);
     auto stored = co_await std::move(storing);
+    drop_collected();
+    end_request();
     if (!stored) co_return stored.error();
     stored_object object;
     object.size = size_;
     object.etag = std::move(stored->etag);
     object.crc32c = crc_;
     if (object.etag.empty()) {
-      auto etag = co_await find_etag();
+      auto etag = co_await find_etag(by);
       if (!etag) co_return etag.error();
       object.etag = std::move(*etag);
     }
@@ -60,23 +89,57 @@ public:
 
   task<> abandon() override {
     part_.reset(); // cuts the connection: S3 does not store a part with missing bytes
-    collected_ = {};
+    drop_collected();
+    end_request();
     co_await multipart_.abort();
   }
 
 private:
   bool is_streaming() const { return part_ || !planned_.empty(); }
+  bool is_all_but_held_back() const { return exact_ && part_->bytes_left() == collected_.size(); }
+
+  // --- memory and requests. Whoever holds a request does not wait for memory, so the memory is always taken first.
+
+  task<result<void>> pay(std::uint64_t bytes) {
+    if (!from_ || bytes <= paid_) co_return result<void>{};
+    const auto more = std::min((bytes - paid_ + page - 1) / page * page, std::max(max_collected_, bytes) - paid_);
+    auto taken = co_await from_->take_memory(more);
+    if (taken) paid_ += more;
+    co_return taken;
+  }
+
+  task<result<void>> begin_request(std::optional<steady_clock::time_point> by = std::nullopt) {
+    if (!from_ || has_request_) co_return result<void>{};
+    auto taken = co_await from_->take_store_request(by);
+    has_request_ = taken.has_value();
+    co_return taken;
+  }
+
+  void end_request() {
+    if (std::exchange(has_request_, false)) from_->release_store_request();
+  }
+
+  void drop_collected() {
+    collected_ = {}; // clear would keep the memory
+    if (paid_) from_->release_memory(std::exchange(paid_, 0));
+  }
 
   // --- streaming: each function answers how many bytes it took
 
   task<result<std::size_t>> stream(std::span<const char> bytes) {
     if (!part_) {
+      auto tail = co_await pay(max_collected_);
+      if (!tail) co_return tail.error();
+      auto request = co_await begin_request();
+      if (!request) co_return request.error();
       auto begun = co_await multipart_.begin_part(planned_.back());
       if (!begun) co_return begun.error();
       planned_.pop_back();
       part_ = std::move(*begun);
     }
-    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), part_->bytes_left()));
+    const auto room = part_->bytes_left() - (exact_ ? held_back : 0);
+    if (room == 0) co_return hold_back(bytes);
+    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), room));
     if (!part_->checksum()) crc_ = crc32c(crc_, piece); // else the part computes it
     auto written = co_await part_->write(piece);
     if (!written) co_return co_await why_broken(written.error());
@@ -88,53 +151,115 @@ private:
     co_return piece.size();
   }
 
-  // The connection broke within a part. S3's answer, if it sent one before, is the better reason.
+  // The last byte of an object that goes by one PutObject.
+  result<std::size_t> hold_back(std::span<const char> bytes) {
+    if (!collected_.empty() || bytes.size() > held_back)
+      return failure{errc::internal, "more bytes are written than the object's exact size"};
+    collected_.assign(bytes.data(), bytes.size());
+    crc_ = crc32c(crc_, bytes);
+    return bytes.size();
+  }
+
+  // The connection broke within the bytes. S3's answer, if it sent one before, is the better reason.
   task<failure> why_broken(failure broken) {
-    auto answer = co_await part_->finish();
+    auto answer = co_await part_->finish(steady_clock::now() + max_late_answer);
     part_.reset();
     if (!answer && answer.error().status != 0) co_return to_failure(answer.error());
-    co_return failure{errc::unavailable, "the connection to S3 broke within a part: " + broken.on};
+    co_return failure{errc::unavailable, "the connection to S3 broke before all bytes were sent: " + broken.on};
   }
 
   // --- collecting
 
   task<result<std::size_t>> collect(std::span<const char> bytes) {
-    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), collected_part_size - collected_.size()));
+    const auto limit = exact_ && collected_.size() < stream_from ? stream_from : collected_part_size;
+    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), limit - collected_.size()));
+    auto paid = co_await pay(collected_.size() + piece.size());
+    if (!paid) co_return paid.error();
+    // A string that grows by itself could take three times as much. The system gives the pages when they are written.
+    if (collected_.empty()) collected_.reserve(std::max<std::uint64_t>(max_collected_, piece.size()));
     collected_.append(piece.data(), piece.size());
     crc_ = crc32c(crc_, piece);
-    if (collected_.size() == collected_part_size) {
-      auto sent = co_await send_collected();
+    if (should_stream()) {
+      auto begun = co_await begin_object();
+      if (!begun) co_return begun.error();
+    } else if (collected_.size() == collected_part_size) {
+      auto request = co_await begin_request();
+      if (!request) co_return request.error();
+      auto sent = co_await multipart_.send_part(collected_);
+      end_request();
       if (!sent) co_return sent.error();
+      drop_collected();
     }
     co_return piece.size();
   }
 
-  task<result<void>> send_collected() {
-    auto sent = co_await multipart_.send_part(collected_);
-    if (sent) collected_.clear();
-    co_return sent;
+  // --- an object of exact size, by one request
+
+  // Is the rest better streamed than collected? A slow client would occupy a request to the store for long.
+  bool should_stream() const {
+    if (!exact_ || collected_.size() < stream_from || size_ >= *exact_) return false;
+    if (*exact_ >= min_multipart_size) return true; // too large to be collected
+    const auto left = time_left(*exact_ - size_, size_, waited_);
+    return !left || *left <= fair_budget::patience;
+  }
+
+  // Begins the request and sends what is collected. The rest is streamed.
+  task<result<void>> begin_object() {
+    auto request = co_await begin_request();
+    if (!request) co_return request;
+    if (s3_.takes_trailers().has_value()) {
+      auto begun = co_await s3_.begin_object(name_, meta_, *exact_);
+      if (!begun) co_return to_failure(begun.error());
+      part_ = std::move(*begun);
+    } else { // the answer to the beginning of a multipart upload tells
+      auto begun = co_await multipart_.begin_part(*exact_);
+      if (!begun) co_return begun.error();
+      part_ = std::move(*begun);
+    }
+    auto sent = co_await part_->write(collected_);
+    if (!sent) co_return co_await why_broken(sent.error());
+    drop_collected();
+    co_return result<void>{};
+  }
+
+  // Sends what was held back.
+  task<result<s3_write_result>> end_object(clock_point by) {
+    auto sent = co_await part_->write(collected_);
+    if (!sent) co_return co_await why_broken(sent.error());
+    collected_.clear();
+    if (const auto sum = part_->checksum()) crc_ = *sum;
+    auto part = std::move(part_);
+    if (multipart_.has_upload()) {
+      auto ended = co_await multipart_.end_part(std::move(part));
+      if (!ended) co_return ended.error();
+      co_return co_await complete_multipart(by);
+    }
+    auto stored = co_await part->finish(by);
+    if (stored) co_return s3_write_result{std::move(stored->etag), false};
+    co_await remove_damaged(s3_, name_, stored.error(), by);
+    co_return to_failure(stored.error());
   }
 
   // --- finishing
 
-  task<result<s3_write_result>> put_object() {
-    auto put = co_await s3_.put_object(name_, meta_, collected_, crc_);
+  task<result<s3_write_result>> put_object(clock_point by) {
+    auto put = co_await s3_.put_object(name_, meta_, collected_, crc_, by);
     if (put) co_return std::move(*put);
-    co_await remove_damaged(s3_, name_, put.error());
+    co_await remove_damaged(s3_, name_, put.error(), by);
     co_return to_failure(put.error());
   }
 
-  task<result<s3_write_result>> complete_multipart() {
+  task<result<s3_write_result>> complete_multipart(clock_point by) {
     if (!collected_.empty()) {
-      auto sent = co_await send_collected();
+      auto sent = co_await multipart_.send_part(collected_, by);
       if (!sent) co_return sent.error();
     }
-    co_return co_await multipart_.complete(size_, crc_);
+    co_return co_await multipart_.complete(size_, crc_, by);
   }
 
   // The ETag when the store's answer has none.
-  task<result<std::string>> find_etag() {
-    auto found = co_await s3_.head_object(name_);
+  task<result<std::string>> find_etag(clock_point by) {
+    auto found = co_await s3_.head_object(name_, by);
     if (!found) co_return to_failure(found.error());
     // Another upload of the same form can have replaced the object already. This upload's ETag is the computed one.
     auto computed = multipart_etag(multipart_.parts());
@@ -148,11 +273,18 @@ private:
   s3_client& s3_;
   const object_name name_;
   const object_meta meta_;
+  allowance* const from_;
   multipart_writer multipart_;
+  std::optional<std::uint64_t> exact_;   // size of an object that goes by one request, if it is certain
   std::vector<std::uint64_t> planned_;   // lengths of the streamed parts that have not begun, the next one last
   std::unique_ptr<s3_part_upload> part_; // the streamed part that is being written
+  const std::uint64_t max_collected_;    // bytes that collected_ will have at most, as far as the prediction is right
   std::string collected_;
+  std::uint64_t paid_ = 0;   // memory that is taken for collected_
+  bool has_request_ = false; // is taken
   std::uint64_t size_ = 0;
+  steady_clock::time_point wants_since_ = steady_clock::now(); // bytes
+  steady_clock::duration waited_{};                            // for bytes, in all
   std::uint32_t crc_ = 0; // of all bytes, without those of a part_ that has a checksum of its own
 };
 
@@ -160,29 +292,30 @@ class s3_store final : public store {
 public:
   explicit s3_store(s3_client& s3) : s3_(s3), presigner_(s3) {}
 
-  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta,
-                                           std::optional<std::uint64_t> expected_size) override {
+  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<expected_size> size,
+                                           allowance* from) override {
     if (name.key.size() > max_key_bytes)
       co_return failure{errc::key_too_long, "the key has " + std::to_string(name.key.size()) + " bytes, at most 1024"};
     if (name.key.empty() || !is_utf8(name.key))
       co_return failure{errc::invalid_argument, "the key must be UTF-8 text and not empty"};
     if (auto headers = object_headers(meta); !headers) co_return headers.error();
     auto executor = co_await asio::this_coro::executor;
-    co_return std::make_unique<s3_sink>(s3_, std::move(name), std::move(meta), expected_size, executor);
+    co_return std::make_unique<s3_sink>(s3_, std::move(name), std::move(meta), size, from, executor);
   }
 
-  std::uint64_t memory_for(std::optional<std::uint64_t> expected_size) const override {
-    if (!expected_size) return collected_part_size;
-    // The caller knows the size of the form, not that of the file. The fields (1 MiB at most) decide which way it goes.
-    constexpr std::uint64_t max_fields = 1 << 20;
-    return *expected_size < min_multipart_size + max_fields ? std::min(*expected_size, min_multipart_size)
-                                                            : s3_tail_size;
-  }
+  std::uint64_t max_memory() const override { return collected_part_size; }
 
   task<result<stored_object>> head(object_name name) override {
-    auto found = co_await s3_.head_object(std::move(name));
+    const auto by = std::min(s3_.default_deadline(), steady_clock::now() + max_head);
+    auto found = co_await s3_.head_object(std::move(name), by);
     if (!found) co_return to_failure(found.error());
-    co_return std::move(*found);
+    co_return stored_object(std::move(*found));
+  }
+
+  task<result<std::vector<std::string>>> list(std::string bucket, std::string prefix, std::size_t max) override {
+    auto keys = co_await s3_.list_objects(std::move(bucket), std::move(prefix), max);
+    if (!keys) co_return to_failure(keys.error());
+    co_return std::move(*keys);
   }
 
   task<result<void>> remove(object_name name) override {
@@ -200,11 +333,11 @@ private:
 
 } // namespace
 
-std::vector<std::uint64_t> plan_parts(std::uint64_t predicted) {
-  if (predicted < min_multipart_size) return {};
-  const auto body = predicted - s3_tail_size;
+std::vector<std::uint64_t> plan_parts(expected_size size) {
+  if (size.bytes < min_multipart_size || (size.is_exact && size.bytes <= max_streamed_put)) return {};
+  const auto body = size.bytes - (size.is_exact ? 0 : s3_tail_size);
   // Nearly equal lengths, so that no part is below S3's minimum.
-  const auto count = std::clamp<std::uint64_t>(body / streamed_part_size, 1, s3_max_parts - 1);
+  const auto count = std::clamp<std::uint64_t>(body / streamed_part_size, 1, s3_max_parts - (size.is_exact ? 0 : 1));
   std::vector<std::uint64_t> parts(count, body / count);
   parts.back() += body % count;
   return parts;

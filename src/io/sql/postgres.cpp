@@ -49,6 +49,19 @@ transaction_failure kind_of(std::string_view state) {
   return transaction_failure::rejected;
 }
 
+// Adds what to do when the server answers and does not let us in. libpq's text names neither setting nor remedy.
+std::string with_remedy(const std::string& why) {
+  const auto says = [&](const char* words) { return why.find(words) != why.npos; };
+  if (says("password authentication failed")) return why + "; correct the user and the password in ledger.url";
+  if (says("no password supplied")) return why + "; ledger.url needs the user's password";
+  if (says("database \"") && says("does not exist"))
+    return why + "; create the database, or correct its name in ledger.url";
+  if (says("role \"") && says("does not exist")) return why + "; create the role, or correct the user in ledger.url";
+  if (says("no pg_hba.conf entry"))
+    return why + "; let this machine, user and database in by the server's pg_hba.conf, or correct ledger.url";
+  return why;
+}
+
 struct free_options {
   void operator()(PQconninfoOption* o) const { PQconninfoFree(o); }
 };
@@ -172,11 +185,11 @@ std::string shown(const std::string& url) {
 
 // --- the connection ---------------------------------------------------------------------------------
 
-database::database(std::string url, std::chrono::milliseconds timeout, sql::access as)
+database::database(std::string url, std::chrono::milliseconds timeout, sql::access as, connects when)
     : url_(std::move(url)), access_(as), usual_timeout_(timeout), timeout_(timeout) {
   std::string why;
   if (!parse(url_, why)) throw transaction_error(transaction_failure::rejected, "the URL cannot be read: " + why);
-  connect();
+  if (when == connects::now) connect();
 }
 
 database::~database() {
@@ -205,7 +218,7 @@ void database::connect() {
   for (std::size_t i = 0; i < parameters.size(); ++i) std::tie(names[i], values[i]) = parameters[i];
   raw_ = PQconnectdbParams(names.data(), values.data(), 1);
   if (!raw_) throw transaction_error(transaction_failure::broken, "out of memory");
-  if (PQstatus(raw_) != CONNECTION_OK) lose_connection(one_line(PQerrorMessage(raw_)));
+  if (PQstatus(raw_) != CONNECTION_OK) lose_connection(with_remedy(one_line(PQerrorMessage(raw_))));
   PQsetNoticeProcessor(
       raw_, [](void*, const char*) {}, nullptr);
   if (PQsetnonblocking(raw_, 1) != 0) lose_connection(one_line(PQerrorMessage(raw_)));

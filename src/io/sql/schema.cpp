@@ -9,9 +9,27 @@ namespace {
 constexpr const char* rename_proxy_to_fallback =
     "UPDATE uploads SET completed_by = 'fallback' WHERE completed_by = 'proxy'";
 
+// used_at: when a node last signed with the secret. The age of the oldest webhook is read often.
+constexpr const char* sqlite_secrets =
+    "CREATE TABLE signing_secrets (fingerprint TEXT PRIMARY KEY, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID; "
+    "CREATE INDEX webhooks_waiting ON webhooks (created_at) WHERE due_at IS NOT NULL";
+constexpr const char* postgres_secrets =
+    "CREATE TABLE signing_secrets (fingerprint TEXT COLLATE \"C\" PRIMARY KEY, used_at BIGINT NOT NULL); "
+    "CREATE INDEX webhooks_waiting ON webhooks (created_at) WHERE due_at IS NOT NULL";
+
+// The ids of messages from outside that were handled lately.
+constexpr const char* sqlite_messages =
+    "CREATE TABLE handled_messages (id TEXT PRIMARY KEY, handled_at INTEGER NOT NULL) STRICT, WITHOUT ROWID; "
+    "CREATE INDEX handled_messages_by_age ON handled_messages (handled_at)";
+constexpr const char* postgres_messages =
+    "CREATE TABLE handled_messages (id TEXT COLLATE \"C\" PRIMARY KEY, handled_at BIGINT NOT NULL); "
+    "CREATE INDEX handled_messages_by_age ON handled_messages (handled_at)";
+
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
-constexpr std::array<const char*, 3> sqlite_steps{
+// attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
+// delivery_order: 0 for messages about completions, which go first; 1 for all others.
+constexpr std::array<const char*, 6> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -36,10 +54,21 @@ constexpr std::array<const char*, 3> sqlite_steps{
        CREATE TABLE stopped_endpoints (url TEXT PRIMARY KEY, why TEXT NOT NULL) STRICT, WITHOUT ROWID;)",
 
     rename_proxy_to_fallback,
+
+    sqlite_secrets,
+
+    R"(ALTER TABLE uploads ADD COLUMN attempt TEXT NOT NULL DEFAULT '';
+       ALTER TABLE uploads ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+       UPDATE uploads SET failures = 1 WHERE state = 'failed';
+       ALTER TABLE webhooks ADD COLUMN delivery_order INTEGER NOT NULL DEFAULT 1;
+       UPDATE webhooks SET delivery_order = 0 WHERE type = 'upload.completed';
+       CREATE INDEX webhooks_due_to ON webhooks (url, delivery_order, due_at, id) WHERE due_at IS NOT NULL;)",
+
+    sqlite_messages,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 3> postgres_steps{
+constexpr std::array<const char*, 6> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -60,6 +89,17 @@ constexpr std::array<const char*, 3> postgres_steps{
        CREATE TABLE stopped_endpoints (url TEXT COLLATE "C" PRIMARY KEY, why TEXT NOT NULL);)",
 
     rename_proxy_to_fallback,
+
+    postgres_secrets,
+
+    R"(ALTER TABLE uploads ADD COLUMN attempt TEXT NOT NULL DEFAULT '';
+       ALTER TABLE uploads ADD COLUMN failures BIGINT NOT NULL DEFAULT 0;
+       UPDATE uploads SET failures = 1 WHERE state = 'failed';
+       ALTER TABLE webhooks ADD COLUMN delivery_order BIGINT NOT NULL DEFAULT 1;
+       UPDATE webhooks SET delivery_order = 0 WHERE type = 'upload.completed';
+       CREATE INDEX webhooks_due_to ON webhooks (url, delivery_order, due_at, id) WHERE due_at IS NOT NULL;)",
+
+    postgres_messages,
 };
 
 } // namespace

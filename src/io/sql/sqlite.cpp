@@ -120,9 +120,34 @@ void database::execute(const char* text) {
 
 std::unique_ptr<sql::statement> database::prepare(std::string text) { return std::make_unique<statement>(raw_, text); }
 
+open_files database::files() const {
+  open_files all;
+  const char* const path = sqlite3_db_filename(raw_, "main");
+  if (!path || !*path) return all;
+  for (const char* const name : {path, sqlite3_filename_wal(path)})
+    if (auto file = file_identity::of(name)) all.push_back(std::move(*file));
+  return all;
+}
+
+void database::require_files() const {
+  if (!watched_) return;
+  for (const auto& file : *watched_)
+    if (auto same = file.check(); !same)
+      throw transaction_error(transaction_failure::broken,
+                              same.error().on + "; what is recorded now would be lost at the next start. Move the file "
+                                                "back, or stop Postern (SIGTERM), restore the file and start Postern");
+}
+
 // A transaction that only reads takes no lock, so it does not wait while another connection writes.
-void database::begin(bool writes) { prepared(writes ? "BEGIN IMMEDIATE" : "BEGIN").run(); }
-void database::commit() { prepared("COMMIT").run(); }
+void database::begin(bool writes) {
+  require_files();
+  prepared(writes ? "BEGIN IMMEDIATE" : "BEGIN").run();
+}
+// The check comes behind the commit: nothing is acknowledged that was written to a file which had gone before.
+void database::commit() {
+  prepared("COMMIT").run();
+  require_files();
+}
 void database::roll_back() noexcept {
   // After some errors SQLite has rolled back already.
   if (!sqlite3_get_autocommit(raw_)) sqlite3_exec(raw_, "ROLLBACK", nullptr, nullptr, nullptr);

@@ -1,5 +1,7 @@
+#include "support/temporary_folder.hpp"
 #include <postern/app/config/config.hpp>
 #include <postern/app/config/print_config.hpp>
+#include <postern/app/config/secret_file.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -7,6 +9,7 @@
 #include <fstream>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 using namespace postern;
 using app::config_error;
@@ -117,6 +120,38 @@ BOOST_AUTO_TEST_CASE(an_error_of_the_environment_names_the_variable_and_not_the_
   BOOST_TEST(error("A=b").ends_with("cannot be read: No such file or directory; name a file that this user may read"));
 }
 
+// Kubernetes gives every container such variables for a Service named postern.
+BOOST_AUTO_TEST_CASE(only_a_variable_with_two_underscores_is_a_setting) {
+  const char* const environment[] = {
+      "POSTERN_PORT=tcp://10.0.0.7:8080",
+      "POSTERN_PORT_8080_TCP_ADDR=10.0.0.7",
+      "POSTERN_SERVICE_HOST=10.0.0.7",
+      "POSTERN_STORE__BUCKET=media",
+      "POSTERN_EVENTS_TOKEN=sixteen bytes or more",
+      R"(POSTERN_WEBHOOKS=[{ url = "https://a.example.com", secret = { env = "POSTERN_WEBHOOK_SECRET" } }])",
+      "POSTERN_WEBHOOK_SECRET=sixteen bytes or more",
+      nullptr};
+  const auto c = app::parse_config(secrets + "[events]\ntoken = { env = \"POSTERN_EVENTS_TOKEN\" }\n", environment);
+  BOOST_TEST(c.store.bucket == "media");
+  BOOST_TEST(c.webhooks.size() == 1u);
+  const std::vector<std::string> others{"POSTERN_PORT", "POSTERN_PORT_8080_TCP_ADDR", "POSTERN_SERVICE_HOST"};
+  BOOST_TEST(c.other_variables == others, boost::test_tools::per_element());
+  const char* const typo[] = {"POSTERN_SERVICE__HOST=10.0.0.7", nullptr};
+  BOOST_TEST(error_text("", typo).starts_with("POSTERN_SERVICE__HOST: unknown setting"));
+}
+
+BOOST_AUTO_TEST_CASE(an_error_found_by_a_check_names_the_variables_that_gave_the_values) {
+  const char* const half[] = {"POSTERN_STORE__CREDENTIALS__ACCESS_KEY=AK", nullptr};
+  BOOST_TEST(error_text("", half).ends_with("set both, or neither (the environment has "
+                                            "POSTERN_STORE__CREDENTIALS__ACCESS_KEY)"));
+  const char* const environment[] = {"POSTERN_LEDGER__URL=sqlite:/proc/nowhere/x.db", nullptr};
+  const auto c = app::parse_config(secrets, environment);
+  BOOST_TEST(app::with_variable(c, "ledger.url: the database cannot be used") ==
+             "POSTERN_LEDGER__URL: the database cannot be used");
+  BOOST_TEST(app::with_variable(c, "store.ca_file: cannot be used") == "store.ca_file: cannot be used");
+  BOOST_TEST(app::with_variable(c, "no setting") == "no setting");
+}
+
 BOOST_AUTO_TEST_CASE(a_secret_comes_from_the_environment_or_a_file) {
   const char* const environment[] = {"S3_SECRET=from the environment", nullptr};
   const auto c = app::parse_config(
@@ -172,15 +207,20 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
   BOOST_TEST(error_mentions("[limits]\nconnections = \"20KB\"", {"limits.connections", "\"20KB\"", "whole number"}));
   BOOST_TEST(
       error_mentions("[limits]\nconnections = -5", {"limits.connections", "-5 must be a whole number, 0 or more"}));
-  BOOST_TEST(error_mentions("[limits]\nrequest_header = 1023", {"limits.request_header: 1023", "minimum is 1KiB"}));
+  BOOST_TEST(error_mentions("[ledger]\nurl = \"sqlite::memory:\"", {"ledger.url", "lost with the process"}));
+  BOOST_TEST(error_mentions("[ledger]\nurl = \"sqlite://p.db\"", {"ledger.url", "sqlite:var/postern.db"}));
+  BOOST_TEST(error_mentions("[limits]\nrequest_header = 8191", {"limits.request_header: 8191", "minimum is 8KiB"}));
   BOOST_TEST(error_mentions("[limits]\nbuffers = \"7MiB\"", {"limits.buffers: 7MiB", "minimum is 8MiB", "0 switches"}));
   BOOST_TEST(error_text("[limits]\nrequest_header = 0\nbuffers = 0") == "");
-  BOOST_TEST(error_text("[limits]\nrequest_header = \"1KiB\"\nbuffers = \"8MiB\"") == "");
+  BOOST_TEST(error_text("[limits]\nrequest_header = \"8KiB\"\nbuffers = \"8MiB\"") == "");
   BOOST_TEST(error_mentions("[limits]\nbody_silence = \"5 fortnights\"", {"limits.body_silence", "fortnights", "15m"}));
   BOOST_TEST(error_mentions("[auth]\napi_keys = [{ name = \"a\", sha256 = \"abc\" }]",
                             {"auth.api_keys", "\"a\"", "sha256sum"}));
   BOOST_TEST(error_mentions("[auth]\napi_keys = [{ nme = \"a\" }]", {"number 1, nme", "did you mean name?"}));
   BOOST_TEST(error_mentions("[store]\ntype = \"tape\"", {"store.type", "\"tape\"", "\"s3\""}));
+  for (const char* time : {"0s", "999ms", "61m"})
+    BOOST_TEST(error_mentions(std::string("[store]\ndeadline = \"") + time + "\"", {"store.deadline", "1s to 1h"}));
+  BOOST_TEST(error_text("[store]\ndeadline = \"1s\"") == "");
   BOOST_TEST(error_mentions("[store]\nregion = \"eu west\"", {"store.region", "\"eu west\"", "eu-west-1"}));
   for (const char* setting : {"bucket", "other_buckets"})
     BOOST_TEST(error_mentions(std::string("[store]\n") + setting + " = \"a b\"",
@@ -245,12 +285,43 @@ BOOST_AUTO_TEST_CASE(a_secret_file_is_named_with_its_setting_and_a_remedy) {
   std::ofstream(file) << "\n";
   BOOST_TEST(error(file.string()).starts_with(name + " is empty; write one to it with"));
   std::filesystem::remove(file);
-  const auto absent = error("/proc/nowhere/secret");
-  BOOST_TEST(absent.starts_with("server.secrets (line 2): the secret file /proc/nowhere/secret cannot be created: No "
-                                "such file or directory; let this user write to the folder"),
-             absent);
+  // A secret that was made silently would differ from that of the other nodes.
+  BOOST_TEST(error(file.string()) == name + " does not exist; make it once with: (umask 077; openssl rand -hex 32 > " +
+                                         file.string() + "), and give the same file to every node");
+  BOOST_TEST(!std::filesystem::exists(file));
   const auto folder = error("/tmp");
   BOOST_TEST(folder.find("the secret file /tmp cannot be read: Is a directory") != folder.npos, folder);
+}
+
+// In an empty working directory.
+struct empty_folder {
+  const test::temporary_folder folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  empty_folder() { std::filesystem::current_path(folder.path()); }
+  empty_folder(const empty_folder&) = delete;
+  empty_folder& operator=(const empty_folder&) = delete;
+  ~empty_folder() { std::filesystem::current_path(before); }
+};
+
+BOOST_FIXTURE_TEST_CASE(only_the_default_secret_file_may_be_missing_and_reading_writes_nothing, empty_folder) {
+  for (const char* toml : {"", "[server]\nsecrets = [{ file = \"var/secret\" }]\n"}) {
+    const auto c = app::parse_config(toml, no_environment);
+    BOOST_TEST(c.server.lacks_secret_file);
+    BOOST_TEST(c.server.secrets.size() == 1u);
+    BOOST_TEST(c.server.secrets.front().reveal().size() == 64u); // random, so that nothing signs with an empty one
+    BOOST_TEST(std::filesystem::is_empty("."));
+  }
+  app::make_default_secret_file();
+  const auto made = app::read_server_secret("var/secret").reveal();
+  app::make_default_secret_file(); // another process was faster
+  const auto c = app::parse_config("", no_environment);
+  BOOST_TEST(!c.server.lacks_secret_file);
+  BOOST_TEST(c.server.secrets.front().reveal() == made);
+  for (const char* toml : {"[server]\nsecrets = \"\"\n", "[server]\nsecrets = [\"\"]\n"})
+    BOOST_CHECK_EXCEPTION(app::parse_config(toml, no_environment), config_error, [](const config_error& e) {
+      return std::string_view(e.what()) ==
+             "server.secrets (line 2): a secret is empty; make one with: openssl rand -hex 32";
+    });
 }
 
 BOOST_AUTO_TEST_CASE(a_secret_of_the_wrong_type_is_not_quoted) {

@@ -191,6 +191,7 @@ BOOST_AUTO_TEST_CASE(a_malformed_record_is_rejected_alone_with_the_reason) {
       {R"({"eventSource":"aws:s3","s3":{"bucket":{"name":5},"object":{"key":"k"}}})", "record 2 names no bucket"},
       {record("aws:s3", "ObjectCreated:Put", std::string(1025, 'k')), "record 2 has a key of more than 1024 bytes"},
       {record("aws:s3", "ObjectCreated:Put", "k%00"), "record 2 has a zero byte in a name"},
+      {record("aws:s3", "ObjectCreated:Put", "k%C3"), "record 2 has a name that is not UTF-8"},
       {record("aws:s3", "ObjectCreated:Put", "k", "3.0"), "record 2: event version"}};
   for (const auto& [json, reason] : cases) {
     const auto all = read(records(record("aws:s3", "ObjectCreated:Put", "a") + "," + json + "," +

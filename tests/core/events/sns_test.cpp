@@ -196,14 +196,3 @@ BOOST_AUTO_TEST_CASE(issuers_come_from_amazon_only) {
         "http://u@crt.amazontrust.com/a.cer", "http://crt.amazontrust.com/a.cer?x", ""})
     BOOST_TEST(!is_amazon_issuer_url(url), url);
 }
-
-BOOST_AUTO_TEST_CASE(a_message_id_is_remembered_until_the_message_is_too_old) {
-  recent_messages recent(3);
-  BOOST_TEST(!recent.has("a", made()));
-  recent.add("a", made());
-  BOOST_TEST(recent.has("a", made() + longest_sns_delay + max_clock_skew));
-  BOOST_TEST(!recent.has("a", made() + longest_sns_delay + max_clock_skew + std::chrono::seconds(1)));
-  for (const char* id : {"b", "b", "c", "d", "e"}) recent.add(id, made());
-  BOOST_TEST(!recent.has("b", made())); // dropped: it is the oldest of more than three
-  for (const char* id : {"c", "d", "e"}) BOOST_TEST(recent.has(id, made()), id);
-}

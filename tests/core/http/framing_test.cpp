@@ -91,6 +91,13 @@ BOOST_AUTO_TEST_CASE(ambiguous_requests_are_refused) {
   BOOST_TEST(examine_header(get(std::string_view("Host: a\r\nX: a\0b\r\n", 17))).has_error());
 }
 
+BOOST_AUTO_TEST_CASE(a_header_has_a_hundred_fields_at_most) {
+  std::string header = "GET / HTTP/1.1\r\nHost: a\r\n";
+  for (std::size_t n = 1; n < max_header_fields; ++n) header += "a:\r\n";
+  BOOST_TEST(examine_header(header + "\r\n").has_value());
+  BOOST_TEST((examine_header(header + "a:\r\n\r\n").error().code == errc::header_too_large));
+}
+
 BOOST_AUTO_TEST_CASE(request_lines_must_be_exact) {
   for (const char* line :
        {"GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "GET / HTTP/2.0", "GET / http/1.1",

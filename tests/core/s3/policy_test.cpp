@@ -53,12 +53,27 @@ BOOST_AUTO_TEST_CASE(a_malformed_policy_is_rejected_with_the_reason) {
       BOOST_REQUIRE(p.has_error());
       BOOST_TEST((p.error().code == errc::invalid_policy));
     }
-  for (const char* condition :
-       {"5", "\"a\"", "[]", "{}", R"(["eq","$a"])", R"(["eq","a","b"])", R"(["eq","$","b"])", R"(["eq","$a",5])",
-        R"(["like","$a","b"])", R"({"a":5})", R"({"":"x"})", R"(["content-length-range"])",
-        R"(["content-length-range",1])", R"(["content-length-range",-1,5])", R"(["content-length-range",5,1])",
-        R"(["content-length-range","a",5])", R"(["content-length-range","",5])", R"(["content-length-range",1,2,3])",
-        R"(["content-length-range",1,1.5])"})
+  for (const char* condition : {"5",
+                                "\"a\"",
+                                "[]",
+                                "{}",
+                                R"(["eq","$a"])",
+                                R"(["eq","a","b"])",
+                                R"(["eq","$","b"])",
+                                R"(["eq","$a",5])",
+                                R"(["like","$a","b"])",
+                                R"({"a":5})",
+                                R"({"":"x"})",
+                                R"(["content-length-range"])",
+                                R"(["content-length-range",1])",
+                                R"(["content-length-range",-1,5])",
+                                R"(["content-length-range",5,1])",
+                                R"(["content-length-range","a",5])",
+                                R"(["content-length-range","",5])",
+                                R"(["content-length-range",1,2,3])",
+                                R"(["content-length-range",1,1.5])",
+                                R"(["content-length-range",1,9223372036854775808])",
+                                R"(["content-length-range",1,"9223372036854775808"])"})
     BOOST_TEST_CONTEXT(condition) BOOST_TEST(read(with_conditions(condition)).has_error());
   BOOST_TEST(read_policy("not base64!").has_error());
   std::string many = "{\"a\":\"b\"}";

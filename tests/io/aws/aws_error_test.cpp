@@ -37,3 +37,23 @@ BOOST_AUTO_TEST_CASE(only_a_region_name_is_a_region) {
     BOOST_TEST(region(bad, "ap-south-1") == "ap-south-1", bad);
   }
 }
+
+BOOST_AUTO_TEST_CASE(a_refusal_that_only_the_operator_can_repair_has_a_remedy) {
+  aws_error e;
+  e.status = 403;
+  for (const auto& [code, words] : {std::pair{"SignatureDoesNotMatch", "store.credentials.secret_key"},
+                                    {"InvalidAccessKeyId", "store.credentials.access_key"},
+                                    {"NoSuchBucket", "store.bucket"},
+                                    {"AccessDenied", "postern setup iam"},
+                                    {"", "postern doctor"}}) { // the answer to a HEAD
+    e.code = code;
+    BOOST_TEST(remedy_of(e).find(words) != std::string_view::npos, code);
+  }
+  for (const char* other : {"NoSuchKey", "SlowDown", "RequestTimeTooSkewed", "ExpiredToken"}) {
+    e.code = other;
+    BOOST_TEST(remedy_of(e).empty(), other);
+  }
+  e.code = "";
+  e.status = 404; // an object that is absent
+  BOOST_TEST(remedy_of(e).empty());
+}

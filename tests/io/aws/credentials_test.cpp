@@ -495,6 +495,7 @@ BOOST_AUTO_TEST_CASE(a_broken_web_identity_is_an_error) {
 namespace {
 
 const utc_clock stopped = [] { return now; };
+store_clock steady(stopped);
 
 credential_source_ptr long_lived() { return make_static_credentials({"BASE", secret(hidden), ""}); }
 credential_source_ptr temporary() { return make_static_credentials({"BASE", secret(hidden), "session"}); }
@@ -507,12 +508,12 @@ BOOST_AUTO_TEST_CASE(a_role_is_assumed_with_a_signed_request) {
   role_options role;
   role.arn = "arn:aws:iam::1:role/uploader";
   const sts_options to{sts.url(), "eu-west-1"};
-  check_keys(fetched(*make_assumed_role(long_lived(), http, to, role, stopped)),
+  check_keys(fetched(*make_assumed_role(long_lived(), http, to, role, steady)),
              "role arn:aws:iam::1:role/uploader by configuration");
   role.external_id = "customer +1";
   role.session_name = "node-7";
   role.duration = 43200s;
-  check_keys(fetched(*make_assumed_role(long_lived(), http, to, role, stopped)),
+  check_keys(fetched(*make_assumed_role(long_lived(), http, to, role, steady)),
              "role arn:aws:iam::1:role/uploader by configuration");
 
   const auto requests = sts.requests();
@@ -545,7 +546,7 @@ BOOST_AUTO_TEST_CASE(assume_role_with_temporary_keys_lasts_an_hour_at_most) {
     role_options role;
     role.arn = "arn:x";
     role.duration = asked;
-    check_keys(fetched(*make_assumed_role(temporary(), http, {sts.url(), "r"}, role, stopped)),
+    check_keys(fetched(*make_assumed_role(temporary(), http, {sts.url(), "r"}, role, steady)),
                "role arn:x by configuration");
     const auto requests = sts.requests();
     BOOST_TEST(parameter(requests[0], "DurationSeconds") == granted);
@@ -562,8 +563,8 @@ BOOST_AUTO_TEST_CASE(one_role_can_assume_another) {
   first.arn = "arn:first", second.arn = "arn:second";
   first.duration = second.duration = 7200s;
   const sts_options to{sts.url(), "r"};
-  auto by = make_assumed_role(long_lived(), http, to, first, stopped);
-  check_keys(fetched(*make_assumed_role(std::move(by), http, to, second, stopped)),
+  auto by = make_assumed_role(long_lived(), http, to, first, steady);
+  check_keys(fetched(*make_assumed_role(std::move(by), http, to, second, steady)),
              "role arn:second by role arn:first by configuration");
   const auto requests = sts.requests();
   BOOST_TEST(parameter(requests[0], "DurationSeconds") == "7200");
@@ -571,12 +572,41 @@ BOOST_AUTO_TEST_CASE(one_role_can_assume_another) {
   BOOST_TEST(requests[1].field("authorization").find("Credential=FIRST/") != std::string_view::npos);
 }
 
+// The first request to STS comes before any to the store, so STS must be able to correct the clock too.
+BOOST_AUTO_TEST_CASE(a_wrong_clock_is_corrected_by_sts) {
+  role_options role;
+  role.arn = "arn:x";
+  const auto refusal = [](const char* code, const char* message, std::chrono::seconds ahead) {
+    return answers(403, sts_error(code, message), {{"Date", http_date(now + ahead)}});
+  };
+  for (const auto& [code, message] :
+       {std::pair{"RequestTimeTooSkewed", "The difference is too large."},
+        {"SignatureDoesNotMatch", "Signature expired: 20261123T181500Z is now earlier than 20261123T191000Z"}}) {
+    scripted_peer sts({refusal(code, message, 1h), answers(200, sts_keys("AssumeRole"))});
+    store_clock clock(stopped);
+    check_keys(fetched(*make_assumed_role(long_lived(), http, {sts.url(), "r"}, role, clock)),
+               "role arn:x by configuration");
+    BOOST_TEST((clock.ahead() == 1h));
+    const auto requests = sts.requests();
+    BOOST_TEST(requests[0].field("x-amz-date") == amz_date(now));
+    BOOST_TEST(requests[1].field("x-amz-date") == amz_date(now + 1h));
+  }
+  // A wrong secret is not a wrong clock, and a clock that agrees is not changed.
+  for (const auto& [message, ahead] : {std::pair{"The request signature we calculated does not match", 1h},
+                                       {"Signature expired: 20261123T181500Z is now earlier than …", 0h}}) {
+    scripted_peer sts({refusal("SignatureDoesNotMatch", message, ahead)});
+    store_clock clock(stopped);
+    BOOST_TEST(!fetched(*make_assumed_role(long_lived(), http, {sts.url(), "r"}, role, clock)).has_value());
+    BOOST_TEST((clock.ahead() == 0s));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(errors_of_sts_are_mapped_and_explained) {
   role_options role;
   role.arn = "arn:x";
   const auto ask = [&](step s) {
     scripted_peer sts({std::move(s)});
-    return fetched(*make_assumed_role(long_lived(), http, {sts.url(), "r"}, role, stopped));
+    return fetched(*make_assumed_role(long_lived(), http, {sts.url(), "r"}, role, steady));
   };
   const std::string operation = "AssumeRole arn:x with the credentials from configuration";
   struct row {
@@ -610,10 +640,10 @@ BOOST_AUTO_TEST_CASE(errors_of_sts_are_mapped_and_explained) {
   }
   for (const auto at : {place::head, place::body, place::answer, place::middle})
     check_failure(ask(answers(200, sts_keys("AssumeRole")).cut(at)), errc::unavailable, {operation});
-  check_failure(fetched(*make_assumed_role(long_lived(), http, {"sts", "r"}, role, stopped)), errc::invalid_argument,
+  check_failure(fetched(*make_assumed_role(long_lived(), http, {"sts", "r"}, role, steady)), errc::invalid_argument,
                 {"store.credentials.sts_endpoint"});
   check_failure(
-      fetched(*make_assumed_role(make_environment_credentials({}), http, {unused_address(), "r"}, role, stopped)),
+      fetched(*make_assumed_role(make_environment_credentials({}), http, {unused_address(), "r"}, role, steady)),
       errc::not_found, {"AWS_ACCESS_KEY_ID"}); // there are no credentials to ask with
 }
 
@@ -690,9 +720,9 @@ BOOST_AUTO_TEST_CASE(no_secret_is_logged) {
     credential_cache cache(std::move(from), 60s, stopped);
     return run_on(loop, cache.get());
   };
-  const auto got = cached(make_assumed_role(temporary(), http, to, role, stopped));
+  const auto got = cached(make_assumed_role(temporary(), http, to, role, steady));
   BOOST_TEST(got.has_value());
-  BOOST_TEST(!cached(make_assumed_role(temporary(), http, to, role, stopped)).has_value());
+  BOOST_TEST(!cached(make_assumed_role(temporary(), http, to, role, steady)).has_value());
   BOOST_TEST(
       cached(make_web_identity_credentials(
                  {{"AWS_WEB_IDENTITY_TOKEN_FILE", file("token", "eyJhidden")}, {"AWS_ROLE_ARN", "arn:y"}}, http, to))

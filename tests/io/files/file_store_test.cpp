@@ -1,3 +1,4 @@
+#include "support/captured_log.hpp"
 #include "support/store_contract.hpp"
 #include "support/temporary_folder.hpp"
 #include <postern/io/files/file_store.hpp>
@@ -72,7 +73,7 @@ template <class F> void in_a_process_that_dies(F f) {
 }
 
 errc code_of_open(store& s, const object_name& name) {
-  const auto opened = run_task(s.open(name, {}, {}));
+  const auto opened = run_task(s.open(name, {}, {}, nullptr));
   BOOST_TEST_REQUIRE(!opened.has_value());
   return opened.error().code;
 }
@@ -359,7 +360,7 @@ BOOST_AUTO_TEST_CASE(concurrent_writers_of_one_key_leave_one_object_with_its_own
     const auto write = [&](store& to) -> task<> {
       object_name name{"media", "same"};
       auto meta = some_meta();
-      auto into = co_await to.open(std::move(name), std::move(meta), std::nullopt);
+      auto into = co_await to.open(std::move(name), std::move(meta), std::nullopt, nullptr);
       const std::span<const char> piece(bytes);
       const bool written = into && (co_await (*into)->write(piece)) && (co_await (*into)->finish());
       if (!written) ++failed;
@@ -370,6 +371,50 @@ BOOST_AUTO_TEST_CASE(concurrent_writers_of_one_key_leave_one_object_with_its_own
     BOOST_TEST(run_task(a->head({"media", "same"})).value().meta.user.size() == 2u, "round " << round);
   }
   BOOST_TEST(failed == 0);
+}
+
+// The open folder can still be written, but a restart would not find what is in it.
+BOOST_AUTO_TEST_CASE(a_root_that_is_moved_or_replaced_takes_no_objects_until_it_is_back) {
+  const captured_log log;
+  const auto s = made();
+  const object_name name{"media", "k"};
+  const auto before = put(*s, name, "before");
+  auto running = open_sink(*s, {"media", "running"});
+  write_in_pieces(*running, "bytes", 5);
+  const auto moved = folder.path() / "moved";
+  const auto is_refused = [](const auto& r) {
+    return !r && r.error().code == errc::unavailable && r.error().on.find("objects") != std::string::npos;
+  };
+  fs::rename(root, moved);
+  for (const bool is_replaced : {false, true}) {
+    if (is_replaced) fs::create_directories(root);
+    BOOST_TEST(is_refused(run_step(s->check())));
+    BOOST_TEST(is_refused(run_step(s->open({"media", "new"}, {}, 5, nullptr))));
+    BOOST_TEST(is_refused(run_step(s->head(name))));
+    BOOST_TEST(is_refused(run_step(s->remove(name))));
+    BOOST_TEST(is_refused(run_step(running->finish())));
+    BOOST_TEST(files_below(root) == 0u);
+  }
+  fs::remove_all(root);
+  fs::rename(moved, root);
+  BOOST_TEST(run_step(s->check()).has_value());
+  BOOST_TEST(run_step(s->head(name)).value().etag == before.etag);
+  run_step(running->abandon());
+  BOOST_TEST(is_absent(*s, {"media", "running"}));
+  put(*s, {"media", "after"}, "after");
+  const auto text = log.text();
+  BOOST_TEST(text.find("store folder lost") != text.npos);
+  BOOST_TEST(text.find("store folder lost", text.find("store folder lost") + 1) == text.npos); // one line
+  BOOST_TEST(text.find("store folder is back") != text.npos);
+
+  const auto own = fs::directory_iterator(root / ".postern" / "tmp")->path(); // of this process
+  fs::rename(own, folder.path() / "own");
+  BOOST_TEST(is_refused(run_step(s->check())));
+  fs::rename(folder.path() / "own", own);
+  BOOST_TEST(run_step(s->check()).has_value());
+  fs::rename(root / ".postern" / "meta", folder.path() / "meta"); // the sidecars
+  fs::create_directory(root / ".postern" / "meta");
+  BOOST_TEST(is_refused(run_step(s->check())));
 }
 
 BOOST_AUTO_TEST_CASE(a_root_that_cannot_be_used_is_named_with_the_remedy) {

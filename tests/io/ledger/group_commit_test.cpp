@@ -1,3 +1,4 @@
+#include "support/captured_log.hpp"
 #include "support/run_task.hpp"
 #include "support/wait_until.hpp"
 #include <postern/io/ledger/group_commit.hpp>
@@ -22,11 +23,12 @@ struct fake_transactions final : transactions {
   std::vector<std::vector<std::string>> committed; // by the writer thread; read it after the destructor
   std::vector<std::string> open;
   std::atomic<bool> away{false};
+  std::atomic<const char*> why_away{"the server is away"};
   std::atomic<int> conflicts{0}, begun{0}, lost_answers{0};
 
   void begin(bool) override {
     ++begun;
-    if (away) throw transaction_error(transaction_failure::unavailable, "the server is away");
+    if (away) throw transaction_error(transaction_failure::unavailable, why_away.load());
     open.clear();
   }
   void commit() override {
@@ -150,6 +152,26 @@ BOOST_AUTO_TEST_CASE(calls_that_are_parked_later_do_not_starve_earlier_ones) {
   BOOST_TEST(locked.tries > tries);
 }
 
+// Each attempt takes as long as a wait for a lock. Without an end, 64 calls would be tried more than a hundred times.
+BOOST_AUTO_TEST_CASE(when_all_rows_are_locked_awaited_calls_are_refused_and_the_others_wait) {
+  start({.linger = 1ms, .first_pause = 1ms, .max_conflict_time = 100ms});
+  to.away = true; // so that the calls are one batch
+  BOOST_TEST(!ask("first", "first").has_value());
+  for (int i = 0; i < 64; ++i)
+    commits->write_behind(std::to_string(i), [this] {
+      std::this_thread::sleep_for(20ms);
+      note("held")();
+    });
+  to.away = false;
+  BOOST_TEST(wait_until([&] { return locked.tries > 0; }));
+  const auto refused = ask("last", "held");
+  BOOST_TEST((!refused && refused.error().code == errc::unavailable && refused.error().on == "a lock"));
+  BOOST_TEST(locked.tries < 40);
+  locked.held = false;
+  commits.reset();
+  BOOST_TEST(to.all().size() == 64u);
+}
+
 BOOST_AUTO_TEST_CASE(write_behind_returns_false_when_the_queue_is_full) {
   start({.max_queue = 1});
   to.away = true;
@@ -227,6 +249,24 @@ BOOST_AUTO_TEST_CASE(queued_awaited_calls_are_refused_when_the_database_becomes_
   BOOST_TEST(to.committed.empty());
 }
 
+// As on a full disk: an empty transaction succeeds.
+BOOST_AUTO_TEST_CASE(
+    a_database_that_only_refuses_to_write_is_not_tried_without_pause_and_does_not_block_the_destructor) {
+  captured_log log;
+  start({.linger = 1ms, .first_pause = 20ms, .max_pause = 10s});
+  std::atomic<int> tries{0};
+  commits->write_behind("a", [&] {
+    ++tries;
+    throw transaction_error(transaction_failure::broken, "full");
+  });
+  BOOST_TEST(wait_until([&] { return tries >= 4; })); // after 20, 60 and 140 ms; then after 300 ms
+  BOOST_TEST(to.begun <= 2 * tries + 2);
+  BOOST_TEST(log.text().find("written again") == std::string::npos);
+  commits.reset();
+  BOOST_TEST(tries <= 7);
+  BOOST_TEST(to.committed.empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_broken_database_is_ledger_failed) {
   start();
   const std::function<result<int>()> work = []() -> result<int> {
@@ -286,6 +326,33 @@ BOOST_AUTO_TEST_CASE(a_key_is_pending_while_its_write_waits_and_not_after_it_is_
   BOOST_TEST(wait_until([&] { return !commits->has_pending("f"); }));
   commits.reset();
   BOOST_TEST(to.all() == (texts{"b", "c", "held"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_database_that_is_away_at_the_start_is_waited_for) {
+  captured_log log;
+  to.away = true;
+  const failure why{errc::unavailable, "the server is away"};
+  commits.emplace(to, group_commit_options{.linger = 1ms, .first_pause = 10ms, .max_pause = 20ms}, why);
+  const auto refused = ask("a", "a");
+  BOOST_TEST((!refused && refused.error().code == errc::unavailable && refused.error().on == "the server is away"));
+  behind("b", "b");
+  const auto times = [&](const std::string& words) {
+    const auto text = log.text();
+    std::size_t n = 0;
+    for (auto at = text.find(words); at != text.npos; at = text.find(words, at + 1)) ++n;
+    return n;
+  };
+  const auto tries = to.begun.load();
+  BOOST_TEST(wait_until([&] { return to.begun >= tries + 5; }));
+  to.why_away = "no such database";
+  BOOST_TEST(wait_until([&] { return times("why=\"no such database\"") == 1; }));
+  BOOST_TEST(wait_until([&] { return to.begun >= tries + 15; }));
+  BOOST_TEST(times("ledger cannot be written") == 2u); // the same reason is not repeated within ten seconds
+  to.away = false;
+  BOOST_TEST(wait_until([&] { return ask("c", "c").has_value(); }));
+  BOOST_TEST(times("ledger can be written again") == 1u);
+  commits.reset();
+  BOOST_TEST(to.all() == (texts{"b", "c"}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_full_queue_refuses_awaited_calls) {

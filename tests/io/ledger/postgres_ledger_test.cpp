@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(two_nodes_that_confirm_the_same_uploads_record_one_completi
       auto c = some_completion(some_upload(n));
       c.at = at_second(from * 10'000 + n); // a second completion would show another time
       const auto recorded = co_await l.confirm(std::move(c));
-      if (!recorded || recorded->state != upload_state::completed) ++wrong;
+      if (!recorded || recorded->row.state != upload_state::completed) ++wrong;
     };
     for (unsigned n = 0; n < uploads; ++n)
       running.start(confirm((n * 7 + from * 331) % uploads)); // each coroutine in another order
@@ -82,9 +82,10 @@ BOOST_AUTO_TEST_CASE(a_lease_excludes_the_other_nodes) {
   BOOST_TEST(run_task(nodes[1]->flush()).has_value());
   std::mutex mutex;
   names announced, asked;
+  const std::vector<webhook_demand> demands{{"https://a", 7}};
   const auto work = [&](ledger& l) -> task<> {
     for (;;) {
-      const auto messages = co_await l.lease_due_webhooks(at_second(9000), at_second(9999), 7);
+      const auto messages = co_await l.lease_due_webhooks(at_second(9000), at_second(9999), demands);
       const auto questions = co_await l.lease_due_checks(at_second(9000), at_second(9999), 7);
       std::lock_guard lock(mutex);
       if (!messages || !questions || (messages->empty() && questions->empty())) co_return;
@@ -139,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_transaction_is_retried_after_a_deadlock) {
                                                  // is rolled back
   other.begin(true);
   other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(b.id).run();
-  l->start_receiving(a), l->start_receiving(b);
+  l->start_receiving(a, "t1"), l->start_receiving(b, "t1");
   std::this_thread::sleep_for(600ms); // it waits for b
   other.prepare("UPDATE uploads SET profile = 'x' WHERE id = $1")->bind(a.id).run();
   other.commit();
@@ -297,15 +298,18 @@ BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   const millis_clock first{1ms}, early{10ms}, late{49'990ms};
   db.begin(true);
   uploads.issue(some_upload(1));
-  uploads.start_receiving(some_upload(1));
-  uploads.fail(some_upload(1), "x", first);
+  uploads.start_receiving(some_upload(1), "t1");
+  uploads.fail(some_upload(1), "t1", "x", first);
   uploads.confirm(some_completion(some_upload(1)));
   uploads.lease_due_checks(early, late, 5);
   list_uploads(db, {.limit = 10});
   list_uploads(db, {.state = upload_state::failed, .limit = 10});
   list_uploads(db, {.since = late, .limit = 10});
   list_uploads(db, {.state = upload_state::failed, .since = late, .limit = 10});
-  webhooks.due(early, late, 5);
+  webhooks.due(early, late, {{"https://a", 5}});
+  webhooks.expire("https://a", first, "x");
+  uploads.break_off("x", "t");
+  uploads.reserve_key(some_upload(2), "k/${filename}", "t");
   list_webhooks(db, {.is_dead = true, .limit = 10});
   list_webhooks(db, {.upload_id = "a", .limit = 10});
   webhooks.record_failed_delivery("x", "y", first);

@@ -24,6 +24,34 @@ BOOST_AUTO_TEST_CASE(a_restart_of_an_idle_server_is_not_noticed) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_server_that_is_away_at_the_start_is_used_when_it_comes) {
+  server().stop();
+  ledger_options o = telling({{"https://a", {"*"}}});
+  o.url = url;
+  BOOST_CHECK_THROW(make_ledger(o), std::runtime_error); // a command does not wait
+  o.may_connect_later = true;
+  const auto l = make_ledger(o);
+  l->issue(some_upload(1));
+  const auto refused = run_task(l->confirm(some_completion(some_upload(2))));
+  BOOST_TEST((!refused && refused.error().code == errc::unavailable));
+  BOOST_TEST(metric("postern_ledger_up") == 0);
+  server().start();
+  wait_until_up(*l);
+  BOOST_TEST(metric("postern_ledger_up") == 1);
+  BOOST_TEST(run_task(l->find(some_upload(1).id)).has_value()); // the schema was made, and the row written
+  BOOST_TEST(run_task(l->confirm(some_completion(some_upload(2)))).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_database_that_refuses_at_the_start_says_what_to_do) {
+  const auto absent = server().url("not_there");
+  const auto why = thrown_by(absent);
+  BOOST_TEST(has(why, "\"not_there\" does not exist; create the database, or correct its name in ledger.url"), why);
+  auto nobody = absent;
+  nobody.replace(nobody.find("postgres@"), 9, "nobody_at_all@");
+  const auto role = thrown_by(nobody);
+  BOOST_TEST(has(role, "role \"nobody_at_all\" does not exist; create the role, or correct the user"), role);
+}
+
 BOOST_AUTO_TEST_CASE(nothing_is_lost_when_the_server_restarts_under_load) {
   auto l = open();
   const auto dropped = metric("postern_ledger_dropped_total");
@@ -102,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_row_that_stays_locked_delays_no_other_row) {
   other.begin(true);
   const auto hold = "SELECT id FROM uploads WHERE id = '" + some_upload(1).id + "' FOR UPDATE";
   other.execute(hold.c_str());
-  l->start_receiving(some_upload(1)); // written behind: it is parked
+  l->start_receiving(some_upload(1), "t1"); // written behind: it is parked
   auto again = some_completion(some_upload(1));
   again.etag = "another";
   const auto held = run_task(l->confirm(again));
@@ -145,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_commit_whose_reply_was_lost_is_repeated_without_a_second_
   const auto other = open();
   BOOST_TEST((run_task(other->find(u.id)).value().state == upload_state::completed));
   wait_until_up(*l);
-  check_as_completed(run_task(l->confirm(some_completion(u))).value(), some_completion(u));
+  check_as_completed(run_task(l->confirm(some_completion(u))).value().row, some_completion(u));
   BOOST_TEST(messages(*other).size() == 1u);
   BOOST_TEST(run_task(other->list({})).value().size() == 2u);
 
@@ -153,7 +181,7 @@ BOOST_AUTO_TEST_CASE(a_commit_whose_reply_was_lost_is_repeated_without_a_second_
   auto c = some_completion(u, "e2");
   BOOST_TEST(!run_task(l->confirm(c)).has_value());
   wait_until_up(*l);
-  BOOST_TEST(run_task(l->confirm(c)).value().overwritten_etag == "e2");
+  BOOST_TEST(run_task(l->confirm(c)).value().row.overwritten_etag == "e2");
   BOOST_TEST(types_of(messages(*other)) == (names{"upload.completed", "upload.overwritten"}));
 }
 

@@ -4,9 +4,10 @@
 #include "support/wait_until.hpp"
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/sql/sqlite.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
 #include <postern/io/ledger/upload_rows.hpp>
+#include <postern/io/sql/schema.hpp>
+#include <postern/io/sql/sqlite.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -312,7 +313,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 3);
+  BOOST_TEST(*version->integer() == 6);
 }
 
 // The file as version 1 created it.
@@ -350,6 +351,28 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_migrated) {
   BOOST_TEST(due(602'001) == (names{"a", "c"}));
 }
 
+// Version 3 had no attempts and one order of delivery.
+BOOST_AUTO_TEST_CASE(a_file_of_version_3_keeps_its_failures_and_messages) {
+  {
+    std::filesystem::create_directories(folder.path() / "var");
+    sqlite::database old(path, 0ms);
+    for (const auto* step : ledger_schema::sqlite.schema.first(3)) old.execute(step);
+    old.execute(R"(
+      INSERT INTO uploads (id, state, profile, user, bucket, key, metadata, min_size, max_size, created_at, expires_at)
+        VALUES ('a', 'failed', 'p', 'u', 'b', 'k', '{}', 1, 9, 1000, 2000);
+      INSERT INTO webhooks VALUES ('m1', 'a', 'https://a', 'upload.failed', 'p', 0, 1, 1, '');
+      INSERT INTO webhooks VALUES ('m2', 'b', 'https://a', 'upload.completed', 'p', 0, 2, 2, '');
+      PRAGMA user_version = 3)");
+  }
+  const auto l = make_sqlite_ledger({path}, telling({{"https://a", {"*"}}}));
+  BOOST_TEST(lease_due_webhooks(*l, 0, 9) == (names{"m2", "m1"}));
+  upload a;
+  a.id = "a";
+  l->start_receiving(a, "t1");
+  BOOST_TEST((run_task(l->fail(a, "t1", "x", at_second(1))).value().state == upload_state::failed));
+  BOOST_TEST(messages(*l).size() == 2u); // its failure was announced by version 3
+}
+
 // In a ledger of millions of rows, no statement may scan a table or sort.
 BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   sqlite::database db(":memory:", 0ms);
@@ -358,9 +381,11 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   upload_rows uploads(db, webhooks, 1s);
   const auto u = some_upload(1);
   uploads.issue(u);
-  uploads.start_receiving(u);
+  uploads.start_receiving(u, "t1");
   uploads.record_progress({{u.id, 1}}, {});
-  uploads.fail(u, "x", at_second(1));
+  uploads.break_off(u.id, "t0");
+  uploads.reserve_key(u, "k/${filename}", "t1");
+  uploads.fail(u, "t1", "x", at_second(1));
   uploads.check_later(u, at_second(1));
   uploads.lease_due_checks(at_second(2), at_second(3), 10);
   uploads.expire(u.id, at_second(4));
@@ -371,8 +396,11 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
       if (with_state) f.state = upload_state::issued;
       if (with_since) f.since = at_second(0);
       list_uploads(db, f);
+      f.newest_first = true;
+      list_uploads(db, f);
     }
-  for (const auto& m : webhooks.due(at_second(9000), at_second(9001), 10)) {
+  webhooks.expire("https://a", at_second(1), "x");
+  for (const auto& m : webhooks.due(at_second(9000), at_second(9001), {{"https://a", 10}})) {
     webhooks.record_failed_delivery(m.id, "x", std::nullopt);
     webhooks.retry({m.id}, at_second(1));
     webhooks.purge({m.id});
@@ -381,6 +409,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   for (const auto& of : {std::string(), u.id})
     for (const auto& dead : {std::optional<bool>(), std::optional(true), std::optional(false)})
       list_webhooks(db, {.is_dead = dead, .upload_id = of});
+  oldest_webhook(db);
   webhooks.retry({}, at_second(1));
   webhooks.purge({});
   uploads.purge(at_second(9000), 10);
@@ -396,6 +425,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
       plan->integer(), plan->integer(), plan->integer();
       const auto step = plan->text();
       const bool in_order = has(step, "USING INDEX webhooks_dead") || // only dead letters are in it
+                            has(step, "INDEX webhooks_waiting") ||    // for its first entry
                             has(step, "sqlite_autoindex_webhooks_1") || step == "SCAN CONSTANT ROW" ||
                             step == "SCAN json_each VIRTUAL TABLE INDEX 1:"; // the list of ids
       BOOST_TEST((!has(step, "SCAN") || in_order), text << ": " << step);

@@ -29,6 +29,8 @@ struct fixture {
   test::socket_pair pair{loop};
   test::client_end& client = pair.client;
   std::unique_ptr<connection> c = std::make_unique<connection>(list, std::move(pair.server), nullptr);
+  resources shared{{}};
+  allowance share{shared, loop.get_executor(), {}};
   std::optional<body_reader> body;
   bool is_done = false;
 
@@ -38,7 +40,7 @@ struct fixture {
     test::run_step(tasks.wait(5s));
   }
 
-  void begin(const framing& how, body_limits limits = {}) { body.emplace(*c, how, limits); }
+  void begin(const framing& how, body_limits limits = {}) { body.emplace(*c, how, limits, share); }
 
   // All of the body, read with a buffer of that size.
   result<std::string> read_all(std::size_t size = 4096) {
@@ -157,7 +159,7 @@ BOOST_AUTO_TEST_CASE(a_body_that_ends_early_is_incomplete) {
   for (const auto& [how, bytes] : cases) {
     test::socket_pair other(loop);
     connection from(list, std::move(other.server), nullptr);
-    body.emplace(from, how, body_limits{});
+    body.emplace(from, how, body_limits{}, share);
     other.client.write(bytes);
     other.client.close_sending();
     BOOST_TEST((failed() == errc::incomplete_body), bytes);
@@ -183,6 +185,16 @@ BOOST_AUTO_TEST_CASE(continue_is_not_sent_when_the_body_is_already_coming) {
   begin(how);
   BOOST_TEST(read_all().value() == "abc");
   BOOST_TEST(client.read().empty());
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_read_after_an_interrupt) {
+  begin(sized(5), {200ms, 0});
+  body->interrupt(); // nobody waits yet
+  const auto waited = test::run_step(body->wait());
+  BOOST_TEST_REQUIRE(!waited.has_value());
+  BOOST_TEST((waited.error().code == errc::incomplete_body));
+  client.write("hello");
+  BOOST_TEST((failed() == errc::incomplete_body));
 }
 
 BOOST_AUTO_TEST_CASE(silence_ends_the_body) {

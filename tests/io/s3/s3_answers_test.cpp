@@ -48,6 +48,8 @@ BOOST_AUTO_TEST_CASE(a_document_is_read_whole_or_not_at_all) {
             [](const http_response& a) { return read_completed_multipart(a, operation).has_value(); }},
            {page(part("1", "5") + part("2", "5")),
             [](const http_response& a) { return part_list().add_page(a, operation).has_value(); }},
+           {"<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
+            [](const http_response& a) { return read_object_keys(a, operation).has_value(); }},
            {"<LocationConstraint>eu-west-1</LocationConstraint>",
             [](const http_response& a) { return read_bucket_region(a, operation).has_value(); }},
            {"<LocationConstraint/>",
@@ -163,4 +165,21 @@ BOOST_AUTO_TEST_CASE(a_list_has_no_more_parts_than_an_upload_can_have) {
   BOOST_TEST(list.parts().size() == 10'000u);
   part_list longer;
   BOOST_TEST(reason(add(longer, page(all + part("1", "5")))) == "the answer has more than 10000 parts");
+}
+
+BOOST_AUTO_TEST_CASE(keys_of_a_list_are_read_as_the_store_encodes_them) {
+  const auto read = [](const std::string& inside) {
+    return read_object_keys(xml_answer("<ListBucketResult>" + inside + "</ListBucketResult>"), operation);
+  };
+  const auto of = [](const std::string& key) { return "<Contents><Key>" + key + "</Key><Size>1</Size></Contents>"; };
+  const std::string encoded = "<EncodingType>url</EncodingType>";
+  using keys = std::vector<std::string>;
+  BOOST_TEST(read("").value().empty());
+  BOOST_TEST(read(encoded + of("a%20b") + of("a+b") + of("%01%2B%C3%9C%2F/")).value() ==
+             (keys{"a b", "a b", "\x01+\xc3\x9c//"}));
+  BOOST_TEST(read(of("a%20b+&amp;")).value() == keys{"a%20b+&"}); // a store that does not encode
+  for (const auto& bad : {of(""), encoded + of("%2"), encoded + of("%zz"), of("a") + "<Contents/>"})
+    BOOST_TEST(reason(read(bad)).find("a key in the answer") != std::string::npos, bad);
+  BOOST_TEST(reason(read_object_keys(xml_answer("<Other/>"), operation)).find("no ListBucketResult") !=
+             std::string::npos);
 }

@@ -197,6 +197,25 @@ BOOST_AUTO_TEST_CASE(parts_are_planned_within_the_limits_of_s3) {
   BOOST_TEST(streamed > 100u);
 }
 
+BOOST_AUTO_TEST_CASE(the_parts_of_an_exact_size_have_no_tail) {
+  std::vector<std::uint64_t> sizes{0, 1, 5 * MiB + 64 * KiB, 64 * MiB - 1, 64 * MiB, 64 * MiB + 1, 10'000 * (64 * MiB)};
+  for (std::uint64_t n = 65 * MiB; n < 5 * TiB; n = n * 17 / 13)
+    for (const auto odd : {n - 1, n, n + 1}) sizes.push_back(odd);
+  sizes.push_back(5 * TiB);
+  for (const auto size : sizes) {
+    BOOST_TEST_CONTEXT("size " << size) {
+      const auto parts = plan_parts({size, true});
+      BOOST_TEST(parts.empty() == (size <= 64 * MiB)); // one PutObject
+      if (parts.empty()) continue;
+      BOOST_TEST(parts.size() <= 10'000u);
+      BOOST_TEST(std::accumulate(parts.begin(), parts.end(), std::uint64_t{0}) == size);
+      const auto [least, max] = std::minmax_element(parts.begin(), parts.end());
+      BOOST_TEST(*least >= 5 * MiB);
+      BOOST_TEST(*max <= 5 * GiB);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_etag_of_a_multipart_object_is_computed) {
   const auto part = [](std::string_view bytes) {
     s3_part p;

@@ -5,8 +5,8 @@
 
 namespace postern::app {
 
-// Fills in what follows from other settings: a profile's bucket, and the server's secret in var/secret, which is
-// created when it is missing. Throws config_error.
+// Fills in what follows from other settings: a profile's bucket, and the server's secret in var/secret. Throws
+// config_error.
 void complete_and_check(config& c);
 
 } // namespace postern::app

@@ -1,5 +1,6 @@
 // The configuration as one checked value, read from a TOML file and the environment. The members follow the sections of
-// the file. Read once at start; then constant, and any thread may read it.
+// the file. Each value is constant, and any thread may read it. SIGHUP reads a new one, from which a running node takes
+// some settings (app/config/changes).
 #pragma once
 
 #include <postern/base/log.hpp>
@@ -26,10 +27,12 @@ struct config {
     std::vector<std::string> listen{"127.0.0.1:8080"}; // see front::parse_listen_address
     std::string public_url = "http://localhost:8080";  // what browsers call the server; no slash at the end
     std::string admin_listen = "127.0.0.1:8081";       // empty: no admin listener
+    std::vector<std::string> admin_hosts;              // further names of the admin listener
     unsigned threads = 0;                              // 0: one a core
     std::vector<secret> secrets;                       // the first one signs, all verify; never empty once loaded
-    std::vector<std::string> allowed_origins;          // exact: "https://app.example.com"
-    std::vector<std::string> trusted_proxies;          // addresses and CIDR networks
+    bool lacks_secret_file = false; // var/secret does not exist yet, and a random secret stands for it: do not sign
+    std::vector<std::string> allowed_origins; // exact: "https://app.example.com"
+    std::vector<std::string> trusted_proxies; // addresses and CIDR networks
     bool demo = false;
     std::chrono::seconds drain{30};
     std::string tls_certificate, tls_key; // [server.tls]: PEM files; empty: plain HTTP
@@ -42,12 +45,14 @@ struct config {
     std::uint64_t connections = 20'000, connections_per_address = 200;
     std::uint64_t sign_rate = 50, sign_burst = 100; // forms a second and user
     std::uint64_t buffers = 512ull << 20;           // bytes
+    std::uint64_t store_requests = 500;             // fallback uploads that send to the store at the same time
   } limits;
 
   struct api_key {
     std::string name;
     std::string sha256; // of the key, lower-case hex
     std::vector<std::string> profiles{"*"};
+    bool operator==(const api_key&) const = default;
   };
   struct auth_section {
     bool anonymous = false;
@@ -62,8 +67,9 @@ struct config {
     std::string region = "us-east-1";
     std::string endpoint, public_endpoint; // URLs; empty: AWS, and the same as endpoint
     bool path_style = false;
-    std::string ca_file;                       // PEM; empty: the system's authorities
-    std::chrono::milliseconds timeout{30'000}; // of each wait for the store
+    std::string ca_file;                        // PEM; empty: the system's authorities
+    std::chrono::milliseconds timeout{30'000};  // of each wait for the store
+    std::chrono::milliseconds deadline{45'000}; // of one operation, over all its tries
     // [store.credentials]
     std::string access_key;
     secret secret_key, session_token;
@@ -97,6 +103,7 @@ struct config {
     std::vector<std::string> types{"*"};
     bool allow_private = false; // allow private addresses and plain HTTP
     std::string ca_file;        // PEM; empty: the system's authorities
+    bool operator==(const webhook_section&) const = default;
   };
   std::vector<webhook_section> webhooks;
 
@@ -106,14 +113,19 @@ struct config {
   } logging;
 
   std::map<std::string, std::string> environment; // at start; AWS's own variables are read from it
+  std::map<std::string, std::string> variables;   // the variable that gave a setting, by the setting's path
+  std::vector<std::string> other_variables;       // begin with POSTERN_ and are no settings
 };
 
 // Reads the file, then the environment, which overrides it, and checks the result. An empty path: the environment only.
-// `environment` is null-terminated "NAME=value" strings, like envp. Creates the missing files of server.secrets. Throws
-// config_error.
+// `environment` is null-terminated "NAME=value" strings, like envp. Writes nothing. Throws config_error.
 config load_config(const std::filesystem::path& file, const char* const* environment);
 
 // The same for TOML text.
 config parse_config(std::string_view toml, const char* const* environment);
+
+// An error that begins with a setting's path and was found after the check ("ledger.url: …"). If a variable gave the
+// setting, its name takes the place of the path.
+std::string with_variable(const config& c, const std::string& error);
 
 } // namespace postern::app

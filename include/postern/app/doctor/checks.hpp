@@ -8,10 +8,12 @@
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/io/aws/credentials.hpp>
+#include <postern/io/ledger.hpp>
 #include <postern/io/net/http_client.hpp>
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +38,7 @@ struct examination {
   std::optional<std::chrono::seconds> clock_ahead; // by how much the store's clock is ahead
   std::optional<held_credentials> caller;          // the credentials that were found, before a role is assumed
   credentials_ptr keys;                            // for the store
+  std::unique_ptr<ledger> records;                 // empty: it cannot be used
   bool is_served = false;                          // Postern answers at server.public_url
   bool has_shown_cors = false;                     // the CORS document was printed
 };
@@ -51,9 +54,11 @@ task<finding> check_bucket(examination& exam, std::string bucket);
 task<finding> check_probe(examination& exam, const profile& rules); // put, head and delete an object
 task<finding> check_form(examination& exam, const profile& rules);  // post a form as a browser does
 task<finding> check_origin(examination& exam, std::string bucket, std::string origin);
-task<finding> check_ledger(examination& exam);
+task<finding> check_ledger(examination& exam);                     // opens exam.records
+task<finding> check_secrets(examination& exam);                    // do the nodes have these server.secrets?
 task<finding> check_webhook(examination& exam, std::size_t index); // in config::webhooks
 task<finding> check_public_url(examination& exam);
+task<finding> check_large_form(examination& exam); // post more than 1 MiB to public_url, through its proxy
 
 // The ledger's URL without a password, for printing.
 std::string without_password(const std::string& url);

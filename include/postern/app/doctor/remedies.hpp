@@ -67,6 +67,10 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
 finding explain_refused_origin(const config& c, const std::string& origin, const std::string& answer,
                                bool with_document, const std::string& config_option);
 
+// The answer to a form of more than 1 MiB that was posted to `url`, below server.public_url. A proxy there may refuse
+// it or cut it, although Postern accepts it.
+finding judge_large_form(const std::string& url, const result<http_response>& answer);
+
 // --- webhooks (remedies.cpp) -------------------------------------------------------------------------
 
 // The answer to a test message of the receiver at `url`. `number` counts the [[webhooks]] from 1.

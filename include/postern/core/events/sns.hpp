@@ -8,13 +8,9 @@
 #include <postern/base/json.hpp>
 
 #include <chrono>
-#include <deque>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 namespace postern {
@@ -63,20 +59,5 @@ std::vector<std::string> certificate_names(const sns_url& at);
 // SNS serves its certificates without their issuer's. This accepts only URLs of Amazon Trust Services for fetching the
 // issuer's certificate; the chain then proves the certificate.
 bool is_amazon_issuer_url(std::string_view url);
-
-// Remembers the ids of the messages of the last hour, to recognise a message that is sent twice. Any thread.
-class recent_messages {
-public:
-  explicit recent_messages(std::size_t max = 100'000) : max_(max) {}
-  bool has(const std::string& id, seconds_clock now);
-  void add(const std::string& id, seconds_clock now);
-
-private:
-  void forget(seconds_clock now);
-  const std::size_t max_;
-  std::mutex mutex_;
-  std::unordered_set<std::string> ids_;
-  std::deque<std::pair<seconds_clock, std::string>> by_age_;
-};
 
 } // namespace postern

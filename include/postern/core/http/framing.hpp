@@ -19,10 +19,13 @@ struct framing {
   bool expects_continue = false; // 100-continue
 };
 
+constexpr std::size_t max_header_fields = 100;
+
 // Examines a request's header block: request line to the empty line, both included. errc::bad_request names the fault:
 // bare CR or LF, NUL and other control characters, a folded line, a blank before the colon, no Host (HTTP/1.1) or two,
 // Content-Length twice, not plain digits or beside Transfer-Encoding, any Transfer-Encoding but exactly "chunked",
-// chunked in HTTP/1.0, an unknown expectation, a Connection option that is no token.
+// chunked in HTTP/1.0, an unknown expectation, a Connection option that is no token. errc::header_too_large: there are
+// more than max_header_fields. The parser needs some 80 bytes for each field, even for one of 4.
 result<framing> examine_header(std::string_view block);
 
 // Decodes a chunked body. Strict: sizes are 1 to 15 hex digits, lines end in CRLF, extensions are at most

@@ -19,6 +19,7 @@ public:
   // errc::invalid_argument: not base64 of the right length, or an unknown algorithm.
   static result<checksums> read(const std::vector<form_field>& fields);
 
+  bool empty() const { return announced_.empty(); }
   void add(std::span<const char> piece);
   result<void> check(); // errc::bad_digest; once, after the last piece
 

@@ -56,6 +56,9 @@ public:
   // The body has ended. errc::incomplete_body: the closing boundary is missing, even if the file is whole.
   result<void> finish() const;
 
+  // At the end of the body: whether the closing delimiter and its line end were the last bytes.
+  bool ends_with_delimiter() const { return place_ == place::done && epilogue_ == "\r\n"; }
+
   const std::vector<form_field>& fields() const { return fields_; }
   std::vector<form_field>& fields() { return fields_; }
   const form_file& file() const { return file_; }
@@ -91,6 +94,7 @@ private:
   std::deque<std::string> replays_; // held bytes that proved to be data; views of them live as long as the piece
   bool wants_piece_ = true;         // the next call brings a further piece
   std::string block_;               // a part's headers so far
+  std::string epilogue_;            // its first bytes: enough to tell a line end from more
 };
 
 } // namespace postern

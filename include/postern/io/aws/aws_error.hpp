@@ -2,9 +2,11 @@
 // else. Pure.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
 #include <postern/io/net/http_client.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,11 +15,12 @@ namespace postern {
 // <Error><Code>…</Code><Message>…</Message>…</Error>, alone or inside the <ErrorResponse> of STS. All strings but
 // `operation` come from outside: quote them before they are logged.
 struct aws_error {
-  int status = 0;        // of the answer; 0: there was no answer, and `message` says why
-  std::string code;      // "AccessDenied"; empty when the answer had no XML, or a part of it
-  std::string message;   // for people
-  std::string region;    // of the bucket, when S3 names it; empty or a region name
-  std::string operation; // "PutObject media/\"key\""
+  int status = 0;                      // of the answer; 0: there was no answer, and `message` says why
+  std::string code;                    // "AccessDenied"; empty when the answer had no XML, or a part of it
+  std::string message;                 // for people
+  std::string region;                  // of the bucket, when S3 names it; empty or a region name
+  std::string operation;               // "PutObject media/\"key\""
+  std::optional<seconds_clock> date{}; // the time of the server
   errc category = errc::store_failed;
   // With SignatureDoesNotMatch some stores send the text that they signed and the signature that they received. From
   // these, postern doctor tells a wrong secret from a request that was changed on its way.
@@ -34,6 +37,10 @@ aws_error error_without_answer(const failure& why, std::string operation);
 
 // Can the same request succeed later: a server error, throttling, a broken connection?
 bool is_transient(const aws_error& e);
+
+// What the operator must do about a refusal that no retry and no client can change: wrong keys, a missing bucket or
+// permission. Empty for any other error.
+std::string_view remedy_of(const aws_error& e);
 
 // "PutObject media/\"key\": 403 AccessDenied \"…\"". For logs: it can name what a client may not know.
 failure to_failure(const aws_error& e);

@@ -7,6 +7,7 @@
 #include <postern/base/error.hpp>
 #include <postern/core/s3/sigv4.hpp>
 #include <postern/io/aws/aws_error.hpp>
+#include <postern/io/aws/store_clock.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -41,7 +42,6 @@ using credential_source_ptr = std::unique_ptr<credential_source>;
 
 // Environment variables by name. A parameter of the sources, so that tests can have their own.
 using variables = std::map<std::string, std::string>;
-using utc_clock = std::function<seconds_clock()>;
 
 // --- the places, in the order of the AWS SDKs -------------------------------------------------------
 
@@ -86,9 +86,10 @@ credential_source_ptr make_imds_credentials(const variables& v, http_client& htt
 credential_source_ptr make_credential_chain(std::vector<credential_source_ptr> sources);
 
 // Credentials of a role, which STS gives to the credentials of `caller`. AWS limits a role that was assumed with
-// temporary credentials to one hour (role chaining), so no longer duration is asked for then.
+// temporary credentials to one hour (role chaining), so no longer duration is asked for then. When STS refuses the time
+// of the request, `clock`, which must outlive this, adopts the time of STS, and the request is sent once more.
 credential_source_ptr make_assumed_role(credential_source_ptr caller, http_client& http, sts_options sts,
-                                        role_options role, utc_clock clock);
+                                        role_options role, store_clock& clock);
 
 // One AssumeRole request. The error is what STS answered, for the doctor to explain.
 task<aws_result<held_credentials>> assume_role(http_client& http, const sts_options& sts, const role_options& role,
@@ -111,12 +112,13 @@ public:
   // The credentials that are valid now, without waiting. nullptr: there are none.
   credentials_ptr current() const;
 
-  // The credentials that are valid now; fetched when there are none. Fails as the source does.
-  task<result<credentials_ptr>> get();
+  // The credentials that are valid now; fetched when there are none. Fails as the source does; errc::unavailable when
+  // the fetch has not ended at `by`. It goes on then, for later calls.
+  task<result<credentials_ptr>> get(clock_point by = clock_point::max());
 
   // Fetches new credentials after the server rejected those with this access key. Returns the cached credentials when
-  // they have another access key already.
-  task<result<credentials_ptr>> renew(std::string access_key);
+  // they have another access key already. `by` as above.
+  task<result<credentials_ptr>> renew(std::string access_key, clock_point by = clock_point::max());
 
   // Renews early, with jitter, until stop. After a failure it logs, waits and tries again; the old credentials stay in
   // use until they expire. Run it once.
@@ -125,8 +127,10 @@ public:
 
 private:
   credentials_ptr usable(const std::string& rejected_key) const; // mutex_ is held
-  task<result<credentials_ptr>> get_other_than(std::string rejected_key);
+  task<result<credentials_ptr>> get_other_than(std::string rejected_key, clock_point by);
+  task<> fetch();
   void finish_fetch(const result<credentials_ptr>& fetched);
+  void give_up(const void* id);
   seconds_clock renew_at(const held_credentials& h) const;
 
   const credential_source_ptr source_;
@@ -136,7 +140,11 @@ private:
   credentials_ptr current_;
   seconds_clock fetched_at_{};
   bool is_fetching_ = false;
-  std::vector<std::function<void(result<credentials_ptr>)>> waiting_; // for the fetch that runs
+  struct waiter {
+    const void* id; // unique among the waiters
+    std::function<void(result<credentials_ptr>)> reply;
+  };
+  std::vector<waiter> waiting_; // for the fetch that runs
   bool is_stopped_ = false;
   std::optional<timer> sleep_;
 };

@@ -43,12 +43,15 @@ struct group_commit_options {
   std::chrono::milliseconds first_pause{100}, max_pause{5'000}; // between attempts to reach the database
   // When another writer holds the row of a write-behind call, the call is retried after this pause.
   std::chrono::milliseconds parked{1'000};
+  // How long a batch is retried and split while another writer is in the way. Beyond it, the database counts as
+  // unavailable. It is enough to find one locked row among max_batch calls; a locked table would take minutes.
+  std::chrono::milliseconds max_conflict_time{6'000};
 };
 
 class group_commit {
 public:
-  // `to` must outlive this object.
-  group_commit(transactions& to, group_commit_options options);
+  // `to` must outlive this object. `outage`: why the database is unavailable already.
+  group_commit(transactions& to, group_commit_options options, std::optional<failure> outage = std::nullopt);
   // Writes the queue. If the database is unavailable, the queue is lost.
   ~group_commit();
   group_commit(const group_commit&) = delete;
@@ -95,11 +98,15 @@ private:
   void run_writer();
   bool take(std::vector<call>& batch);
   void wait_until_available();
+  bool has_waiting_writes() const;
+  void note_recovery();
   void commit(calls some, std::vector<call*>& postponed, int max_conflicts);
   void attempt(calls some);
   bool is_stopping();
   void refuse(call& c, const failure& why);
+  bool is_conflict_too_long() const;
   void refuse_awaited(const transaction_error& why);
+  void log_outage(const std::string& why);
   void put_back(std::span<call*> postponed);
   void park(call c);
   void unpark();
@@ -116,10 +123,17 @@ private:
   bool is_stopping_ = false;
   bool has_awaited_call_ = false; // in the queue
   std::optional<failure> outage_; // why the database is unavailable; then the queue has no awaited call
+  // Used by the writer thread only. An outage has ended when something was written, not when outage_ is empty again.
+  std::optional<std::chrono::steady_clock::time_point> unwritable_since_;
+  std::chrono::milliseconds pause_;
+  bool has_tried_last_ = false; // at the end of the program
+  std::string logged_why_;      // of the running outage
+  std::chrono::steady_clock::time_point logged_at_{};
   std::atomic<bool> dropping_{false};
   std::vector<call> parked_; // write-behind calls whose rows another writer holds. Used by the writer thread only.
   std::chrono::steady_clock::time_point parked_until_{};
-  std::thread writer_; // last: it uses all members above
+  std::chrono::steady_clock::time_point conflicts_until_{}; // of the batch that is written now
+  std::thread writer_;                                      // last: it uses all members above
 };
 
 } // namespace postern

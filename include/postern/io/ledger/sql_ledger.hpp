@@ -20,9 +20,9 @@ struct sql_ledger_options {
 
 // `writing` has the newest schema. `connect_reader` makes read_only connections to the same database. If it is empty,
 // the database allows only one connection, and reads go through the writer thread. Of `options`, all but the URL is
-// used.
+// used. `outage`: why the database is unavailable now; then the schema is migrated when the database is available.
 std::unique_ptr<ledger> make_sql_ledger(std::unique_ptr<sql::database> writing,
                                         readers::connect_function connect_reader, const ledger_options& options,
-                                        const sql_ledger_options& use);
+                                        const sql_ledger_options& use, std::optional<failure> outage = std::nullopt);
 
 } // namespace postern

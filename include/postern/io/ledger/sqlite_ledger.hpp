@@ -1,5 +1,6 @@
 // The ledger in one SQLite file, for one node: WAL mode, synchronous=FULL, schema version in PRAGMA user_version. Other
-// processes, such as `postern uploads`, may read the file meanwhile.
+// processes, such as `postern uploads`, may read the file meanwhile. While the file or its log is deleted, moved or
+// replaced, each call fails with errc::ledger_failed; when the same file is back, the ledger goes on.
 #pragma once
 
 #include <postern/io/ledger.hpp>

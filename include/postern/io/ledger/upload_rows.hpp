@@ -5,8 +5,8 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/sql/database.hpp>
 #include <postern/io/ledger/webhook_rows.hpp>
+#include <postern/io/sql/database.hpp>
 
 #include <chrono>
 #include <functional>
@@ -28,10 +28,12 @@ public:
               std::function<void(const upload&)> on_change = {});
 
   void issue(const upload& u);
-  void start_receiving(const upload& u);
+  void start_receiving(const upload& u, const std::string& attempt);
+  std::optional<upload> reserve_key(const upload& u, const std::string& signed_key, const std::string& attempt);
   void record_progress(const std::vector<std::pair<std::string, std::uint64_t>>& received, millis_clock not_before);
-  upload confirm(const completion& c);
-  upload fail(const upload& u, const std::string& code, millis_clock at);
+  confirmation confirm(const completion& c);
+  void break_off(const std::string& id, const std::string& attempt);
+  upload fail(const upload& u, const std::string& attempt, const std::string& code, millis_clock at);
   upload check_later(const upload& u, millis_clock at);
   std::vector<upload> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max);
   std::optional<upload> expire(const std::string& id, millis_clock at);

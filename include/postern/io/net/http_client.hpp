@@ -30,9 +30,12 @@ struct http_request {
   std::string target = "/";                                // path and query, encoded as they are sent
   std::vector<std::pair<std::string, std::string>> fields; // without Host and Content-Length
   std::chrono::milliseconds connect_timeout{5'000};
-  std::chrono::milliseconds idle_timeout{30'000}; // the longest wait for the server without progress
-  bool is_cleanup = false;                        // is sent even after stop()
-  bool truncates_response = false;                // the rest of an oversized response is discarded; else it is an error
+  std::chrono::milliseconds idle_timeout{30'000};   // the longest wait for the server without progress
+  std::chrono::milliseconds header_timeout{30'000}; // of the response; see response_limits
+  // The request ends by then, response included, however steadily bytes come. Nothing: two minutes from its beginning.
+  std::optional<clock_point> deadline;
+  bool is_cleanup = false;         // is sent even after stop()
+  bool truncates_response = false; // the rest of an oversized response is discarded; else it is an error
 };
 
 class pooled_connection;
@@ -40,7 +43,7 @@ class pooled_connection;
 // A request whose body is streamed. Destroying it before finish cuts its connection.
 class http_upload {
 public:
-  http_upload(std::unique_ptr<pooled_connection> on, std::chrono::milliseconds idle_timeout, bool accepts_body);
+  http_upload(std::unique_ptr<pooled_connection> on, response_limits limits, bool accepts_body);
   http_upload(const http_upload&) = delete;
   http_upload& operator=(const http_upload&) = delete;
   ~http_upload();
@@ -50,12 +53,12 @@ public:
   // The bytes must live until write returns. When the server responds early and closes, write fails; finish can still
   // return that response.
   task<result<void>> write(std::span<const char> bytes);
-  // The response. After an incomplete body the connection is not reused.
-  task<result<http_response>> finish(bool is_body_complete = true);
+  // The response, by `deadline` (nothing: two minutes from now). After an incomplete body the connection is not reused.
+  task<result<http_response>> finish(bool is_body_complete = true, std::optional<clock_point> deadline = std::nullopt);
 
 private:
   std::unique_ptr<pooled_connection> on_;
-  const std::chrono::milliseconds idle_timeout_;
+  const response_limits limits_;
   bool accepts_body_;
 };
 
@@ -64,6 +67,7 @@ struct http_client_options {
   // Connects here instead of to the URL's host: for tests, and for gateways that a firewall requires. Host, SNI and the
   // name in the certificate are still the URL's.
   std::optional<http_address> connect_to = std::nullopt;
+  name_lookup::resolver resolve{}; // for tests; empty: the system's resolver
   // The addresses to which the client may connect. The resolved address is checked and then used for the connection, so
   // DNS rebinding cannot change it in between. Another address is errc::forbidden.
   reach peers = reach::any;
@@ -83,7 +87,7 @@ public:
 
   // Begins a request with a body of `length` bytes. Sends Expect: 100-continue (RFC 9110 §10.1.1), so that a redirect
   // or a refusal arrives before any byte of the body is sent. If the server sends nothing for three seconds, the body
-  // is sent.
+  // is sent. The deadline of `r` is that of this call: the body may take longer.
   task<result<std::unique_ptr<http_upload>>> upload(const http_request& r, std::uint64_t length);
 
   // Cuts this thread's connections. From then on only requests with is_cleanup are sent; all others are
@@ -91,7 +95,7 @@ public:
   static void stop(asio::io_context& on);
 
 private:
-  task<result<std::unique_ptr<pooled_connection>>> connect(const http_request& r, bool is_retry);
+  task<result<std::unique_ptr<pooled_connection>>> connect(const http_request& r, bool is_retry, clock_point end);
   asio::ssl::context tls_;
   const std::optional<http_address> connect_to_;
   const reach peers_;

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 namespace postern {
@@ -35,6 +36,8 @@ public:
   void stop();
   void drain();   // cuts idle connections now; is_draining is true from then on
   void cut_all(); // cuts every connection now
+  // Cuts the connection that has been idle longest, to make room for another. False: none is idle.
+  bool cut_longest_idle();
   bool is_draining() const { return is_draining_; }
 
 private:
@@ -46,8 +49,6 @@ private:
   bool is_draining_ = false;
   bool is_stopped_ = false;
 };
-
-using clock_point = std::chrono::steady_clock::time_point;
 
 class connection : private connections::node {
 public:
@@ -68,6 +69,13 @@ public:
   // Reads at least one byte into `into`; returns 0 when the peer has closed its side. errc::disconnected,
   // errc::timed_out.
   task<result<std::size_t>> read_some(std::span<char> into);
+  // Waits until read_some would return at once. With TLS it returns at once itself, because bytes may be ready inside
+  // the TLS stream. Fails as read_some does.
+  task<result<void>> wait_readable();
+  // Ends the read, write or wait that is running.
+  void interrupt();
+  // Whether the peer has broken off, or closed its side with fewer than `needed` bytes left to read.
+  bool has_peer_left(std::uint64_t needed) const;
   // Writes all of the bytes, which must live until write returns. errc::disconnected, errc::timed_out.
   task<result<void>> write(std::string_view bytes);
 
@@ -77,9 +85,15 @@ public:
 
   // Sets the deadline of all further reads and writes, and clears is_expired. Zero: no deadline.
   void expires_after(std::chrono::milliseconds d);
+  // No deadline is later than this moment, whatever expires_after sets afterwards. clock_point::max(): no such limit.
+  void ends_at(clock_point last) { last_deadline_ = last; }
   bool is_expired() const { return is_expired_; } // the deadline has passed
-  // A connection that waits for a request is idle: a drain may cut it at once.
-  void set_idle(bool is_idle) { is_idle_ = is_idle; }
+  // A connection that waits for a request, or lingers, is idle: it may be cut when a drain begins or its place is
+  // needed.
+  void set_idle(bool is_idle) {
+    if (is_idle && !is_idle_) idle_since_ = std::chrono::steady_clock::now();
+    is_idle_ = is_idle;
+  }
   void cut(); // closes both sides now; reads and writes end with errc::disconnected
 
   const asio::ip::address& peer_address() const { return peer_address_; }
@@ -102,10 +116,15 @@ private:
   std::optional<asio::ssl::stream<tcp_socket&>> tls_;
   tcp_socket socket_;
   asio::ip::address peer_address_;
-  clock_point deadline_ = clock_point::max();
+  clock_point deadline_ = clock_point::max(), last_deadline_ = clock_point::max();
   bool is_expired_ = false, is_idle_ = false;
+  clock_point idle_since_; // while it is idle
   std::vector<char> ahead_;
   std::size_t begin_ = 0, end_ = 0;
 };
+
+// Reads at most 64 KiB of what has arrived at a socket, and drops it. Returns as recv(2) does: the number of bytes, 0
+// when the peer has closed its side, -1 with errno.
+ssize_t drop_received(int descriptor);
 
 } // namespace postern

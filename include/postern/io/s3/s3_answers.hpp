@@ -8,12 +8,17 @@
 #include <postern/io/s3/s3_part_upload.hpp>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace postern {
 
 // HeadObject: size, ETag, checksum and metadata, all from header fields.
 aws_result<stored_object> read_head_object(const http_response& answer, const std::string& operation);
+
+// An answer that confirms another CRC32C than that of the bytes sent, in base64: errc::bad_digest.
+aws_error other_checksum(const http_response& answer, std::string operation, std::string_view ours,
+                         std::string_view theirs);
 
 // CreateMultipartUpload: the UploadId, which is not empty.
 aws_result<std::string> read_upload_id(const http_response& answer, const std::string& operation);
@@ -27,6 +32,10 @@ aws_result<completed_multipart> read_completed_multipart(const http_response& an
 
 // GetBucketLocation: a region name. S3 names its first region with an empty element, and its second with "EU".
 aws_result<std::string> read_bucket_region(const http_response& answer, const std::string& operation);
+
+// ListObjectsV2: the keys of one page. With <EncodingType>url</EncodingType> they are percent-encoded in the answer,
+// because XML 1.0 has no control characters.
+aws_result<std::vector<std::string>> read_object_keys(const http_response& answer, const std::string& operation);
 
 constexpr int max_parts = 10'000; // of a multipart upload, and the highest number of a part (AWS, "Multipart limits")
 

@@ -2,6 +2,10 @@
 // retry can help, and reads the answer. Follows the Amazon S3 API Reference, and Ceph RGW and MinIO where they differ.
 // `storage` owns one client; every thread uses it, and an operation runs on the thread that called it.
 //
+// Every operation has one deadline over all its tries and the pauses between them: no try begins and no pause is made
+// that would end later, and a running try is cut. The default is s3_options::deadline from the operation's beginning.
+// The operations that end an upload take the deadline as a parameter, because they share one.
+//
 // Retried with growing pauses and jitter: broken connections, 5xx, SlowDown, RequestTimeout. Corrected once each, then
 // sent again: another region or host that S3 names, a difference between the clocks (RequestTimeTooSkewed), credentials
 // that have expired (ExpiredToken).
@@ -18,6 +22,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,7 +38,8 @@ namespace postern {
 struct s3_multipart_upload {
   object_name name;
   std::string upload_id;
-  bool has_checksums = false; // the store agreed to verify the CRC32C of the whole object
+  bool has_checksums = false;                // the store agreed to verify the CRC32C of the whole object
+  std::optional<seconds_clock> created_at{}; // by the store's clock
 };
 
 // What the store answered when an object became complete.
@@ -42,37 +48,57 @@ struct s3_write_result {
   bool is_verified = false; // the store confirmed the checksum
 };
 
+// An object as HeadObject shows it.
+struct s3_object : stored_object {
+  std::optional<seconds_clock> last_modified; // of a multipart upload: when it was created (Amazon S3)
+};
+
+using operation_deadline = std::optional<clock_point>; // nothing: the default
+
 class s3_client {
 public:
-  // `http` and `credentials` must outlive this.
-  s3_client(s3_options options, http_client& http, credential_cache& credentials, utc_clock clock);
+  // The references must outlive this.
+  s3_client(s3_options options, http_client& http, credential_cache& credentials, store_clock& clock);
 
   // PUT /key, from memory. `bytes` must live until this returns. errc::bad_digest when the store answers with another
   // checksum.
   task<aws_result<s3_write_result>> put_object(object_name name, object_meta meta, std::string_view bytes,
-                                               std::uint32_t crc32c);
+                                               std::uint32_t crc32c, operation_deadline by = std::nullopt);
+
+  // The same, streamed: the caller writes exactly `size` bytes. They cannot be sent again, so what fails after the
+  // first of them is not retried. The checksum is sent behind them, in a trailer, if takes_trailers().
+  task<aws_result<std::unique_ptr<s3_part_upload>>> begin_object(object_name name, object_meta meta,
+                                                                 std::uint64_t size);
+  // Whether the store verifies checksums in trailers, as its last answer to create_multipart said. Nothing: it was not
+  // asked yet.
+  std::optional<bool> takes_trailers() const { return takes_trailers_.load(std::memory_order_relaxed); }
 
   // POST /key?uploads. Asks the store to verify the CRC32C of the whole object; has_checksums says whether it agreed.
   task<aws_result<s3_multipart_upload>> create_multipart(object_name name, object_meta meta);
   // PUT /key?partNumber=N&uploadId=…, from memory. `bytes` must live until this returns.
-  task<aws_result<s3_part>> upload_part(const s3_multipart_upload& upload, int number, std::string_view bytes);
+  task<aws_result<s3_part>> upload_part(const s3_multipart_upload& upload, int number, std::string_view bytes,
+                                        operation_deadline by = std::nullopt);
   // The same, streamed: the caller writes exactly `size` bytes. The checksum is sent behind them, in a trailer, where
-  // the store verifies checksums.
+  // the store verifies checksums. The deadline is that of the beginning: the bytes may take longer.
   task<aws_result<std::unique_ptr<s3_part_upload>>> begin_part(const s3_multipart_upload& upload, int number,
                                                                std::uint64_t size);
   // POST /key?uploadId=… `crc32c` is that of the whole object. errc::bad_digest as for put_object.
   task<aws_result<s3_write_result>> complete_multipart(const s3_multipart_upload& upload,
-                                                       const std::vector<s3_part>& parts, std::uint32_t crc32c);
+                                                       const std::vector<s3_part>& parts, std::uint32_t crc32c,
+                                                       operation_deadline by = std::nullopt);
   // DELETE /key?uploadId=… Idempotent.
-  task<aws_result<void>> abort_multipart(const s3_multipart_upload& upload);
+  task<aws_result<void>> abort_multipart(const s3_multipart_upload& upload, operation_deadline by = std::nullopt);
   // GET /key?uploadId=…, all pages.
   task<aws_result<std::vector<s3_part>>> list_parts(const s3_multipart_upload& upload);
 
-  task<aws_result<stored_object>> head_object(object_name name);
+  task<aws_result<s3_object>> head_object(object_name name, operation_deadline by = std::nullopt);
   // The whole of a small object. errc::payload_too_large when it has more than `max` bytes.
   task<aws_result<std::string>> get_object(object_name name, std::size_t max);
   // Idempotent.
-  task<aws_result<void>> delete_object(object_name name);
+  task<aws_result<void>> delete_object(object_name name, operation_deadline by = std::nullopt);
+
+  // GET /?list-type=2&prefix=…: at most `max` keys, and no more than one page has (1000).
+  task<aws_result<std::vector<std::string>>> list_objects(std::string bucket, std::string prefix, std::size_t max);
 
   // The answer's header fields name the date and the bucket's region.
   task<aws_result<http_response>> head_bucket(std::string bucket);
@@ -81,28 +107,38 @@ public:
   task<aws_result<std::string>> get_bucket_cors(std::string bucket);
   task<aws_result<void>> put_bucket_cors(std::string bucket, std::string document);
 
+  // Calls this with each refusal that has a remedy (remedy_of), on the thread of the operation. Set it before the first
+  // operation.
+  void report_refusals_to(std::function<void(const aws_error&)> report) { report_ = std::move(report); }
+
   const s3_options& options() const { return options_; }
   credential_cache& credentials() { return credentials_; }
+  // The deadline of an operation, or of the end of an upload, that begins now.
+  clock_point default_deadline() const { return std::chrono::steady_clock::now() + options_.deadline; }
   // The region that S3 has named for this bucket, else the configured one.
   std::string region_of(const std::string& bucket) const;
-  // Now, by the S3 server's clock where that is known to differ from this machine's.
-  seconds_clock store_time() const { return clock_() + std::chrono::seconds(skew_.load(std::memory_order_relaxed)); }
+  seconds_clock store_time() const { return clock_.now(); }
 
 private:
   struct call;
   struct attempts;
   task<aws_result<http_response>> perform(call c);
+  task<aws_result<std::unique_ptr<s3_part_upload>>> begin_streamed(call c, s3_part part, bool has_checksum);
   task<aws_result<http_request>> sign(const call& c, attempts& a);
   task<bool> should_retry(const aws_error& e, const http_response* answer, const call& c, attempts& a);
   bool learn_location(const aws_error& e, const http_response& answer, const call& c, attempts& a);
-  bool learn_clock(const aws_error& e, const http_response& answer, const call& c, attempts& a);
+  bool learn_clock(const aws_error& e, const call& c, attempts& a);
   void learn_region(const std::string& bucket, const std::string& region);
+  void report(const aws_error& e) const {
+    if (report_ && !remedy_of(e).empty()) report_(e);
+  }
 
   const s3_options options_;
   http_client& http_;
   credential_cache& credentials_;
-  const utc_clock clock_;
-  std::atomic<std::int64_t> skew_{0}; // seconds by which the server's clock is ahead of ours
+  store_clock& clock_;
+  std::function<void(const aws_error&)> report_;
+  std::atomic<std::optional<bool>> takes_trailers_{};
   mutable std::mutex mutex_;
   std::map<std::string, std::string> regions_; // by bucket, as S3 has named them
 };

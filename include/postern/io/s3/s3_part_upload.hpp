@@ -1,11 +1,12 @@
-// One part of a multipart upload whose bytes are sent to S3 as they arrive. s3_client::begin_part makes it; the caller
-// owns it and uses it on the thread that began it.
+// One part of a multipart upload, or a whole object, whose bytes are sent to S3 as they arrive. s3_client::begin_part
+// or begin_object makes it; the caller owns it and uses it on the thread that began it.
 #pragma once
 
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/tasks.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,14 +17,14 @@ namespace postern {
 
 // A part that S3 has.
 struct s3_part {
-  int number = 0; // from 1
+  int number = 0; // from 1; 0: a whole object
   std::string etag;
   std::uint64_t size = 0;
   std::optional<std::uint32_t> crc32c; // when it was sent as a checksum
 };
 
 // Write exactly `size` bytes, then call finish. When it is destroyed before finish, the connection is cut and S3 does
-// not store the part.
+// not store the bytes.
 class s3_part_upload {
 public:
   // `part` has number and size. `operation` names the request in errors.
@@ -37,8 +38,9 @@ public:
   std::uint64_t size() const { return part_.size; }
   // The CRC-32C of the bytes written so far, when the part carries a checksum.
   std::optional<std::uint32_t> checksum() const { return has_checksum_ ? std::optional(crc_) : std::nullopt; }
-  // S3's answer. May be called before all bytes were written: S3 can reject a part early, and the error is its reason.
-  task<aws_result<s3_part>> finish();
+  // S3's answer, by `deadline`. May be called before all bytes were written: S3 can reject a part early, and the error
+  // is its reason. errc::bad_digest when S3 confirms another checksum.
+  task<aws_result<s3_part>> finish(std::optional<clock_point> deadline = std::nullopt);
 
 private:
   const std::unique_ptr<http_upload> upload_;

@@ -24,11 +24,15 @@ using result_ptr = std::unique_ptr<pg_result, free_result>;
 // part of it may be a piece of the password.
 std::string shown(const std::string& url);
 
+enum class connects { now, at_first_use };
+
 class database final : public sql::database {
 public:
-  // Connects. `url`: as libpq takes it, with its parameters such as sslmode. Throws transaction_error; its text
-  // contains no secret. A read_only connection rejects every statement that writes.
-  database(std::string url, std::chrono::milliseconds timeout, sql::access as = sql::access::read_write);
+  // `url`: as libpq takes it, with its parameters such as sslmode. Throws transaction_error; its text contains no
+  // secret. A read_only connection rejects every statement that writes. begin() and migrate() connect where there is
+  // no connection.
+  database(std::string url, std::chrono::milliseconds timeout, sql::access as = sql::access::read_write,
+           connects when = connects::now);
   ~database() override;
   database(const database&) = delete;
   database& operator=(const database&) = delete;

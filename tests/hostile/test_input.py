@@ -40,6 +40,28 @@ class Hostile(unittest.TestCase):
             self.assertEqual(status, 400, way_out)
             self.assertIn("return_to", body.decode())
 
+    def test_the_admin_listener_answers_to_its_own_names(self):
+        def ask(host, port=self.server.admin_port):
+            return self.server.request("GET", "/v1/uploads", headers={"Host": host}, port=port)
+        for host in ("attacker.example", "attacker.example:8081", "127.0.0.1.attacker.example", "admin.internal"):
+            status, _, body = ask(host)
+            self.assertEqual(status, 403, host)
+            self.assertIn("server.admin_hosts", body.decode())
+        for host in ("127.0.0.1", "localhost:8081", "[::1]:8081", "postern", "10.1.2.3:9090"):
+            self.assertEqual(ask(host)[0], 200, host)
+        with Server(CONFIG, server__admin_hosts='["admin.internal"]') as server:
+            self.assertEqual(ask("Admin.internal:8081", server.admin_port)[0], 200)
+            self.assertEqual(ask("attacker.example", server.admin_port)[0], 403)
+
+    def test_a_number_in_a_policy_that_overflows_is_refused(self):
+        for number in ("18446744073709551616", "9223372036854775808", "1e400", '"18446744073709551616"', "-1"):
+            for ends in (f"0, {number}", f"{number}, {number}"):
+                document = json.dumps({"expiration": "2099-01-01T00:00:00Z", "conditions": [{"bucket": "local"}, ["starts-with", "$key", "foo"]]})
+                document = document.replace("]}", f', ["content-length-range", {ends}]]}}')
+                status, _, body = self.server.post_form(sdk_form(document=document, access_key=ACCESS_KEY), b"hello")
+                self.assertEqual(status, 400, (ends, body))
+                self.assertEqual(s3_code(body), "InvalidPolicyDocument", ends)
+
     def test_a_file_beyond_the_limit_of_the_process_fails_alone(self):
         with Server(CONFIG) as server:
             limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (8 * MIB, 8 * MIB))

@@ -1,0 +1,57 @@
+// store::head for many callers. However often a claim or an event is repeated, the store gets ten of these requests a
+// second at most for one object: calls within a tenth of a second after a request share the next one. So each answer is
+// newer than the call that gets it, and a call on its own does not wait. Questions about different objects have a limit
+// together, so that uploads find connections to the store. Shared by all threads.
+#pragma once
+
+#include <postern/io/store.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace postern {
+
+class shared_head {
+public:
+  static constexpr std::chrono::milliseconds pause{100};     // between two questions about one object
+  static constexpr std::size_t max_at_once = 48;             // questions about all objects
+  static constexpr std::chrono::milliseconds max_wait{1000}; // for one of these places
+
+  // The store must outlive this, and this must outlive the loops on which it is called.
+  explicit shared_head(store& objects) : store_(objects) {}
+
+  // As store::head. errc::too_many_requests: no place became free within max_wait; the store was not asked.
+  // errc::cancelled: the loop that asks for all has ended.
+  task<result<stored_object>> ask(object_name name);
+
+private:
+  using reply = std::function<void(result<stored_object>)>;
+  struct questions {
+    clock_point next_at{};      // no question before
+    std::vector<reply> waiting; // for the next question; the first call has started it
+  };
+  task<> ask_store(std::string id, object_name name, clock_point at);
+  struct leave {
+    void operator()(std::atomic<std::size_t>* running) const { --*running; }
+  };
+  using place = std::unique_ptr<std::atomic<std::size_t>, leave>;
+  task<place> find_place();
+  std::vector<reply> take_waiting(const std::string& id);
+  void forget_old(clock_point now);
+
+  store& store_;
+  std::mutex mutex_;
+  std::map<std::string, questions> objects_; // by bucket/key
+  std::size_t forget_at_ = 1024;             // when there are so many, old ones are looked for
+  std::atomic<std::size_t> running_ = 0;     // questions; for a moment also calls that find no place
+};
+
+} // namespace postern

@@ -1,0 +1,136 @@
+#include "node_options.hpp"
+
+#include <postern/app/node.hpp>
+#include <postern/core/http/url.hpp>
+#include <postern/flow/api_keys.hpp>
+
+#include <algorithm>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+namespace postern::app {
+
+namespace {
+
+// A claim comes back in a URL with a key, which may have 3 KiB there, and beside the fields that the browser adds.
+std::size_t max_claim_of(const config& c) {
+  const auto header = c.limits.request_header;
+  return header ? std::min<std::size_t>(signer::max_token, header / 2 - (2 << 10)) : signer::max_token;
+}
+
+} // namespace
+
+form_signer_options form_signer_options_of(const config& c, const storage& backend) {
+  return {c.profiles,
+          c.server.public_url,
+          direct_urls(c),
+          c.store.region,
+          [&backend] { return backend.credentials.current(); },
+          [&backend] { return backend.clock.ahead(); },
+          c.sweep.claim_lifetime,
+          c.limits.form_fields,
+          max_claim_of(c),
+          c.store.type == "file" ? 255u : 0u};
+}
+
+// A node that starts before its database signs meanwhile, and records later.
+ledger_options node_ledger_options_of(const config& c, upload_feed& feed) {
+  auto o = ledger_options_of(c);
+  o.may_connect_later = true;
+  o.on_change = [&feed](const upload& u) { feed.publish(u); };
+  return o;
+}
+
+std::vector<admission_link_ptr> admission_links_of(const config::auth_section& auth) {
+  std::vector<admission_link_ptr> links;
+  std::vector<api_key> keys;
+  for (const auto& k : auth.api_keys) keys.push_back({k.name, k.sha256, k.profiles});
+  links.push_back(make_api_key_link(std::move(keys)));
+  if (auth.anonymous) links.push_back(make_anonymous_link());
+  return links;
+}
+
+front::pages_options pages_options_of(const config& c) {
+  front::pages_options o;
+  o.demo = c.server.demo;
+  o.version = version();
+  for (auto& [bucket, url] : direct_urls(c)) o.direct_urls.push_back(url);
+  return o;
+}
+
+// The buckets of forms and of events.
+std::vector<std::string> served_buckets(const config& c) {
+  auto buckets = c.store.other_buckets;
+  buckets.push_back(c.store.bucket);
+  return buckets;
+}
+
+form_limits form_limits_of(const config& c) {
+  form_limits l;
+  l.max_before_file = c.limits.form_fields ? c.limits.form_fields : 16 << 20;
+  return l;
+}
+
+form_reader_options form_reader_options_of(const config& c, const form_signer_options& s) {
+  form_reader_options o;
+  o.buckets = served_buckets(c);
+  o.region = s.region;
+  o.credentials = s.credentials;
+  o.store_ahead = s.store_ahead;
+  o.limits = form_limits_of(c);
+  o.clock = now_millis;
+  return o;
+}
+
+sweeper_options sweeper_options_of(const config& c) {
+  sweeper_options o;
+  o.retention = c.ledger.retention;
+  o.clock = now_millis;
+  return o;
+}
+
+front::server_options server_options_of(const config& c, asio::ssl::context* tls) {
+  const auto& l = c.limits;
+  front::server_options o;
+  o.limits = {l.request_header, l.header_timeout, l.idle_timeout, {l.body_silence, l.min_body_rate}};
+  o.tls = tls;
+  o.proxies = front::trusted_proxies(c.server.trusted_proxies);
+  return o;
+}
+
+http_client_options sns_client_options_of(const config::events_section& e) {
+  http_client_options o;
+  o.ca_file = e.ca_file;
+  if (!e.sns_connect_to.empty()) o.connect_to = parse_web_url("http://" + e.sns_connect_to).value().server;
+  return o;
+}
+
+trusted_issuers trusted_issuers_of(const config::events_section& e) {
+  try {
+    return trusted_issuers(e.ca_file);
+  } catch (const std::runtime_error& why) {
+    throw std::runtime_error(std::string("events.ca_file: ") + why.what());
+  }
+}
+
+// Limits that are switched off still bound memory.
+std::size_t max_json_of(const config& c) { return c.limits.json_body ? c.limits.json_body : 16 << 20; }
+// SNS sends messages of up to 256 KiB.
+std::size_t max_event_of(const config& c) { return c.limits.json_body ? c.limits.json_body * 4 : 16 << 20; }
+
+resource_limits resource_limits_of(const config& c, const capacity& possible, const store& objects) {
+  resource_limits r;
+  r.memory = c.limits.buffers;
+  r.store_requests = possible.store_requests;
+  const auto max_header = c.limits.request_header ? c.limits.request_header : front::session_limits::max_header;
+  const auto max_form = transfers::max_memory(objects) + form_reader::max_memory(form_limits_of(c));
+  r.max_need = max_header + std::max<std::uint64_t>(max_form, max_event_of(c));
+  return r;
+}
+
+std::size_t threads_of(const config& c) {
+  return c.server.threads ? c.server.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+} // namespace postern::app

@@ -1,0 +1,37 @@
+// Private to app: the options of each object of a node, from the configuration.
+#pragma once
+
+#include <postern/app/capacity.hpp>
+#include <postern/app/storage.hpp>
+#include <postern/flow/admit.hpp>
+#include <postern/flow/read_form.hpp>
+#include <postern/flow/sign.hpp>
+#include <postern/flow/sweep.hpp>
+#include <postern/flow/upload_feed.hpp>
+#include <postern/front/endpoints/pages.hpp>
+#include <postern/front/http_server.hpp>
+#include <postern/io/aws/sns.hpp>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace postern::app {
+
+form_signer_options form_signer_options_of(const config& c, const storage& backend);
+ledger_options node_ledger_options_of(const config& c, upload_feed& feed);
+std::vector<admission_link_ptr> admission_links_of(const config::auth_section& auth);
+front::pages_options pages_options_of(const config& c);
+std::vector<std::string> served_buckets(const config& c);
+form_reader_options form_reader_options_of(const config& c, const form_signer_options& s);
+form_limits form_limits_of(const config& c);
+resource_limits resource_limits_of(const config& c, const capacity& possible, const store& objects);
+sweeper_options sweeper_options_of(const config& c);
+front::server_options server_options_of(const config& c, asio::ssl::context* tls);
+http_client_options sns_client_options_of(const config::events_section& e);
+trusted_issuers trusted_issuers_of(const config::events_section& e); // throws std::runtime_error with the setting
+std::size_t max_json_of(const config& c);                            // bytes
+std::size_t max_event_of(const config& c);                           // bytes
+std::size_t threads_of(const config& c);
+
+} // namespace postern::app

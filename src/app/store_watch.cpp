@@ -1,0 +1,118 @@
+#include <postern/app/setup/setup.hpp>
+#include <postern/app/store_watch.hpp>
+#include <postern/base/log.hpp>
+
+#include <cerrno>
+#include <cstring>
+#include <unistd.h>
+
+namespace postern::app {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto max_wait = 10s; // for one round
+
+} // namespace
+
+bool minute_limit::take(std::chrono::steady_clock::time_point now, std::size_t& left_out) {
+  std::lock_guard lock(mutex_);
+  if (last_ != std::chrono::steady_clock::time_point{} && now - last_ < 1min) {
+    ++left_out_;
+    return false;
+  }
+  last_ = now;
+  left_out = std::exchange(left_out_, 0);
+  return true;
+}
+
+store_watch::store_watch(const config& c, storage& backend)
+    : backend_(backend), buckets_(buckets_of(c)), folder_(c.store.path),
+      last_(failure{errc::unavailable, "the store was not asked yet"}) {
+  if (!backend_.s3)
+    last_ = examine_folder();
+  else
+    backend_.s3->report_refusals_to([this](const aws_error& e) { note_refusal(e); });
+}
+
+result<void> store_watch::last() const {
+  std::lock_guard lock(mutex_);
+  return last_;
+}
+
+// A store without credentials is not asked: credentials has logged why there are none.
+task<> store_watch::run_round() {
+  if (backend_.s3 && !backend_.credentials.current()) {
+    std::lock_guard lock(mutex_);
+    last_ = failure{errc::unavailable, "there are no credentials for the store"};
+    co_return;
+  }
+  remedy_.clear();
+  auto asking = ask_all();
+  auto answer = co_await within(max_wait, std::move(asking), "the store did not answer within 10 s");
+  note(answer);
+}
+
+task<result<void>> store_watch::ask_all() {
+  if (!backend_.s3) co_return examine_folder();
+  for (const auto& bucket : buckets_) {
+    auto answer = co_await ask(bucket);
+    if (!answer) co_return answer;
+  }
+  co_return result<void>{};
+}
+
+// HEAD needs the permission s3:ListBucket, without which uploads work. The answer to a HEAD has no body, so where it is
+// refused, a GET finds out why.
+task<result<void>> store_watch::ask(std::string bucket) {
+  auto head = co_await backend_.s3->head_bucket(bucket);
+  if (head) co_return result<void>{};
+  const bool is_refused = head.error().status >= 400 && head.error().status < 500;
+  if (!is_refused) co_return to_failure(head.error());
+  auto location = co_await backend_.s3->get_bucket_location(bucket);
+  if (location || location.error().code == "AccessDenied") {
+    if (!std::exchange(has_told_of_permission_, true))
+      log::error("the store denies a permission",
+                 {{"bucket", bucket},
+                  {"why", to_failure(head.error()).on},
+                  {"remedy", "uploads may work; postern setup iam prints all permissions that Postern needs"}});
+    co_return result<void>{};
+  }
+  remedy_ = remedy_of(location.error());
+  co_return to_failure(location.error());
+}
+
+result<void> store_watch::examine_folder() const {
+  if (::access(folder_.c_str(), R_OK | W_OK | X_OK) == 0) return {};
+  return failure{errc::store_failed, "store.path " + folder_.string() + ": " + std::strerror(errno)};
+}
+
+void store_watch::note(const result<void>& answer) {
+  {
+    std::lock_guard lock(mutex_);
+    last_ = answer;
+  }
+  if (answer) {
+    if (!told_.empty()) log::info("the store can be used again");
+    told_.clear();
+    return;
+  }
+  std::size_t left_out = 0;
+  const auto& why = answer.error().on;
+  if (!failures_.take(std::chrono::steady_clock::now(), left_out) && why == told_) return;
+  log::error("the store cannot be used",
+             {{"why", why}, {"remedy", remedy_.empty() ? std::string("run postern doctor") : remedy_}});
+  told_ = why;
+}
+
+// The requests of this watch are logged by note().
+void store_watch::note_refusal(const aws_error& e) {
+  if (e.operation.starts_with("HeadBucket ") || e.operation.starts_with("GetBucketLocation ")) return;
+  std::size_t left_out = 0;
+  if (refusals_.take(std::chrono::steady_clock::now(), left_out))
+    log::error("the store refuses requests",
+               {{"why", to_failure(e).on}, {"remedy", remedy_of(e)}, {"left_out", left_out}});
+}
+
+} // namespace postern::app

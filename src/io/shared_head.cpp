@@ -1,0 +1,78 @@
+#include <postern/io/shared_head.hpp>
+
+#include <algorithm>
+
+namespace postern {
+
+using std::chrono::steady_clock;
+
+task<result<stored_object>> shared_head::ask(object_name name) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto id = name.bucket + "/" + name.key;
+  const auto wait_for_answer = [&](const auto& answer) {
+    std::unique_lock lock(mutex_);
+    forget_old(steady_clock::now());
+    auto& about = objects_[id];
+    about.waiting.push_back(answer);
+    const bool begins = about.waiting.size() == 1;
+    const auto at = about.next_at;
+    lock.unlock();
+    if (!begins) return;
+    try {
+      cleanup_group(executor).start(ask_store(id, std::move(name), at));
+    } catch (const std::exception& e) { // no memory: nobody would ever ask
+      for (auto& all : take_waiting(id)) all(failure{errc::internal, e.what()});
+    }
+  };
+  co_return co_await reply_from<result<stored_object>>(wait_for_answer);
+}
+
+task<> shared_head::ask_store(std::string id, object_name name, clock_point at) {
+  std::vector<reply> waiting;
+  // When this coroutine is destroyed, the calls that wait must still be answered.
+  const auto cancel = [&waiting, &id](shared_head* all) {
+    if (waiting.empty()) waiting = all->take_waiting(id);
+    for (auto& answer : waiting) answer(failure{errc::cancelled, "asking the store was cancelled"});
+  };
+  std::unique_ptr<shared_head, decltype(cancel)> cancel_guard(this, cancel);
+  if (at > steady_clock::now()) {
+    timer until(co_await asio::this_coro::executor);
+    until.expires_at(at);
+    co_await until.async_wait(use_task);
+  }
+  const auto held = co_await find_place();
+  waiting = take_waiting(id);
+  result<stored_object> found = failure{errc::too_many_requests, "the store is being asked about many other objects"};
+  if (held) found = co_await store_.head(std::move(name));
+  (void)cancel_guard.release();
+  for (auto& answer : waiting) answer(found);
+}
+
+// A place among the questions that run; null: none became free.
+task<shared_head::place> shared_head::find_place() {
+  timer moment(co_await asio::this_coro::executor);
+  const auto end = steady_clock::now() + max_wait;
+  while (++running_ > max_at_once) {
+    --running_;
+    if (steady_clock::now() >= end) co_return nullptr;
+    moment.expires_after(max_wait / 20);
+    co_await moment.async_wait(use_task);
+  }
+  co_return place(&running_);
+}
+
+// The calls that the question which is asked now answers. Later calls wait for the next one.
+std::vector<shared_head::reply> shared_head::take_waiting(const std::string& id) {
+  std::lock_guard lock(mutex_);
+  auto& about = objects_[id];
+  about.next_at = steady_clock::now() + pause;
+  return std::exchange(about.waiting, {});
+}
+
+void shared_head::forget_old(clock_point now) {
+  if (objects_.size() < forget_at_) return;
+  std::erase_if(objects_, [now](const auto& o) { return o.second.waiting.empty() && o.second.next_at <= now; });
+  forget_at_ = std::max<std::size_t>(1024, 2 * objects_.size());
+}
+
+} // namespace postern
