@@ -186,7 +186,7 @@ int main(int argc, char** argv) {
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof at;
   auto* const address = reinterpret_cast<sockaddr*>(&at);
-  if (::bind(listener, address, size) < 0 || ::listen(listener, 128) < 0) die("listen");
+  if (::bind(listener, address, size) < 0 || ::listen(listener, 4096) < 0) die("listen");
   if (::getsockname(listener, address, &size) < 0) die("getsockname");
   std::printf("%d\n", ntohs(at.sin_port));
   std::fflush(stdout);
