@@ -10,10 +10,10 @@
 #include <postern/app/workers.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/flow/admit.hpp>
+#include <postern/flow/admission/admit.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/notify.hpp>
-#include <postern/flow/rate_limiter.hpp>
+#include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/receive_events.hpp>
 #include <postern/flow/sweep.hpp>

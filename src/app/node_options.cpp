@@ -2,7 +2,7 @@
 
 #include <postern/app/node.hpp>
 #include <postern/core/http/url.hpp>
-#include <postern/flow/api_keys.hpp>
+#include <postern/flow/admission/api_keys.hpp>
 
 #include <algorithm>
 #include <stdexcept>

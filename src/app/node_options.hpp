@@ -3,7 +3,7 @@
 
 #include <postern/app/capacity.hpp>
 #include <postern/app/storage.hpp>
-#include <postern/flow/admit.hpp>
+#include <postern/flow/admission/admit.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/flow/sweep.hpp>

@@ -4,7 +4,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
-#include <postern/flow/admit.hpp>
+#include <postern/flow/admission/admit.hpp>
 #include <postern/flow/form_rules.hpp>
 #include <postern/flow/receive_events.hpp>
 

@@ -3,7 +3,7 @@
 #include "support/test_request.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
-#include <postern/flow/api_keys.hpp>
+#include <postern/flow/admission/api_keys.hpp>
 #include <postern/front/routes.hpp>
 
 #include <boost/test/unit_test.hpp>

@@ -11,7 +11,7 @@
 #include "temporary_folder.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/core/http/url.hpp>
-#include <postern/flow/api_keys.hpp>
+#include <postern/flow/admission/api_keys.hpp>
 #include <postern/flow/notify.hpp>
 #include <postern/flow/sweep.hpp>
 #include <postern/front/http_server.hpp>

@@ -1,5 +1,5 @@
-// A caller as a value: who sent a request, and what that caller may do. flow/admit makes one for each request from the
-// request's credentials. Pure.
+// A caller as a value: who sent a request, and what that caller may do. flow/admission makes one for each request from
+// the request's credentials. Pure.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 #include <postern/core/claim.hpp>
 #include <postern/core/events/event.hpp>
 #include <postern/core/upload.hpp>
-#include <postern/flow/rate_limiter.hpp>
+#include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/shared_head.hpp>
 #include <postern/io/store.hpp>

@@ -7,8 +7,8 @@
 #include <postern/core/claim.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/upload_plan.hpp>
+#include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/form_rules.hpp>
-#include <postern/flow/rate_limiter.hpp>
 #include <postern/flow/transfer.hpp>
 #include <postern/io/aws/credentials.hpp>
 #include <postern/io/byte_source.hpp>

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <postern/core/caller.hpp>
-#include <postern/flow/admit.hpp>
-#include <postern/flow/rate_limiter.hpp>
+#include <postern/flow/admission/admit.hpp>
+#include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/front/cors.hpp>
 #include <postern/front/http_message.hpp>
 

@@ -1,5 +1,5 @@
 #include <postern/base/text.hpp>
-#include <postern/flow/admit.hpp>
+#include <postern/flow/admission/admit.hpp>
 
 namespace postern {
 namespace {

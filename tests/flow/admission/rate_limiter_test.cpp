@@ -1,4 +1,4 @@
-#include <postern/flow/rate_limiter.hpp>
+#include <postern/flow/admission/rate_limiter.hpp>
 
 #include <boost/test/unit_test.hpp>
 

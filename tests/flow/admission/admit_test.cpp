@@ -1,6 +1,6 @@
 #include "support/run_task.hpp"
 #include <postern/base/digest.hpp>
-#include <postern/flow/api_keys.hpp>
+#include <postern/flow/admission/api_keys.hpp>
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,6 +1,6 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
-#include <postern/flow/api_keys.hpp>
+#include <postern/flow/admission/api_keys.hpp>
 
 namespace postern {
 namespace {

@@ -1,8 +1,8 @@
-// The API keys of the application's back ends, a link in the chain of flow/admit. Built once from the configuration,
+// The API keys of the application's back ends, a link in the chain of admission. Built once from the configuration,
 // then read by all threads.
 #pragma once
 
-#include <postern/flow/admit.hpp>
+#include <postern/flow/admission/admit.hpp>
 
 #include <string>
 #include <vector>

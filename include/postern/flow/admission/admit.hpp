@@ -1,5 +1,5 @@
 // Admission: turns a request's credentials into a caller. A kind of credentials is a link of a chain, such as
-// flow/api_keys. Owned by the node, shared by all threads; a call lives on the thread of its request.
+// api_keys. Owned by the node, shared by all threads; a call lives on the thread of its request.
 //
 // The links of the chain are asked in order. A link that recognizes the credentials ends the search: it names the
 // caller or refuses. A request with an Authorization header is never anonymous.
