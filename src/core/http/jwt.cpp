@@ -78,9 +78,12 @@ result<token_key> read_key(const json_value& jwk, shared_secrets secrets) {
   return token_key{std::move(kid), *std::move(key)};
 }
 
-std::string joined(const std::vector<std::string>& all) {
+// The first reasons, and how many more there are.
+std::string summary(const std::vector<std::string>& reasons) {
+  constexpr std::size_t shown = 5;
   std::string out;
-  for (const auto& one : all) out.append(out.empty() ? "" : "; ").append(one);
+  for (std::size_t i = 0; i < reasons.size() && i < shown; ++i) out.append(i ? "; " : ": ").append(reasons[i]);
+  if (reasons.size() > shown) out += "; and " + std::to_string(reasons.size() - shown) + " more";
   return out;
 }
 
@@ -114,8 +117,7 @@ result<key_set> read_key_set(std::string_view json, shared_secrets secrets) {
     else
       out.left_out.push_back("key " + std::to_string(i + 1) + " is left out: " + key.error().on);
   }
-  if (out.keys.empty())
-    return bad_set("the key set has no usable key" + (all.empty() ? std::string{} : ": " + joined(out.left_out)));
+  if (out.keys.empty()) return bad_set("the key set has no usable key" + summary(out.left_out));
   return out;
 }
 
@@ -152,7 +154,7 @@ struct token_parts {
 result<token_parts> split(std::string_view compact) {
   const auto dots = std::count(compact.begin(), compact.end(), '.');
   if (dots == 4) return refused("the token is encrypted (it has five parts); a signed token is needed");
-  if (dots != 2) return refused("the token has not three parts, separated by dots");
+  if (dots != 2) return refused("the token does not have three parts separated by dots");
   const auto first = compact.find('.'), second = compact.find('.', first + 1);
   return token_parts{compact.substr(0, first), compact.substr(first + 1, second - first - 1),
                      compact.substr(second + 1)};

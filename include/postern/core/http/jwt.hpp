@@ -79,10 +79,10 @@ bool has_key_for(const unverified_token& token, std::span<const token_key> keys)
 
 // What a token must be. An empty text or list: not checked.
 struct token_rules {
-  std::string issuer;                  // iss is this text
-  std::string audience;                // aud is this text, or a list that has it
-  std::vector<std::string> algorithms; // the names of the allowed ones; empty: the algorithm of each key
-  std::chrono::seconds leeway{60};     // by which clocks may differ; not negative
+  std::string issuer{};                  // iss is this text
+  std::string audience{};                // aud is this text, or a list that has it
+  std::vector<std::string> algorithms{}; // the names of the allowed ones; empty: the algorithm of each key
+  std::chrono::seconds leeway{60};       // by which clocks may differ; not negative
 };
 
 constexpr std::size_t max_subject = 200; // bytes
