@@ -2,6 +2,7 @@
 // functions, without libFuzzer, on the seeds and on all inputs that once failed.
 #pragma once
 
+#include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
 #include <postern/base/text.hpp>
@@ -9,6 +10,7 @@
 #include <postern/core/claim.hpp>
 #include <postern/core/events/event.hpp>
 #include <postern/core/events/sns.hpp>
+#include <postern/core/http/jwt.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/s3/form_promise.hpp>
@@ -124,6 +126,63 @@ inline void claim(std::string_view input) {
     altered[at] = altered[at] == 'A' ? 'B' : 'A';
     require(!test_signer().read_claim(altered, seconds_clock{}));
   }
+}
+
+// The keys of RFC 7515 A.1 and A.3, and RFC 8037 A.2. Nobody signs tokens with them.
+inline const std::vector<token_key>& test_keys() {
+  static const auto set = read_key_set(
+      R"({"keys":[{"kty":"oct","kid":"s","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjA)"
+      R"(zZr1Z9CAow"},{"kty":"EC","crv":"P-256","kid":"e","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
+      R"("y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},)"
+      R"({"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})",
+      shared_secrets::allowed);
+  return set.value().keys;
+}
+
+// The input as a token, signed with that secret.
+inline std::string sign_jwt(std::string_view secret_key, std::string_view header, std::string_view payload) {
+  const auto text = to_base64url(header) + "." + to_base64url(payload);
+  const auto mac = hmac_sha256(secret_key, text);
+  return text + "." + to_base64url({reinterpret_cast<const char*>(mac.data()), mac.size()});
+}
+
+// A token that was accepted has a subject that may stand in a key, and has not expired. Nothing can be changed in it.
+inline void accepted_jwt(const std::string& token, const std::vector<token_key>& keys, seconds_clock now) {
+  const auto verify = [&](std::string_view text) -> result<token_claims> {
+    const auto read = read_token(text);
+    if (!read) return read.error();
+    return verify_token(*read, keys, {}, now);
+  };
+  const auto claims = verify(token);
+  if (!claims) return require(claims.error().code == errc::unauthorized && !claims.error().on.empty());
+  const auto& subject = claims->subject;
+  require(!subject.empty() && subject.size() <= max_subject && is_utf8(subject) && subject != "." && subject != "..");
+  require(subject.find_first_of("/\\") == subject.npos && subject.find('\0') == subject.npos);
+  require(claims->expires_at > now - token_rules{}.leeway);
+  for (const auto at : {std::size_t{0}, token.size() / 2, token.size() - 1}) {
+    auto altered = token;
+    altered[at] = altered[at] == 'A' ? 'B' : 'A';
+    require(!verify(altered));
+  }
+}
+
+// Nobody but the holder of the secret makes a token. The input is tried as a token, as the payload and as the header of
+// a signed token, and as a key set.
+inline void jwt(std::string_view input) {
+  const seconds_clock now{std::chrono::seconds(1'000'000)};
+  require(test_keys().size() == 3);
+  if (const auto token = read_token(input)) {
+    require(input.size() <= max_jwt && std::count(input.begin(), input.end(), '.') == 2);
+    require(!verify_token(*token, test_keys(), {}, now) && !verify_token(*token, {}, {}, now));
+  }
+  static constexpr std::string_view known = "a secret of the fuzz target, 32 bytes or more";
+  static const std::vector<token_key> keys{{"", verifying_key::from_secret(secret(std::string(known))).value()}};
+  accepted_jwt(sign_jwt(known, R"({"alg":"HS256"})", input), keys, now);
+  accepted_jwt(sign_jwt(known, input, R"({"sub":"a","exp":1000001})"), keys, now);
+  const auto set = read_key_set(input, shared_secrets::refused);
+  if (!set) return require(set.error().code == errc::invalid_argument && !set.error().on.empty());
+  require(!set->keys.empty() && set->keys.size() + set->left_out.size() <= max_token_keys);
+  for (const auto& one : set->keys) require(one.key.kind() != verifying_key::algorithm::hs256);
 }
 
 inline bool same(const json_value& a, const json_value& b) {
