@@ -257,6 +257,7 @@ BOOST_AUTO_TEST_CASE(an_ecdsa_signature_has_64_bytes) {
   BOOST_TEST(!key.verify("a text", std::string(64, '\xff')));
   BOOST_TEST(!key.verify("a text", signature.substr(0, 63)));
   BOOST_TEST(!key.verify("a text", signature + '\0'));
+  BOOST_TEST(!key.verify("a text", signature.substr(0, 32) + '\0' + signature.substr(32))); // the same two numbers
 }
 
 BOOST_AUTO_TEST_CASE(threads_share_one_key) {

@@ -26,6 +26,7 @@ BOOST_AUTO_TEST_CASE(wrong_times) {
       {"exp is negative", with_claim("exp", "-1"), not_a_number("exp")},
       {"exp is a little negative", with_claim("exp", "-0.5"), not_a_number("exp")},
       {"exp is very negative", with_claim("exp", "-9223372036854775808"), not_a_number("exp")},
+      {"exp is -1e300", with_claim("exp", "-1e300"), not_a_number("exp")},
       {"exp is 2^63", with_claim("exp", "9223372036854775808"), not_a_number("exp")},
       {"exp is 2^64 - 1", with_claim("exp", "18446744073709551615"), not_a_number("exp")},
       {"exp is 1e19", with_claim("exp", "1e19"), not_a_number("exp")},

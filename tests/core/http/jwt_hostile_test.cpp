@@ -124,6 +124,7 @@ BOOST_AUTO_TEST_CASE(forged_signatures) {
       {"ES256 of 63 bytes", es.signed_with(bytes.substr(0, 63)), wrong},
       {"ES256 of 65 bytes", es.signed_with(bytes + '\0'), wrong},
       {"ES256 with a zero in front", es.signed_with('\0' + bytes), wrong},
+      {"ES256 with a zero between r and s", es.signed_with(bytes.substr(0, 32) + '\0' + bytes.substr(32)), wrong},
       {"ES256, r and s swapped", es.signed_with(bytes.substr(32) + bytes.substr(0, 32)), wrong},
       {"ES256 of another token", parts(with_claim("sub", "\"eve\"")).text() + "." + es.signature, wrong},
       {"ES256 over the payload alone", es.signed_with(ec.sign(es.payload)), wrong},

@@ -43,9 +43,10 @@ constexpr std::size_t max_token_keys = 100;  // in one key set, those that are l
 enum class shared_secrets { refused, allowed };
 
 // Reads a JWK Set. Leaves out each key that is malformed, private, of an unknown kind, not for signatures (use,
-// key_ops) or whose alg is not that of its kind. Of two keys with the same kid and algorithm, the second is left out;
-// the same kid may name keys of different algorithms (RFC 7517 §4.5). errc::invalid_argument: not a JWK Set, too long,
-// too many keys, or no usable key; then the text has the reasons.
+// key_ops) or whose alg is not that of its kind. Of two keys with the same kid and algorithm, the second is left out.
+// The same kid may name keys of different algorithms (RFC 7517 §4.5).
+//
+// errc::invalid_argument: not a JWK Set, too long, too many keys, or no usable key; then the text has the reasons.
 result<key_set> read_key_set(std::string_view json, shared_secrets secrets);
 
 // --- tokens -----------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ private:
 // Reads a compact JWS: three parts in base64url without padding, a header and a payload that are JSON objects without
 // repeated names. Refused by name: encrypted and unsigned tokens, unknown algorithms, another typ than JWT and at+jwt,
 // and headers that change how a token is verified or bring their own key (crit, b64, zip, jku, jwk, x5u, x5c).
-// errc::unauthorized. The text says what is wrong with the token and contains nothing of it.
+// errc::unauthorized. The text says what is wrong with the token and repeats nothing of it.
 result<unverified_token> read_token(std::string_view compact);
 
 // Is there a key by which this token may be signed? With a kid in the token: a key with that kid, or the only key when
@@ -95,7 +96,7 @@ struct token_claims {
 
 // Verifies the signature, then the claims: exp (required), nbf, iat, iss, aud and sub (required). The key decides on
 // the algorithm, and the token must name the same one. errc::unauthorized. The text says what is wrong with the token
-// and contains nothing of it.
+// and repeats nothing of it, except the name of a known algorithm.
 result<token_claims> verify_token(const unverified_token& token, std::span<const token_key> keys,
                                   const token_rules& rules, seconds_clock now);
 
