@@ -1,4 +1,5 @@
 #include "node_options.hpp"
+#include <postern/app/admission.hpp>
 #include <postern/app/capacity.hpp>
 #include <postern/app/config/changes.hpp>
 #include <postern/app/heap_trim.hpp>
@@ -10,10 +11,9 @@
 #include <postern/app/workers.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/flow/admission/admit.hpp>
+#include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/complete.hpp>
 #include <postern/flow/notify.hpp>
-#include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/receive_events.hpp>
 #include <postern/flow/sweep.hpp>
@@ -51,11 +51,13 @@ std::string listed(const std::vector<std::string>& names) {
   return all;
 }
 
-void log_who_may_sign(const config::auth_section& auth) {
-  if (auth.anonymous)
+void log_who_may_sign(const config& c) {
+  if (c.auth.anonymous)
     log::warning("anyone may sign: auth.anonymous is true");
-  else if (auth.api_keys.empty())
-    log::warning("nobody may sign: set auth.api_keys or auth.anonymous");
+  else if (c.auth.api_keys.empty() && c.jwt.keys.empty())
+    log::warning("nobody may sign: set auth.api_keys, auth.jwt or auth.anonymous");
+  if (!c.jwt.keys.empty() && c.jwt.audience.empty())
+    log::warning("tokens for any audience are accepted: set auth.jwt.audience");
 }
 
 // --- the node ---------------------------------------------------------------------------------------
@@ -100,7 +102,7 @@ private:
   const std::unique_ptr<sns> sns_;
   event_receiver event_receiver_;
 
-  admitter admitter_; // credentials to callers
+  admission admission_; // credentials to callers
   const front::cors_rules cors_;
   rate_limiter signing_rate_;
   const front::signing_gate gate_;
@@ -123,7 +125,7 @@ private:
   sweeper sweeper_;
   secret_watch secret_watch_;
   heap_trim heap_trim_;
-  periodic_task sweep_, progress_, changes_, secrets_, store_rounds_, trims_;
+  periodic_task sweep_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_;
   const webhook_clients webhook_clients_;
   notifier notifier_;
   std::size_t draining_ = 0; // workers and webhooks that still drain; home worker only
@@ -139,10 +141,10 @@ node::node(const config& c, std::function<config()> load)
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
-      admitter_(admission_links_of(c.auth)), cors_(c.server.public_url, c.server.allowed_origins),
+      admission_(c), cors_(c.server.public_url, c.server.allowed_origins),
       signing_rate_(c.limits.sign_rate, c.limits.sign_burst,
                     "limits.sign_rate allows " + std::to_string(c.limits.sign_rate) + " forms a second"),
-      gate_(admitter_, cors_, signing_rate_),
+      gate_(admission_.callers(), cors_, signing_rate_),
       uploads_(max_json_of(c), gate_, service_.forms, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c), gate_, service_.forms),
@@ -160,6 +162,7 @@ node::node(const config& c, std::function<config()> load)
       changes_(workers_.home().get_executor(), 750ms, [this] { return feed_.poll(*service_.records); }),
       secrets_(workers_.home().get_executor(), 1min, [this] { return secret_watch_.run_round(); }),
       store_rounds_(workers_.home().get_executor(), 15s, [this] { return store_watch_.run_round(); }),
+      token_keys_(workers_.home().get_executor(), 5s, [this] { return admission_.keep_fresh(); }),
       trims_(workers_.home().get_executor(), 3s, [this] { return trim_heap(); }), webhook_clients_(c),
       notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
   log_start();
@@ -181,6 +184,7 @@ int node::run() {
   tasks.start(changes_.run());
   tasks.start(secrets_.run());
   tasks.start(store_rounds_.run());
+  tasks.start(token_keys_.run());
   tasks.start(trims_.run());
   tasks.start(notifier_.run());
   workers_.run();
@@ -218,7 +222,7 @@ void node::log_start() const {
     log::warning("environment variables are ignored",
                  {{"names", listed(config_.other_variables)},
                   {"why", "a setting's name has two underscores, as in POSTERN_STORE__BUCKET"}});
-  log_who_may_sign(config_.auth);
+  log_who_may_sign(config_);
 }
 
 // --- SIGHUP ---
@@ -240,17 +244,17 @@ void node::reload() {
     next = load_();
     if (tls_ && !next.server.tls_certificate.empty())
       certificate = server_tls::read(next.server.tls_certificate, next.server.tls_key);
+    admission_.reload(next);
   } catch (const std::exception& e) {
     log::error("reload failed: the old settings stay in force", {{"why", with_variable(next, e.what())}});
     return;
   }
   if (certificate) tls_->replace(std::move(certificate));
-  admitter_.replace(admission_links_of(next.auth));
   log::set_up(next.logging.level, next.logging.format);
   log::info("reloaded", {{"changed", listed(find_changes(in_force_, next).reloadable)}});
   if (const auto waiting = find_changes(config_, next).need_restart; !waiting.empty())
     log::warning("settings need a restart", {{"names", listed(waiting)}});
-  log_who_may_sign(next.auth);
+  log_who_may_sign(next);
   in_force_ = std::move(next);
 }
 
@@ -323,6 +327,7 @@ void node::stop_background_tasks() {
   changes_.stop();
   secrets_.stop();
   store_rounds_.stop();
+  token_keys_.stop();
   trims_.stop();
   hangups_.cancel();
   service_.backend.credentials.stop();

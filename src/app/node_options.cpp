@@ -2,7 +2,6 @@
 
 #include <postern/app/node.hpp>
 #include <postern/core/http/url.hpp>
-#include <postern/flow/admission/api_keys.hpp>
 
 #include <algorithm>
 #include <stdexcept>
@@ -40,15 +39,6 @@ ledger_options node_ledger_options_of(const config& c, upload_feed& feed) {
   o.may_connect_later = true;
   o.on_change = [&feed](const upload& u) { feed.publish(u); };
   return o;
-}
-
-std::vector<admission_link_ptr> admission_links_of(const config::auth_section& auth) {
-  std::vector<admission_link_ptr> links;
-  std::vector<api_key> keys;
-  for (const auto& k : auth.api_keys) keys.push_back({k.name, k.sha256, k.profiles});
-  links.push_back(make_api_key_link(std::move(keys)));
-  if (auth.anonymous) links.push_back(make_anonymous_link());
-  return links;
 }
 
 front::pages_options pages_options_of(const config& c) {

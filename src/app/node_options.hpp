@@ -3,7 +3,6 @@
 
 #include <postern/app/capacity.hpp>
 #include <postern/app/storage.hpp>
-#include <postern/flow/admission/admit.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/flow/sweep.hpp>
@@ -20,7 +19,6 @@ namespace postern::app {
 
 form_signer_options form_signer_options_of(const config& c, const storage& backend);
 ledger_options node_ledger_options_of(const config& c, upload_feed& feed);
-std::vector<admission_link_ptr> admission_links_of(const config::auth_section& auth);
 front::pages_options pages_options_of(const config& c);
 std::vector<std::string> served_buckets(const config& c);
 form_reader_options form_reader_options_of(const config& c, const form_signer_options& s);

@@ -52,6 +52,25 @@ bool is_plain_name(std::string_view text) {
   });
 }
 
+namespace {
+
+// Control characters are C0, DEL and C1; those of C1 are two bytes in UTF-8, C2 80 to C2 9F.
+bool has_control(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0xff;
+    if (c < 0x20 || c == 0x7f || (c == 0xc2 && next < 0xa0)) return true;
+  }
+  return false;
+}
+
+} // namespace
+
+bool is_key_part(std::string_view text) {
+  return !text.empty() && text != "." && text != ".." && text.find_first_of("/\\") == text.npos &&
+         text.find("${") == text.npos && !has_control(text) && is_utf8(text);
+}
+
 bool is_region_name(std::string_view text) {
   return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';

@@ -9,6 +9,7 @@
 namespace postern {
 namespace {
 
+constexpr std::size_t max_user = 200;
 constexpr std::size_t max_metadata = 2048; // S3's own limit for user metadata, names and values together
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
@@ -47,6 +48,14 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
   return out;
 }
 
+result<void> user_member(const json_value& v, sign_request& into) {
+  auto user = text_member(v, "user", max_user);
+  if (!user) return user.error();
+  if (!is_key_part(*user)) return bad("user cannot be a part of an object key: " + std::string(not_a_key_part));
+  into.user = std::move(*user);
+  return {};
+}
+
 result<void> read_member(std::string_view name, const json_value& v, sign_request& into) {
   const auto assign = [&](auto& target, auto read) -> result<void> {
     if (!read) return read.error();
@@ -55,6 +64,7 @@ result<void> read_member(std::string_view name, const json_value& v, sign_reques
   };
   if (name == "filename") return assign(into.filename, text_member(v, name, 4096));
   if (name == "profile") return assign(into.profile, text_member(v, name, 100));
+  if (name == "user") return user_member(v, into);
   if (name == "return_to") return assign(into.return_to, text_member(v, name, 2048));
   if (name == "content_type") return assign(into.content_type, text_member(v, name, 255));
   if (name == "metadata") return assign(into.metadata, metadata_member(v));

@@ -14,10 +14,13 @@ task<result<caller>> signing_gate::admit_to_sign(const request& r) const {
   if (!who) co_return who;
   if (!who->may(caller_right::sign)) co_return failure{errc::forbidden, "this caller may not sign"};
   if (auto allowed = cors_.check(r); !allowed) co_return allowed.error();
-  // Anonymous callers share a rate by address.
-  const auto& user = who->is_anonymous() ? r.client_network : who->name;
-  if (auto taken = signing_rate_.take(user, std::chrono::steady_clock::now()); !taken) co_return taken.error();
   co_return who;
+}
+
+result<void> signing_gate::count_form(const request& r, const caller& who) const {
+  // Anonymous callers share a rate by address. A name has no slash.
+  const auto user = who.is_anonymous() ? r.client_network : who.name + "/" + who.user;
+  return signing_rate_.take(user, std::chrono::steady_clock::now());
 }
 
 } // namespace postern::front

@@ -18,6 +18,14 @@ BOOST_AUTO_TEST_CASE(plain_names_have_letters_digits_and_three_other_characters)
   for (const char* name : {"", "a b", "a~", "a/b", "a:b", "ä", "a\n"}) BOOST_TEST(!is_plain_name(name), name);
 }
 
+BOOST_AUTO_TEST_CASE(a_part_of_a_key_leads_nowhere_else) {
+  for (const auto* good : {"ann", "a.b", "...", "auth0|5f7c8ec7", "ann@example.com", "\xc3\xa4", "$", "{}"})
+    BOOST_TEST(is_key_part(good), good);
+  for (const std::string bad : {"", ".", "..", "a/b", "/", "a\\b", "${filename}", "a\n", "a\x7f", "a\xc2\x80", "\xff"})
+    BOOST_TEST(!is_key_part(bad), bad);
+  BOOST_TEST(!is_key_part(std::string(1, '\0')));
+}
+
 BOOST_AUTO_TEST_CASE(region_names_have_letters_digits_and_hyphens) {
   for (const auto& name : {std::string("a"), std::string("RegionOne"), std::string("us-gov-west-1"),
                            std::string("0-z9"), std::string(63, 'r')})

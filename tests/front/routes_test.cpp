@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <optional>
 
 using namespace postern;
@@ -100,7 +101,7 @@ struct fixture {
   std::vector<admission_link_ptr> links() const {
     std::vector<admission_link_ptr> all;
     all.push_back(std::make_unique<limited_link>(limited_rights));
-    all.push_back(make_api_key_link({{"app", sha256_hex("good key"), {"default"}}}));
+    all.push_back(make_api_key_link({{"app", sha256_hex("good key"), {"default"}}}, [] { return seconds_clock{}; }));
     if (anonymous) all.push_back(make_anonymous_link());
     return all;
   }
@@ -140,10 +141,15 @@ struct fixture {
     asks.json().with("Authorization", "Bearer good key");
     return asks;
   }
-  // Whether that caller sees the key of an upload of the profile.
-  bool shows_key(const char* authorization, const char* profile = "default") {
+  // The answer to the caller "limited", who asks for a form for that user, written as in JSON.
+  response sign_for(const std::string& user) {
+    const auto body = R"({"filename":"a","user":")" + user + R"("})";
+    return answer(sign(body).with("Authorization", "Bearer limited"));
+  }
+  // Whether that caller sees the key of an upload of the profile and the user.
+  bool shows_key(const char* authorization, const char* profile = "default", const char* user = "app") {
     upload u;
-    u.id = id, u.profile = profile, u.bucket = "media", u.key = "the/key";
+    u.id = id, u.profile = profile, u.user = user, u.bucket = "media", u.key = "the/key";
     ledger.rows.insert_or_assign(id, u);
     test_request asks(http::verb::get, "/v1/uploads/" + id);
     if (*authorization) asks.with("Authorization", authorization);
@@ -239,13 +245,41 @@ BOOST_FIXTURE_TEST_CASE(a_caller_without_the_right_to_sign_may_only_read, fixtur
   BOOST_TEST(is_problem(answer(sign().with("Authorization", "Bearer limited")), 403, "forbidden"));
   auto form = test_request(http::verb::get, "/form");
   BOOST_TEST(is_problem(answer(form.with("Authorization", "Bearer limited")), 403, "forbidden"));
-  BOOST_TEST(shows_key("Bearer limited"));
+  BOOST_TEST(shows_key("Bearer limited", "default", "limited"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_caller_without_the_right_to_read_may_only_sign, fixture) {
   limited_rights = caller_right::sign;
   BOOST_TEST(answer(sign().with("Authorization", "Bearer limited")).status == 201);
-  BOOST_TEST(!shows_key("Bearer limited"));
+  BOOST_TEST(!shows_key("Bearer limited", "default", "limited"));
+}
+
+BOOST_FIXTURE_TEST_CASE(only_a_caller_with_the_right_signs_for_other_users, fixture) {
+  limited_rights = caller_right::sign;
+  BOOST_TEST(is_problem(sign_for("ann"), 403, "forbidden"));
+  BOOST_TEST(sign_for("limited").status == 201);
+  made.reset();
+  limited_rights = caller_rights(caller_right::sign) | caller_right::user;
+  BOOST_TEST(sign_for("ann").status == 201);
+  const auto is_anns = [](const auto& row) { return row.second.user == "ann"; };
+  BOOST_TEST(std::count_if(ledger.rows.begin(), ledger.rows.end(), is_anns) == 1);
+  for (const char* wrong : {"", "..", "a/b", R"(a\\b)", "${filename}", R"(a\u0000)"})
+    BOOST_TEST(is_problem(sign_for(wrong), 400, "bad_request"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_form_counts_for_the_user_that_it_is_signed_for, fixture) {
+  limited_rights = caller_rights(caller_right::sign) | caller_right::user;
+  for (int i = 0; i < 2; ++i) BOOST_TEST(sign_for("ann").status == 201);
+  BOOST_TEST(sign_for("ann").status == 429);
+  BOOST_TEST(sign_for("bob").status == 201);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_right_user_shows_the_uploads_of_all_users, fixture) {
+  limited_rights = caller_right::read;
+  BOOST_TEST(!shows_key("Bearer limited", "default", "ann"));
+  made.reset();
+  limited_rights = caller_rights(caller_right::read) | caller_right::user;
+  BOOST_TEST(shows_key("Bearer limited", "default", "ann"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_user_signs_at_the_configured_rate, fixture) {
@@ -278,6 +312,7 @@ BOOST_FIXTURE_TEST_CASE(key_and_metadata_are_for_callers_who_may_read_them, fixt
   BOOST_TEST(!shows_key(""));
   BOOST_TEST(!shows_key("Bearer bad key"));
   BOOST_TEST(!shows_key("Bearer good key", "other"));
+  BOOST_TEST(!shows_key("Bearer good key", "default", "ann"));
 }
 
 BOOST_FIXTURE_TEST_CASE(an_unknown_upload_is_404_and_a_broken_ledger_503, fixture) {

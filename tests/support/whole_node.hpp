@@ -246,7 +246,7 @@ private:
   }
   static std::vector<admission_link_ptr> links() {
     std::vector<admission_link_ptr> all;
-    all.push_back(make_api_key_link({{"app", sha256_hex(api_key), {"*"}}}));
+    all.push_back(make_api_key_link({{"app", sha256_hex(api_key), {"*"}}}, [] { return seconds_clock{}; }));
     return all;
   }
   resource_limits limits() const {

@@ -6,12 +6,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
 
 KEYS = {"app": ("the application's key", ["*"]), "images": ("the image service's key", ["images"])}
+KEYS_WITH_RIGHTS = {"service": ("a key that signs for users", ["sign", "read", "user"]), "mailroom": ("a key that signs only", ["sign"])}
 CONFIG = "[auth]\napi_keys = [" + ", ".join(
-    f'{{ name = "{n}", sha256 = "{hashlib.sha256(k.encode()).hexdigest()}", profiles = {json.dumps(p)} }}' for n, (k, p) in KEYS.items()) + ']\n[profiles.images]\nkey = "${profile}/${user}/${id}"\n'
+    f'{{ name = "{n}", sha256 = "{hashlib.sha256(k.encode()).hexdigest()}", profiles = {json.dumps(p)} }}' for n, (k, p) in KEYS.items()) + "".join(
+    f', {{ name = "{n}", sha256 = "{hashlib.sha256(k.encode()).hexdigest()}", rights = {json.dumps(r)}, expires = 2999-01-01 }}' for n, (k, r) in KEYS_WITH_RIGHTS.items()) + (
+    f', {{ name = "old", sha256 = "{hashlib.sha256(b"an old key").hexdigest()}", expires = "2026-11-01" }}') + ']\n[profiles.images]\nkey = "${profile}/${user}/${id}"\n'
 
 
 def bearer(name):
-    return {"Authorization": "Bearer " + KEYS[name][0]}
+    return {"Authorization": "Bearer " + {**KEYS, **KEYS_WITH_RIGHTS}[name][0]}
 
 
 class Keys(unittest.TestCase):
@@ -48,6 +51,27 @@ class Keys(unittest.TestCase):
             recorded = json.loads(self.server.request("GET", path, headers=headers)[2])
             self.assertEqual(recorded["state"], "issued")
             self.assertEqual("key" in recorded and "metadata" in recorded, whole)
+
+    def test_a_key_signs_for_others_only_with_the_right(self):
+        self.assertEqual(self.sign(bearer("app"), user="ann")[0], 403)
+        status, _, body = self.sign(bearer("service"), user="ann", profile="images")
+        self.assertEqual(status, 201)
+        form = json.loads(body)
+        self.assertTrue(form["key"].startswith("images/ann/"), form["key"])
+        self.assertEqual(self.server.post_form(form["fields"], b"x")[0], 303)
+        for name, sees in (("service", True), ("app", False), ("mailroom", False)):
+            recorded = json.loads(self.server.request("GET", "/v1/uploads/" + form["id"], headers=bearer(name))[2])
+            self.assertEqual(recorded.get("user"), "ann" if sees else None, name)
+
+    def test_a_user_cannot_lead_out_of_its_folder(self):
+        for user in ("..", "a/b", "a\\b", "", "${filename}", "a\0", "x" * 201, 7):
+            status, _, body = self.sign(bearer("service"), user=user)
+            self.assertEqual(status, 400, (user, body))
+
+    def test_an_expired_key_is_refused_with_its_date(self):
+        status, _, body = self.sign({"Authorization": "Bearer an old key"})
+        self.assertEqual(status, 401)
+        self.assertIn("the API key expired at 2026-11-01T00:00:00Z", json.loads(body)["detail"])
 
     def test_secrets_are_not_in_the_log(self):
         form = self.server.sign(headers=bearer("app"))

@@ -29,6 +29,11 @@ bool is_utf8(std::string_view text);
 // Whether the text is one or more letters, digits, dots, hyphens and underscores. Such a text needs no escaping in the
 // name of a header field, a path or a host.
 bool is_plain_name(std::string_view text);
+// Can the text stand alone between two slashes of an object key? `not_a_key_part` says why other texts cannot. S3 would
+// replace ${filename}.
+bool is_key_part(std::string_view text);
+inline constexpr std::string_view not_a_key_part =
+    "it is empty, . or .., or contains a slash, a backslash, a control character or ${";
 // Can this be the name of a region: 1 to 63 letters, digits and hyphens? Such a name is one label of a host. OpenStack
 // and Ceph use capitals: "RegionOne".
 bool is_region_name(std::string_view text);

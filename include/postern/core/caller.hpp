@@ -12,7 +12,8 @@ namespace postern {
 
 enum class caller_right : unsigned char {
   sign = 1, // ask for a form
-  read = 2, // see the key and metadata of an upload
+  read = 2, // see the key and metadata of the uploads of its user
+  user = 4, // sign for any user, and read the uploads of all users
 };
 
 // A set of rights.
@@ -33,7 +34,7 @@ struct caller_limits {
 };
 
 struct caller {
-  std::string name;                  // of the API key; empty: anonymous
+  std::string name;                  // of the API key, or "jwt"; empty: anonymous
   std::string user;                  // stands for ${user} in keys; empty: anonymous
   std::vector<std::string> profiles; // that the caller may use; "*": all
   caller_rights rights;
@@ -45,6 +46,10 @@ struct caller {
     for (const auto& p : profiles)
       if (p == "*" || p == profile) return true;
     return false;
+  }
+  // May this caller see the key and metadata of an upload in that profile, of that user?
+  bool may_see(std::string_view profile, std::string_view owner) const {
+    return may(caller_right::read) && may_use(profile) && (owner == user || may(caller_right::user));
   }
 };
 

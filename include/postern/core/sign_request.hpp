@@ -16,6 +16,7 @@ namespace postern {
 struct sign_request {
   std::string filename;
   std::string profile = "default";
+  std::optional<std::string> user; // for whom the caller signs, if it may; stands for ${user}
   std::optional<std::string> content_type;
   std::optional<std::uint64_t> size;
   std::vector<std::pair<std::string, std::string>> metadata;

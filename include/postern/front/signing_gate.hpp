@@ -19,9 +19,12 @@ public:
   // The caller that the credentials name. Fails as admitter::admit does.
   task<result<caller>> identify(const request& r) const;
 
-  // The caller, who may now have one form signed. Fails as identify does. Also errc::forbidden: no right to sign, or a
-  // page of an origin that is not listed. errc::too_many_requests: limits.sign_rate is reached.
+  // The caller, who may have forms signed. Fails as identify does. Also errc::forbidden: no right to sign, or a page of
+  // an origin that is not listed.
   task<result<caller>> admit_to_sign(const request& r) const;
+
+  // Counts one form for this caller's user. errc::too_many_requests: limits.sign_rate is reached.
+  result<void> count_form(const request& r, const caller& who) const;
 
 private:
   const admitter& admission_;

@@ -1,4 +1,5 @@
 #include <postern/app/config/checks.hpp>
+#include <postern/app/config/jwt_keys.hpp>
 #include <postern/app/config/secret_file.hpp>
 #include <postern/app/config/spelling.hpp>
 #include <postern/app/config/units.hpp>
@@ -100,6 +101,19 @@ void check_api_keys(std::vector<config::api_key>& keys) {
             "sha256 of " + quote(key.name) + " is not 64 hex digits; make it with: printf %s KEY | sha256sum");
     check_is_unique(keys, static_cast<std::size_t>(&key - keys.data()));
   }
+}
+
+void check_jwt(const config::jwt_section& jwt) {
+  static const std::vector<std::string> known{"HS256", "RS256", "ES256", "EdDSA"};
+  for (const auto& name : jwt.algorithms)
+    require(std::find(known.begin(), known.end(), name) != known.end(), "auth.jwt.algorithms",
+            quote(name) + " is not one of: HS256, RS256, ES256, EdDSA" + suggestion(name, known));
+  require(jwt.leeway <= 10min, "auth.jwt.leeway", time_text(jwt.leeway) + " is too long; the maximum is 10m");
+  if (!jwt.keys.url.empty()) token_keys_url(jwt);
+  for (const auto& key : read_token_keys(jwt))
+    require(jwt.algorithms.empty() || std::count(jwt.algorithms.begin(), jwt.algorithms.end(), key.key.name()) > 0,
+            "auth.jwt.algorithms",
+            "does not have " + std::string(key.key.name()) + ", the algorithm of one of auth.jwt.keys");
 }
 
 void check_profiles_of_keys(const config& c) {
@@ -243,6 +257,7 @@ void complete_and_check(config& c) {
   check_secrets(c.server);
   check_limits(c.limits);
   check_api_keys(c.auth.api_keys);
+  check_jwt(c.jwt);
   check_store(c.store);
   check_credentials(c.store);
   check_ledger(c.ledger);

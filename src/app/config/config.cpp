@@ -21,7 +21,7 @@ struct environment_error : config_error {
 
 // Settings that the documents describe but this version lacks. Ignoring them silently would be dangerous.
 bool is_planned(std::string_view path) {
-  static constexpr std::string_view planned[] = {"auth.jwt", "auth.forward"};
+  static constexpr std::string_view planned[] = {"auth.forward"};
   return std::any_of(std::begin(planned), std::end(planned),
                      [&](std::string_view p) { return path == p || (path.starts_with(p) && path[p.size()] == '.'); });
 }

@@ -15,8 +15,6 @@
 namespace postern::app {
 namespace {
 
-constexpr std::size_t max_secret = 4096;
-
 std::string name_of(const std::filesystem::path& file) { return "the secret file " + file.string(); }
 
 config_error cannot_create(const std::filesystem::path& file, const std::string& why) {
@@ -58,16 +56,16 @@ void make_default_secret_file() {
   if (!linked) throw cannot_create(file, std::strerror(why));
 }
 
-secret read_secret_file(const std::filesystem::path& file) {
+secret read_secret_file(const std::filesystem::path& file, std::size_t max) {
   std::ifstream in;
   if (const auto why = open_to_read(in, file); !why.empty())
     throw config_error(name_of(file) + " cannot be read: " + why +
                        "; name a file that exists and that this user may read");
-  std::string text(max_secret + 1, '\0');
+  std::string text(max + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > max_secret)
-    throw config_error(name_of(file) + " is larger than " + std::to_string(max_secret) +
+  if (text.size() > max)
+    throw config_error(name_of(file) + " is larger than " + std::to_string(max) +
                        " bytes; name a file that holds only the secret");
   text = trim_end(text, "\r\n");
   if (text.empty()) throw config_error(name_of(file) + " is empty" + remedy_for(file));

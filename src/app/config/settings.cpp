@@ -53,6 +53,7 @@ const settings_of<config>& config_settings() {
   using server = config::server_section;
   using limits = config::limits_section;
   using auth = config::auth_section;
+  using jwt = config::jwt_section;
   using store = config::store_section;
   using ledger = config::ledger_section;
   using events = config::events_section;
@@ -65,7 +66,8 @@ const settings_of<config>& config_settings() {
   constexpr time_value time;
   constexpr count_value count;
   constexpr secret_value one_secret;
-  static const object_list_value<config::api_key> api_keys{api_key_settings, "a list of { name, sha256, profiles }"};
+  static const object_list_value<config::api_key> api_keys{api_key_settings,
+                                                           "a list of { name, sha256, profiles, rights, expires }"};
   static const object_list_value<config::webhook_section> webhooks{
       webhook_settings, "a list of { url, secret, types }, or [[webhooks]] sections"};
   static const choice_value<log::level> level{{{"debug", log::level::debug},
@@ -101,6 +103,14 @@ const settings_of<config>& config_settings() {
       {"limits.store_requests", count, &config::limits, &limits::store_requests},
       {"auth.anonymous", boolean, &config::auth, &auth::anonymous},
       {"auth.api_keys", api_keys, &config::auth, &auth::api_keys},
+      {"auth.jwt.keys", token_keys_value{}, &config::jwt, &jwt::keys},
+      {"auth.jwt.algorithms", texts, &config::jwt, &jwt::algorithms},
+      {"auth.jwt.issuer", text, &config::jwt, &jwt::issuer},
+      {"auth.jwt.audience", text, &config::jwt, &jwt::audience},
+      {"auth.jwt.leeway", time, &config::jwt, &jwt::leeway},
+      {"auth.jwt.profiles_claim", text, &config::jwt, &jwt::profiles_claim},
+      {"auth.jwt.max_size_claim", text, &config::jwt, &jwt::max_size_claim},
+      {"auth.jwt.ca_file", text, &config::jwt, &jwt::ca_file},
       {"store.type", text, &config::store, &store::type},
       {"store.path", text, &config::store, &store::path},
       {"store.bucket", text, &config::store, &store::bucket},
@@ -161,10 +171,14 @@ const settings_of<profile>& profile_settings() {
 
 const settings_of<config::api_key>& api_key_settings() {
   using key = config::api_key;
+  const choice_value<caller_right> rights{
+      {{"sign", caller_right::sign}, {"read", caller_right::read}, {"user", caller_right::user}}};
   static const settings_of<key> all{
       {"name", text_value{}, &key::name},
       {"sha256", text_value{}, &key::sha256},
       {"profiles", text_list_value{}, &key::profiles},
+      {"rights", choice_list_value<caller_right>{rights}, &key::rights},
+      {"expires", date_value{}, &key::expires},
   };
   return all;
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 
 namespace postern::app {
 namespace {
@@ -21,12 +22,20 @@ std::string secret_text_of(const toml::node& n) {
   throw config_error("must be a string, { env = \"NAME\" } or { file = \"path\" }");
 }
 
+// A date as the file has it: 2027-01-01.
+std::string toml_text(const toml::node& n) {
+  std::ostringstream out;
+  if (const auto day = n.value_exact<toml::date>()) out << *day;
+  if (const auto moment = n.value_exact<toml::date_time>()) out << *moment;
+  return out.str();
+}
+
 std::string text_or_number(const toml::node& n) {
   if (const auto i = n.value_exact<std::int64_t>()) return std::to_string(*i);
   return text_of(n);
 }
 
-secret secret_of(const source& s) {
+secret secret_of(const source& s, std::size_t max_file = max_secret_file) {
   const auto* table = s.node.as_table();
   if (!table || table->size() != 1) return secret(secret_text_of(s.node));
   if (const auto* env = table->get("env")) {
@@ -35,7 +44,7 @@ secret secret_of(const source& s) {
       throw config_error("the environment has no " + text_of(*env));
     return secret(found->second);
   }
-  if (const auto* file = table->get("file")) return read_secret_file(text_of(*file));
+  if (const auto* file = table->get("file")) return read_secret_file(text_of(*file), max_file);
   return secret(secret_text_of(s.node));
 }
 
@@ -116,7 +125,7 @@ std::uint64_t count_value::read_count(const source& s) const {
 void secret_value::read(const source& s, secret& into) const { into = secret_of(s); }
 
 void secret_list_value::read(const source& s, std::vector<secret>& into) const {
-  const auto read_one = are_servers ? server_secret_of : secret_of;
+  const auto read_one = [this](const source& one) { return are_servers ? server_secret_of(one) : secret_of(one); };
   into.clear();
   if (const auto* items = s.node.as_array())
     for (const auto& item : *items) into.push_back(read_one({item, s.environment}));
@@ -125,6 +134,34 @@ void secret_list_value::read(const source& s, std::vector<secret>& into) const {
 }
 std::string secret_list_value::write(const std::vector<secret>& values) const {
   return toml_list(values, [](const secret& value) { return secret_value{}.write(value); });
+}
+
+void date_value::read(const source& s, std::optional<seconds_clock>& into) const {
+  auto text = s.node.is_date() || s.node.is_date_time() ? toml_text(s.node) : text_of(s.node);
+  into.reset();
+  if (text.empty()) return;
+  const auto moment = parse_iso8601(text.size() == 10 ? text + "T00:00:00Z" : text);
+  if (!moment) throw config_error(shown(s.node) + " is not a date; write it like 2027-01-01 or 2027-01-01T12:00:00Z");
+  into = *moment;
+}
+std::string date_value::write(const std::optional<seconds_clock>& value) const {
+  return toml_string(value ? iso8601(*value) : "");
+}
+
+void token_keys_value::read(const source& s, config::token_keys& into) const {
+  constexpr std::size_t max_file = 256 << 10;
+  into = {};
+  const auto* items = s.node.as_array();
+  if (const auto url = s.node.value_exact<std::string>();
+      url && (url->starts_with("http:") || url->starts_with("https:")))
+    into.url = *url;
+  else if (!items)
+    into.texts.push_back(secret_of(s, max_file));
+  else
+    for (const auto& item : *items) into.texts.push_back(secret_of({item, s.environment}, max_file));
+}
+std::string token_keys_value::write(const config::token_keys& keys) const {
+  return keys.url.empty() ? secret_list_value{}.write(keys.texts) : toml_string(keys.url);
 }
 
 void text_table_value::read(const source& s, std::map<std::string, std::string>& into) const {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -106,6 +107,18 @@ struct secret_list_value {
   std::string write(const std::vector<secret>& values) const;
 };
 
+// A day or a moment in UTC: "2027-01-01", "2027-01-01T12:00:00Z", with or without quotes; empty: never.
+struct date_value {
+  void read(const source& s, std::optional<seconds_clock>& into) const;
+  std::string write(const std::optional<seconds_clock>& value) const;
+};
+
+// auth.jwt.keys: one secret or a list, or the URL of a JWK Set. A file may have 256 KiB.
+struct token_keys_value {
+  void read(const source& s, config::token_keys& into) const;
+  std::string write(const config::token_keys& keys) const;
+};
+
 // A table of strings.
 struct text_table_value {
   void read(const source& s, std::map<std::string, std::string>& into) const;
@@ -129,6 +142,21 @@ template <class Enum> struct choice_value {
     for (const auto& [name, choice] : choices)
       if (choice == value) return toml_string(name);
     return "\"\"";
+  }
+};
+
+// A list of several words.
+template <class Enum> struct choice_list_value {
+  choice_value<Enum> one;
+
+  void read(const source& s, std::vector<Enum>& into) const {
+    const auto* items = s.node.as_array();
+    if (!items) throw config_error(shown(s.node) + " is not a list");
+    into.clear();
+    for (const auto& item : *items) one.read({item, s.environment}, into.emplace_back());
+  }
+  std::string write(const std::vector<Enum>& values) const {
+    return toml_list(values, [this](Enum value) { return one.write(value); });
   }
 };
 

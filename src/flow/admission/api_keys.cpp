@@ -7,7 +7,8 @@ namespace {
 
 class api_key_link final : public admission_link {
 public:
-  explicit api_key_link(std::vector<api_key> keys) : keys_(std::move(keys)) {}
+  api_key_link(std::vector<api_key> keys, std::function<seconds_clock()> clock)
+      : keys_(std::move(keys)), clock_(std::move(clock)) {}
 
   task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
     const auto token = credentials_of(shown.authorization, "Bearer");
@@ -17,21 +18,24 @@ public:
     for (const auto& k : keys_) // compare all keys, so that timing does not reveal which one matched
       if (equal_constant_time(k.sha256, digest)) match = &k;
     if (!match) co_return std::nullopt;
+    if (match->expires && *match->expires <= clock_())
+      co_return failure{errc::unauthorized, "the API key expired at " + iso8601(*match->expires)};
     caller who;
     who.name = who.user = match->name;
     who.profiles = match->profiles;
-    who.rights = caller_rights(caller_right::sign) | caller_right::read;
+    who.rights = match->rights;
     co_return who;
   }
 
 private:
   const std::vector<api_key> keys_;
+  const std::function<seconds_clock()> clock_;
 };
 
 } // namespace
 
-admission_link_ptr make_api_key_link(std::vector<api_key> keys) {
-  return std::make_unique<api_key_link>(std::move(keys));
+admission_link_ptr make_api_key_link(std::vector<api_key> keys, std::function<seconds_clock()> clock) {
+  return std::make_unique<api_key_link>(std::move(keys), std::move(clock));
 }
 
 } // namespace postern

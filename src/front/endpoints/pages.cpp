@@ -90,6 +90,7 @@ task<response> pages_endpoint::file(request& r) {
 task<response> pages_endpoint::form(request& r) {
   auto who = co_await gate_.admit_to_sign(r);
   if (!who) co_return make_problem(who.error(), r.id);
+  if (auto counted = gate_.count_form(r, *who); !counted) co_return make_problem(counted.error(), r.id);
   auto profile = query_parameter(r.query, "profile");
   auto return_to = query_parameter(r.query, "return_to");
   const std::string name = profile ? *profile : "default";

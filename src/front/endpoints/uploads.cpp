@@ -34,6 +34,9 @@ task<response> uploads_endpoint::sign(request& r) {
 task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   auto who = co_await gate_.admit_to_sign(r);
   if (!who) co_return who.error();
+  // Whoever signs for many users is counted for the user that the body names.
+  const bool names_user = who->may(caller_right::user);
+  if (auto counted = names_user ? result<void>{} : gate_.count_form(r, *who); !counted) co_return counted.error();
   if (!type_matches("application/json", r.field(http::field::content_type)))
     co_return failure{errc::unsupported_type, "the body must be application/json"};
   auto text = co_await read_text(r, max_body_);
@@ -42,6 +45,10 @@ task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   if (!ask) co_return ask.error();
   if (!who->may_use(ask->profile))
     co_return failure{errc::forbidden, "this caller may not use profile " + quote(ask->profile)};
+  if (ask->user && !names_user && *ask->user != who->user)
+    co_return failure{errc::forbidden, "this caller may not sign for other users; an API key needs the right \"user\""};
+  if (ask->user) who->user = *ask->user;
+  if (auto counted = names_user ? gate_.count_form(r, *who) : result<void>{}; !counted) co_return counted.error();
   ask->origin = std::string(r.field(http::field::origin));
   co_return form_signer_.sign(*ask, *who, now_millis());
 }
@@ -62,7 +69,7 @@ task<response> uploads_endpoint::show_once(request& r) {
   auto found = co_await ledger_.find(r.path_parameter);
   if (!found) co_return make_problem(found.error(), r.id);
   if (const auto received = transfers_.received(found->id)) found->received = received;
-  const bool is_whole = co_await may_read(r, found->profile);
+  const bool is_whole = co_await may_see(r, *found);
   co_return make_response(200, "application/json", to_json(*found, is_whole));
 }
 
@@ -78,7 +85,7 @@ task<response> uploads_endpoint::stream(request& r) {
     made.status = 204; // tells the browser not to reconnect
     co_return made;
   }
-  const bool is_whole = co_await may_read(r, found->profile);
+  const bool is_whole = co_await may_see(r, *found);
   made = make_response(200, "text/event-stream", "retry: 2000\n\n");
   made.with("X-Accel-Buffering", "no"); // nginx must not hold events back
   const auto received = [this, id] { return transfers_.received(id); };
@@ -87,9 +94,9 @@ task<response> uploads_endpoint::stream(request& r) {
   co_return made;
 }
 
-task<bool> uploads_endpoint::may_read(const request& r, std::string_view profile) const {
+task<bool> uploads_endpoint::may_see(const request& r, const upload& u) const {
   const auto who = co_await gate_.identify(r);
-  co_return who && who->may(caller_right::read) && who->may_use(profile);
+  co_return who && who->may_see(u.profile, u.user);
 }
 
 } // namespace postern::front

@@ -26,6 +26,8 @@ std::vector<api_key> two_keys() {
   return {{"app", sha256_hex("first"), {"*"}}, {"batch", sha256_hex("second"), {"photos"}}};
 }
 
+seconds_clock at_noon() { return parse_iso8601("2026-11-29T12:00:00Z").value(); }
+
 result<caller> admit(std::vector<admission_link_ptr> links, std::string_view authorization) {
   const admitter a(std::move(links));
   return test::run_task(a.admit({authorization}));
@@ -33,14 +35,14 @@ result<caller> admit(std::vector<admission_link_ptr> links, std::string_view aut
 
 std::vector<admission_link_ptr> keys_and_anonymous() {
   std::vector<admission_link_ptr> links;
-  links.push_back(make_api_key_link(two_keys()));
+  links.push_back(make_api_key_link(two_keys(), at_noon));
   links.push_back(make_anonymous_link());
   return links;
 }
 
 std::vector<admission_link_ptr> keys_only() {
   std::vector<admission_link_ptr> links;
-  links.push_back(make_api_key_link(two_keys()));
+  links.push_back(make_api_key_link(two_keys(), at_noon));
   return links;
 }
 
@@ -96,8 +98,35 @@ BOOST_AUTO_TEST_CASE(a_link_that_does_not_recognize_the_credentials_passes_them_
   int passed = 0;
   std::vector<admission_link_ptr> links;
   links.push_back(std::make_unique<fixed_link>(std::optional<caller>(), passed));
-  links.push_back(make_api_key_link(two_keys()));
+  links.push_back(make_api_key_link(two_keys(), at_noon));
   const auto admitted = admit(std::move(links), "Bearer first");
   BOOST_TEST(admitted.value().name == "app");
   BOOST_TEST(passed == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_key_has_its_rights_and_no_others) {
+  auto keys = two_keys();
+  keys[0].rights = caller_right::sign;
+  keys[1].rights = caller_rights(caller_right::read) | caller_right::user;
+  const auto link = make_api_key_link(keys, at_noon);
+  const auto app = test::run_task(link->recognize({"Bearer first"})).value().value();
+  BOOST_TEST(app.may(caller_right::sign));
+  BOOST_TEST(!app.may(caller_right::read));
+  BOOST_TEST(!app.may_see("photos", "app"));
+  const auto batch = test::run_task(link->recognize({"Bearer second"})).value().value();
+  BOOST_TEST(!batch.may(caller_right::sign));
+  BOOST_TEST(batch.may_see("photos", "batch"));
+  BOOST_TEST(batch.may_see("photos", "ann")); // the right "user": all uploads of its profiles
+  BOOST_TEST(!batch.may_see("default", "ann"));
+}
+
+BOOST_AUTO_TEST_CASE(a_key_ends_when_it_expires) {
+  auto keys = two_keys();
+  keys[0].expires = at_noon() + std::chrono::seconds(1);
+  keys[1].expires = at_noon();
+  const auto link = make_api_key_link(keys, at_noon);
+  BOOST_TEST(test::run_task(link->recognize({"Bearer first"})).value().has_value());
+  const auto expired = test::run_task(link->recognize({"Bearer second"}));
+  BOOST_TEST((expired.error().code == errc::unauthorized));
+  BOOST_TEST(expired.error().on == "the API key expired at 2026-11-29T12:00:00Z");
 }

@@ -3,13 +3,16 @@
 // some settings (app/config/changes).
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/base/log.hpp>
+#include <postern/core/caller.hpp>
 #include <postern/core/profile.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -52,12 +55,30 @@ struct config {
     std::string name;
     std::string sha256; // of the key, lower-case hex
     std::vector<std::string> profiles{"*"};
+    std::vector<caller_right> rights{caller_right::sign, caller_right::read};
+    std::optional<seconds_clock> expires; // nothing: never
     bool operator==(const api_key&) const = default;
+  };
+  // Where the keys for tokens come from: texts (a PEM, a JWK Set, or a shared secret), or one URL.
+  struct token_keys {
+    std::string url;
+    std::vector<secret> texts;
+    bool empty() const { return url.empty() && texts.empty(); }
+    bool operator==(const token_keys&) const = default;
   };
   struct auth_section {
     bool anonymous = false;
     std::vector<api_key> api_keys;
   } auth;
+
+  struct jwt_section {                   // [auth.jwt]
+    token_keys keys;                     // empty: no token is accepted
+    std::vector<std::string> algorithms; // empty: each key's own
+    std::string issuer, audience;        // empty: any
+    std::chrono::seconds leeway{60};
+    std::string profiles_claim, max_size_claim; // empty: all profiles, and the profile's limit
+    std::string ca_file;                        // PEM; authorities for the URL; empty: the system's
+  } jwt;
 
   struct store_section {
     std::string type = "file";                  // or "s3"

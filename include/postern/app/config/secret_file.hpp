@@ -3,6 +3,7 @@
 
 #include <postern/base/log.hpp>
 
+#include <cstddef>
 #include <filesystem>
 
 namespace postern::app {
@@ -13,8 +14,9 @@ constexpr std::size_t min_secret = 16;
 // The only file of a server's secret that the program makes. Any other one must exist.
 inline constexpr const char* default_secret_file = "var/secret";
 
-// The content of the file without the line end, at most 4096 bytes. Throws config_error with the file's name.
-secret read_secret_file(const std::filesystem::path& file);
+// The content of the file without the line end, at most `max` bytes. Throws config_error with the file's name.
+constexpr std::size_t max_secret_file = 4096;
+secret read_secret_file(const std::filesystem::path& file, std::size_t max = max_secret_file);
 
 // The same for one of server.secrets: a missing file and fewer than min_secret bytes are errors, with the command that
 // makes a secret. Empty: default_secret_file does not exist yet.

@@ -2,8 +2,11 @@
 // then read by all threads.
 #pragma once
 
+#include <postern/base/dates.hpp>
 #include <postern/flow/admission/admit.hpp>
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +17,11 @@ struct api_key {
   std::string name;
   std::string sha256;                // of the key, lower-case hex; the key itself is stored nowhere
   std::vector<std::string> profiles; // "*": all
+  caller_rights rights = caller_rights(caller_right::sign) | caller_right::read;
+  std::optional<seconds_clock> expires{}; // nothing: never
 };
 
-// Recognizes the keys in `keys`. Takes the same time whichever key matches.
-admission_link_ptr make_api_key_link(std::vector<api_key> keys);
+// Recognizes the keys in `keys`. Takes the same time whichever key matches. errc::unauthorized: the key has expired.
+admission_link_ptr make_api_key_link(std::vector<api_key> keys, std::function<seconds_clock()> clock);
 
 } // namespace postern

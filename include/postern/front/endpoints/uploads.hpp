@@ -29,7 +29,8 @@ private:
   task<result<signed_form>> sign_form(request& r);
   task<response> show_once(request& r);
   task<response> stream(request& r);
-  task<bool> may_read(const request& r, std::string_view profile) const;
+  // May this request's caller see the key and metadata?
+  task<bool> may_see(const request& r, const upload& u) const;
 
   const std::size_t max_body_;
   const signing_gate& gate_;
