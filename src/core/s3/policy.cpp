@@ -46,10 +46,9 @@ result<void> read_range(const json_value::array& items, policy& into) {
   if (!min) return min.error();
   if (!max) return max.error();
   if (*min > *max) return bad("content-length-range has its ends the wrong way round");
-  if (!into.length)
-    into.length = length_range{*min, *max};
-  else
-    into.length = length_range{std::max(into.length->min, *min), std::min(into.length->max, *max)};
+  const auto before = into.length.value_or(length_range{0, *max});
+  into.length = length_range{std::max(before.min, *min), std::min(before.max, *max)};
+  if (into.length->min > into.length->max) return bad("no file meets both content-length-range conditions");
   return {};
 }
 
