@@ -250,6 +250,7 @@ void node::reload() {
     return;
   }
   if (certificate) tls_->replace(std::move(certificate));
+  token_keys_.wake(); // a new URL is fetched before the first token comes
   log::set_up(next.logging.level, next.logging.format);
   log::info("reloaded", {{"changed", listed(find_changes(in_force_, next).reloadable)}});
   if (const auto waiting = find_changes(config_, next).need_restart; !waiting.empty())

@@ -5,7 +5,9 @@
 namespace postern::front {
 
 task<result<caller>> signing_gate::identify(const request& r) const {
-  const request_credentials shown{r.field(http::field::authorization)};
+  const auto count = r.fields.count(http::field::authorization);
+  if (count > 1) co_return failure{errc::bad_request, "the request has more than one Authorization field"};
+  const request_credentials shown{r.field(http::field::authorization), count > 0};
   co_return co_await admission_.admit(shown);
 }
 

@@ -6,7 +6,7 @@ import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { Server, test } from './support.mjs';
 
 const issuer = 'https://app.example.com', audience = 'uploads';
-const config = '[profiles.default]\nkey = "${user}/${id}"\n[profiles.avatars]\nkey = "avatars/${user}/${id}"\n[auth.jwt]\nprofiles_claim = "uploads"\n';
+const config = `[[auth.api_keys]]\nname = "app"\nsha256 = "${'0'.repeat(64)}"\n` + '[profiles.default]\nkey = "${user}/${id}"\n[profiles.avatars]\nkey = "avatars/${user}/${id}"\n[auth.jwt]\nprofiles_claim = "uploads"\n';
 const settings = { auth__anonymous: 'false', auth__jwt__issuer: issuer, auth__jwt__audience: audience, limits__sign_rate: '0' };
 
 // The application: it has key pairs, and publishes those that stand in `published`.
@@ -54,7 +54,7 @@ test('tokens of each algorithm from a key set', async () => {
 });
 
 test('tokens with a shared secret', async () => {
-  const secret = 'a secret of at least thirty-two bytes', alone = await Server.start(config, { ...settings, auth__jwt__keys: secret });
+  const secret = 'a secret of at least thirty-two bytes', alone = await Server.start(config, { ...settings, auth__jwt__keys: `{ secret = "${secret}" }` });
   const made = (text) => token('ann', { kid: undefined, alg: 'HS256', key: new TextEncoder().encode(text) });
   try {
     assert.equal((await sign(await made(secret), {}, alone)).status, 201);
@@ -64,6 +64,11 @@ test('tokens with a shared secret', async () => {
   } finally {
     await alone.stop();
   }
+});
+
+test('a user with the name of an API key is not that key', async () => {
+  const { status, body } = await sign(await token('app'));
+  assert.deepEqual([status, body.code], [403, 'forbidden']);
 });
 
 test('a token is limited to its profiles', async () => {

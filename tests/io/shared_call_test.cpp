@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -57,9 +58,36 @@ BOOST_AUTO_TEST_CASE(work_that_throws_is_answered) {
     throw std::runtime_error("broken");
     co_return 0;
   };
-  BOOST_TEST((test::run_task(call.join(broken)).error().code == errc::cancelled));
+  BOOST_TEST((test::run_task(call.join(broken)).error().code == errc::internal));
   slow_work work;
   BOOST_TEST(test::run_task(call.join(work.begin)).value() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(work_is_refused_only_when_none_runs) {
+  shared_call<int> call;
+  slow_work work;
+  int asked = 0;
+  const auto refuse_all = [&]() -> std::optional<result<int>> {
+    ++asked;
+    return failure{errc::too_many_requests, "later"};
+  };
+  BOOST_TEST((test::run_task(call.join_unless(refuse_all, work.begin)).error().code == errc::too_many_requests));
+  BOOST_TEST(asked == 1);
+  const auto join_what_runs = [&]() -> task<> {
+    group joining(co_await asio::this_coro::executor);
+    int answered = 0;
+    const auto first = [&]() -> task<> { answered += (co_await call.join(work.begin)).has_value(); };
+    const auto second = [&]() -> task<> {
+      answered += (co_await call.join_unless(refuse_all, work.begin)).has_value();
+    };
+    joining.start(first());
+    joining.start(second());
+    co_await joining.wait(10s);
+    BOOST_TEST(answered == 2);
+  };
+  test::run_task(join_what_runs());
+  BOOST_TEST(asked == 1);
+  BOOST_TEST(work.runs == 1);
 }
 
 BOOST_AUTO_TEST_CASE(threads_share_the_work) {

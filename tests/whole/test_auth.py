@@ -36,6 +36,14 @@ class Keys(unittest.TestCase):
             self.assertEqual((status, answer_headers.get("www-authenticate"), json.loads(body)["code"]), (401, "Bearer", "unauthorized"), headers)
         self.assertEqual(self.server.request("GET", "/form")[0], 401)
 
+    def test_a_request_with_authorization_is_never_anonymous(self):
+        with Server("[auth]\nanonymous = true\n") as server:
+            for lines, expected in ((("",), 201), (("Authorization:",), 401), (("Authorization: \t ",), 401), (("Authorization: Bearer wrong",), 401), (("Authorization:", "Authorization: Bearer wrong"), 400)):
+                with server.raw() as s:
+                    head = "".join(f"{line}\r\n" for line in lines if line)
+                    s.sendall(f"POST /v1/uploads HTTP/1.1\r\nHost: a\r\n{head}Content-Type: application/json\r\nContent-Length: 16\r\nConnection: close\r\n\r\n".encode() + b'{"filename":"a"}')
+                    self.assertEqual(read_answer(s)[0], expected, lines)
+
     def test_a_key_signs_only_for_its_profiles(self):
         self.assertEqual(self.sign(bearer("app"))[0], 201)
         self.assertEqual(self.sign(bearer("app"), profile="images")[0], 201)

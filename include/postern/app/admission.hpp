@@ -7,18 +7,21 @@
 #include <postern/io/net/http_client.hpp>
 
 #include <list>
+#include <map>
+#include <memory>
+#include <string>
 
 namespace postern::app {
 
 class admission {
 public:
-  // Throws config_error when the keys for tokens cannot be used.
+  // Throws std::runtime_error that names the setting when the keys for tokens cannot be used.
   explicit admission(const config& c);
 
   const admitter& callers() const { return admitter_; }
 
-  // Puts the credentials of `next` into force. Throws config_error and changes nothing when its keys cannot be used.
-  // On the home thread.
+  // Puts the credentials of `next` into force. Throws as the constructor does, and changes nothing then. On the home
+  // thread.
   void reload(const config& next);
 
   // One round of the background task: fetches the keys for tokens when they are due.
@@ -26,15 +29,20 @@ public:
 
 private:
   struct key_source {
-    explicit key_source(const config::jwt_section& s);
-    const config::jwt_section settings;
-    http_client http;
-    const token_keys_ptr keys;
+    config::token_keys from;
+    http_client* http; // null: keys of the configuration
+    token_keys_ptr keys;
   };
+  http_client& client_for(const std::string& ca_file);
   std::vector<admission_link_ptr> links_of(const config& c);
 
-  // The last one is in use. Calls that began before a reload may still use an earlier one, so all stay.
+  key_source& source_for(const config::jwt_section& s);
+
+  // All stay, because calls that began before a reload may still use them. So a client, which has all authorities of
+  // the system, serves all sources with the same ones.
+  std::map<std::string, std::unique_ptr<http_client>> clients_; // by what their CA files contain
   std::list<key_source> sources_;
+  key_source* in_use_ = nullptr; // null: no tokens
   admitter admitter_;
 };
 

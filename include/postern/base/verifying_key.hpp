@@ -13,6 +13,7 @@
 #include <postern/base/json.hpp>
 #include <postern/base/log.hpp>
 
+#include <array>
 #include <memory>
 #include <string_view>
 #include <variant>
@@ -24,6 +25,7 @@ namespace postern {
 class verifying_key {
 public:
   enum class algorithm { hs256, rs256, es256, eddsa };
+  static constexpr std::array<std::string_view, 4> names{"HS256", "RS256", "ES256", "EdDSA"};
 
   static constexpr std::size_t min_secret = 32;     // bytes of an HS256 secret (RFC 7518 §3.2)
   static constexpr std::size_t min_rsa_bits = 2048; // RFC 7518 §3.3

@@ -93,8 +93,12 @@ void check_is_unique(const std::vector<config::api_key>& keys, std::size_t at) {
 
 void check_api_keys(std::vector<config::api_key>& keys) {
   for (auto& key : keys) {
-    require(!key.name.empty() && key.name.find_first_of("/\\") == key.name.npos, "auth.api_keys",
-            "name " + quote(key.name) + " is empty or has a slash; give the key a name without slashes");
+    require(is_key_part(key.name), "auth.api_keys",
+            "name " + quote(key.name) + " cannot stand for ${user} in keys: " + std::string(not_a_key_part));
+    require(key.name != "jwt", "auth.api_keys", "the name \"jwt\" is that of all callers with tokens; choose another");
+    const auto has = [&](caller_right r) { return std::count(key.rights.begin(), key.rights.end(), r) > 0; };
+    require(has(caller_right::sign) || has(caller_right::read), "auth.api_keys",
+            "rights of " + quote(key.name) + " have neither \"sign\" nor \"read\", so the key can do nothing");
     key.sha256 = lower(key.sha256);
     const auto bytes = from_hex(key.sha256);
     require(bytes && bytes->size() == 32, "auth.api_keys",
@@ -104,10 +108,13 @@ void check_api_keys(std::vector<config::api_key>& keys) {
 }
 
 void check_jwt(const config::jwt_section& jwt) {
-  static const std::vector<std::string> known{"HS256", "RS256", "ES256", "EdDSA"};
+  const std::vector<std::string> known(verifying_key::names.begin(), verifying_key::names.end());
   for (const auto& name : jwt.algorithms)
     require(std::find(known.begin(), known.end(), name) != known.end(), "auth.jwt.algorithms",
             quote(name) + " is not one of: HS256, RS256, ES256, EdDSA" + suggestion(name, known));
+  const bool is_begun = !(jwt.issuer + jwt.audience + jwt.profiles_claim + jwt.max_size_claim + jwt.ca_file).empty() ||
+                        !jwt.algorithms.empty();
+  require(!is_begun || !jwt.keys.empty(), "auth.jwt.keys", "is missing; without it no token is accepted");
   require(jwt.leeway <= 10min, "auth.jwt.leeway", time_text(jwt.leeway) + " is too long; the maximum is 10m");
   if (!jwt.keys.url.empty()) token_keys_url(jwt);
   for (const auto& key : read_token_keys(jwt))

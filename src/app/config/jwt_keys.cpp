@@ -10,28 +10,39 @@ bool is_this_machine(const http_address& a) {
   return host == "localhost" || (a.is_ip() && (host == "::1" || host.starts_with("127.")));
 }
 
-result<std::vector<token_key>> read_text(const secret& text) {
-  const auto begin = text.reveal().find_first_not_of(" \t\r\n");
-  if (begin != std::string::npos && text.reveal()[begin] == '{') {
-    auto set = read_key_set(text.reveal(), shared_secrets::allowed);
-    if (!set) return set.error();
-    if (!set->left_out.empty()) return failure{errc::invalid_argument, set->left_out.front()};
-    return std::move(set->keys);
+// A text that is neither could be a secret that its owner did not mark, or the name of a file, a URL, a damaged file.
+// Taken as a secret, public text would let anybody sign in.
+constexpr const char* no_public_key =
+    "this is neither a PEM (-----BEGIN PUBLIC KEY-----) nor a JWK Set ({\"keys\":[…]}). A secret for HS256 is written "
+    "{ secret = \"…\" }, a file { file = \"path\" }, and a URL stands alone: keys = \"https://…\"";
+
+result<std::vector<token_key>> read_public(const std::string& text) {
+  if (text.find("-----BEGIN") != text.npos) {
+    auto key = verifying_key::from_pem(text);
+    if (!key) return key.error();
+    return std::vector<token_key>{{"", std::move(*key)}};
   }
-  const bool is_pem = text.reveal().find("-----BEGIN") != std::string::npos;
-  auto key = is_pem ? verifying_key::from_pem(text.reveal()) : verifying_key::from_secret(text);
-  if (!key) return key.error();
-  return std::vector<token_key>{{"", std::move(*key)}};
+  if (!trim(text, " \t\r\n").starts_with('{')) return failure{errc::invalid_argument, no_public_key};
+  auto set = read_key_set(text, shared_secrets::allowed);
+  if (!set) return set.error();
+  if (!set->left_out.empty()) return failure{errc::invalid_argument, set->left_out.front()};
+  if (set->keys.empty()) return failure{errc::invalid_argument, "the key set is empty"};
+  return std::move(set->keys);
 }
 
 } // namespace
 
 std::vector<token_key> read_token_keys(const config::jwt_section& jwt) {
   std::vector<token_key> keys;
-  for (std::size_t n = 0; n < jwt.keys.texts.size(); ++n) {
-    auto read = read_text(jwt.keys.texts[n]);
-    if (!read) throw config_error("auth.jwt.keys, number " + std::to_string(n + 1) + ": " + read.error().on);
+  for (std::size_t n = 0; n < jwt.keys.public_keys.size(); ++n) {
+    auto read = read_public(jwt.keys.public_keys[n].reveal());
+    if (!read) throw config_error("auth.jwt.keys, public key " + std::to_string(n + 1) + ": " + read.error().on);
     for (auto& key : *read) keys.push_back(std::move(key));
+  }
+  for (std::size_t n = 0; n < jwt.keys.shared_secrets.size(); ++n) {
+    auto key = verifying_key::from_secret(jwt.keys.shared_secrets[n]);
+    if (!key) throw config_error("auth.jwt.keys, secret " + std::to_string(n + 1) + ": " + key.error().on);
+    keys.push_back({"", std::move(*key)});
   }
   return keys;
 }

@@ -2,6 +2,7 @@
 
 #include <postern/app/config/secret_file.hpp>
 #include <postern/base/text.hpp>
+#include <postern/core/http/jwt.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 
 #include <algorithm>
@@ -149,19 +150,28 @@ std::string date_value::write(const std::optional<seconds_clock>& value) const {
 }
 
 void token_keys_value::read(const source& s, config::token_keys& into) const {
-  constexpr std::size_t max_file = 256 << 10;
   into = {};
-  const auto* items = s.node.as_array();
-  if (const auto url = s.node.value_exact<std::string>();
-      url && (url->starts_with("http:") || url->starts_with("https:")))
-    into.url = *url;
-  else if (!items)
-    into.texts.push_back(secret_of(s, max_file));
+  const auto text = s.node.value_exact<std::string>();
+  const auto scheme = text ? lower(text->substr(0, text->find(':'))) : "";
+  if (scheme == "http" || scheme == "https") return void(into.url = *text);
+  if (const auto* items = s.node.as_array())
+    for (const auto& item : *items) read_one({item, s.environment}, into);
   else
-    for (const auto& item : *items) into.texts.push_back(secret_of({item, s.environment}, max_file));
+    read_one(s, into);
+}
+void token_keys_value::read_one(const source& s, config::token_keys& into) {
+  const auto* table = s.node.as_table();
+  const auto* shared = table && table->size() == 1 ? table->get("secret") : nullptr;
+  if (shared)
+    into.shared_secrets.push_back(secret_of({*shared, s.environment}));
+  else
+    into.public_keys.push_back(secret_of(s, max_key_set));
 }
 std::string token_keys_value::write(const config::token_keys& keys) const {
-  return keys.url.empty() ? secret_list_value{}.write(keys.texts) : toml_string(keys.url);
+  if (!keys.url.empty()) return toml_string(keys.url);
+  auto all = keys.public_keys;
+  all.insert(all.end(), keys.shared_secrets.begin(), keys.shared_secrets.end());
+  return secret_list_value{}.write(all);
 }
 
 void text_table_value::read(const source& s, std::map<std::string, std::string>& into) const {

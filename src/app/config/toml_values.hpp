@@ -113,10 +113,14 @@ struct date_value {
   std::string write(const std::optional<seconds_clock>& value) const;
 };
 
-// auth.jwt.keys: one secret or a list, or the URL of a JWK Set. A file may have 256 KiB.
+// auth.jwt.keys: the URL of a JWK Set; or a public key, { secret = a secret }, or a list of these. A file with public
+// keys may have 256 KiB.
 struct token_keys_value {
   void read(const source& s, config::token_keys& into) const;
   std::string write(const config::token_keys& keys) const;
+
+private:
+  static void read_one(const source& s, config::token_keys& into);
 };
 
 // A table of strings.

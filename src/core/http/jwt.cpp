@@ -10,7 +10,6 @@ namespace postern {
 namespace {
 
 constexpr std::size_t max_kid = 256;
-constexpr std::array<std::string_view, 4> known_algorithms{"HS256", "RS256", "ES256", "EdDSA"};
 
 failure refused(std::string what) { return {errc::unauthorized, std::move(what)}; }
 
@@ -45,16 +44,14 @@ namespace {
 
 failure bad_set(std::string what) { return {errc::invalid_argument, std::move(what)}; }
 
-// Why the JWK is not for verifying signatures of tokens; empty: it is.
-std::string other_purpose(const json_value& jwk) {
-  if (const auto* use = jwk.find("use"); use && (!use->if_string() || *use->if_string() != "sig"))
-    return "its use is not \"sig\"";
-  if (const auto* all = jwk.find("key_ops")) {
-    const auto* list = all->if_array();
-    const auto is_verify = [](const json_value& v) { return v.if_string() && *v.if_string() == "verify"; };
-    if (!list || std::none_of(list->begin(), list->end(), is_verify)) return "its key_ops lack \"verify\"";
-  }
-  return {};
+// Is the JWK for something else than verifying signatures? Providers publish keys for encryption in the same set.
+bool has_other_purpose(const json_value& jwk) {
+  if (const auto* use = jwk.find("use"); use && (!use->if_string() || *use->if_string() != "sig")) return true;
+  const auto* all = jwk.find("key_ops");
+  if (!all) return false;
+  const auto* list = all->if_array();
+  const auto is_verify = [](const json_value& v) { return v.if_string() && *v.if_string() == "verify"; };
+  return !list || std::none_of(list->begin(), list->end(), is_verify);
 }
 
 result<token_key> read_key(const json_value& jwk, shared_secrets secrets) {
@@ -66,7 +63,6 @@ result<token_key> read_key(const json_value& jwk, shared_secrets secrets) {
       return bad_set("its kid is not a text of 1 to " + std::to_string(max_kid) + " printable ASCII characters");
     kid = *given->if_string();
   }
-  if (auto why = other_purpose(jwk); !why.empty()) return bad_set(std::move(why));
   const auto* type = jwk.find("kty");
   if (secrets == shared_secrets::refused && type && type->if_string() && *type->if_string() == "oct")
     return bad_set("it is a shared secret (kty oct), which only a key set in a file may have");
@@ -106,6 +102,7 @@ result<key_set> read_key_set(std::string_view json, shared_secrets secrets) {
                    std::to_string(max_token_keys));
   key_set out;
   for (std::size_t i = 0; i < all.size(); ++i) {
+    if (has_other_purpose(all[i])) continue;
     auto key = read_key(all[i], secrets);
     const auto is_same = [&](const token_key& k) {
       return !k.kid.empty() && k.kid == key->kid && k.key.kind() == key->key.kind();
@@ -117,7 +114,7 @@ result<key_set> read_key_set(std::string_view json, shared_secrets secrets) {
     else
       out.left_out.push_back("key " + std::to_string(i + 1) + " is left out: " + key.error().on);
   }
-  if (out.keys.empty()) return bad_set("the key set has no usable key" + summary(out.left_out));
+  if (out.keys.empty() && !all.empty()) return bad_set("the key set has no usable key" + summary(out.left_out));
   return out;
 }
 
@@ -192,7 +189,7 @@ result<void> token_reader::read_header(unverified_token& token, const json_value
   const auto* alg = header.find("alg");
   if (!alg || !alg->if_string()) return refused("the token's header has no alg");
   if (iequals(*alg->if_string(), "none")) return refused("the token is not signed (its alg is none)");
-  if (!contains(known_algorithms, *alg->if_string()))
+  if (!contains(verifying_key::names, *alg->if_string()))
     return refused("the token's alg is not one of HS256, RS256, ES256 and EdDSA");
   token.alg_ = *alg->if_string();
   if (const auto* typ = header.find("typ"); typ && (!typ->if_string() || !is_token_type(*typ->if_string())))
@@ -233,16 +230,16 @@ result<unverified_token> read_token(std::string_view compact) { return token_rea
 
 namespace {
 
-// May the key have signed the token, as far as names say?
-bool is_candidate(const token_key& one, const unverified_token& token, std::span<const token_key> keys) {
-  if (!token.kid()) return one.key.name() == token.alg();
-  return one.kid == *token.kid() || (one.kid.empty() && keys.size() == 1);
+// May the key have signed the token, as far as names say? A PEM has no name, and providers name the key in each token.
+bool is_candidate(const token_key& one, const unverified_token& token) {
+  if (!token.kid() || one.kid.empty()) return one.key.name() == token.alg();
+  return one.kid == *token.kid();
 }
 
 } // namespace
 
 bool has_key_for(const unverified_token& token, std::span<const token_key> keys) {
-  return std::any_of(keys.begin(), keys.end(), [&](const token_key& k) { return is_candidate(k, token, keys); });
+  return std::any_of(keys.begin(), keys.end(), [&](const token_key& k) { return is_candidate(k, token); });
 }
 
 // --- claims -----------------------------------------------------------------------------------------
@@ -347,7 +344,7 @@ result<void> token_verifier::check_signature(const unverified_token& token, std:
   bool is_tried = false;
   for (const auto& one : keys) {
     // The key decides on the algorithm. Otherwise a public key could serve as the secret of an HS256 token.
-    if (!is_candidate(one, token, keys) || one.key.name() != token.alg()) continue;
+    if (!is_candidate(one, token) || one.key.name() != token.alg()) continue;
     if (one.key.verify(token.signed_text_, token.signature_)) return {};
     is_tried = true;
   }

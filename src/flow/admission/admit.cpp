@@ -7,7 +7,7 @@ namespace {
 class anonymous_link final : public admission_link {
 public:
   task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
-    if (!shown.authorization.empty()) co_return std::nullopt;
+    if (shown.has_authorization) co_return std::nullopt;
     caller who;
     who.profiles = {"*"};
     // A caller who may sign may also read the upload.
@@ -22,7 +22,7 @@ std::optional<std::string_view> credentials_of(std::string_view authorization, s
   const auto n = scheme.size();
   if (authorization.size() <= n || authorization[n] != ' ' || !iequals(authorization.substr(0, n), scheme))
     return std::nullopt;
-  return authorization.substr(n + 1);
+  return trim(authorization.substr(n + 1));
 }
 
 admission_link_ptr make_anonymous_link() { return std::make_unique<anonymous_link>(); }
@@ -45,11 +45,11 @@ task<result<caller>> admitter::admit(request_credentials shown) const {
     if (!recognized) co_return recognized.error();
     if (*recognized) co_return std::move(**recognized);
   }
-  if (shown.authorization.empty())
-    co_return failure{errc::unauthorized, "send an API key as Authorization: Bearer KEY"};
+  if (!shown.has_authorization)
+    co_return failure{errc::unauthorized, "send an API key or a token as Authorization: Bearer …"};
   if (!credentials_of(shown.authorization, "Bearer"))
     co_return failure{errc::unauthorized, "the Authorization scheme must be Bearer"};
-  co_return failure{errc::unauthorized, "the API key is unknown"};
+  co_return failure{errc::unauthorized, "the credentials are neither a known API key nor a token (JWT)"};
 }
 
 } // namespace postern

@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::size_t max_remembered = 10'000;
 
-// Callers by the hash of their tokens, so that a token is verified once. They count only for the keys by which they
-// were verified: a key that was withdrawn takes its tokens with it.
+// Callers by the hash of their tokens, so that a token is verified once. Valid only for the keys that verified them:
+// new keys empty it.
 class verified_tokens {
 public:
   std::optional<caller> find(const sha256_bytes& token, const token_keys::list& keys, seconds_clock now) {
@@ -29,7 +29,8 @@ public:
     if (keys != std::exchange(keys_, keys)) callers_.clear();
     if (callers_.size() >= max_remembered) {
       std::erase_if(callers_, [now](const auto& c) { return c.second.expires <= now; });
-      if (callers_.size() >= max_remembered) callers_.clear(); // verifying again costs less than an order of use
+      // Verifying again costs less than an order of use. Half of the room is free then, so this is rare.
+      if (callers_.size() > max_remembered / 2) callers_.clear();
     }
     callers_.insert_or_assign(token, remembered{who, expires});
   }
@@ -65,7 +66,7 @@ public:
 
   task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
     const auto token = credentials_of(shown.authorization, "Bearer");
-    if (!token || std::count(token->begin(), token->end(), '.') != 2) co_return std::nullopt;
+    if (!token || !is_like_a_token(*token)) co_return std::nullopt;
     const auto now = options_.clock();
     auto keys = keys_.current();
     const auto digest = sha256(*token);
@@ -73,7 +74,7 @@ public:
       if (auto known = verified_.find(digest, *keys, now)) co_return std::move(*known);
     const auto read = read_token(*token);
     if (!read) co_return read.error();
-    if (!keys || !has_key_for(*read, **keys)) keys = co_await keys_.look_again();
+    if (is_allowed(read->alg()) && (!keys || !has_key_for(*read, **keys))) keys = co_await keys_.refetch();
     if (!keys) co_return keys.error();
     const auto claims = verify_token(*read, **keys, options_.rules, now);
     if (!claims) co_return claims.error();
@@ -84,7 +85,21 @@ public:
   }
 
 private:
+  // An encrypted token has five parts. It is refused as such.
+  static bool is_like_a_token(std::string_view text) {
+    const auto dots = std::count(text.begin(), text.end(), '.');
+    return dots == 2 || dots == 4;
+  }
+
+  bool is_allowed(const std::string& algorithm) const {
+    const auto& all = options_.rules.algorithms;
+    return all.empty() || std::find(all.begin(), all.end(), algorithm) != all.end();
+  }
+
   result<caller> caller_of(const token_claims& claims) const {
+    const auto& taken = options_.other_users;
+    if (std::find(taken.begin(), taken.end(), claims.subject) != taken.end())
+      return failure{errc::forbidden, "the token's sub is the name of an API key"};
     caller who;
     who.name = "jwt";
     who.user = claims.subject;

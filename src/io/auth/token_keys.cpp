@@ -13,18 +13,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t max_jwks_bytes = 256 << 10;
-
-metrics::counter fetched("postern_jwks_fetches_total", "Times that the keys for tokens were fetched", "outcome=\"ok\"");
-metrics::counter failed("postern_jwks_fetches_total", "Times that the keys for tokens were fetched",
-                        "outcome=\"failed\"");
+metrics::counter fetched("postern_jwks_fetches_total", "Fetches of the keys for tokens", "outcome=\"ok\"");
+metrics::counter failed("postern_jwks_fetches_total", "Fetches of the keys for tokens", "outcome=\"failed\"");
 
 class fixed_keys final : public token_keys {
 public:
   explicit fixed_keys(std::vector<token_key> keys)
       : keys_(std::make_shared<const std::vector<token_key>>(std::move(keys))) {}
   result<list> current() const override { return keys_; }
-  task<result<list>> look_again() override { co_return keys_; }
+  task<result<list>> refetch() override { co_return keys_; }
   task<> keep_fresh() override { co_return; }
 
 private:
@@ -44,25 +41,24 @@ public:
     return keys_;
   }
 
-  task<result<list>> look_again() override {
-    // A fetch that has ended since the caller asked for the current keys has changed them.
-    if (!fetches_.is_running() && !may_look()) co_return current();
-    co_return co_await fetch_once();
+  task<result<list>> refetch() override {
+    co_return co_await fetches_.join_unless([this] { return too_soon(); }, fetch_and_keep());
   }
 
   task<> keep_fresh() override {
-    if (is_due()) (void)co_await fetch_once();
+    if (is_due()) (void)co_await fetches_.join(fetch_and_keep());
   }
 
 private:
-  // Whether keys may be fetched for an unknown key. Notes the time of that fetch.
-  bool may_look() {
+  // The current keys, when an unknown key must not cause a fetch now. Else notes the time of that fetch.
+  std::optional<result<list>> too_soon() {
     const auto now = options_.clock();
-    std::lock_guard lock(mutex_);
-    if (is_failing_ ? now < *tried_at_ + options_.retry : looked_at_ && now < *looked_at_ + options_.pause)
-      return false;
-    looked_at_ = now;
-    return true;
+    std::unique_lock lock(mutex_);
+    const bool waits =
+        is_failing_ ? now < *tried_at_ + options_.retry : refetched_at_ && now < *refetched_at_ + options_.pause;
+    if (!waits) refetched_at_ = now;
+    lock.unlock();
+    return waits ? std::optional(current()) : std::nullopt;
   }
 
   bool is_due() const {
@@ -70,13 +66,13 @@ private:
     return !tried_at_ || options_.clock() >= *tried_at_ + (is_failing_ ? options_.retry : options_.refresh);
   }
 
-  task<result<list>> fetch_once() {
-    co_return co_await fetches_.join([this]() -> task<result<list>> {
+  shared_call<list>::work fetch_and_keep() {
+    return [this]() -> task<result<list>> {
       note_try();
       auto text = co_await fetch();
       if (auto kept = text ? keep(*text) : result<void>(text.error()); !kept) note_failure(kept.error());
       co_return current();
-    });
+    };
   }
 
   void note_try() {
@@ -92,7 +88,7 @@ private:
     r.connect_timeout = 2s;
     r.idle_timeout = 3s;
     r.deadline = std::chrono::steady_clock::now() + 5s;
-    auto answer = co_await http_.send(r, {}, max_jwks_bytes);
+    auto answer = co_await http_.send(r, {}, max_key_set);
     if (!answer) co_return answer.error();
     if (answer->status != 200)
       co_return failure{errc::unavailable, "the server answered " + std::to_string(answer->status) + ", not 200"};
@@ -137,7 +133,7 @@ private:
   mutable std::mutex mutex_;
   list keys_; // null: never fetched
   clock_point fetched_at_{};
-  std::optional<clock_point> tried_at_, looked_at_; // the last fetch, and the last one for an unknown key
+  std::optional<clock_point> tried_at_, refetched_at_; // the last fetch, and the last one for an unknown key
   bool is_failing_ = false;
 };
 

@@ -49,7 +49,7 @@ std::vector<admission_link_ptr> keys_only() {
 } // namespace
 
 BOOST_AUTO_TEST_CASE(an_api_key_names_its_caller_and_profiles) {
-  for (const auto* authorization : {"Bearer second", "bearer second", "BEARER second"}) {
+  for (const auto* authorization : {"Bearer second", "bearer second", "BEARER  second"}) {
     const auto who = admit(keys_and_anonymous(), authorization).value();
     BOOST_TEST(who.name == "batch");
     BOOST_TEST(who.user == "batch");
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(without_authorization_the_anonymous_link_admits) {
 
 BOOST_AUTO_TEST_CASE(a_request_with_authorization_is_never_anonymous) {
   for (const auto* authorization :
-       {"Bearer third", "Bearer ", "Bearer", "Basic Zmlyc3Q6", "first", "Bearer  first", " "}) {
+       {"Bearer third", "Bearer ", "Bearer", "Basic Zmlyc3Q6", "first", " "}) {
     const auto who = admit(keys_and_anonymous(), authorization);
     BOOST_TEST((who.has_error() && who.error().code == errc::unauthorized), authorization);
   }

@@ -22,7 +22,7 @@ std::vector<token_key> keys_with(std::string kid, const test::signing_key& key) 
 // Keys that the test changes, with a count of what was asked.
 struct changing_keys final : token_keys {
   result<list> now = failure{errc::unavailable, "none yet"}, later = now;
-  int looks = 0;
+  int refetches = 0;
 
   changing_keys() = default;
   explicit changing_keys(std::vector<token_key> keys) { set(std::move(keys)); }
@@ -30,8 +30,8 @@ struct changing_keys final : token_keys {
     now = later = std::make_shared<const std::vector<token_key>>(std::move(keys));
   }
   result<list> current() const override { return now; }
-  task<result<list>> look_again() override {
-    ++looks;
+  task<result<list>> refetch() override {
+    ++refetches;
     now = later;
     co_return now;
   }
@@ -73,7 +73,7 @@ BOOST_FIXTURE_TEST_CASE(the_subject_is_the_user, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(what_is_no_token_is_left_to_the_other_links, fixture) {
-  for (const auto* other_credentials : {"an-api-key", "a.b", "a.b.c.d", ""})
+  for (const auto* other_credentials : {"an-api-key", "a.b", "a.b.c.d", "a.b.c.d.e.f", ""})
     BOOST_TEST(!recognize(other_credentials).value().has_value());
   BOOST_TEST(!test::run_task(link->recognize({""})).value().has_value());
   BOOST_TEST(!test::run_task(link->recognize({"Basic YTpi"})).value().has_value());
@@ -103,17 +103,33 @@ BOOST_FIXTURE_TEST_CASE(a_claim_limits_the_size, fixture) {
     BOOST_TEST((recognize(token(wrong)).error().code == errc::unauthorized));
 }
 
+BOOST_FIXTURE_TEST_CASE(the_name_of_an_api_key_is_no_user_of_a_token, fixture) {
+  options.other_users = {"app", "ann"};
+  BOOST_TEST((recognize(token()).error().code == errc::forbidden));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_algorithm_that_is_not_allowed_causes_no_fetch, fixture) {
+  options.rules.algorithms = {"RS256"};
+  BOOST_TEST((recognize(token("", known, "unknown")).error().code == errc::unauthorized));
+  BOOST_TEST(keys.refetches == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_encrypted_token_is_refused_as_such, fixture) {
+  const auto refused = recognize("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.a.b.c.d");
+  BOOST_TEST(refused.error().on.find("encrypted") != std::string::npos);
+}
+
 BOOST_FIXTURE_TEST_CASE(an_unknown_key_is_looked_for_before_the_token_is_refused, fixture) {
   keys.later = std::make_shared<const std::vector<token_key>>(keys_with("b", other));
   BOOST_TEST(recognize(token("", other, "b")).value().has_value());
-  BOOST_TEST(keys.looks == 1);
+  BOOST_TEST(keys.refetches == 1);
   BOOST_TEST((recognize(token("", other, "c")).error().code == errc::unauthorized));
-  BOOST_TEST(keys.looks == 2);
+  BOOST_TEST(keys.refetches == 2);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_known_key_is_not_looked_for, fixture) {
   BOOST_TEST((recognize(token("", other)).error().code == errc::unauthorized));
-  BOOST_TEST(keys.looks == 0);
+  BOOST_TEST(keys.refetches == 0);
 }
 
 BOOST_FIXTURE_TEST_CASE(without_keys_nobody_is_refused_for_good, fixture) {

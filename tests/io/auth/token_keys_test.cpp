@@ -39,7 +39,7 @@ struct fixture {
     o.clock = [this] { return now; };
     return o;
   }
-  token_keys::list look_again() { return test::run_task(keys->look_again()).value(); }
+  token_keys::list refetch() { return test::run_task(keys->refetch()).value(); }
   void round() { test::run_task(keys->keep_fresh()); }
 };
 
@@ -48,7 +48,7 @@ struct fixture {
 BOOST_AUTO_TEST_CASE(fixed_keys_stay) {
   const auto keys = make_fixed_keys(read_key_set(old_set, shared_secrets::refused).value().keys);
   BOOST_TEST(keys->current().value()->size() == 1u);
-  BOOST_TEST((test::run_task(keys->look_again()).value() == keys->current().value()));
+  BOOST_TEST((test::run_task(keys->refetch()).value() == keys->current().value()));
 }
 
 BOOST_AUTO_TEST_CASE(keys_are_fetched_before_the_first_token) {
@@ -60,20 +60,20 @@ BOOST_AUTO_TEST_CASE(keys_are_fetched_before_the_first_token) {
 
 BOOST_AUTO_TEST_CASE(a_token_without_a_key_makes_them_fetched_at_once) {
   fixture f({answers(200, old_set)});
-  BOOST_TEST(f.look_again()->size() == 1u);
+  BOOST_TEST(f.refetch()->size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(unknown_keys_are_looked_for_once_in_30_seconds) {
   fixture f({answers(200, old_set), answers(200, old_set), answers(200, new_set)});
   f.round();
-  BOOST_TEST(f.look_again()->size() == 1u); // the background's fetch does not count
+  BOOST_TEST(f.refetch()->size() == 1u); // the background's fetch does not count
   BOOST_TEST(f.peer.requests().size() == 2u);
   f.now += 29s;
-  BOOST_TEST(f.look_again()->size() == 1u);
+  BOOST_TEST(f.refetch()->size() == 1u);
   BOOST_TEST(f.peer.requests().size() == 2u);
   f.now += 1s;
-  BOOST_TEST(f.look_again()->size() == 2u);
-  BOOST_TEST(f.look_again()->size() == 2u);
+  BOOST_TEST(f.refetch()->size() == 2u);
+  BOOST_TEST(f.refetch()->size() == 2u);
   BOOST_TEST(f.peer.requests().size() == 3u);
 }
 
@@ -120,9 +120,9 @@ BOOST_AUTO_TEST_CASE(old_keys_serve_while_the_url_is_down_but_not_for_ever) {
 
 BOOST_AUTO_TEST_CASE(what_is_no_key_set_leaves_the_old_keys) {
   const auto shared = R"({"keys":[{"kty":"oct","kid":"s","k":")" + std::string(64, 'A') + "\"}]}";
-  for (const auto& answer :
-       {answers(302, "", {{"Location", "/other"}}), answers(204), answers(200, "<html>"), answers(200, "{\"keys\":[]}"),
-        answers(200, shared), answers(200, std::string(300 << 10, ' ') + new_set), answers(200, "").closes()}) {
+  for (const auto& answer : {answers(302, "", {{"Location", "/other"}}), answers(204), answers(200, "<html>"),
+                             answers(200, "{\"keys\":[1]}"), answers(200, shared),
+                             answers(200, std::string(300 << 10, ' ') + new_set), answers(200, "").closes()}) {
     fixture f({answers(200, old_set), answer});
     f.round();
     f.now += 300s;
@@ -132,12 +132,20 @@ BOOST_AUTO_TEST_CASE(what_is_no_key_set_leaves_the_old_keys) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_empty_set_withdraws_the_keys) {
+  fixture f({answers(200, old_set), answers(200, "{\"keys\":[]}")});
+  f.round();
+  f.now += 300s;
+  f.round();
+  BOOST_TEST(f.keys->current().value()->empty());
+}
+
 BOOST_AUTO_TEST_CASE(tokens_that_come_together_share_a_fetch) {
   fixture f({answers(200, old_set).after(50ms)});
   const auto ask_twenty_times = [](token_keys& keys) -> task<int> {
     group asking(co_await asio::this_coro::executor);
     int found = 0;
-    const auto one = [&]() -> task<> { found += (co_await keys.look_again()).has_value(); };
+    const auto one = [&]() -> task<> { found += (co_await keys.refetch()).has_value(); };
     for (int n = 0; n < 20; ++n) asking.start(one());
     co_await asking.wait(10s);
     co_return found;

@@ -59,11 +59,11 @@ struct config {
     std::optional<seconds_clock> expires; // nothing: never
     bool operator==(const api_key&) const = default;
   };
-  // Where the keys for tokens come from: texts (a PEM, a JWK Set, or a shared secret), or one URL.
+  // Where the keys for tokens come from: public keys (a PEM or a JWK Set each) and shared secrets, or one URL.
   struct token_keys {
     std::string url;
-    std::vector<secret> texts;
-    bool empty() const { return url.empty() && texts.empty(); }
+    std::vector<secret> public_keys, shared_secrets;
+    bool empty() const { return url.empty() && public_keys.empty() && shared_secrets.empty(); }
     bool operator==(const token_keys&) const = default;
   };
   struct auth_section {

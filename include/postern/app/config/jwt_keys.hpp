@@ -9,8 +9,7 @@
 
 namespace postern::app {
 
-// A text is a PEM, a JWK Set when it begins with {, else a shared secret for HS256. Keys from a URL are not among them.
-// Throws config_error with the number of the text that is wrong; never shows the text.
+// Throws config_error with the number of the key that is wrong; never shows a key. Keys from a URL are not among them.
 std::vector<token_key> read_token_keys(const config::jwt_section& jwt);
 
 // The server of auth.jwt.keys when it is a URL: https, or http to this machine. Throws config_error.

@@ -32,12 +32,12 @@ struct token_key {
 };
 
 struct key_set {
-  std::vector<token_key> keys;       // at least one
+  std::vector<token_key> keys;       // none only when the set is empty
   std::vector<std::string> left_out; // a sentence for each key that cannot be used, for a log line
 };
 
-constexpr std::size_t max_key_set = 1 << 20; // bytes of a key set
-constexpr std::size_t max_token_keys = 100;  // in one key set, those that are left out included
+constexpr std::size_t max_key_set = 256 << 10; // bytes of a key set
+constexpr std::size_t max_token_keys = 100;    // in one key set, those that are left out included
 
 // Whether a key set may have shared secrets (kty oct). A file may. A document that others can fetch must not.
 enum class shared_secrets { refused, allowed };
@@ -74,8 +74,8 @@ private:
 // errc::unauthorized. The text says what is wrong with the token and repeats nothing of it.
 result<unverified_token> read_token(std::string_view compact);
 
-// Is there a key by which this token may be signed? With a kid in the token: a key with that kid, or the only key when
-// it has no kid. Without: any key of the token's algorithm. False: a newer key set may have the key.
+// Is there a key by which this token may be signed? A key with the token's kid; or, when the token or the key has no
+// kid, a key of the token's algorithm. False: a newer key set may have the key.
 bool has_key_for(const unverified_token& token, std::span<const token_key> keys);
 
 // What a token must be. An empty text or list: not checked.

@@ -21,7 +21,8 @@ namespace postern {
 
 // The credentials that a request carries. The views must outlive the call that they are passed to.
 struct request_credentials {
-  std::string_view authorization; // the header field's value; empty: absent
+  std::string_view authorization;                  // the header field's value
+  bool has_authorization = !authorization.empty(); // true also for a field without a value: nobody is anonymous then
 };
 
 // The credentials behind the scheme ("Bearer", "Basic") in an Authorization header (RFC 9110 §11.6.2); nothing when the

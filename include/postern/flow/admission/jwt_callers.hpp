@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace postern {
 
@@ -16,10 +17,12 @@ struct jwt_link_options {
   token_rules rules;
   std::string profiles_claim; // names the profiles: a list, or one text with blanks between the names; empty: all
   std::string max_size_claim; // bytes of one upload, a whole number; empty: the profile's limit alone
+  std::vector<std::string> other_users; // names of API keys, whose uploads are not a token's
   std::function<seconds_clock()> clock;
 };
 
-// Recognizes every bearer token of three parts. `keys` must outlive the link. errc::unavailable: there are no keys now.
+// Recognizes every bearer token of three or five parts. `keys` must outlive the link. errc::unauthorized: the token is
+// wrong. errc::forbidden: its subject is one of other_users. errc::unavailable: there are no keys now.
 admission_link_ptr make_jwt_link(token_keys& keys, jwt_link_options options);
 
 } // namespace postern

@@ -19,13 +19,13 @@ public:
   using list = std::shared_ptr<const std::vector<token_key>>;
   virtual ~token_keys() = default;
 
-  // The keys to use now, without waiting. The same pointer as before: no key has changed. errc::unavailable: there are
+  // The keys to use now, without waiting. A new pointer means that the keys have changed. errc::unavailable: there are
   // none, or they are too old.
   virtual result<list> current() const = 0;
 
   // The keys after one more fetch, for a token whose key is not among the current ones. Callers share the fetch that
-  // runs. When the last fetch for such a token is too short a time ago, the current keys are the answer.
-  virtual task<result<list>> look_again() = 0;
+  // runs. If the last such fetch was less than `pause` ago, these are the current keys.
+  virtual task<result<list>> refetch() = 0;
 
   // One round of the background task: fetches when the keys are due.
   virtual task<> keep_fresh() = 0;
