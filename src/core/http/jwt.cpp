@@ -265,7 +265,7 @@ enum class rounding { down, up };
 result<std::optional<seconds_clock>> read_time(const json_value& payload, const std::string& name, rounding how) {
   const auto* v = payload.find(name);
   if (!v) return std::optional<seconds_clock>{};
-  const auto wrong = refused("the token's " + name + " is not a number of seconds since 1970");
+  auto wrong = refused("the token's " + name + " is not a number of seconds since 1970");
   std::int64_t seconds = 0;
   if (const auto* whole = v->if_int()) {
     seconds = *whole;

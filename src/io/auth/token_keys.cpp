@@ -42,11 +42,11 @@ public:
   }
 
   task<result<list>> refetch() override {
-    co_return co_await fetches_.join_unless([this] { return too_soon(); }, fetch_and_keep());
+    co_return co_await fetches_.join_unless([this] { return too_soon(); }, [this] { return fetch_and_keep(); });
   }
 
   task<> keep_fresh() override {
-    if (is_due()) (void)co_await fetches_.join(fetch_and_keep());
+    if (is_due()) (void)co_await fetches_.join([this] { return fetch_and_keep(); });
   }
 
 private:
@@ -66,13 +66,11 @@ private:
     return !tried_at_ || options_.clock() >= *tried_at_ + (is_failing_ ? options_.retry : options_.refresh);
   }
 
-  shared_call<list>::work fetch_and_keep() {
-    return [this]() -> task<result<list>> {
-      note_try();
-      auto text = co_await fetch();
-      if (auto kept = text ? keep(*text) : result<void>(text.error()); !kept) note_failure(kept.error());
-      co_return current();
-    };
+  task<result<list>> fetch_and_keep() {
+    note_try();
+    auto text = co_await fetch();
+    if (auto kept = text ? keep(*text) : result<void>(text.error()); !kept) note_failure(kept.error());
+    co_return current();
   }
 
   void note_try() {
