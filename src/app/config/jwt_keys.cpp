@@ -5,11 +5,6 @@
 namespace postern::app {
 namespace {
 
-bool is_this_machine(const http_address& a) {
-  const auto host = a.bare_host();
-  return host == "localhost" || (a.is_ip() && (host == "::1" || host.starts_with("127.")));
-}
-
 // A text that is neither could be a secret that its owner did not mark, or the name of a file, a URL, a damaged file.
 // Taken as a secret, public text would let anybody sign in.
 constexpr const char* no_public_key =
@@ -50,9 +45,9 @@ std::vector<token_key> read_token_keys(const config::jwt_section& jwt) {
 web_url token_keys_url(const config::jwt_section& jwt) {
   auto url = parse_web_url(jwt.keys.url);
   if (!url) throw config_error("auth.jwt.keys: " + url.error().on);
-  if (!url->server.tls && !is_this_machine(url->server))
+  if (!url->server.tls && !url->server.is_loopback())
     throw config_error("auth.jwt.keys: " + quote(jwt.keys.url) +
-                       " must be https: whoever can change the keys on their way can sign in as anybody");
+                       " must be https: an attacker who changes the keys on their way can sign in as anybody");
   return *url;
 }
 

@@ -87,6 +87,11 @@ std::string http_address::bare_host() const { return host.starts_with('[') ? hos
 
 bool http_address::is_ip() const { return host.starts_with('[') || urls::parse_ipv4_address(host).has_value(); }
 
+bool http_address::is_loopback() const {
+  const auto v4 = urls::parse_ipv4_address(host); // "127.example.com" is a name
+  return host == "localhost" || host == "[::1]" || (v4 && v4->is_loopback());
+}
+
 // --- web URLs ---------------------------------------------------------------------------------------
 
 result<web_url> parse_web_url(std::string_view url) {

@@ -151,12 +151,8 @@ public:
 private:
   // The authorization token must not be sent over a network in clear text.
   static bool is_trusted(const http_address& at) {
-    if (at.tls || at.host == "localhost" || at.host == "169.254.170.2" || at.host == "169.254.170.23" ||
-        at.host == "[fd00:ec2::23]" || at.host == "[::1]")
-      return true;
-    boost::system::error_code no_address; // "127.example.com" is a name
-    const auto address = asio::ip::make_address_v4(at.host, no_address);
-    return !no_address && address.is_loopback();
+    return at.tls || at.is_loopback() || at.host == "169.254.170.2" || at.host == "169.254.170.23" ||
+           at.host == "[fd00:ec2::23]";
   }
   http_client& http_;
   const std::string relative_, full_, token_, token_file_;

@@ -141,6 +141,11 @@ BOOST_AUTO_TEST_CASE(ip_addresses_are_distinguished_from_names) {
   BOOST_TEST(at("http://[::1]/").is_ip());
   BOOST_TEST(!at("http://10.0.0.1.nip.io/").is_ip());
   BOOST_TEST(!at("http://1.2.3/").is_ip());
+  for (const auto* loopback : {"http://localhost/", "http://127.0.0.1/", "http://127.255.0.9:80/", "http://[::1]/"})
+    BOOST_TEST(at(loopback).is_loopback(), loopback);
+  for (const auto* other : {"http://127.example.com/", "http://localhost.example.com/", "http://128.0.0.1/",
+                            "http://[::2]/", "http://10.0.0.1/"})
+    BOOST_TEST(!at(other).is_loopback(), other);
   BOOST_TEST(at("http://[2001:DB8::A]/").bare_host() == "2001:db8::a");
   BOOST_TEST(at("http://example.com/").bare_host() == "example.com");
 }

@@ -24,6 +24,7 @@ struct http_address {
   std::string origin() const;    // scheme://authority, as a browser writes it in the Origin field
   std::string bare_host() const; // the host without the brackets of an IPv6 address
   bool is_ip() const;            // the host is an address, not a name
+  bool is_loopback() const;      // localhost, 127.0.0.0/8 or ::1
   auto operator<=>(const http_address&) const = default;
 };
 
