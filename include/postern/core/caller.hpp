@@ -29,6 +29,9 @@ private:
   unsigned char bits_ = 0;
 };
 
+// Of API keys that name no others, of tokens, and of anonymous callers.
+inline constexpr caller_rights default_rights = caller_rights(caller_right::sign) | caller_right::read;
+
 struct caller_limits {
   std::optional<std::uint64_t> max_size; // bytes of one upload, besides the profile's own limit
 };

@@ -117,9 +117,9 @@ void check_jwt(const config::jwt_section& jwt) {
   require(!is_begun || !jwt.keys.empty(), "auth.jwt.keys", "is missing; without it no token is accepted");
   require(jwt.leeway <= 10min, "auth.jwt.leeway", time_text(jwt.leeway) + " is too long; the maximum is 10m");
   if (!jwt.keys.url.empty()) token_keys_url(jwt);
+  const token_rules rules{.algorithms = jwt.algorithms};
   for (const auto& key : read_token_keys(jwt))
-    require(jwt.algorithms.empty() || std::count(jwt.algorithms.begin(), jwt.algorithms.end(), key.key.name()) > 0,
-            "auth.jwt.algorithms",
+    require(rules.allows(key.key.name()), "auth.jwt.algorithms",
             "does not have " + std::string(key.key.name()) + ", the algorithm of one of auth.jwt.keys");
 }
 

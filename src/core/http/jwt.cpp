@@ -242,6 +242,10 @@ bool has_key_for(const unverified_token& token, std::span<const token_key> keys)
   return std::any_of(keys.begin(), keys.end(), [&](const token_key& k) { return is_candidate(k, token); });
 }
 
+bool token_rules::allows(std::string_view algorithm) const {
+  return algorithms.empty() || contains(algorithms, algorithm);
+}
+
 // --- claims -----------------------------------------------------------------------------------------
 
 class token_verifier {
@@ -337,8 +341,7 @@ result<std::string> check_subject(const json_value& payload) {
 
 result<void> token_verifier::check_signature(const unverified_token& token, std::span<const token_key> keys,
                                              const token_rules& rules) {
-  if (!rules.algorithms.empty() && !contains(rules.algorithms, token.alg()))
-    return refused("the token's alg " + token.alg() + " is not allowed here");
+  if (!rules.allows(token.alg())) return refused("the token's alg " + token.alg() + " is not allowed here");
   if (!has_key_for(token, keys))
     return refused(token.kid() ? "no key has the token's kid" : "no key is for the token's alg " + token.alg());
   bool is_tried = false;

@@ -11,7 +11,7 @@ public:
     caller who;
     who.profiles = {"*"};
     // A caller who may sign may also read the upload.
-    who.rights = caller_rights(caller_right::sign) | caller_right::read;
+    who.rights = default_rights;
     co_return who;
   }
 };

@@ -74,7 +74,7 @@ public:
       if (auto known = verified_.find(digest, *keys, now)) co_return std::move(*known);
     const auto read = read_token(*token);
     if (!read) co_return read.error();
-    if (is_allowed(read->alg()) && (!keys || !has_key_for(*read, **keys))) keys = co_await keys_.refetch();
+    if (options_.rules.allows(read->alg()) && (!keys || !has_key_for(*read, **keys))) keys = co_await keys_.refetch();
     if (!keys) co_return keys.error();
     const auto claims = verify_token(*read, **keys, options_.rules, now);
     if (!claims) co_return claims.error();
@@ -91,11 +91,6 @@ private:
     return dots == 2 || dots == 4;
   }
 
-  bool is_allowed(const std::string& algorithm) const {
-    const auto& all = options_.rules.algorithms;
-    return all.empty() || std::find(all.begin(), all.end(), algorithm) != all.end();
-  }
-
   result<caller> caller_of(const token_claims& claims) const {
     const auto& taken = options_.other_users;
     if (std::find(taken.begin(), taken.end(), claims.subject) != taken.end())
@@ -103,7 +98,7 @@ private:
     caller who;
     who.name = "jwt";
     who.user = claims.subject;
-    who.rights = caller_rights(caller_right::sign) | caller_right::read;
+    who.rights = default_rights;
     who.profiles = {"*"};
     if (!options_.profiles_claim.empty()) {
       const auto* named = claims.payload.find(options_.profiles_claim);

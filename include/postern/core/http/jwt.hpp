@@ -37,7 +37,7 @@ struct key_set {
 };
 
 constexpr std::size_t max_key_set = 256 << 10; // bytes of a key set
-constexpr std::size_t max_token_keys = 100;    // in one key set, those that are left out included
+constexpr std::size_t max_token_keys = 100;    // in one key set; keys that cannot be used count too
 
 // Whether a key set may have shared secrets (kty oct). A file may. A document that others can fetch must not.
 enum class shared_secrets { refused, allowed };
@@ -84,6 +84,8 @@ struct token_rules {
   std::string audience{};                // aud is this text, or a list that has it
   std::vector<std::string> algorithms{}; // the names of the allowed ones; empty: the algorithm of each key
   std::chrono::seconds leeway{60};       // by which clocks may differ; not negative
+
+  bool allows(std::string_view algorithm) const;
 };
 
 constexpr std::size_t max_subject = 200; // bytes

@@ -17,7 +17,7 @@ struct api_key {
   std::string name;
   std::string sha256;                // of the key, lower-case hex; the key itself is stored nowhere
   std::vector<std::string> profiles; // "*": all
-  caller_rights rights = caller_rights(caller_right::sign) | caller_right::read;
+  caller_rights rights = default_rights;
   std::optional<seconds_clock> expires{}; // nothing: never
 };
 
