@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_secret_is_32_bytes_or_more) {
   BOOST_TEST(short_one.error().on.find("31 bytes; HS256 needs at least 32") != std::string::npos);
 }
 
-// Whoever gives a public key as the secret makes tokens that anybody can sign.
+// With a public key as the secret, anybody could sign tokens.
 BOOST_AUTO_TEST_CASE(a_pem_text_is_no_secret) {
   for (const auto& pair : pairs()) {
     const auto made = verifying_key::from_secret(secret("\n" + pair.public_pem()));

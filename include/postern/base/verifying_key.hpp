@@ -41,7 +41,7 @@ public:
   // the issuer of a certificate are not checked. A private key is refused, since it must not be here.
   static result<verifying_key> from_pem(std::string_view text);
   // A JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2): kty RSA, EC, OKP or oct, and the members of that type. A private JWK
-  // is refused. Whoever reads the JWK judges its use, key_ops, alg and kid.
+  // is refused. The caller judges use, key_ops, alg and kid.
   static result<verifying_key> from_jwk(const json_value& jwk);
 
   algorithm kind() const;

@@ -104,7 +104,7 @@ private:
   shares clients_, callers_;
   std::map<std::string, std::uint64_t> holders_; // how many holders each client has here
   queue all_;
-  queue begun_, newcomers_;  // the holders that wait: those that hold something, and the others
+  queue begun_, newcomers_;  // the waiting holders: those that hold memory already, and the others
   holder* leader_ = nullptr; // may take from the reserve
   bool is_pressed_ = false;  // somebody waits
 };

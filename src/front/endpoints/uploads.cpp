@@ -34,9 +34,10 @@ task<response> uploads_endpoint::sign(request& r) {
 task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   auto who = co_await gate_.admit_to_sign(r);
   if (!who) co_return who.error();
-  // Whoever signs for many users is counted for the user that the body names.
+  // A caller that signs for many users is counted for the user in the body, so after the body is read.
   const bool names_user = who->may(caller_right::user);
-  if (auto counted = names_user ? result<void>{} : gate_.count_form(r, *who); !counted) co_return counted.error();
+  if (!names_user)
+    if (auto counted = gate_.count_form(r, *who); !counted) co_return counted.error();
   if (!type_matches("application/json", r.field(http::field::content_type)))
     co_return failure{errc::unsupported_type, "the body must be application/json"};
   auto text = co_await read_text(r, max_body_);
@@ -48,7 +49,8 @@ task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   if (ask->user && !names_user && *ask->user != who->user)
     co_return failure{errc::forbidden, "this caller may not sign for other users; an API key needs the right \"user\""};
   if (ask->user) who->user = *ask->user;
-  if (auto counted = names_user ? gate_.count_form(r, *who) : result<void>{}; !counted) co_return counted.error();
+  if (names_user)
+    if (auto counted = gate_.count_form(r, *who); !counted) co_return counted.error();
   ask->origin = std::string(r.field(http::field::origin));
   co_return form_signer_.sign(*ask, *who, now_millis());
 }

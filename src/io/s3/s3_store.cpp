@@ -26,7 +26,7 @@ constexpr auto max_head = 8s;        // in all: a store that needs longer for it
 constexpr auto max_late_answer = 1s; // to a part whose connection broke: the answer is there already, or never comes
 
 // The most bytes that a sink collects, as far as `size` is right.
-std::uint64_t most_collected(const std::optional<expected_size>& size) {
+std::uint64_t max_collected_of(const std::optional<expected_size>& size) {
   if (!size) return collected_part_size;
   if (size->bytes < min_multipart_size) return size->bytes;
   if (!size->is_exact) return s3_tail_size;
@@ -41,7 +41,7 @@ public:
   s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<expected_size> size, allowance* from,
           io_executor executor)
       : s3_(s3), name_(name), meta_(meta), from_(from), multipart_(s3, std::move(name), std::move(meta), executor),
-        planned_(size ? plan_parts(*size) : std::vector<std::uint64_t>{}), max_collected_(most_collected(size)) {
+        planned_(size ? plan_parts(*size) : std::vector<std::uint64_t>{}), max_collected_(max_collected_of(size)) {
     if (size && size->is_exact && planned_.empty()) exact_ = size->bytes;
     std::reverse(planned_.begin(), planned_.end());
   }
@@ -98,7 +98,7 @@ private:
   bool is_streaming() const { return part_ || !planned_.empty(); }
   bool is_all_but_held_back() const { return exact_ && part_->bytes_left() == collected_.size(); }
 
-  // --- memory and requests. Whoever holds a request does not wait for memory, so the memory is always taken first.
+  // --- memory and requests. An upload that holds a request does not wait for memory, so it takes memory first.
 
   task<result<void>> pay(std::uint64_t bytes) {
     if (!from_ || bytes <= paid_) co_return result<void>{};
