@@ -108,7 +108,7 @@ upload upload_of(const claim& c, std::string key) {
 }
 
 task<result<redirect_outcome>> completer::complete_by_redirect(std::string token, redirect_parameters query,
-                                                               millis_clock now) {
+                                                               std::string client, millis_clock now) {
   auto c = own_.read_claim(token, std::chrono::floor<std::chrono::seconds>(now));
   if (!c) co_return c.error();
   if (query.bucket && *query.bucket != c->bucket) co_return failure{errc::forbidden, "the claim names another bucket"};
@@ -132,7 +132,7 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
   if (c->key.ends_with(filename_variable))
     if (auto may = claims_.take(c->id, std::chrono::steady_clock::now()); !may) co_return may.error();
   auto expected = upload_of(*c, std::move(key));
-  auto found = co_await examine(expected, std::move(query.etag));
+  auto found = co_await examine(expected, std::move(query.etag), std::move(client));
   if (!found) {
     if (store_answered(found.error())) co_return found.error();
     log::warning("completion pending: the store gives no answer",
@@ -226,13 +226,13 @@ task<result<upload>> completer::rebuild_from_object(object_event event, millis_c
   co_return u;
 }
 
-task<result<stored_object>> completer::head_of(upload u) {
+task<result<stored_object>> completer::head_of(upload u, std::string client) {
   object_name name{std::move(u.bucket), std::move(u.key)};
-  co_return co_await heads_.ask(std::move(name));
+  co_return co_await heads_.ask(std::move(name), std::move(client));
 }
 
-task<result<stored_object>> completer::examine(upload u, std::optional<std::string> etag) {
-  auto found = co_await head_of(u);
+task<result<stored_object>> completer::examine(upload u, std::optional<std::string> etag, std::string client) {
+  auto found = co_await head_of(u, std::move(client));
   if (!found) co_return found.error();
   if (auto right = judge(u, *found, etag); !right) co_return right.error();
   co_return found;

@@ -6,7 +6,7 @@ namespace postern {
 
 using std::chrono::steady_clock;
 
-task<result<stored_object>> shared_head::ask(object_name name) {
+task<result<stored_object>> shared_head::ask(object_name name, std::string client) {
   const auto executor = co_await asio::this_coro::executor;
   const auto id = name.bucket + "/" + name.key;
   const auto wait_for_answer = [&](const auto& answer) {
@@ -19,7 +19,7 @@ task<result<stored_object>> shared_head::ask(object_name name) {
     lock.unlock();
     if (!begins) return;
     try {
-      cleanup_group(executor).start(ask_store(id, std::move(name), at));
+      cleanup_group(executor).start(ask_store(id, std::move(name), std::move(client), at));
     } catch (const std::exception& e) { // no memory: nobody would ever ask
       for (auto& all : take_waiting(id)) all(failure{errc::internal, e.what()});
     }
@@ -27,7 +27,7 @@ task<result<stored_object>> shared_head::ask(object_name name) {
   co_return co_await reply_from<result<stored_object>>(wait_for_answer);
 }
 
-task<> shared_head::ask_store(std::string id, object_name name, clock_point at) {
+task<> shared_head::ask_store(std::string id, object_name name, std::string client, clock_point at) {
   std::vector<reply> waiting;
   // When this coroutine is destroyed, the calls that wait must still be answered.
   const auto cancel = [&waiting, &id](shared_head* all) {
@@ -40,25 +40,13 @@ task<> shared_head::ask_store(std::string id, object_name name, clock_point at) 
     until.expires_at(at);
     co_await until.async_wait(use_task);
   }
-  const auto held = co_await find_place();
+  const auto held = co_await places_.wait_for(std::move(client), max_wait);
   waiting = take_waiting(id);
-  result<stored_object> found = failure{errc::too_many_requests, "the store is being asked about many other objects"};
+  result<stored_object> found =
+      failure{errc::too_many_requests, "the store is being asked about many other objects; try again in a second"};
   if (held) found = co_await store_.head(std::move(name));
   (void)cancel_guard.release();
   for (auto& answer : waiting) answer(found);
-}
-
-// A place among the questions that run; null: none became free.
-task<shared_head::place> shared_head::find_place() {
-  timer moment(co_await asio::this_coro::executor);
-  const auto end = steady_clock::now() + max_wait;
-  while (++running_ > max_at_once) {
-    --running_;
-    if (steady_clock::now() >= end) co_return nullptr;
-    moment.expires_after(max_wait / 20);
-    co_await moment.async_wait(use_task);
-  }
-  co_return place(&running_);
 }
 
 // The calls that the question which is asked now answers. Later calls wait for the next one.

@@ -36,7 +36,7 @@ struct fixture {
   }
   stored_object& object() { return store.objects.at("media/uploads/a b"); }
   result<redirect_outcome> complete(redirect_parameters query) {
-    return test::run_task(completions.complete_by_redirect(own.sign_claim(c), std::move(query), now));
+    return test::run_task(completions.complete_by_redirect(own.sign_claim(c), std::move(query), "", now));
   }
   result<redirect_outcome> complete() { return complete({"media", "uploads/a b", "\"abc\""}); }
   errc refused(redirect_parameters query) {
@@ -96,7 +96,7 @@ BOOST_FIXTURE_TEST_CASE(parameters_that_contradict_the_claim_are_rejected, fixtu
   BOOST_TEST((refused({"other", "uploads/a b", std::nullopt}) == errc::forbidden));
   BOOST_TEST((refused({"media", "uploads/other", std::nullopt}) == errc::forbidden));
   BOOST_TEST(
-      (test::run_task(completions.complete_by_redirect("forged.token", {}, now)).error().code == errc::forbidden));
+      (test::run_task(completions.complete_by_redirect("forged.token", {}, "", now)).error().code == errc::forbidden));
   c.expires = std::chrono::floor<std::chrono::seconds>(now);
   BOOST_TEST((refused() == errc::forbidden));
   BOOST_TEST(ledger.rows.empty());
@@ -254,7 +254,7 @@ BOOST_FIXTURE_TEST_CASE(redirects_at_once_share_a_question, fixture) {
   const auto many = [&]() -> task<> {
     group asking(co_await asio::this_coro::executor);
     const auto one = [&]() -> task<> {
-      auto done = co_await completions.complete_by_redirect(own.sign_claim(c), {}, now);
+      auto done = co_await completions.complete_by_redirect(own.sign_claim(c), {}, "", now);
       BOOST_TEST((!done && done.error().code == errc::object_absent));
     };
     for (int n = 0; n < 100; ++n) asking.start(one());

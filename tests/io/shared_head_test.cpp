@@ -43,11 +43,12 @@ struct slow_store final : store {
 };
 
 // Asks `calls` times at once, and answers which questions were the answers.
-task<> ask_at_once(shared_head& heads, std::string key, int calls, std::vector<std::uint64_t>& answers) {
+task<> ask_at_once(shared_head& heads, std::string key, int calls, std::vector<std::uint64_t>& answers,
+                   std::string client = {}) {
   group asking(co_await asio::this_coro::executor);
   const auto one = [&]() -> task<> {
     object_name name{"media", key};
-    auto found = co_await heads.ask(std::move(name));
+    auto found = co_await heads.ask(std::move(name), client);
     answers.push_back(found ? found->size : 0);
   };
   for (int n = 0; n < calls; ++n) asking.start(one());
@@ -106,6 +107,27 @@ BOOST_AUTO_TEST_CASE(questions_about_many_objects_leave_connections_for_uploads)
   test::run_task(about_many());
   BOOST_TEST(std::count(answers.begin(), answers.end(), 0u) == 200 - static_cast<int>(shared_head::max_at_once));
   BOOST_TEST(store.most == static_cast<int>(shared_head::max_at_once));
+}
+
+BOOST_AUTO_TEST_CASE(one_client_leaves_places_for_others) {
+  slow_store store;
+  store.takes = 2s;
+  shared_head heads(store);
+  std::vector<std::uint64_t> greedy, modest;
+  const auto about_many = [&]() -> task<> {
+    group asking(co_await asio::this_coro::executor);
+    for (int n = 0; n < 100; ++n) asking.start(ask_at_once(heads, std::to_string(n), 1, greedy, "192.0.2.1"));
+    for (int n = 0; n < 10; ++n) asking.start(ask_at_once(heads, "m" + std::to_string(n), 1, modest, "192.0.2.2"));
+    co_await asking.wait(10s);
+  };
+  test::run_task(about_many());
+  const auto of_client = static_cast<int>(shared_head::max_of_client);
+  BOOST_TEST(std::count(greedy.begin(), greedy.end(), 0u) == 100 - of_client);
+  BOOST_TEST(std::count(modest.begin(), modest.end(), 0u) == 0);
+  BOOST_TEST(store.most == of_client + 10);
+  greedy.clear();
+  test::run_task(ask_at_once(heads, "again", 1, greedy, "192.0.2.1")); // its places are free again
+  BOOST_TEST(std::count(greedy.begin(), greedy.end(), 0u) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_store_is_asked_about_one_object_ten_times_a_second_at_most) {

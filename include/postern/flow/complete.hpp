@@ -43,11 +43,13 @@ public:
   completer(const signer& own, store& objects, ledger& records, std::chrono::milliseconds retention = {})
       : own_(own), store_(objects), heads_(objects), ledger_(records), retention_(retention) {}
 
-  // Completes the upload that the claim names. When the store cannot be asked, the outcome is pending. errc::forbidden:
-  // the claim is forged, altered or expired, or bucket or key are not the claim's. errc::object_absent. errc::conflict:
-  // the object is not the one that the claim describes (id, size, ETag). errc::too_many_requests: the claim's form has
-  // no file name, and the claim was shown again and again. errc::ledger_failed, errc::unavailable: retry.
-  task<result<redirect_outcome>> complete_by_redirect(std::string token, redirect_parameters query, millis_clock now);
+  // Completes the upload that the claim names. `client`: the network of the client, as in shared_head::ask. When the
+  // store cannot be asked, the outcome is pending. errc::forbidden: the claim is forged, altered or expired, or bucket
+  // or key are not the claim's. errc::object_absent. errc::conflict: the object is not the one that the claim describes
+  // (id, size, ETag). errc::too_many_requests: the claim's form has no file name, and the claim was shown again and
+  // again. errc::ledger_failed, errc::unavailable: retry.
+  task<result<redirect_outcome>> complete_by_redirect(std::string token, redirect_parameters query, std::string client,
+                                                      millis_clock now);
 
   // Completes the upload whose object an authentic sender reports. Idempotent; events may come in any order. The object
   // is compared with the upload's row. If the ledger has no row, because the process that signed the form was killed
@@ -58,8 +60,9 @@ public:
   task<result<event_outcome>> complete_by_event(object_event event, millis_clock now, bool& store_is_silent);
 
   // Asks the store for the upload's object and compares id, size and, where given, ETag. errc::object_absent: there is
-  // none. errc::conflict: it is another one. Any other failure: the store could not be asked.
-  task<result<stored_object>> examine(upload u, std::optional<std::string> etag);
+  // none. errc::conflict: it is another one. Any other failure: the store could not be asked. `client` as in
+  // shared_head::ask.
+  task<result<stored_object>> examine(upload u, std::optional<std::string> etag, std::string client = {});
   // The same, also for an upload whose file name, and with it the key, is unknown, because the browser sent the form
   // straight to the store: lists the keys that the form allowed, and sets u.key to the one whose object carries the id.
   // `u` must outlive the call.
@@ -69,7 +72,7 @@ public:
 
 private:
   task<result<upload>> find_by_key(object_event event);
-  task<result<stored_object>> head_of(upload u);
+  task<result<stored_object>> head_of(upload u, std::string client = {});
   task<result<upload>> rebuild_from_object(object_event event, millis_clock now);
 
   const signer& own_;
