@@ -54,8 +54,8 @@ std::string listed(const std::vector<std::string>& names) {
 void log_who_may_sign(const config& c) {
   if (c.auth.anonymous)
     log::warning("anyone may sign: auth.anonymous is true");
-  else if (c.auth.api_keys.empty() && c.jwt.keys.empty())
-    log::warning("nobody may sign: set auth.api_keys, auth.jwt or auth.anonymous");
+  else if (c.admits_nobody())
+    log::warning("nobody may sign: set auth.api_keys, auth.jwt, auth.forward or auth.anonymous");
   if (!c.jwt.keys.empty() && c.jwt.audience.empty())
     log::warning("tokens for any audience are accepted: set auth.jwt.audience");
 }

@@ -71,6 +71,14 @@ bool is_key_part(std::string_view text) {
          text.find("${") == text.npos && !has_control(text) && is_utf8(text);
 }
 
+std::string why_no_key_part(std::string_view text) {
+  if (text.size() > max_key_part)
+    return "has " + std::to_string(text.size()) + " bytes; the maximum is " + std::to_string(max_key_part);
+  if (!is_utf8(text)) return "is not UTF-8";
+  if (!is_key_part(text)) return "cannot be a part of an object key: " + std::string(not_a_key_part);
+  return {};
+}
+
 bool is_region_name(std::string_view text) {
   return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';

@@ -9,7 +9,6 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t max_user = 200;
 constexpr std::size_t max_metadata = 2048; // S3's own limit for user metadata, names and values together
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
@@ -49,10 +48,10 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
 }
 
 result<void> user_member(const json_value& v, sign_request& into) {
-  auto user = text_member(v, "user", max_user);
-  if (!user) return user.error();
-  if (!is_key_part(*user)) return bad("user cannot be a part of an object key: " + std::string(not_a_key_part));
-  into.user = std::move(*user);
+  const auto* user = v.if_string();
+  if (!user) return bad("user must be a string");
+  if (const auto why = why_no_key_part(*user); !why.empty()) return bad("user " + why);
+  into.user = *user;
   return {};
 }
 

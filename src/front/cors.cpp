@@ -19,6 +19,13 @@ result<void> cors_rules::check(const request& r) const {
   return failure{errc::forbidden, "origin " + quote(origin) + " is not in server.allowed_origins"};
 }
 
+bool cors_rules::may_use_cookies(const request& r) const {
+  if (r.fields.count(http::field::origin)) return !r.field(http::field::origin).empty() && check(r);
+  const bool only_reads = r.method == http::verb::get || r.method == http::verb::head;
+  const auto site = r.field("Sec-Fetch-Site");
+  return only_reads && (site == "same-origin" || site == "same-site");
+}
+
 void cors_rules::add_headers(cors_readers who, const request& r, response& made) const {
   if (who == cors_readers::any_origin) made.with("Access-Control-Allow-Origin", "*");
   if (who != cors_readers::allowed_origins) return;
@@ -26,6 +33,7 @@ void cors_rules::add_headers(cors_readers who, const request& r, response& made)
   made.with("Vary", "Origin");
   if (origin.empty() || !contains(origin)) return;
   made.with("Access-Control-Allow-Origin", std::string(origin))
+      .with("Access-Control-Allow-Credentials", "true")
       .with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
 }
 

@@ -7,7 +7,18 @@ namespace postern::front {
 task<result<caller>> signing_gate::identify(const request& r) const {
   const auto count = r.fields.count(http::field::authorization);
   if (count > 1) co_return failure{errc::bad_request, "the request has more than one Authorization field"};
-  const request_credentials shown{r.field(http::field::authorization), count > 0};
+  if (r.fields.count(http::field::cookie) > 1)
+    co_return failure{errc::bad_request, "the request has more than one Cookie field"};
+  request_credentials shown{r.field(http::field::authorization), count > 0};
+  if (cors_.may_use_cookies(r))
+    shown.cookie = r.field(http::field::cookie);
+  else
+    shown.is_cookie_ignored = r.fields.count(http::field::cookie) > 0;
+  const auto target = std::string(r.path) + (r.query.empty() ? "" : "?") + std::string(r.query);
+  shown.target = target;
+  shown.method = http::to_string(r.method);
+  shown.client_address = r.client_address;
+  shown.client_network = r.client_network;
   co_return co_await admission_.admit(shown);
 }
 

@@ -35,13 +35,14 @@ BOOST_AUTO_TEST_CASE(only_a_listed_page_may_read_a_response) {
   allowed.add_headers(cors_readers::allowed_origins,
                       test_request(http::verb::get, "/").from_page("https://app.example.com").made(), made);
   BOOST_TEST(test::field_of(made, "Access-Control-Allow-Origin") == "https://app.example.com");
-  BOOST_TEST(test::field_of(made, "Access-Control-Allow-Credentials") == "(absent)");
+  BOOST_TEST(test::field_of(made, "Access-Control-Allow-Credentials") == "true");
   BOOST_TEST(test::field_of(made, "Vary") == "Origin");
   for (const char* other : {"https://evil.example", "null"}) {
     response refused;
     allowed.add_headers(cors_readers::allowed_origins, test_request(http::verb::get, "/").from_page(other).made(),
                         refused);
     BOOST_TEST(test::field_of(refused, "Access-Control-Allow-Origin") == "(absent)");
+    BOOST_TEST(test::field_of(refused, "Access-Control-Allow-Credentials") == "(absent)");
     BOOST_TEST(test::field_of(refused, "Vary") == "Origin"); // caches must keep the two apart
   }
 }
@@ -53,6 +54,30 @@ BOOST_AUTO_TEST_CASE(a_page_may_call_when_it_is_listed_or_delivered_by_this_serv
   BOOST_TEST(!may_call("https://evil.example", "up.example.com"));
   BOOST_TEST(!may_call("null", "up.example.com"));
   BOOST_TEST(!may_call("http://127.0.0.1:8080", "127.0.0.1:9090"));
+}
+
+BOOST_AUTO_TEST_CASE(cookies_count_for_pages_that_may_call_and_for_reading_within_a_site) {
+  const auto may = [](http::verb verb, const char* origin, const char* site) {
+    test_request asks(verb, "/v1/uploads");
+    asks.with("Host", "up.example.com");
+    if (origin) asks.from_page(origin);
+    if (site) asks.with("Sec-Fetch-Site", site);
+    return allowed.may_use_cookies(asks.made());
+  };
+  const auto post = http::verb::post, get = http::verb::get;
+  for (const auto verb : {post, get}) {
+    BOOST_TEST(may(verb, "https://app.example.com", nullptr));
+    BOOST_TEST(may(verb, "https://up.example.com", "same-origin"));
+    BOOST_TEST(!may(verb, "https://evil.example", "same-site")); // a sibling that is not listed
+    BOOST_TEST(!may(verb, "null", nullptr));
+    BOOST_TEST(!may(verb, "", "same-origin"));
+    BOOST_TEST(!may(verb, nullptr, nullptr));
+    for (const char* site : {"none", "cross-site", "same", ""}) BOOST_TEST(!may(verb, nullptr, site), site);
+  }
+  for (const char* site : {"same-origin", "same-site"}) {
+    BOOST_TEST(may(get, nullptr, site));
+    BOOST_TEST(!may(post, nullptr, site)); // a browser names the origin when it posts
+  }
 }
 
 BOOST_AUTO_TEST_CASE(the_same_host_is_an_address_or_localhost_with_the_same_port) {

@@ -156,7 +156,7 @@ inline void accepted_jwt(const std::string& token, const std::vector<token_key>&
   const auto claims = verify(token);
   if (!claims) return require(claims.error().code == errc::unauthorized && !claims.error().on.empty());
   const auto& subject = claims->subject;
-  require(!subject.empty() && subject.size() <= max_subject && is_utf8(subject) && subject != "." && subject != "..");
+  require(!subject.empty() && subject.size() <= max_key_part && is_utf8(subject) && subject != "." && subject != "..");
   require(subject.find_first_of("/\\") == subject.npos && subject.find('\0') == subject.npos);
   require(claims->expires_at > now - token_rules{}.leeway);
   for (const auto at : {std::size_t{0}, token.size() / 2, token.size() - 1}) {

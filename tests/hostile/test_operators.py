@@ -1,11 +1,23 @@
 """Traps for operators: what an environment, a file or a neighbour can do to a running Postern, and what the program says about it."""
 
-import os, ssl, sys
+import http.server, os, ssl, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
 from certificates import Authority
 from fake_s3 import FakeS3
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """An application that allows nobody to upload."""
+
+    def do_GET(self):
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 def lines(server, event):
@@ -118,6 +130,20 @@ class Reload(InFolder):
             self.assertTrue(lines(server, "request"), "debug lines")
             self.assertIn('changed=""', self.hang_up(server, "reloaded"))
             self.assertEqual(lines(server, "settings need a restart"), [])
+
+    def test_the_application_that_is_asked(self):
+        with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as application, Server(f"[auth]\napi_keys = [{self.key('app', 'key')}]\n") as server:
+            threading.Thread(target=application.serve_forever, daemon=True).start()
+            url = f"http://127.0.0.1:{application.server_address[1]}/authorize"
+            ask = lambda: server.request("POST", "/v1/uploads", '{"filename":"a"}', {"Content-Type": "application/json", "Authorization": "Bearer x"})[0]
+            self.assertEqual(ask(), 401)
+            self.write(server, f"[auth.forward]\nurl = '{url}'\n")
+            self.assertIn('changed="auth.api_keys, auth.forward.url"', self.hang_up(server, "reloaded"))
+            self.assertEqual(ask(), 403)
+            self.write(server, "[auth.forward]\nurl = 'nonsense'\n")
+            self.assertIn("auth.forward.url", self.hang_up(server, "reload failed: the old settings stay in force"))
+            self.assertEqual(ask(), 403)
+            application.shutdown()
 
     def test_a_wrong_file_changes_nothing_and_says_why(self):
         with Server(f"[auth]\napi_keys = [{self.key('app', 'old')}]\n") as server:

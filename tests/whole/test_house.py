@@ -24,7 +24,7 @@ ROOMS = {
 # What the use cases and the HTTP side may know of the outside world: contracts and the tools of coroutines, no store and no
 # database. app/storage puts the real ones in their place.
 IO_FOR = {
-    "flow": {"io/tasks", "io/allowance", "io/byte_source", "io/store", "io/shared_head", "io/ledger", "io/aws/credentials", "io/aws/sns", "io/auth/token_keys", "io/net/http_client"},
+    "flow": {"io/tasks", "io/allowance", "io/byte_source", "io/store", "io/shared_head", "io/ledger", "io/aws/credentials", "io/aws/sns", "io/auth/token_keys", "io/auth/forward_auth", "io/net/http_client"},
     "front": {"io/tasks", "io/allowance", "io/byte_source", "io/ledger", "io/net/wire", "io/net/body_reader"},
 }
 # Sources without a header of their name: parts of a larger unit, and the compilation of Asio.

@@ -34,6 +34,10 @@ bool is_plain_name(std::string_view text);
 bool is_key_part(std::string_view text);
 inline constexpr std::string_view not_a_key_part =
     "it is empty, . or .., or contains a slash, a backslash, a control character or ${";
+// Why a text from outside, such as the name of a user, cannot stand there: the end of a sentence that begins with what
+// the text is. Empty when it can.
+std::string why_no_key_part(std::string_view text);
+inline constexpr std::size_t max_key_part = 200; // bytes
 // Can this be the name of a region: 1 to 63 letters, digits and hyphens? Such a name is one label of a host. OpenStack
 // and Ceph use capitals: "RegionOne".
 bool is_region_name(std::string_view text);

@@ -25,6 +25,11 @@ public:
   // credentials: errc::forbidden. A page that this server itself delivered may.
   result<void> check(const request& r) const;
 
+  // Whether the cookies of this request may name its caller. A browser sends them whichever page caused the request, so
+  // the page must be an allowed one, or one that this server delivered. Reading without an Origin field is possible
+  // too, when the browser says that the page is of the same site (Fetch Metadata: Sec-Fetch-Site).
+  bool may_use_cookies(const request& r) const;
+
   // Adds the header fields that let the page of `r` read the response, if it is among the readers.
   void add_headers(cors_readers who, const request& r, response& made) const;
 

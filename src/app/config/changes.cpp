@@ -10,13 +10,14 @@ namespace {
 
 // conf/README.md lists them too.
 constexpr std::array<std::string_view, 4> reloadable{"auth.anonymous", "auth.api_keys", "log.level", "log.format"};
-constexpr std::string_view reloadable_section = "auth.jwt.";
+constexpr std::array<std::string_view, 2> reloadable_sections{"auth.jwt.", "auth.forward."};
 
 // The files of a certificate can change while a server uses TLS. Whether it does so is decided at the start.
 bool is_reloadable(std::string_view setting, const config& before, const config& after) {
   if (setting == "server.tls.certificate" || setting == "server.tls.key")
     return !before.server.tls_certificate.empty() && !after.server.tls_certificate.empty();
-  if (setting.starts_with(reloadable_section)) return true;
+  for (const auto section : reloadable_sections)
+    if (setting.starts_with(section)) return true;
   return std::find(reloadable.begin(), reloadable.end(), setting) != reloadable.end();
 }
 

@@ -95,7 +95,8 @@ void check_api_keys(std::vector<config::api_key>& keys) {
   for (auto& key : keys) {
     require(is_key_part(key.name), "auth.api_keys",
             "name " + quote(key.name) + " cannot stand for ${user} in keys: " + std::string(not_a_key_part));
-    require(key.name != "jwt", "auth.api_keys", "the name \"jwt\" is that of all callers with tokens; choose another");
+    require(key.name != "jwt" && key.name != "forward", "auth.api_keys",
+            "the name " + quote(key.name) + " is that of all callers of auth." + key.name + "; choose another");
     const auto has = [&](caller_right r) { return std::count(key.rights.begin(), key.rights.end(), r) > 0; };
     require(has(caller_right::sign) || has(caller_right::read), "auth.api_keys",
             "rights of " + quote(key.name) + " have neither \"sign\" nor \"read\", so the key can do nothing");
@@ -257,6 +258,30 @@ void check_events(const config::events_section& e) {
           quote(e.sns_connect_to) + " is not host:port; write it like 127.0.0.1:8443");
 }
 
+void check_forward(const config::forward_section& f) {
+  const config::forward_section unset;
+  require(!f.url.empty() || f == unset, "auth.forward.url", "is missing; without it the application is not asked");
+  if (f.url.empty()) return;
+  const auto url = parse_web_url(f.url);
+  require(url.has_value(), "auth.forward.url",
+          quote(f.url) + " is not an http or https URL; write it like http://app.internal/authorize");
+  const auto check_header = [](const std::string& setting, const std::string& name) {
+    require(name.empty() || is_plain_name(name), setting,
+            quote(name) + " is not the name of a header field; write it like X-User");
+  };
+  require(!f.user_header.empty(), "auth.forward.user_header", "is empty; it names the field that says who the user is");
+  check_header("auth.forward.user_header", f.user_header);
+  check_header("auth.forward.profiles_header", f.profiles_header);
+  check_header("auth.forward.limits_header", f.limits_header);
+  require(f.timeout >= 100ms && f.timeout <= 10s, "auth.forward.timeout",
+          time_text(f.timeout) + " is out of range; it must be 100ms to 10s");
+  require(f.cache <= 10min, "auth.forward.cache", time_text(f.cache) + " is too long; the maximum is 10m");
+  require(!f.send.empty(), "auth.forward.send", "is empty; it needs \"cookie\", \"authorization\" or both");
+  for (const auto& one : f.send)
+    require(one == "cookie" || one == "authorization", "auth.forward.send",
+            quote(one) + " is neither \"cookie\" nor \"authorization\"" + suggestion(one, {"cookie", "authorization"}));
+}
+
 } // namespace
 
 void complete_and_check(config& c) {
@@ -265,6 +290,7 @@ void complete_and_check(config& c) {
   check_limits(c.limits);
   check_api_keys(c.auth.api_keys);
   check_jwt(c.jwt);
+  check_forward(c.forward);
   check_store(c.store);
   check_credentials(c.store);
   check_ledger(c.ledger);

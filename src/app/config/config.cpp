@@ -19,13 +19,6 @@ struct environment_error : config_error {
   using config_error::config_error;
 };
 
-// Settings that the documents describe but this version lacks. Ignoring them silently would be dangerous.
-bool is_planned(std::string_view path) {
-  static constexpr std::string_view planned[] = {"auth.forward"};
-  return std::any_of(std::begin(planned), std::end(planned),
-                     [&](std::string_view p) { return path == p || (path.starts_with(p) && path[p.size()] == '.'); });
-}
-
 std::vector<std::string> known_paths(const config& c) {
   auto known = names_of(config_settings());
   for (const auto& [name, p] : c.profiles)
@@ -61,7 +54,6 @@ void apply(config& c, const std::string& path, const std::string& place, const s
     throw config_error(place + ": " + e.what());
   }
   if (is_known) return;
-  if (is_planned(path)) throw config_error(place + ": this version does not have it yet; remove it");
   throw config_error(place + ": unknown setting" + suggestion(path, known_paths(c)));
 }
 
@@ -69,7 +61,7 @@ void apply(config& c, const std::string& path, const std::string& place, const s
 void apply_table(config& c, const toml::table& table, const std::string& prefix, const environment_map& environment) {
   for (const auto& [name, node] : table) {
     const auto path = prefix + std::string(name.str());
-    const bool is_setting = find_setting(config_settings(), path) || is_planned(path) ||
+    const bool is_setting = find_setting(config_settings(), path) ||
                             (path.starts_with("profiles.") && std::count(path.begin(), path.end(), '.') >= 2);
     const auto* inner = node.as_table();
     if (inner && !is_setting) {

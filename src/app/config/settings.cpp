@@ -54,6 +54,7 @@ const settings_of<config>& config_settings() {
   using limits = config::limits_section;
   using auth = config::auth_section;
   using jwt = config::jwt_section;
+  using forward = config::forward_section;
   using store = config::store_section;
   using ledger = config::ledger_section;
   using events = config::events_section;
@@ -111,6 +112,14 @@ const settings_of<config>& config_settings() {
       {"auth.jwt.profiles_claim", text, &config::jwt, &jwt::profiles_claim},
       {"auth.jwt.max_size_claim", text, &config::jwt, &jwt::max_size_claim},
       {"auth.jwt.ca_file", text, &config::jwt, &jwt::ca_file},
+      {"auth.forward.url", text, &config::forward, &forward::url},
+      {"auth.forward.user_header", text, &config::forward, &forward::user_header},
+      {"auth.forward.profiles_header", text, &config::forward, &forward::profiles_header},
+      {"auth.forward.limits_header", text, &config::forward, &forward::limits_header},
+      {"auth.forward.timeout", time, &config::forward, &forward::timeout},
+      {"auth.forward.cache", time, &config::forward, &forward::cache},
+      {"auth.forward.send", texts, &config::forward, &forward::send},
+      {"auth.forward.ca_file", text, &config::forward, &forward::ca_file},
       {"store.type", text, &config::store, &store::type},
       {"store.path", text, &config::store, &store::path},
       {"store.bucket", text, &config::store, &store::bucket},

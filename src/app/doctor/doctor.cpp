@@ -42,7 +42,7 @@ finding check_configuration(const config& c) {
                                             : "S3 at " + (is_aws(c) ? "AWS, " + c.store.region : c.store.endpoint);
   const auto text =
       "public_url " + c.server.public_url + ", store " + store + ", ledger " + without_password(c.ledger.url);
-  if (!c.auth.anonymous && c.auth.api_keys.empty() && c.jwt.keys.empty())
+  if (c.admits_nobody())
     return finding::warning(text + "; nobody may sign uploads",
                             "Set auth.api_keys for the application's back end. To try Postern out without keys, set "
                             "auth.anonymous = true.");

@@ -329,11 +329,7 @@ result<std::string> check_subject(const json_value& payload) {
   if (!sub || !sub->if_string() || sub->if_string()->empty())
     return refused("the token has no sub, which names its user");
   const auto& text = *sub->if_string();
-  if (text.size() > max_subject)
-    return refused("the token's sub has " + std::to_string(text.size()) + " bytes; the maximum is " +
-                   std::to_string(max_subject));
-  if (!is_key_part(text))
-    return refused("the token's sub cannot be a part of an object key: " + std::string(not_a_key_part));
+  if (const auto why = why_no_key_part(text); !why.empty()) return refused("the token's sub " + why);
   return text;
 }
 

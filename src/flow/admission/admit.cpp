@@ -4,6 +4,9 @@
 namespace postern {
 namespace {
 
+constexpr std::string_view why_cookies_are_ignored =
+    "the cookies are ignored: the request is not known to come from a page of server.allowed_origins or of this server";
+
 class anonymous_link final : public admission_link {
 public:
   task<result<std::optional<caller>>> recognize(request_credentials shown) const override {
@@ -45,6 +48,8 @@ task<result<caller>> admitter::admit(request_credentials shown) const {
     if (!recognized) co_return recognized.error();
     if (*recognized) co_return std::move(**recognized);
   }
+  if (!shown.has_authorization && shown.is_cookie_ignored)
+    co_return failure{errc::unauthorized, std::string(why_cookies_are_ignored)};
   if (!shown.has_authorization)
     co_return failure{errc::unauthorized, "send an API key or a token as Authorization: Bearer …"};
   if (!credentials_of(shown.authorization, "Bearer"))

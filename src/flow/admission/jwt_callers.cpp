@@ -1,49 +1,12 @@
 #include <postern/base/digest.hpp>
 #include <postern/flow/admission/jwt_callers.hpp>
+#include <postern/flow/admission/remembered_callers.hpp>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <utility>
 
 namespace postern {
 namespace {
-
-constexpr std::size_t max_remembered = 10'000;
-
-// Callers by the hash of their tokens, so that a token is verified once. Valid only for the keys that verified them:
-// new keys empty it.
-class verified_tokens {
-public:
-  std::optional<caller> find(const sha256_bytes& token, const token_keys::list& keys, seconds_clock now) {
-    std::lock_guard lock(mutex_);
-    if (keys != keys_) return std::nullopt;
-    const auto found = callers_.find(token);
-    if (found == callers_.end() || found->second.expires <= now) return std::nullopt;
-    return found->second.who;
-  }
-
-  void add(const sha256_bytes& token, const token_keys::list& keys, const caller& who, seconds_clock expires,
-           seconds_clock now) {
-    std::lock_guard lock(mutex_);
-    if (keys != std::exchange(keys_, keys)) callers_.clear();
-    if (callers_.size() >= max_remembered) {
-      std::erase_if(callers_, [now](const auto& c) { return c.second.expires <= now; });
-      // Verifying again costs less than an order of use. Half of the room is free then, so this is rare.
-      if (callers_.size() > max_remembered / 2) callers_.clear();
-    }
-    callers_.insert_or_assign(token, remembered{who, expires});
-  }
-
-private:
-  struct remembered {
-    caller who;
-    seconds_clock expires;
-  };
-  std::mutex mutex_;
-  token_keys::list keys_;
-  std::map<sha256_bytes, remembered> callers_;
-};
 
 // The names in a list of texts, or in one text with blanks between them (as in "scope", RFC 8693 §4.2).
 std::vector<std::string> names_in(const json_value& claim) {
@@ -115,7 +78,7 @@ private:
 
   token_keys& keys_;
   const jwt_link_options options_;
-  mutable verified_tokens verified_;
+  mutable remembered_callers verified_; // valid for the keys that verified them
 };
 
 } // namespace

@@ -80,6 +80,17 @@ struct config {
     std::string ca_file;                        // PEM; authorities for the URL; empty: the system's
   } jwt;
 
+  struct forward_section { // [auth.forward]
+    std::string url;       // empty: the application is not asked
+    std::string user_header = "X-User";
+    std::string profiles_header, limits_header; // empty: all profiles, and the profile's limits
+    std::chrono::milliseconds timeout{2'000};   // of one question
+    std::chrono::seconds cache{0};              // how long an answer that admits is used again
+    std::vector<std::string> send{"cookie", "authorization"};
+    std::string ca_file; // PEM; authorities for the URL; empty: the system's
+    bool operator==(const forward_section&) const = default;
+  } forward;
+
   struct store_section {
     std::string type = "file";                  // or "s3"
     std::filesystem::path path = "var/objects"; // of the file store
@@ -132,6 +143,11 @@ struct config {
     log::level level = log::level::info;
     log::format format = log::format::logfmt;
   } logging;
+
+  // No request can be admitted: there are no credentials, and callers without credentials are refused.
+  bool admits_nobody() const {
+    return !auth.anonymous && auth.api_keys.empty() && jwt.keys.empty() && forward.url.empty();
+  }
 
   std::map<std::string, std::string> environment; // at start; AWS's own variables are read from it
   std::map<std::string, std::string> variables;   // the variable that gave a setting, by the setting's path

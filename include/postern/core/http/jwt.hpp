@@ -88,8 +88,6 @@ struct token_rules {
   bool allows(std::string_view algorithm) const;
 };
 
-constexpr std::size_t max_subject = 200; // bytes
-
 struct token_claims {
   std::string subject;      // stands for ${user} in keys: no slash, backslash, control character or ${, not . or ..
   seconds_clock expires_at; // at the latest at the end of the year 9999

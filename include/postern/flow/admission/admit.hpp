@@ -19,10 +19,15 @@
 
 namespace postern {
 
-// The credentials that a request carries. The views must outlive the call that they are passed to.
+// The credentials that a request carries, and what an application that is asked about them learns of the request. The
+// views must outlive the call that they are passed to.
 struct request_credentials {
   std::string_view authorization;                  // the header field's value
   bool has_authorization = !authorization.empty(); // true also for a field without a value: nobody is anonymous then
+  std::string_view cookie{};      // the header field's value; empty also when the request's page may not use cookies
+  bool is_cookie_ignored = false; // there is a cookie, and the request's page may not use it
+  std::string_view method{}, target{}; // target: path and query, encoded
+  std::string_view client_address{}, client_network{};
 };
 
 // The credentials behind the scheme ("Bearer", "Basic") in an Authorization header (RFC 9110 §11.6.2); nothing when the

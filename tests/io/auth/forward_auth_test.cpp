@@ -1,0 +1,97 @@
+#include "support/captured_log.hpp"
+#include "support/run_task.hpp"
+#include "support/scripted_peer.hpp"
+#include <postern/io/auth/forward_auth.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace postern;
+using namespace std::chrono_literals;
+using test::answers;
+
+namespace {
+
+// The application is a peer that plays a script.
+struct fixture {
+  explicit fixture(std::vector<test::step> steps, std::chrono::milliseconds timeout = 2s)
+      : application(std::move(steps)), auth(http, {{application.at(), "/authorize"}, timeout, 2, 500ms}) {}
+  test::scripted_peer application;
+  http_client http;
+  forward_auth auth;
+
+  result<http_response> ask() { return test::run_task(auth.ask({{"Cookie", "session=1"}}, "192.0.2.1")); }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_application_gets_the_credentials) {
+  fixture f({answers(200, "").wants("GET /authorize HTTP/1.1")});
+  BOOST_TEST(f.ask()->status == 200);
+  BOOST_TEST(f.application.requests().front().field("cookie") == "session=1");
+}
+
+BOOST_AUTO_TEST_CASE(its_decisions_are_passed_on) {
+  fixture f({answers(204, ""), answers(401, "who?"), answers(403, "no")});
+  for (const int status : {204, 401, 403}) BOOST_TEST(f.ask()->status == status);
+}
+
+BOOST_AUTO_TEST_CASE(a_redirect_is_no_decision) {
+  fixture f({answers(302, "")});
+  const auto why = f.ask().error();
+  BOOST_TEST((why.code == errc::unavailable));
+  BOOST_TEST(why.on.find("answered 302, not 2xx, 401 or 403; answer 401 instead of a redirect") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_long_answer_is_no_failure) {
+  fixture f({answers(200, std::string(100'000, 'x'))});
+  BOOST_TEST(f.ask()->status == 200);
+}
+
+BOOST_AUTO_TEST_CASE(a_question_has_an_end) {
+  fixture f({answers(200, "").after(5s)}, 100ms);
+  const auto begin = std::chrono::steady_clock::now();
+  BOOST_TEST((f.ask().error().code == errc::unavailable));
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 4s));
+}
+
+BOOST_AUTO_TEST_CASE(an_application_that_fails_is_left_alone_for_a_moment) {
+  test::captured_log log;
+  fixture f({answers(500, ""), answers(500, ""), answers(200, "")});
+  int failed = 0;
+  result<http_response> answer = f.ask();
+  for (; !answer; answer = f.ask(), ++failed) {
+    BOOST_TEST_REQUIRE(failed < 1'000'000);
+    BOOST_TEST((answer.error().code == errc::unavailable));
+  }
+  BOOST_TEST(answer->status == 200);
+  BOOST_TEST(failed > 2); // two were asked, the others were not
+  BOOST_TEST(f.application.requests().size() == 3u);
+  const auto text = log.text();
+  for (const std::string event : {"given up for a moment", "answers again"}) {
+    BOOST_TEST(text.find(event) != std::string::npos);
+    BOOST_TEST(text.find(event) == text.rfind(event)); // said once
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_client_cannot_take_all_places) {
+  std::vector<test::step> steps(17, answers(200, "").after(1s));
+  fixture f(steps, 500ms); // shorter than the answers take, so nobody gets an answer
+  std::vector<errc> of_one, of_other;
+  const auto ask = [&f](std::string client, std::vector<errc>& into) -> task<> {
+    const auto answer = co_await f.auth.ask({{"Cookie", "a"}}, client);
+    into.push_back(answer ? errc::internal : answer.error().code);
+  };
+  const auto many = [&]() -> task<> {
+    group asking(co_await asio::this_coro::executor);
+    for (int n = 0; n < 20; ++n) asking.start(ask("192.0.2.1", of_one));
+    asking.start(ask("192.0.2.2", of_other));
+    co_await asking.wait(10s);
+  };
+  test::run_task(many());
+  BOOST_TEST(std::count(of_one.begin(), of_one.end(), errc::too_many_requests) > 0);
+  BOOST_TEST((of_other == std::vector{errc::unavailable})); // it was asked for the other client, and timed out
+}
