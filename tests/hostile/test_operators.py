@@ -8,7 +8,7 @@ from certificates import Authority
 from fake_s3 import FakeS3
 
 
-class Refusing(http.server.BaseHTTPRequestHandler):
+class RefusingApplication(http.server.BaseHTTPRequestHandler):
     """An application that allows nobody to upload."""
 
     def do_GET(self):
@@ -132,7 +132,7 @@ class Reload(InFolder):
             self.assertEqual(lines(server, "settings need a restart"), [])
 
     def test_the_application_that_is_asked(self):
-        with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as application, Server(f"[auth]\napi_keys = [{self.key('app', 'key')}]\n") as server:
+        with http.server.HTTPServer(("127.0.0.1", 0), RefusingApplication) as application, Server(f"[auth]\napi_keys = [{self.key('app', 'key')}]\n") as server:
             threading.Thread(target=application.serve_forever, daemon=True).start()
             url = f"http://127.0.0.1:{application.server_address[1]}/authorize"
             ask = lambda: server.request("POST", "/v1/uploads", '{"filename":"a"}', {"Content-Type": "application/json", "Authorization": "Bearer x"})[0]
