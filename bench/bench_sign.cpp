@@ -19,7 +19,7 @@ int main() {
   const auto keys = std::make_shared<const held_credentials>(held_credentials{
       {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
   options.credentials = [keys] { return keys; };
-  const form_signer forms(options, own, [](const upload&) {});
+  const form_signer forms(options, own);
   sign_request ask;
   ask.filename = "cat.jpg";
   ask.content_type = "image/jpeg";

@@ -46,6 +46,7 @@ jwt_link_options jwt_options_of(const config& c) {
   o.rules = {s.issuer, s.audience, s.algorithms, s.leeway};
   o.profiles_claim = s.profiles_claim;
   o.max_size_claim = s.max_size_claim;
+  o.quota_claim = s.quota_claim;
   o.clock = system_clock_in_seconds();
   return o;
 }

@@ -4,6 +4,7 @@
 #include <postern/app/config/secret_file.hpp>
 #include <postern/app/config/spelling.hpp>
 #include <postern/app/doctor/doctor.hpp>
+#include <postern/app/new_api_key.hpp>
 #include <postern/app/node.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/webhooks/webhooks_command.hpp>
@@ -39,6 +40,7 @@ struct options {
   webhooks_command webhooks;
   bool apply = false;    // setup
   bool defaults = false; // config
+  std::string key_name;  // keys new
 };
 
 int failed(const failure& why) {
@@ -85,7 +87,17 @@ int sign(const options& o, const char* const* environment) {
   ask.profile = o.profile;
   if (!o.content_type.empty()) ask.content_type = o.content_type;
   if (o.size) ask.size = o.size;
-  auto form = o.filename.empty() ? service.forms.sign_blank(o.profile, "", {}, now) : service.forms.sign(ask, {}, now);
+  asio::io_context loop{1};
+  result<signed_form> form = failure{errc::internal, "the form was not signed"};
+  const auto issue = [&]() -> task<> {
+    if (o.filename.empty())
+      form = co_await service.issuer.issue_blank(o.profile, "", {}, now);
+    else
+      form = co_await service.issuer.issue(ask, {}, now);
+  };
+  group running(loop.get_executor());
+  running.start(issue());
+  loop.run();
   if (!form) return failed(form.error());
   std::puts(o.html ? front::form_page(*form).body.c_str() : to_json(*form).c_str());
   return 0;
@@ -182,6 +194,14 @@ int print_config(const options& o, const char* const* environment) {
   return 0;
 }
 
+int print_new_key(const std::string& name) {
+  const auto made = make_api_key(name);
+  std::printf("The key, which is shown only once. The back end sends it as Authorization: Bearer KEY.\n  %s\n"
+              "For auth.api_keys in the configuration:\n  %s\n",
+              made.key.c_str(), made.toml.c_str());
+  return 0;
+}
+
 // --- errors of the command line ---------------------------------------------------------------------------
 
 // The last command that the arguments name: in "uploads webhooks retry", retry. Without a command: `app` itself.
@@ -250,6 +270,7 @@ public:
     add_doctor();
     add_setup();
     add_config();
+    add_keys();
   }
 
   int run(int argc, char** argv) {
@@ -343,6 +364,15 @@ private:
     auto* command = add(app_, "config", "print the effective configuration as TOML, without secrets",
                         [this] { return print_config(o_, environment_); });
     command->add_flag("--defaults", o_.defaults, "print every setting with its default");
+  }
+
+  void add_keys() {
+    auto* keys = app_.add_subcommand("keys", "make API keys for the back ends of the application");
+    keys->require_subcommand(1);
+    auto* command =
+        keys->add_subcommand("new", "make a key; print it once, with the line that the configuration needs");
+    command->add_option("name", o_.key_name, "the key's name, which is the user of its uploads")->required();
+    command->callback([this] { chosen_ = [this] { return print_new_key(o_.key_name); }; });
   }
 
   options o_;

@@ -111,6 +111,7 @@ private:
   front::complete_endpoint complete_;
   front::events_endpoint events_;
   front::pages_endpoint pages_;
+  front::usage_endpoint usage_;
   front::admin_endpoint admin_;
   front::router public_router_, admin_router_;
 
@@ -145,11 +146,11 @@ node::node(const config& c, std::function<config()> load)
       signing_rate_(c.limits.sign_rate, c.limits.sign_burst,
                     "limits.sign_rate allows " + std::to_string(c.limits.sign_rate) + " forms a second"),
       gate_(admission_.callers(), cors_, signing_rate_),
-      uploads_(max_json_of(c), gate_, service_.forms, *service_.records, transfers_, feed_),
+      uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
-      pages_(pages_options_of(c), gate_, service_.forms),
+      pages_(pages_options_of(c), gate_, service_.issuer), usage_(gate_, service_.forms, *service_.records),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
-      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_}), cors_),
+      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_}), cors_),
       admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c.server)),
       connections_(capacity_.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c), capacity_.sockets()), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
@@ -338,8 +339,7 @@ void node::stop_background_tasks() {
 
 form_service::form_service(const config& c, const ledger_options& records_with)
     : own(c.server.secrets), backend(c, own), records(make_ledger(records_with)),
-      options(form_signer_options_of(c, backend)),
-      forms(options, own, [this](upload u) { records->issue(std::move(u)); }) {}
+      options(form_signer_options_of(c, backend)), forms(options, own), issuer(forms, *records) {}
 
 int serve(const config& c, std::function<config()> load) {
   std::signal(SIGPIPE, SIG_IGN);

@@ -23,6 +23,7 @@ constexpr std::array table{
     errc_text{errc::timed_out, 408, "timed_out", "RequestTimeout",
               "The request did not arrive in time; send it again."},
     errc_text{errc::too_many_requests, 429, "too_many_requests", "SlowDown", "Too many requests; retry later."},
+    errc_text{errc::quota_exceeded, 429, "quota_exceeded", "SlowDown", "The quota has no room for this upload now."},
     errc_text{errc::unauthorized, 401, "unauthorized", "AccessDenied", "Authentication is required."},
     errc_text{errc::forbidden, 403, "forbidden", "AccessDenied", "This request is not allowed."},
     errc_text{errc::conflict, 409, "conflict", "OperationAborted",

@@ -95,6 +95,23 @@ std::string safe_filename(std::string_view name) {
   return out.empty() || out == "." || out == ".." ? "file" : out;
 }
 
+namespace {
+
+// Empty: no such name.
+std::optional<std::string_view> value_of(std::string_view name, const key_values& v) {
+  if (name == "id") return v.id;
+  if (name == "filename") return v.filename;
+  if (name == "user") return v.user;
+  if (name == "profile") return v.profile;
+  if (name == "date") return v.date;
+  if (!name.starts_with(meta_variable)) return std::nullopt;
+  for (const auto& [known, value] : v.metadata)
+    if (known == name.substr(meta_variable.size())) return value;
+  return std::nullopt;
+}
+
+} // namespace
+
 result<std::string> fill_key(std::string_view key_template, const key_values& v) {
   std::string out;
   auto rest = key_template;
@@ -105,18 +122,9 @@ result<std::string> fill_key(std::string_view key_template, const key_values& v)
     const auto close = rest.find('}', open);
     if (close == rest.npos) return failure{errc::invalid_argument, "${ without } in the key template"};
     const auto name = rest.substr(open + 2, close - open - 2);
-    if (name == "id")
-      out += v.id;
-    else if (name == "filename")
-      out += v.filename;
-    else if (name == "user")
-      out += v.user;
-    else if (name == "profile")
-      out += v.profile;
-    else if (name == "date")
-      out += v.date;
-    else
-      return failure{errc::invalid_argument, "${" + std::string(name) + "} in the key template is not known"};
+    const auto value = value_of(name, v);
+    if (!value) return failure{errc::invalid_argument, "${" + std::string(name) + "} in the key template is not known"};
+    out += *value;
     rest.remove_prefix(close + 1);
   }
   if (out.size() > 1024)

@@ -1,5 +1,6 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/flow/sign.hpp>
@@ -117,6 +118,20 @@ bool has_longer_part(std::string_view key, std::size_t max) {
   return false;
 }
 
+// The metadata that stands in the key must be there, and cannot add segments to the key.
+result<void> check_key_metadata(const profile& rules, const sign_request& ask) {
+  for (const auto& name : rules.key_metadata) {
+    const auto found =
+        std::find_if(ask.metadata.begin(), ask.metadata.end(), [&](const auto& m) { return m.first == name; });
+    if (found == ask.metadata.end())
+      return bad("profile " + quote(rules.name) + " needs the metadata " + quote(name) +
+                 ", which is a part of the key");
+    if (const auto why = why_no_key_part(found->second); !why.empty())
+      return bad("metadata " + quote(name) + " " + why);
+  }
+  return {};
+}
+
 std::string date_path(seconds_clock t) {
   const auto text = iso8601(t);
   return text.substr(0, 4) + '/' + text.substr(5, 2) + '/' + text.substr(8, 2);
@@ -191,7 +206,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   signed_form form;
   form.id = new_uuid_v7(now);
   form.bucket = rules.bucket;
-  auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second)});
+  if (auto usable = check_key_metadata(rules, ask); !usable) return usable.error();
+  auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second), ask.metadata});
   if (!key) return key.error();
   form.key = std::move(*key);
   if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
@@ -237,7 +253,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
     return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
 
-  upload row;
+  auto& row = form.row;
   row.id = form.id;
   row.profile = rules.name;
   row.user = who.user;
@@ -248,7 +264,6 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   row.max_size = length->max;
   row.created_at = now;
   row.expires_at = form.expires_at - store_ahead;
-  record_(std::move(row));
   return form;
 }
 

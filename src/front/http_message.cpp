@@ -34,9 +34,14 @@ void append_number(std::string& out, std::uint64_t n) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
 }
 
+std::string_view retry_after(errc code) {
+  if (code == errc::too_many_requests) return "1";
+  return code == errc::quota_exceeded ? "60" : "5"; // a quota has room when another upload has ended, or tomorrow
+}
+
 // The fields that say when to retry, or how to authenticate.
 void add_advice(response& r, errc code) {
-  if (r.status == 503 || r.status == 429) r.with("Retry-After", code == errc::too_many_requests ? "1" : "5");
+  if (r.status == 503 || r.status == 429) r.with("Retry-After", std::string(retry_after(code)));
   if (r.status == 401) r.with("WWW-Authenticate", "Bearer");
 }
 

@@ -23,6 +23,7 @@ std::vector<route> public_routes(const public_endpoints& to) {
   return {
       {"/v1/uploads", http::verb::post, allowed_origins, endpoint_of(to.uploads, &uploads_endpoint::sign)},
       {"/v1/uploads/", http::verb::get, allowed_origins, endpoint_of(to.uploads, &uploads_endpoint::show)},
+      {"/v1/usage", http::verb::get, allowed_origins, endpoint_of(to.usage, &usage_endpoint::show)},
       {"/upload/", http::verb::post, allowed_origins, endpoint_of(to.fallback, &fallback_endpoint::take)},
       // The redirect of another origin's page arrives with Origin: null; the claim is the authority.
       {"/v1/complete/", http::verb::get, any_origin, endpoint_of(to.complete, &complete_endpoint::confirm)},

@@ -50,6 +50,10 @@ BOOST_AUTO_TEST_CASE(key_templates_are_filled) {
   BOOST_TEST(fill_key("${profile}/${user}/${date}/${id}/${filename}", v).value() ==
              "profile/user/2026/11/23/ID/name.txt");
   BOOST_TEST(fill_key("$id {id} $", v).value() == "$id {id} $");
+  const std::vector<std::pair<std::string, std::string>> metadata{{"album", "cats"}, {"order", "7"}};
+  BOOST_TEST(fill_key("${meta.order}/${meta.album}", {"ID", "n", "u", "p", "d", metadata}).value() == "7/cats");
+  for (const char* unknown : {"${meta.artist}", "${meta.}", "${meta}", "${meta.album.x}"})
+    BOOST_TEST((fill_key(unknown, {"ID", "n", "u", "p", "d", metadata}).error().code == errc::invalid_argument));
   BOOST_TEST((fill_key("${nme}", v).error().code == errc::invalid_argument));
   BOOST_TEST((fill_key("${id", v).error().code == errc::invalid_argument));
   BOOST_TEST((fill_key(std::string(1025, 'a'), v).error().code == errc::key_too_long));

@@ -52,7 +52,7 @@ struct fixture {
     o.public_url = "https://up.example.com";
     o.region = "eu-west-1";
     o.credentials = [] { return std::make_shared<const held_credentials>(some_credentials()); };
-    const form_signer forms(std::move(o), own, [](const upload&) {});
+    const form_signer forms(std::move(o), own);
     auto form = blank ? forms.sign_blank("default", ask.return_to, {}, signed_at) : forms.sign(ask, {}, signed_at);
     fields = form.value().fields;
     key = form.value().key;

@@ -38,8 +38,10 @@ struct fixture {
   }
   result<signed_form> sign() {
     options.profiles["default"] = rules;
-    const form_signer forms(options, own, [&](upload u) { ledger.issue(std::move(u)); });
-    return forms.sign(ask, who, now);
+    const form_signer forms(options, own);
+    auto made = forms.sign(ask, who, now);
+    if (made) ledger.issue(made->row);
+    return made;
   }
   errc refused() {
     auto f = sign();
@@ -236,7 +238,7 @@ BOOST_FIXTURE_TEST_CASE(threads_that_sign_while_the_credentials_change_get_forms
   options.credentials = [&] {
     return std::make_shared<const held_credentials>(asked.fetch_add(1, std::memory_order_relaxed) % 2 ? held : other);
   };
-  const form_signer forms(options, own, [](const upload&) {});
+  const form_signer forms(options, own);
   std::vector<signed_form> made[3];
   std::vector<std::thread> threads;
   for (auto& mine : made)
@@ -259,4 +261,18 @@ BOOST_FIXTURE_TEST_CASE(the_json_form_has_the_documented_members, fixture) {
                            "fields", "complete_url", "status_url"})
     BOOST_TEST(v.find(name), name);
   BOOST_TEST(*v.find("expires_at")->if_string() == "2026-11-23T18:30:00Z");
+}
+
+BOOST_FIXTURE_TEST_CASE(metadata_may_stand_in_the_key, fixture) {
+  rules.key = "${meta.album}/${id}";
+  rules.key_metadata = {"album"};
+  BOOST_TEST((refused() == errc::bad_request)); // it is missing
+  ask.metadata = {{"album", "cats"}};
+  BOOST_TEST(sign()->key.starts_with("cats/"));
+  for (const char* wrong : {"", ".", "..", "a/b", "a\\b", "${user}", "\xff"}) {
+    ask.metadata = {{"album", wrong}};
+    BOOST_TEST((refused() == errc::bad_request), wrong);
+  }
+  ask.metadata = {{"album", std::string(201, 'a')}};
+  BOOST_TEST((refused() == errc::bad_request));
 }

@@ -62,14 +62,16 @@ struct fixture {
   completer completions{own, store, ledger};
   fake_sns topics;
   upload_feed changes;
-  form_signer forms{signer_options(), own, [this](upload u) { ledger.issue(std::move(u)); }};
+  form_signer forms{signer_options(), own};
+  form_issuer issuer{forms, ledger};
 
   struct endpoints {
     explicit endpoints(fixture& f)
         : receiver({f.token, {}, {"media"}}, f.completions, f.topics, f.ledger), admission(f.links()),
-          uploads(1024, who, f.forms, f.ledger, f.carriers, f.changes),
+          uploads(1024, who, f.issuer, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
-          pages(pages_options{f.demo, "1.2.3", {}}, who, f.forms), admin(f.ledger, f.carriers, f.parts()) {}
+          pages(pages_options{f.demo, "1.2.3", {}}, who, f.issuer), usage(who, f.forms, f.ledger),
+          admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const admitter admission;
@@ -81,8 +83,9 @@ struct fixture {
     complete_endpoint complete;
     events_endpoint events;
     pages_endpoint pages;
+    usage_endpoint usage;
     admin_endpoint admin;
-    router public_router{public_routes({uploads, fallback, complete, events, pages}), allowed};
+    router public_router{public_routes({uploads, fallback, complete, events, pages, usage}), allowed};
     router admin_router{admin_routes(admin), allowed};
   };
   std::optional<endpoints> made;
@@ -280,6 +283,29 @@ BOOST_FIXTURE_TEST_CASE(the_right_user_shows_the_uploads_of_all_users, fixture) 
   made.reset();
   limited_rights = caller_rights(caller_right::read) | caller_right::user;
   BOOST_TEST(shows_key("Bearer limited", "default", "ann"));
+}
+
+BOOST_FIXTURE_TEST_CASE(usage_is_shown_to_those_who_may_read_it, fixture) {
+  ledger.usage.user = {1000, 600, 1};
+  ledger.usage.all = {9000, 600, 1};
+  const auto usage = [&](const std::string& query) {
+    return answer(test_request(http::verb::get, "/v1/usage" + query).with("Authorization", "Bearer limited"));
+  };
+  limited_rights = caller_right::sign;
+  BOOST_TEST(is_problem(usage(""), 403, "forbidden"));
+  made.reset();
+  limited_rights = caller_right::read;
+  BOOST_TEST(has(usage(""), R"("user":"limited")"));
+  BOOST_TEST(has(usage(""), R"("user_total":{"used":1000,"reserved":600})")); // without a limit nothing is left
+  BOOST_TEST(!has(usage(""), "9000"));
+  BOOST_TEST(is_problem(usage("?user=ann"), 403, "forbidden"));
+  BOOST_TEST(is_problem(usage("?profile=absent"), 404, "not_found"));
+  BOOST_TEST(is_problem(answer(test_request(http::verb::get, "/v1/usage")), 401, "unauthorized"));
+  made.reset();
+  limited_rights = caller_rights(caller_right::read) | caller_right::user;
+  BOOST_TEST(has(usage("?user=ann"), R"("total":{"used":9000,"reserved":600})"));
+  ledger.broken.emplace(errc::unavailable, "away");
+  BOOST_TEST(is_problem(usage(""), 503, "unavailable"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_user_signs_at_the_configured_rate, fixture) {

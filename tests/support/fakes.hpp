@@ -94,6 +94,20 @@ struct fake_ledger : ledger {
   completion last;
 
   void issue(upload u) override { rows.emplace(u.id, u); }
+  std::optional<failure> over_quota; // what reserve answers
+  quota reserved_under;              // of the last reserve
+  quota_usage usage;
+  task<result<void>> reserve(upload u, quota limits) override {
+    if (broken) co_return *broken;
+    reserved_under = limits;
+    if (over_quota) co_return *over_quota;
+    rows.emplace(u.id, u);
+    co_return result<void>{};
+  }
+  task<result<quota_usage>> find_usage(std::string, std::string, std::int64_t) override {
+    if (broken) co_return *broken;
+    co_return usage;
+  }
   std::map<std::string, std::string> attempts; // the newest of each upload, by id
   int broken_off = 0;
   task<result<upload>> reserve_key(upload u, std::string signed_key, std::string attempt) override {

@@ -14,6 +14,12 @@ public:
   void issue(upload u) override {
     if (is_kept("issue")) real_.issue(std::move(u));
   }
+  task<result<void>> reserve(upload u, quota limits) override {
+    return with("reserve", real_.reserve(std::move(u), limits));
+  }
+  task<result<quota_usage>> find_usage(std::string profile, std::string user, std::int64_t day) override {
+    return with("find_usage", real_.find_usage(std::move(profile), std::move(user), day));
+  }
   void start_receiving(upload u, std::string attempt) override {
     if (is_kept("start_receiving")) real_.start_receiving(std::move(u), std::move(attempt));
   }

@@ -93,7 +93,9 @@ public:
     caller who;
     who.name = who.user = "app";
     who.profiles = {"*"};
-    return forms_.sign_blank("default", "", who, now_millis()).value();
+    auto form = forms_.sign_blank("default", "", who, now_millis()).value();
+    ledger_.issue(form.row);
+    return form;
   }
   // One round of the sweep, three days later: every policy has ended.
   void sweep() {
@@ -268,7 +270,8 @@ private:
       make_sqlite_ledger({(folder_.path() / "ledger.db").string()}, records_options());
   faulty_store store_{*real_store_, store_faults};
   faulty_ledger ledger_{*real_ledger_, ledger_faults}, outbox_{*real_ledger_, outbox_faults};
-  form_signer forms_{signer_options(), own_, [this](upload u) { ledger_.issue(std::move(u)); }};
+  form_signer forms_{signer_options(), own_};
+  form_issuer issuer_{forms_, ledger_};
   resources shared_{limits()};
   std::optional<allowance> ballast_;
   transfers transfers_{store_, ledger_, now_millis};
@@ -280,13 +283,14 @@ private:
   const front::cors_rules cors_{url, {}};
   rate_limiter rate_{1'000'000, 1'000'000, "the limit"};
   const front::signing_gate gate_{admitter_, cors_, rate_};
-  front::uploads_endpoint uploads_endpoint_{64 << 10, gate_, forms_, ledger_, transfers_, feed_};
+  front::uploads_endpoint uploads_endpoint_{64 << 10, gate_, issuer_, ledger_, transfers_, feed_};
   front::fallback_endpoint fallback_endpoint_{url, form_reader_};
   front::complete_endpoint complete_endpoint_{completer_};
   front::events_endpoint events_endpoint_{256 << 10, events_};
-  front::pages_endpoint pages_endpoint_{front::pages_options{}, gate_, forms_};
+  front::pages_endpoint pages_endpoint_{front::pages_options{}, gate_, issuer_};
+  front::usage_endpoint usage_endpoint_{gate_, forms_, ledger_};
   front::router router_{front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_,
-                                              events_endpoint_, pages_endpoint_}),
+                                              events_endpoint_, pages_endpoint_, usage_endpoint_}),
                         cors_};
   front::connection_count connections_{0, 0};
   group server_tasks_{loop_.get_executor()};

@@ -58,6 +58,22 @@ class CommandLine(unittest.TestCase):
         self.assertTrue(err.startswith("postern: no credentials for S3 anywhere: "), err)
         self.assertTrue(err.endswith("; set store.credentials, or run postern doctor\n"), err)
 
+    def test_a_new_key_signs(self):
+        code, out, err = self.run_it("keys", "new", 'the "app"')
+        self.assertEqual((code, err), (0, ""))
+        _, key, _, line = (l.strip() for l in out.splitlines())
+        self.assertRegex(key, r"^[0-9a-f]{64}$")
+        self.assertNotIn(key, line)
+        self.assertNotEqual(self.run_it("keys", "new", "app")[1], out)
+        with Server(f"[auth]\napi_keys = [{line}]\n") as server:
+            self.assertTrue(server.sign(headers={"Authorization": "Bearer " + key})["id"])
+        for name, words in (("a/b", "cannot stand for ${user}"), ("..", "cannot stand"), ("jwt", "choose another")):
+            code, out, err = self.run_it("keys", "new", name)
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn(words, err)
+        self.assertEqual(self.run_it("keys")[0], 2)
+        self.assertEqual(self.run_it("keys", "new")[0], 2)
+
     def test_configuration_errors_name_the_setting_and_the_fix(self):
         cases = [("[server]\nlistn = 'x'\n", "server.listn (line 2): unknown setting; did you mean server.listen?"), ("[limits]\nbufers = 1\n", "did you mean limits.buffers?"),
                  ("[profiles.default]\nmaxsize = 1\n", "did you mean profiles.default.max_size?"), ("[store]\ntype = 's3'\n", "store.bucket: is empty; name the bucket in S3"), 
@@ -65,7 +81,7 @@ class CommandLine(unittest.TestCase):
                  ("[auth]\napi_keys = [{ name = 'forward', sha256 = '" + "a" * 64 + "' }]\n", "auth.forward; choose another"), ("[auth.jwt]\nkeys = { secret = 'too short' }\n", "auth.jwt.keys, secret 1"), ("[auth.jwt]\nkeys = 'http://app.example.com/jwks'\n", "must be https"), ("[auth.jwt]\nissuer = 'a'\n", "auth.jwt.keys"),
                  *((f"[auth.jwt]\nkeys = {wrong}\n", "auth.jwt.keys, public key 1") for wrong in ("['https://app.example.com/.well-known/jwks.json']", "'/etc/postern/keys/public-key-of-the-provider.pem'", "'a secret of more than thirty-two bytes, not marked'",
                                                                                                  "'MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo'", "' https://app.example.com/.well-known/jwks.json'", "'<html>a page of the proxy, which is no key at all</html>'", "'{\"keys\":[]}'")),
-                 ("[auth.jwt]\nalgorithms = ['none']\n", "is not one of: HS256"), ("[auth]\napi_keys = [{ name = 'a', sha256 = '" + "a" * 64 + "', rights = ['all'] }]\n", "number 1, rights"), ("[auth]\napi_keys = [{ name = 'a', sha256 = '" + "a" * 64 + "', rights = ['user'] }]\n", "can do nothing"), ("[auth]\napi_keys = [{ name = '..', sha256 = '" + "a" * 64 + "' }]\n", "cannot stand for ${user}"), ("[auth]\napi_keys = [{ name = 'a', sha256 = '" + "a" * 64 + "', expires = 'soon' }]\n", "is not a date"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
+                 ("[auth.jwt]\nalgorithms = ['none']\n", "is not one of: HS256"), ("[profiles.default]\nquota = '1GiB'\n", "must be a table"), ("[profiles.default]\nquota = { per_usr = '1GiB' }\n", "did you mean per_user"), ("[profiles.default]\nquota = { per_user = 'lots' }\n", "profiles.default.quota (line 2): per_user: "), ("[auth]\napi_keys = [{ name = 'a', sha256 = '" + "a" * 64 + "', rights = ['all'] }]\n", "number 1, rights"), ("[auth]\napi_keys = [{ name = 'a', sha256 = '" + "a" * 64 + "', rights = ['user'] }]\n", "can do nothing"), ("[auth]\napi_keys = [{ name = '..', sha256 = '" + "a" * 64 + "' }]\n", "cannot stand for ${user}"), ("[auth]\napi_keys = [{ name = 'a', sha256 = '" + "a" * 64 + "', expires = 'soon' }]\n", "is not a date"), ("[profiles.default]\nkey = 'x'\n", "must contain ${id}"), ("[profiles.default]\nkey = '${id}/${nme}'\n", "${nme}"),
                  ("[limits]\nbuffers = 'lots'\n", '"lots" is not a size; write it like "512"'), ("[server]\nsecrets = ['short']\n", "fewer than 16 bytes"), ("[server]\nallowed_origins = ['https://a.example.com/']\n", "exact origin"),
                  ("[server]\nallowed_origins = ['*']\n", "exact origin"), ("[server\n", "line 1"), ("[profiles.default]\nreturn_to = ['https://a.example.com*']\n", "behind the host"), ("[server]\nlisten = 'nonsense'\n", "server.listen: \"nonsense\" is not an address"),
                  ("[auth]\napi_keys = [{ name = 'a', sha256 = 'x' }]\n", "64 hex digits"), ("[server]\ntls = { certificate = 'a' }\n", "both certificate and key"), ("[server]\nsecrets = [{ env = 'NOT_THERE' }]\n", "NOT_THERE"),

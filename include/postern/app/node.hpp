@@ -5,7 +5,7 @@
 #include <postern/app/config/config.hpp>
 #include <postern/app/storage.hpp>
 #include <postern/core/claim.hpp>
-#include <postern/flow/sign.hpp>
+#include <postern/flow/issue.hpp>
 #include <postern/io/ledger.hpp>
 
 #include <functional>
@@ -24,6 +24,7 @@ struct form_service {
   std::unique_ptr<ledger> records; // never empty until the node resets it
   const form_signer_options options;
   form_signer forms;
+  form_issuer issuer;
 };
 
 // Serves until SIGTERM or SIGINT, then drains (server.drain). SIGHUP calls `load`, and takes from its configuration

@@ -24,6 +24,7 @@ enum class errc {
   length_required,    // a body without a length where one is needed
   timed_out,          // the peer was silent for too long
   too_many_requests,  // a rate limit
+  quota_exceeded,     // a quota has no room now
   unauthorized,       // no or wrong credentials for signing
   forbidden,          // the caller lacks the right; or the claim is forged, altered or expired
   conflict,           // the object is not what the claim describes

@@ -34,6 +34,7 @@ inline constexpr caller_rights default_rights = caller_rights(caller_right::sign
 
 struct caller_limits {
   std::optional<std::uint64_t> max_size; // bytes of one upload, besides the profile's own limit
+  std::optional<std::uint64_t> quota;    // bytes of all its uploads in a profile, instead of the profile's per_user
 };
 
 struct caller {

@@ -1,6 +1,8 @@
 // A profile: the named set of rules under which uploads are signed. Plain values; the configuration has checked them.
 #pragma once
 
+#include <postern/core/quota.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -13,6 +15,7 @@ struct profile {
   std::string name;
   std::string bucket;                                // never empty once configured
   std::string key = "uploads/${id}/${filename}";     // see fill_key
+  std::vector<std::string> key_metadata;             // names of metadata that the key may name as ${meta.NAME}
   std::uint64_t min_size = 0, max_size = 5ull << 30; // bytes
   std::vector<std::string> content_types{"*/*"};     // type/subtype, type/* or */*
   std::chrono::seconds expires{900};                 // lifetime of a policy
@@ -20,6 +23,7 @@ struct profile {
   std::string acl, storage_class, sse, sse_kms_key, cache_control, content_disposition;
   std::map<std::string, std::string> tags;
   bool overwrite = false; // the key template need not contain ${id}
+  quota limits;           // of all uploads in this profile
 };
 
 } // namespace postern

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +46,11 @@ struct upload {
   std::string failed_because;            // errc_text::name of the failure, when failed
   std::optional<std::uint64_t> received; // bytes so far, while receiving
 
+  // Of a profile with a quota:
+  std::optional<std::int64_t> quota_day; // to which the upload counts (quota, day_of)
+  std::optional<std::uint64_t> reserved; // bytes, from signing until the upload has ended
+  std::optional<std::uint64_t> charged;  // bytes, of the newest object that was confirmed
+
   bool operator==(const upload&) const = default;
 };
 
@@ -56,12 +62,15 @@ std::string to_json(const upload& u, bool whole);
 // a character's border. An empty name, "." and ".." become "file". Bytes that are not UTF-8 become U+FFFD.
 std::string safe_filename(std::string_view name);
 
+inline constexpr std::string_view meta_variable = "meta."; // in a key template: ${meta.NAME}
+
 // The values that a profile's key template may name.
 struct key_values {
-  std::string_view id, filename, user, profile, date; // date is 2026/11/23
+  std::string_view id, filename, user, profile, date;                 // date is 2026/11/23
+  std::span<const std::pair<std::string, std::string>> metadata = {}; // ${meta.NAME}; the names in lower case
 };
-// Fills ${id} ${filename} ${user} ${profile} ${date}. errc::invalid_argument for an unknown name or an unclosed ${ ;
-// errc::key_too_long over 1024 bytes.
+// Fills ${id} ${filename} ${user} ${profile} ${date} ${meta.NAME}. errc::invalid_argument for an unknown name or an
+// unclosed ${ ; errc::key_too_long over 1024 bytes.
 result<std::string> fill_key(std::string_view key_template, const key_values& v);
 
 // The UUIDs anywhere in a key. In a key that fill_key made, the upload's id is one of them; the user's id or the file's

@@ -34,6 +34,7 @@ struct signed_form {
   std::string url, fallback_url;
   std::vector<form_field> fields; // in the form's order; the file follows, in a field named "file"
   std::string complete_url, status_url;
+  upload row; // what the ledger records
 };
 
 std::string to_json(const signed_form& f);
@@ -55,14 +56,10 @@ struct form_signer_options {
   std::size_t max_key_part = 0;              // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
-// Records what was signed, without waiting. In the program this is ledger::issue.
-using record_issued = std::function<void(upload)>;
-
 class form_signer {
 public:
-  // The references must outlive this.
-  form_signer(form_signer_options options, const signer& own, record_issued record)
-      : options_(std::move(options)), own_(own), record_(std::move(record)) {}
+  // `own` must outlive this.
+  form_signer(form_signer_options options, const signer& own) : options_(std::move(options)), own_(own) {}
 
   // errc::bad_request (unknown profile, return_to not listed, a form that would be too large), errc::payload_too_large,
   // errc::entity_too_small (a declared size under the profile's), errc::unsupported_type, errc::key_too_long,
@@ -91,7 +88,6 @@ private:
 
   const form_signer_options options_;
   const signer& own_;
-  const record_issued record_;
   mutable std::mutex mutex_; // guards day_key_; the std::atomic<std::shared_ptr> of GCC 12 has a data race in load()
   mutable std::shared_ptr<const day_key> day_key_; // of the last signature
 };

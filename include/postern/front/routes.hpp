@@ -8,6 +8,7 @@
 #include <postern/front/endpoints/fallback.hpp>
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/front/endpoints/uploads.hpp>
+#include <postern/front/endpoints/usage.hpp>
 #include <postern/front/router.hpp>
 
 #include <vector>
@@ -20,6 +21,7 @@ struct public_endpoints {
   complete_endpoint& complete;
   events_endpoint& events;
   pages_endpoint& pages;
+  usage_endpoint& usage;
 };
 
 // The endpoints must outlive the routes.

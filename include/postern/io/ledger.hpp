@@ -5,7 +5,7 @@
 // Writes queue up for one writer thread, which commits everything in its queue at once (group commit). Writes of one
 // upload run in the order of the calls. issue, start_receiving and record_progress are written behind: they return at
 // once and become durable soon. When any other write succeeds, its change is durable.
-// Reads (find, find_all, list, list_webhooks, has_message) use other connections and never wait for the writer. They
+// Reads (find, find_all, find_usage, list, list_webhooks, has_message) use other connections and never wait for the writer. They
 // see everything that is committed. find also sees this process's earlier writes of its upload, committed or not; only
 // then does it wait for the writer.
 //
@@ -16,6 +16,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
+#include <postern/core/quota.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -91,6 +92,11 @@ public:
 
   // Records a signed upload. Written behind; a call that is lost is counted and logged. No effect if the id exists.
   virtual void issue(upload u) = 0;
+
+  // The same for an upload of a profile with a quota: also reserves its max_size, in one transaction, and waits for it.
+  // confirm replaces the reservation by the object's size, and expire gives it back; fail does not, because the form
+  // can still be posted. errc::payload_too_large, errc::quota_exceeded: see core/quota; nothing was recorded.
+  virtual task<result<void>> reserve(upload u, quota limits) = 0;
 
   // The first bytes of the upload have arrived at this node. `attempt` is a new id: a form may be posted several times,
   // on several nodes, and only the newest attempt decides what becomes of the row. Written behind. Creates the row if
@@ -186,6 +192,9 @@ public:
 
   // errc::not_found if the ledger has no such id.
   virtual task<result<upload>> find(std::string id) = 0;
+
+  // What the uploads of this profile and this user hold, and what those of that day hold (quota, day_of).
+  virtual task<result<quota_usage>> find_usage(std::string profile, std::string user, std::int64_t day) = 0;
 
   // The committed rows of these ids in any order, in one statement. Unknown ids are left out.
   virtual task<result<std::vector<upload>>> find_all(std::vector<std::string> ids) = 0;

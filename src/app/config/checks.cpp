@@ -93,10 +93,7 @@ void check_is_unique(const std::vector<config::api_key>& keys, std::size_t at) {
 
 void check_api_keys(std::vector<config::api_key>& keys) {
   for (auto& key : keys) {
-    require(is_key_part(key.name), "auth.api_keys",
-            "name " + quote(key.name) + " cannot stand for ${user} in keys: " + std::string(not_a_key_part));
-    require(key.name != "jwt" && key.name != "forward", "auth.api_keys",
-            "the name " + quote(key.name) + " is that of all callers of auth." + key.name + "; choose another");
+    check_api_key_name(key.name);
     const auto has = [&](caller_right r) { return std::count(key.rights.begin(), key.rights.end(), r) > 0; };
     require(has(caller_right::sign) || has(caller_right::read), "auth.api_keys",
             "rights of " + quote(key.name) + " have neither \"sign\" nor \"read\", so the key can do nothing");
@@ -113,8 +110,9 @@ void check_jwt(const config::jwt_section& jwt) {
   for (const auto& name : jwt.algorithms)
     require(std::find(known.begin(), known.end(), name) != known.end(), "auth.jwt.algorithms",
             quote(name) + " is not one of: HS256, RS256, ES256, EdDSA" + suggestion(name, known));
-  const bool is_begun = !(jwt.issuer + jwt.audience + jwt.profiles_claim + jwt.max_size_claim + jwt.ca_file).empty() ||
-                        !jwt.algorithms.empty();
+  const bool is_begun =
+      !(jwt.issuer + jwt.audience + jwt.profiles_claim + jwt.max_size_claim + jwt.quota_claim + jwt.ca_file).empty() ||
+      !jwt.algorithms.empty();
   require(!is_begun || !jwt.keys.empty(), "auth.jwt.keys", "is missing; without it no token is accepted");
   require(jwt.leeway <= 10min, "auth.jwt.leeway", time_text(jwt.leeway) + " is too long; the maximum is 10m");
   if (!jwt.keys.url.empty()) token_keys_url(jwt);
@@ -196,12 +194,24 @@ void check_return_to(const std::string& setting, const std::string& url) {
   require(!origin_of(url).ends_with('*'), setting, quote(url) + " matches other hosts too; write a / behind the host");
 }
 
-void check_key(const std::string& setting, const profile& p) {
-  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date"}); !key)
-    throw config_error(setting + ": " + quote(p.key) + ": " + key.error().on +
-                       (key.error().code == errc::invalid_argument
-                            ? "; the known names are ${id}, ${filename}, ${user}, ${profile} and ${date}"
-                            : ""));
+void check_key(const std::string& section, profile& p) {
+  const auto setting = section + "key";
+  std::vector<std::pair<std::string, std::string>> metadata;
+  for (auto& name : p.key_metadata) {
+    name = lower(name);
+    require(is_plain_name(name), section + "key_metadata",
+            quote(name) + " is no name of metadata: it may have letters, digits, - _ and . only");
+    require(p.key.find("${meta." + name + "}") != p.key.npos, section + "key_metadata",
+            quote(name) + " is not used; write it as ${meta." + name + "} in " + setting);
+    metadata.emplace_back(name, "value");
+  }
+  if (auto key = fill_key(p.key, {"id", "name", "user", "profile", "date", metadata}); !key)
+    throw config_error(
+        setting + ": " + quote(p.key) + ": " + key.error().on +
+        (key.error().code == errc::invalid_argument
+             ? "; the known names are ${id}, ${filename}, ${user}, ${profile}, ${date}, and ${meta.NAME} "
+               "for each name in key_metadata"
+             : ""));
   require(p.overwrite || p.key.find("${id}") != p.key.npos, setting,
           quote(p.key) +
               " must contain ${id}, so that no upload replaces another's object; overwrite = true allows it");
@@ -230,7 +240,7 @@ void check_profile(config& c, profile& p) {
   require(p.bucket == c.store.bucket || is_listed("*") || is_listed(p.bucket), section + "bucket",
           quote(p.bucket) + " is neither store.bucket nor in store.other_buckets");
   check_bucket_name(section + "bucket", p.bucket);
-  check_key(section + "key", p);
+  check_key(section, p);
   check_form_values(section, p);
   require(p.min_size <= p.max_size, section + "min_size",
           size_text(p.min_size) + " is larger than max_size, " + size_text(p.max_size));
@@ -283,6 +293,13 @@ void check_forward(const config::forward_section& f) {
 }
 
 } // namespace
+
+void check_api_key_name(std::string_view name) {
+  require(is_key_part(name), "auth.api_keys",
+          "name " + quote(name) + " cannot stand for ${user} in keys: " + std::string(not_a_key_part));
+  require(name != "jwt" && name != "forward", "auth.api_keys",
+          "the name " + quote(name) + " is that of all callers of auth." + std::string(name) + "; choose another");
+}
 
 void complete_and_check(config& c) {
   check_server(c.server);

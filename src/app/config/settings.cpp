@@ -46,6 +46,48 @@ private:
   }
 };
 
+// A table with settings of its own.
+template <class Object> struct object_value {
+  const settings_of<Object>& (*settings)();
+
+  void read(const source& s, Object& into) const {
+    const auto* table = s.node.as_table();
+    if (!table) throw config_error("must be a table, such as { " + std::string(settings().front().name) + " = … }");
+    into = {};
+    for (const auto& [key, node] : *table) {
+      const std::string name(key.str());
+      const auto* known = find_setting(settings(), name);
+      if (!known) throw config_error(name + ": unknown setting" + suggestion(name, names_of(settings())));
+      try {
+        known->read(into, {node, s.environment});
+      } catch (const config_error& e) {
+        throw config_error(name + ": " + e.what());
+      }
+    }
+  }
+
+  std::string write(const Object& object) const {
+    std::string members;
+    for (const auto& s : settings())
+      members.append(members.empty() ? " " : ", ").append(s.name).append(" = ").append(s.write(object));
+    return "{" + members + " }";
+  }
+};
+
+const settings_of<quota>& quota_settings() {
+  constexpr size_value size;
+  constexpr count_value count;
+  static const settings_of<quota> all{
+      {"per_user_day", size, &quota::per_user_day},
+      {"per_user", size, &quota::per_user},
+      {"per_day", size, &quota::per_day},
+      {"total", size, &quota::total},
+      {"per_user_in_flight", count, &quota::per_user_in_flight},
+      {"in_flight", count, &quota::in_flight},
+  };
+  return all;
+}
+
 } // namespace
 
 // NOLINTNEXTLINE(readability-function-size): a table, with a line for each setting
@@ -111,6 +153,7 @@ const settings_of<config>& config_settings() {
       {"auth.jwt.leeway", time, &config::jwt, &jwt::leeway},
       {"auth.jwt.profiles_claim", text, &config::jwt, &jwt::profiles_claim},
       {"auth.jwt.max_size_claim", text, &config::jwt, &jwt::max_size_claim},
+      {"auth.jwt.quota_claim", text, &config::jwt, &jwt::quota_claim},
       {"auth.jwt.ca_file", text, &config::jwt, &jwt::ca_file},
       {"auth.forward.url", text, &config::forward, &forward::url},
       {"auth.forward.user_header", text, &config::forward, &forward::user_header},
@@ -161,6 +204,7 @@ const settings_of<profile>& profile_settings() {
   static const settings_of<profile> all{
       {"bucket", text, &profile::bucket},
       {"key", text, &profile::key},
+      {"key_metadata", text_list_value{}, &profile::key_metadata},
       {"min_size", size_value{}, &profile::min_size},
       {"max_size", size_value{max_object_size}, &profile::max_size},
       {"content_types", text_list_value{}, &profile::content_types},
@@ -174,6 +218,7 @@ const settings_of<profile>& profile_settings() {
       {"cache_control", text, &profile::cache_control},
       {"content_disposition", text, &profile::content_disposition},
       {"overwrite", bool_value{}, &profile::overwrite},
+      {"quota", object_value<quota>{quota_settings}, &profile::limits},
   };
   return all;
 }

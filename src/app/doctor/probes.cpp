@@ -29,13 +29,21 @@ std::string probe_name() {
   return "postern-doctor-" + to_hex(random) + ".txt";
 }
 
+// A value for each name that the key needs.
+std::vector<std::pair<std::string, std::string>> probe_metadata(const profile& rules) {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto& metadata_name : rules.key_metadata) all.emplace_back(metadata_name, "doctor");
+  return all;
+}
+
 // A key by the profile's template, so that permissions for the profile's keys are enough. std::nullopt: the template
 // gives one key to all uploads, and a probe would replace one of them.
 std::optional<std::string> probe_key(const profile& rules) {
   const auto now = now_millis();
   const auto id = new_uuid_v7(now), name = probe_name();
   const auto day = iso8601(std::chrono::floor<std::chrono::seconds>(now)).substr(0, 10);
-  auto key = fill_key(rules.key, {id, name, "doctor", rules.name, day});
+  const auto metadata = probe_metadata(rules);
+  auto key = fill_key(rules.key, {id, name, "doctor", rules.name, day, metadata});
   if (!key || (key->find(id) == key->npos && key->find(name) == key->npos)) return std::nullopt;
   return *key;
 }
@@ -132,16 +140,17 @@ result<signed_form> sign_probe(examination& exam, const profile& rules) {
   options.region = exam.c.store.region;
   options.credentials = [&] { return exam.keys; };
   options.claim_lifetime = exam.c.sweep.claim_lifetime;
-  const form_signer forms(std::move(options), exam.server_signer, [](const upload&) {}); // not recorded as an upload
+  const form_signer forms(std::move(options), exam.server_signer);
   sign_request ask;
   ask.profile = rules.name;
   ask.filename = probe_name();
+  ask.metadata = probe_metadata(rules);
   const auto& type = rules.content_types.front();
   if (type != "*/*") ask.content_type = type.ends_with("/*") ? type.substr(0, type.size() - 1) + "x-probe" : type;
   ask.origin = exam.c.server.public_url;
   caller who;
   who.user = "doctor";
-  return forms.sign(ask, who, now_millis());
+  return forms.sign(ask, who, now_millis()); // it is no upload, so it is not recorded
 }
 
 // The form as browsers encode it (RFC 7578).

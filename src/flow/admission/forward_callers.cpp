@@ -5,7 +5,6 @@
 #include <postern/flow/admission/remembered_callers.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace postern {
@@ -26,18 +25,17 @@ failure wrong(const std::string& header, const std::string& what) {
   return {errc::unavailable, "the answer of auth.forward.url: " + header + " " + what};
 }
 
-// "max_size=10485760". A limit that is not understood is not taken for none.
+// "max_size=10485760, quota=1073741824". A limit that is not understood is not taken for none.
 result<caller_limits> limits_in(const std::string& header, std::string_view value) {
   caller_limits limits;
   for (const auto& part : parts_of(value)) {
-    const auto equals = part.find('=');
-    if (part.substr(0, equals) != "max_size" || equals == part.npos)
-      return wrong(header, "has " + quote(part) + "; the only limit is max_size=BYTES");
-    std::uint64_t bytes = 0;
-    const auto *begin = part.data() + equals + 1, *end = part.data() + part.size();
-    const auto [after, error] = std::from_chars(begin, end, bytes);
-    if (error != std::errc() || after != end) return wrong(header, "has no number of bytes in " + quote(part));
-    limits.max_size = bytes;
+    const auto equals = std::min(part.find('='), part.size());
+    const auto name = std::string_view(part).substr(0, equals);
+    auto* limit = name == "max_size" ? &limits.max_size : name == "quota" ? &limits.quota : nullptr;
+    if (!limit) return wrong(header, "has " + quote(part) + "; the limits are max_size=BYTES and quota=BYTES");
+    const auto bytes = parse_number(std::string_view(part).substr(std::min(equals + 1, part.size())));
+    if (!bytes) return wrong(header, "has no number of bytes in " + quote(part));
+    *limit = *bytes;
   }
   return limits;
 }

@@ -67,13 +67,25 @@ private:
       const auto* named = claims.payload.find(options_.profiles_claim);
       who.profiles = named ? names_in(*named) : std::vector<std::string>{};
     }
-    if (const auto* max = options_.max_size_claim.empty() ? nullptr : claims.payload.find(options_.max_size_claim)) {
-      const auto* bytes = max->if_int();
-      if (!bytes || *bytes < 0)
-        return failure{errc::unauthorized, "the token's claim " + options_.max_size_claim + " is no number of bytes"};
-      who.limits.max_size = static_cast<std::uint64_t>(*bytes);
-    }
+    if (auto max = bytes_claim(claims, options_.max_size_claim); !max)
+      return max.error();
+    else
+      who.limits.max_size = *max;
+    if (auto all = bytes_claim(claims, options_.quota_claim); !all)
+      return all.error();
+    else
+      who.limits.quota = *all;
     return who;
+  }
+
+  // Nothing: the token has no such claim, or none is configured.
+  static result<std::optional<std::uint64_t>> bytes_claim(const token_claims& claims, const std::string& name) {
+    const auto* claim = name.empty() ? nullptr : claims.payload.find(name);
+    if (!claim) return std::optional<std::uint64_t>{};
+    const auto* bytes = claim->if_int();
+    if (!bytes || *bytes < 0)
+      return failure{errc::unauthorized, "the token's claim " + name + " is no number of bytes"};
+    return std::optional(static_cast<std::uint64_t>(*bytes));
   }
 
   token_keys& keys_;

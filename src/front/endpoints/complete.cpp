@@ -53,7 +53,8 @@ response answer_completed(const redirect_outcome& done, const request& r) {
 
 task<response> complete_endpoint::confirm(request& r) {
   redirect_parameters redirected{parameter(r, "bucket"), parameter(r, "key"), parameter(r, "etag")};
-  auto done = co_await completer_.complete_by_redirect(r.path_parameter, std::move(redirected), r.client_network, now_millis());
+  auto done =
+      co_await completer_.complete_by_redirect(r.path_parameter, std::move(redirected), r.client_network, now_millis());
   response made;
   if (!done)
     made = answer_refused(done.error(), r);

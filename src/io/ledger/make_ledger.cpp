@@ -1,7 +1,7 @@
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/sql/postgres.hpp>
 #include <postern/io/ledger/postgres_ledger.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
+#include <postern/io/sql/postgres.hpp>
 
 #include <stdexcept>
 

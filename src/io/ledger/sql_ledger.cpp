@@ -1,4 +1,5 @@
 #include <postern/io/ledger/message_rows.hpp>
+#include <postern/io/ledger/quota_rows.hpp>
 #include <postern/io/ledger/secret_rows.hpp>
 #include <postern/io/ledger/sql_ledger.hpp>
 #include <postern/io/ledger/upload_rows.hpp>
@@ -61,6 +62,13 @@ public:
   void issue(upload u) override {
     auto id = u.id;
     writer_.write_behind(std::move(id), [this, u = std::move(u)] { uploads_.issue(u); });
+  }
+  task<result<void>> reserve(upload u, quota limits) override {
+    auto id = u.id;
+    return write<void>(std::move(id), [this, u = std::move(u), limits]() -> result<void> {
+      if (auto refused = uploads_.reserve(u, limits)) return std::move(*refused);
+      return {};
+    });
   }
   void start_receiving(upload u, std::string attempt) override {
     auto id = u.id;
@@ -194,6 +202,11 @@ public:
     };
     if (!behind_a_write) return read<upload>(look);
     return writer_.run<upload>(std::move(key), false, [this, look] { return look(*db_); });
+  }
+  task<result<quota_usage>> find_usage(std::string profile, std::string user, std::int64_t day) override {
+    return read<quota_usage>([profile = std::move(profile), user = std::move(user), day](sql::database& db) {
+      return postern::find_usage(db, profile, user, day);
+    });
   }
   task<result<uploads>> find_all(std::vector<std::string> ids) override {
     return read<uploads>([ids = std::move(ids)](sql::database& db) { return find_uploads(db, ids); });

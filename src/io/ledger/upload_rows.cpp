@@ -10,7 +10,7 @@ namespace {
 
 const std::string columns = "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
                             "expires_at, size, etag, crc32c, completed_at, completed_by, overwritten_at, "
-                            "overwritten_etag, failed_because, received";
+                            "overwritten_etag, failed_because, received, quota_day, reserved, charged";
 const std::string returning = " RETURNING " + columns;
 const std::string select = "SELECT " + columns + " FROM uploads WHERE ";
 
@@ -35,6 +35,7 @@ std::string insert(std::string_view more, std::string_view values, std::string_v
 }
 
 const std::string issue_sql = insert("", "'issued'", "NOTHING");
+const std::string reserve_sql = insert(", quota_day, reserved", "'issued', $12, $13", "NOTHING");
 const std::string receiving_sql =
     insert(", attempt", "'receiving', $12",
            "UPDATE SET state = 'receiving', attempt = excluded.attempt, failed_because = '', received = NULL, "
@@ -73,6 +74,7 @@ const std::string expire_sql =
     "UPDATE uploads SET state = 'expired', ask_at = NULL WHERE id = $1 AND state IN ('issued', 'receiving')" +
     returning;
 const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning;
+const std::string settled_sql = "UPDATE uploads SET reserved = NULL, charged = $1 WHERE id = $2";
 const std::string lease_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
 const std::string find_sql = select + "id = $1";
 const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
@@ -121,6 +123,9 @@ upload read_row(sql::statement& s) {
   u.overwritten_etag = s.text();
   u.failed_because = s.text();
   if (const auto n = s.integer(); n && u.state == upload_state::receiving) u.received = unsigned_of(*n);
+  u.quota_day = s.integer();
+  if (const auto n = s.integer()) u.reserved = unsigned_of(*n);
+  if (const auto n = s.integer()) u.charged = unsigned_of(*n);
   return u;
 }
 
@@ -177,9 +182,10 @@ std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
 
 upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
                          std::function<void(const upload&)> on_change)
-    : db_(db), outbox_(outbox), grace_(grace), on_change_(std::move(on_change)),
+    : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
       due_sql_(select + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
+                             "AND reserved IS NULL "
                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
                              "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
                  db.get_dialect().for_update_skip_locked) {}
@@ -189,6 +195,29 @@ upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::m
 void upload_rows::issue(const upload& u) {
   const auto metadata = metadata_text(u);
   bind_row(db_.prepared(issue_sql), u, metadata, u.created_at, first_check(u)).run();
+}
+
+std::optional<failure> upload_rows::reserve(const upload& u, const quota& limits) {
+  if (find_upload(db_, u.id)) return std::nullopt; // a commit succeeded, and its reply was lost
+  auto reserving = u;
+  reserving.quota_day = day_of(u.created_at);
+  reserving.reserved = u.max_size;
+  if (auto why = quotas_.reserve(reserving, limits, u.created_at)) return why;
+  const auto metadata = metadata_text(u);
+  bind_row(db_.prepared(reserve_sql), u, metadata, u.created_at, first_check(u), *reserving.quota_day,
+           static_cast<std::int64_t>(u.max_size))
+      .run();
+  return std::nullopt;
+}
+
+// The quota is charged for what the upload has stored: an object of that many bytes, or nothing.
+void upload_rows::settle(upload& u, std::optional<std::uint64_t> stored) {
+  if (!u.quota_day || (!u.reserved && u.charged == stored)) return;
+  quotas_.settle(u, stored.value_or(0));
+  const auto charged = stored ? std::optional(static_cast<std::int64_t>(*stored)) : std::nullopt;
+  db_.prepared(settled_sql).bind(charged, u.id).run();
+  u.reserved.reset();
+  u.charged = stored;
 }
 
 void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
@@ -224,6 +253,7 @@ confirmation upload_rows::confirm(const completion& c) {
   auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
                      static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
   if (auto completed = one(s)) {
+    settle(*completed, c.size);
     outbox_.announce(webhook_type::completed, *completed, c.at);
     report(*completed);
     return {std::move(*completed), true};
@@ -233,6 +263,7 @@ confirmation upload_rows::confirm(const completion& c) {
   if (!c.is_current || row.etag == c.etag || row.overwritten_etag == c.etag) return {std::move(row)};
   auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
   if (!overwritten) return {existing(c.of.id)}; // another node was faster
+  settle(*overwritten, c.size);
   outbox_.announce(webhook_type::overwritten, *overwritten, c.at);
   report(*overwritten);
   return {std::move(*overwritten)};
@@ -272,11 +303,14 @@ std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock
 
 std::optional<upload> upload_rows::expire(const std::string& id, millis_clock at) {
   if (auto expired = one(db_.prepared(expire_sql).bind(id))) {
+    settle(*expired, std::nullopt);
     outbox_.announce(webhook_type::expired, *expired, at);
     report(*expired);
     return expired;
   }
-  return one(db_.prepared(end_checks_sql).bind(id));
+  auto ended = one(db_.prepared(end_checks_sql).bind(id));
+  if (ended && ended->reserved) settle(*ended, std::nullopt); // a failed upload reserves while its form can be posted
+  return ended;
 }
 
 // The row existed one statement ago.
@@ -291,6 +325,7 @@ std::size_t upload_rows::purge(millis_clock created_before, std::size_t max) {
   auto& s = db_.prepared(purge_sql_).bind(as_integer(created_before), as_limit(max));
   while (s.step()) ids.push_back(s.text());
   s.rewind();
+  quotas_.purge_days(day_of(created_before));
   auto& remove = db_.prepared(delete_sql);
   for (const auto& id : ids) {
     outbox_.delete_of(id);

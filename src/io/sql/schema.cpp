@@ -25,11 +25,29 @@ constexpr const char* postgres_messages =
     "CREATE TABLE handled_messages (id TEXT COLLATE \"C\" PRIMARY KEY, handled_at BIGINT NOT NULL); "
     "CREATE INDEX handled_messages_by_age ON handled_messages (handled_at)";
 
+// What the uploads of a profile hold: together (scope 'profile', user '') and of each user (scope 'user'); on one day,
+// in days since 1970, and on all days (day 0). In uploads: the day to which an upload counts, and what it reserves,
+// and what it was charged.
+constexpr const char* sqlite_quotas =
+    "ALTER TABLE uploads ADD COLUMN quota_day INTEGER; ALTER TABLE uploads ADD COLUMN reserved INTEGER; "
+    "ALTER TABLE uploads ADD COLUMN charged INTEGER; "
+    "CREATE TABLE quotas (profile TEXT NOT NULL, scope TEXT NOT NULL, user TEXT NOT NULL, day INTEGER NOT NULL, "
+    "used INTEGER NOT NULL, reserved INTEGER NOT NULL, in_flight INTEGER NOT NULL, "
+    "PRIMARY KEY (profile, scope, user, day)) STRICT, WITHOUT ROWID; "
+    "CREATE INDEX quotas_by_day ON quotas (day)";
+constexpr const char* postgres_quotas =
+    "ALTER TABLE uploads ADD COLUMN quota_day BIGINT; ALTER TABLE uploads ADD COLUMN reserved BIGINT; "
+    "ALTER TABLE uploads ADD COLUMN charged BIGINT; "
+    "CREATE TABLE quotas (profile TEXT COLLATE \"C\" NOT NULL, scope TEXT COLLATE \"C\" NOT NULL, "
+    "\"user\" TEXT COLLATE \"C\" NOT NULL, day BIGINT NOT NULL, used BIGINT NOT NULL, reserved BIGINT NOT NULL, "
+    "in_flight BIGINT NOT NULL, PRIMARY KEY (profile, scope, \"user\", day)); CREATE INDEX quotas_by_day ON quotas "
+    "(day)";
+
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
 // attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
 // delivery_order: 0 for messages about completions, which go first; 1 for all others.
-constexpr std::array<const char*, 6> sqlite_steps{
+constexpr std::array<const char*, 7> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -65,10 +83,12 @@ constexpr std::array<const char*, 6> sqlite_steps{
        CREATE INDEX webhooks_due_to ON webhooks (url, delivery_order, due_at, id) WHERE due_at IS NOT NULL;)",
 
     sqlite_messages,
+
+    sqlite_quotas,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 6> postgres_steps{
+constexpr std::array<const char*, 7> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -100,6 +120,8 @@ constexpr std::array<const char*, 6> postgres_steps{
        CREATE INDEX webhooks_due_to ON webhooks (url, delivery_order, due_at, id) WHERE due_at IS NOT NULL;)",
 
     postgres_messages,
+
+    postgres_quotas,
 };
 
 } // namespace

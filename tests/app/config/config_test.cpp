@@ -235,7 +235,8 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
   BOOST_TEST(error_mentions("[profiles.a]\nkey = \"x/${filename}\"", {"profiles.a.key", "${id}", "overwrite"}));
   BOOST_TEST(error_mentions(
       "[profiles.a]\nkey = \"x/${id}/${nmae}\"",
-      {"profiles.a.key", "\"x/${id}/${nmae}\": ${nmae}", "${id}, ${filename}, ${user}, ${profile} and ${date}"}));
+      {"profiles.a.key", "\"x/${id}/${nmae}\": ${nmae}",
+       "${id}, ${filename}, ${user}, ${profile}, ${date}, and ${meta.NAME} for each name in key_metadata"}));
   BOOST_TEST(error_mentions("[profiles.a]\ncontent_types = [\"*/*\", \"png\"]",
                             {"profiles.a.content_types: \"png\"", "image/png"}));
   BOOST_TEST(error_mentions("[profiles.a]\nacl = \"public\"", {"profiles.a.acl: \"public\"", "public-read,"}));

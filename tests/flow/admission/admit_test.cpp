@@ -71,8 +71,7 @@ BOOST_AUTO_TEST_CASE(without_authorization_the_anonymous_link_admits) {
 }
 
 BOOST_AUTO_TEST_CASE(a_request_with_authorization_is_never_anonymous) {
-  for (const auto* authorization :
-       {"Bearer third", "Bearer ", "Bearer", "Basic Zmlyc3Q6", "first", " "}) {
+  for (const auto* authorization : {"Bearer third", "Bearer ", "Bearer", "Basic Zmlyc3Q6", "first", " "}) {
     const auto who = admit(keys_and_anonymous(), authorization);
     BOOST_TEST((who.has_error() && who.error().code == errc::unauthorized), authorization);
   }

@@ -113,13 +113,15 @@ BOOST_AUTO_TEST_CASE(header_fields_name_profiles) {
 }
 
 BOOST_AUTO_TEST_CASE(a_header_field_limits_the_size) {
-  fixture f({answers_with("X-User: ann\r\nX-Limits: max_size=1000\r\n"), answers_with("X-User: ann\r\n"),
+  fixture f({answers_with("X-User: ann\r\nX-Limits: max_size=1000, quota=5000\r\n"), answers_with("X-User: ann\r\n"),
              answers_with("X-User: ann\r\nX-Limits: max_size=1k\r\n"),
              answers_with("X-User: ann\r\nX-Limits: max_sise=1\r\n"),
              answers_with("X-User: ann\r\nX-Limits: max_size\r\n"),
              answers_with("X-User: ann\r\nX-Limits: max_size=\r\n")});
   f.options.limits_header = "x-limits";
-  BOOST_TEST(f.caller_for().limits.max_size.value() == 1000u);
+  const auto limits = f.caller_for().limits;
+  BOOST_TEST(limits.max_size.value() == 1000u);
+  BOOST_TEST(limits.quota.value() == 5000u);
   BOOST_TEST(!f.caller_for().limits.max_size.has_value());
   for (int n = 0; n < 4; ++n) BOOST_TEST((f.recognize().error().code == errc::unavailable));
 }

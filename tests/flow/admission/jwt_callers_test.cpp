@@ -103,6 +103,14 @@ BOOST_FIXTURE_TEST_CASE(a_claim_limits_the_size, fixture) {
     BOOST_TEST((recognize(token(wrong)).error().code == errc::unauthorized));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_claim_limits_all_uploads, fixture) {
+  options.quota_claim = "room";
+  const auto limits = recognize(token(",\"room\":0")).value().value().limits;
+  BOOST_TEST(limits.quota.value() == 0u);
+  BOOST_TEST(!limits.max_size.has_value());
+  BOOST_TEST((recognize(token(",\"room\":\"1GiB\"")).error().code == errc::unauthorized));
+}
+
 BOOST_FIXTURE_TEST_CASE(the_name_of_an_api_key_is_no_user_of_a_token, fixture) {
   options.other_users = {"app", "ann"};
   BOOST_TEST((recognize(token()).error().code == errc::forbidden));

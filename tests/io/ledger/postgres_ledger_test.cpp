@@ -1,3 +1,4 @@
+#include "support/ledger_quota_contract.hpp"
 #include "support/postgres_fixture.hpp"
 #include "support/wait_until.hpp"
 #include <postern/io/ledger/upload_rows.hpp>
@@ -22,6 +23,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_ledger(make);
   check_ledger_reads(make);
   check_ledger_work(make);
+  check_quotas(make);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {

@@ -1,3 +1,4 @@
+#include "support/ledger_quota_contract.hpp"
 #include "support/ledger_read_contract.hpp"
 #include "support/ledger_work_contract.hpp"
 #include "support/temporary_folder.hpp"
@@ -66,6 +67,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_a_file) {
   check_ledger(make);
   check_ledger_reads(make);
   check_ledger_work(make);
+  check_quotas(make);
 }
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
@@ -76,6 +78,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
   check_ledger(make);
   check_ledger_reads(make);
   check_ledger_work(make);
+  check_quotas(make);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -313,7 +316,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 6);
+  BOOST_TEST(*version->integer() == 7);
 }
 
 // The file as version 1 created it.

@@ -9,4 +9,7 @@ namespace postern::app {
 // config_error.
 void complete_and_check(config& c);
 
+// Throws config_error when no API key can have this name.
+void check_api_key_name(std::string_view name);
+
 } // namespace postern::app

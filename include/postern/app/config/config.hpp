@@ -76,8 +76,8 @@ struct config {
     std::vector<std::string> algorithms; // empty: each key's own
     std::string issuer, audience;        // empty: any
     std::chrono::seconds leeway{60};
-    std::string profiles_claim, max_size_claim; // empty: all profiles, and the profile's limit
-    std::string ca_file;                        // PEM; authorities for the URL; empty: the system's
+    std::string profiles_claim, max_size_claim, quota_claim; // empty: all profiles, and the profile's limits
+    std::string ca_file;                                     // PEM; authorities for the URL; empty: the system's
   } jwt;
 
   struct forward_section { // [auth.forward]

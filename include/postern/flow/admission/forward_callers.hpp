@@ -17,9 +17,9 @@ struct forward_link_options {
   bool sends_cookie = true, sends_authorization = true;
   // Header fields of the answer, in small letters.
   std::string user_header = "x-user";
-  std::string profiles_header;          // names, with blanks or commas between them; empty: all profiles
-  std::string limits_header;            // like "max_size=10485760" (bytes); empty: the profile's limits alone
-  std::string host, scheme;             // of server.public_url, for X-Forwarded-Host and X-Forwarded-Proto
+  std::string profiles_header; // names, with blanks or commas between them; empty: all profiles
+  std::string limits_header;   // like "max_size=10485760, quota=1073741824" (bytes); empty: the profile's limits alone
+  std::string host, scheme;    // of server.public_url, for X-Forwarded-Host and X-Forwarded-Proto
   std::chrono::seconds cache{0};        // so long an answer 2xx serves the same question again
   std::vector<std::string> other_users; // names of API keys, whose uploads are nobody else's
   std::function<seconds_clock()> clock;

@@ -17,6 +17,7 @@ struct jwt_link_options {
   token_rules rules;
   std::string profiles_claim; // names the profiles: a list, or one text with blanks between the names; empty: all
   std::string max_size_claim; // bytes of one upload, a whole number; empty: the profile's limit alone
+  std::string quota_claim;    // bytes of all uploads in a profile, a whole number; empty: the profile's quota alone
   std::vector<std::string> other_users; // names of API keys, whose uploads are not a token's
   std::function<seconds_clock()> clock;
 };

@@ -2,7 +2,7 @@
 // and the files of src/client. Owned by the node, shared by all threads.
 #pragma once
 
-#include <postern/flow/sign.hpp>
+#include <postern/flow/issue.hpp>
 #include <postern/front/http_message.hpp>
 #include <postern/front/signing_gate.hpp>
 
@@ -22,8 +22,8 @@ struct pages_options {
 class pages_endpoint {
 public:
   // The references must outlive this.
-  pages_endpoint(pages_options options, const signing_gate& gate, form_signer& forms)
-      : options_(std::move(options)), gate_(gate), form_signer_(forms) {}
+  pages_endpoint(pages_options options, const signing_gate& gate, const form_issuer& forms)
+      : options_(std::move(options)), gate_(gate), form_issuer_(forms) {}
 
   task<response> form(request& r); // GET /form?profile=…&return_to=…
   task<response> demo(request& r); // GET /
@@ -32,7 +32,7 @@ public:
 private:
   const pages_options options_;
   const signing_gate& gate_;
-  form_signer& form_signer_;
+  const form_issuer& form_issuer_;
 };
 
 inline constexpr std::string_view html_type = "text/html; charset=utf-8";

@@ -2,7 +2,7 @@
 // Owned by the node, shared by all threads.
 #pragma once
 
-#include <postern/flow/sign.hpp>
+#include <postern/flow/issue.hpp>
 #include <postern/flow/transfer.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/http_message.hpp>
@@ -16,9 +16,9 @@ namespace postern::front {
 class uploads_endpoint {
 public:
   // `max_body`: bytes of JSON. The references must outlive this.
-  uploads_endpoint(std::size_t max_body, const signing_gate& gate, form_signer& forms, ledger& records,
+  uploads_endpoint(std::size_t max_body, const signing_gate& gate, const form_issuer& forms, ledger& records,
                    const transfers& running, upload_feed& changes)
-      : max_body_(max_body), gate_(gate), form_signer_(forms), ledger_(records), transfers_(running), feed_(changes) {}
+      : max_body_(max_body), gate_(gate), form_issuer_(forms), ledger_(records), transfers_(running), feed_(changes) {}
 
   // 201 with the form as JSON.
   task<response> sign(request& r);
@@ -34,7 +34,7 @@ private:
 
   const std::size_t max_body_;
   const signing_gate& gate_;
-  form_signer& form_signer_;
+  const form_issuer& form_issuer_;
   ledger& ledger_;
   const transfers& transfers_;
   upload_feed& feed_;

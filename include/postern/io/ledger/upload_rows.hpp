@@ -5,6 +5,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/io/ledger.hpp>
+#include <postern/io/ledger/quota_rows.hpp>
 #include <postern/io/ledger/webhook_rows.hpp>
 #include <postern/io/sql/database.hpp>
 
@@ -28,6 +29,7 @@ public:
               std::function<void(const upload&)> on_change = {});
 
   void issue(const upload& u);
+  std::optional<failure> reserve(const upload& u, const quota& limits);
   void start_receiving(const upload& u, const std::string& attempt);
   std::optional<upload> reserve_key(const upload& u, const std::string& signed_key, const std::string& attempt);
   void record_progress(const std::vector<std::pair<std::string, std::uint64_t>>& received, millis_clock not_before);
@@ -42,12 +44,14 @@ public:
 private:
   std::int64_t first_check(const upload& u) const { return as_integer(u.expires_at + grace_); }
   upload existing(const std::string& id);
+  void settle(upload& u, std::optional<std::uint64_t> stored);
   void report(const upload& changed) const {
     if (on_change_) on_change_(changed);
   }
 
   sql::database& db_;
   webhook_rows& outbox_;
+  quota_rows quotas_;
   const std::chrono::milliseconds grace_;
   const std::function<void(const upload&)> on_change_;
   const std::string due_sql_, purge_sql_;

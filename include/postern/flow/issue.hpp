@@ -1,0 +1,35 @@
+// Issues forms: has them signed, and records them in the ledger. Owned by the node, shared by all threads.
+#pragma once
+
+#include <postern/flow/sign.hpp>
+#include <postern/io/ledger.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <string>
+
+namespace postern {
+
+class form_issuer {
+public:
+  // The references must outlive this.
+  form_issuer(const form_signer& forms, ledger& records) : form_signer_(forms), ledger_(records) {}
+
+  // As form_signer::sign. Where the profile or the caller has a quota, room for the upload is reserved first:
+  // errc::payload_too_large and errc::quota_exceeded, as ledger::reserve; errc::unavailable or errc::ledger_failed
+  // when the ledger is away. Otherwise the ledger is not waited for.
+  task<result<signed_form>> issue(sign_request ask, caller who, millis_clock now) const;
+
+  // The same for a form whose file name is not known yet, as form_signer::sign_blank.
+  task<result<signed_form>> issue_blank(std::string profile, std::string return_to, caller who, millis_clock now) const;
+
+private:
+  task<result<signed_form>> record(result<signed_form> made, caller_limits limits) const;
+
+  const form_signer& form_signer_;
+  ledger& ledger_;
+};
+
+// The quota of a caller in a profile.
+quota quota_for(const profile& rules, const caller_limits& limits);
+
+} // namespace postern
