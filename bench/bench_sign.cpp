@@ -18,7 +18,7 @@ int main() {
   options.region = "eu-west-1";
   const auto keys = std::make_shared<const held_credentials>(held_credentials{
       {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
-  options.credentials = [keys] { return keys; };
+  options.credentials = [&keys] { return keys; };
   const form_signer forms(options, own);
   sign_request ask;
   ask.filename = "cat.jpg";

@@ -104,7 +104,7 @@ admission::key_source& admission::source_for(const config::jwt_section& s) {
 forward_auth& admission::application_for(const config::forward_section& s) {
   auto& http = client_for("auth.forward.ca_file", s.ca_file);
   for (auto& one : applications_)
-    if (one.from == s && one.http == &http) return one.asked;
+    if (one.from.url == s.url && one.from.timeout == s.timeout && one.http == &http) return one.asked;
   const auto url = parse_web_url(s.url).value(); // was checked with the configuration
   return applications_.emplace_back(s, http, url).asked;
 }

@@ -72,6 +72,15 @@ config load_to_sign(const options& o, const char* const* environment) {
   return load(o, environment);
 }
 
+// Without a file name: a form whose key ends in ${filename}.
+task<> issue_form(const form_issuer& issuer, sign_request ask, result<signed_form>& form) {
+  const caller nobody;
+  if (ask.filename.empty())
+    form = co_await issuer.issue_blank(ask.profile, "", nobody, now_millis());
+  else
+    form = co_await issuer.issue(std::move(ask), nobody, now_millis());
+}
+
 int sign(const options& o, const char* const* environment) {
   const auto c = load_to_sign(o, environment);
   form_service service(c, ledger_options_of(c));
@@ -81,7 +90,6 @@ int sign(const options& o, const char* const* environment) {
                  (why.on.empty() ? describe(why) : why.on).c_str());
     return 1;
   }
-  const auto now = now_millis();
   sign_request ask;
   ask.filename = o.filename;
   ask.profile = o.profile;
@@ -89,14 +97,8 @@ int sign(const options& o, const char* const* environment) {
   if (o.size) ask.size = o.size;
   asio::io_context loop{1};
   result<signed_form> form = failure{errc::internal, "the form was not signed"};
-  const auto issue = [&]() -> task<> {
-    if (o.filename.empty())
-      form = co_await service.issuer.issue_blank(o.profile, "", {}, now);
-    else
-      form = co_await service.issuer.issue(ask, {}, now);
-  };
   group running(loop.get_executor());
-  running.start(issue());
+  running.start(issue_form(service.issuer, std::move(ask), form));
   loop.run();
   if (!form) return failed(form.error());
   std::puts(o.html ? front::form_page(*form).body.c_str() : to_json(*form).c_str());

@@ -82,6 +82,7 @@
     }
     var status = xhr.status;
     var retryable = status === 0 || status === 408 || status === 429 || status >= 500;
+    if (code === 'quota_exceeded') retryable = false; // there is room when other uploads end, or tomorrow
     var e = failure(code || (status ? 'http_' + status : 'network'), message || MESSAGES[code] || (status ? what + ' was answered ' + status : what + ' could not be reached'), status, retryable);
     var after = status && xhr.getResponseHeader('Retry-After');
     if (after && /^\d+$/.test(after)) e.after = Number(after) * 1000;

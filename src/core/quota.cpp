@@ -13,10 +13,9 @@ std::string bytes_text(std::uint64_t n) { return std::to_string(n) + (n == 1 ? "
 
 } // namespace
 
-bool quota_sum::has_room(const quota_totals& now, std::uint64_t bytes) const {
+bool quota_sum::has_bytes(const quota_totals& now, std::uint64_t bytes) const {
   const auto held = now.used + now.reserved;
-  if (max_bytes && (held > max_bytes || bytes > max_bytes - held)) return false;
-  return !max_in_flight || now.in_flight < max_in_flight;
+  return !max_bytes || (held <= max_bytes && bytes <= max_bytes - held);
 }
 
 std::array<quota_sum, 4> sums_of(const quota& q) {
@@ -38,9 +37,8 @@ result<void> fits_in(const quota& limits, std::uint64_t bytes) {
 }
 
 failure over_quota(const quota_sum& sum, const quota_totals& now, std::uint64_t bytes, millis_clock at) {
-  const auto held = now.used + now.reserved;
-  if (sum.max_bytes && (held > sum.max_bytes || bytes > sum.max_bytes - held)) {
-    const auto left = sum.max_bytes - std::min(held, sum.max_bytes);
+  if (!sum.has_bytes(now, bytes)) {
+    const auto left = sum.max_bytes - std::min(now.used + now.reserved, sum.max_bytes);
     std::string text = name_of(sum) + " has " + bytes_text(left) + " left of " + std::to_string(sum.max_bytes) +
                        ", and the form would allow " + bytes_text(bytes);
     if (now.reserved) text += "; up to " + bytes_text(now.reserved) + " of uploads in flight may become free";

@@ -132,6 +132,13 @@ result<void> check_key_metadata(const profile& rules, const sign_request& ask) {
   return {};
 }
 
+bool has_variable(std::string_view key) { return key.find("${") != key.npos; }
+
+// What stands before ${filename} in the key of a form whose file name is not known yet; else the whole key.
+std::string_view without_filename(std::string_view key, std::string_view filename) {
+  return filename == filename_variable ? key.substr(0, key.size() - filename_variable.size()) : key;
+}
+
 std::string date_path(seconds_clock t) {
   const auto text = iso8601(t);
   return text.substr(0, 4) + '/' + text.substr(5, 2) + '/' + text.substr(8, 2);
@@ -210,6 +217,10 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second), ask.metadata});
   if (!key) return key.error();
   form.key = std::move(*key);
+  // Two values side by side could spell it, such as "$" and "{filename}".
+  if (has_variable(without_filename(form.key, filename)))
+    return bad("the key " + quote(form.key) +
+               " would have ${, which S3 replaces; change the file's name or the metadata");
   if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
     return failure{errc::key_too_long, "the store takes at most " + std::to_string(options_.max_key_part) +
                                            " bytes between two slashes of a key"};

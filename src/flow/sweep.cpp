@@ -44,6 +44,7 @@ task<> sweeper::settle(upload u, bool& store_is_silent) {
 // An object that fits completes the upload. Without one the upload expires, once its policy has expired. Returns the
 // upload as recorded now. A failure that is not the ledger's is the store's: check again later.
 task<result<upload>> sweeper::check(upload u, millis_clock now) {
+  if (u.state == upload_state::completed) co_return co_await settle_quota(std::move(u), now);
   const auto id = u.id;
   auto found = co_await completer_.find_object(u);
   if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
@@ -57,6 +58,21 @@ task<result<upload>> sweeper::check(upload u, millis_clock now) {
   if (ended && ended->state == upload_state::expired)
     log::info("upload expired", {{"upload", id}, {"why", describe(why)}});
   co_return ended;
+}
+
+// The form of a completed upload has expired. Until now it could be posted again, with another size and, straight to
+// the store, unseen.
+task<result<upload>> sweeper::settle_quota(upload u, millis_clock now) {
+  auto found = co_await completer_.find_object(u);
+  if (!found && !store_answered(found.error())) co_return found.error(); // the lease ends, and the sweep asks again
+  const auto size = found ? std::optional(found->size) : std::nullopt;
+  if (found && found->etag != u.etag) {
+    auto recorded = co_await completer_.record(u, std::move(*found), completion_source::sweep, now);
+    if (!recorded) co_return recorded.error();
+  }
+  auto settled = co_await ledger_.settle(u.id, size);
+  if (!settled) co_return settled.error();
+  co_return u;
 }
 
 task<bool> sweeper::delete_batch() {

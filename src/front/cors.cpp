@@ -19,11 +19,13 @@ result<void> cors_rules::check(const request& r) const {
   return failure{errc::forbidden, "origin " + quote(origin) + " is not in server.allowed_origins"};
 }
 
-bool cors_rules::may_use_cookies(const request& r) const {
-  if (r.fields.count(http::field::origin)) return !r.field(http::field::origin).empty() && check(r);
-  const bool only_reads = r.method == http::verb::get || r.method == http::verb::head;
+bool cors_rules::may_use_cookies(const request& r, bool to_read) const {
+  const auto origins = r.fields.count(http::field::origin);
+  if (origins > 1 || r.fields.count("Sec-Fetch-Site") > 1) return false; // no browser sends such a request
+  if (origins) return !r.field(http::field::origin).empty() && check(r);
+  const bool is_get = r.method == http::verb::get || r.method == http::verb::head;
   const auto site = r.field("Sec-Fetch-Site");
-  return only_reads && (site == "same-origin" || site == "same-site");
+  return is_get && (site == "same-origin" || (to_read && site == "same-site"));
 }
 
 void cors_rules::add_headers(cors_readers who, const request& r, response& made) const {

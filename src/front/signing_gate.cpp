@@ -4,16 +4,16 @@
 
 namespace postern::front {
 
-task<result<caller>> signing_gate::identify(const request& r) const {
+task<result<caller>> signing_gate::identify(const request& r, bool to_read) const {
   const auto count = r.fields.count(http::field::authorization);
   if (count > 1) co_return failure{errc::bad_request, "the request has more than one Authorization field"};
-  if (r.fields.count(http::field::cookie) > 1)
-    co_return failure{errc::bad_request, "the request has more than one Cookie field"};
   request_credentials shown{r.field(http::field::authorization), count > 0};
-  if (cors_.may_use_cookies(r))
+  // A browser sends one Cookie field (RFC 6265 §5.4).
+  const auto cookies = r.fields.count(http::field::cookie);
+  if (cookies == 1 && cors_.may_use_cookies(r, to_read))
     shown.cookie = r.field(http::field::cookie);
   else
-    shown.is_cookie_ignored = r.fields.count(http::field::cookie) > 0;
+    shown.is_cookie_ignored = cookies > 0;
   const auto target = std::string(r.path) + (r.query.empty() ? "" : "?") + std::string(r.query);
   shown.target = target;
   shown.method = http::to_string(r.method);
@@ -23,7 +23,7 @@ task<result<caller>> signing_gate::identify(const request& r) const {
 }
 
 task<result<caller>> signing_gate::admit_to_sign(const request& r) const {
-  auto who = co_await identify(r);
+  auto who = co_await identify(r, false);
   if (!who) co_return who;
   if (!who->may(caller_right::sign)) co_return failure{errc::forbidden, "this caller may not sign"};
   if (auto allowed = cors_.check(r); !allowed) co_return allowed.error();

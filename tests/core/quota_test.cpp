@@ -28,14 +28,13 @@ BOOST_AUTO_TEST_CASE(an_upload_counts_to_four_sums) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_sum_has_room_up_to_its_limit) {
+BOOST_AUTO_TEST_CASE(a_sum_has_bytes_up_to_its_limit) {
   const quota_sum sum{true, false, 100, 2};
-  BOOST_TEST(sum.has_room({60, 30, 1}, 10));
-  BOOST_TEST(!sum.has_room({60, 30, 1}, 11));
-  BOOST_TEST(!sum.has_room({60, 30, 2}, 10));
-  BOOST_TEST(!sum.has_room({120, 0, 0}, 0)); // a late object was charged above the limit
-  BOOST_TEST(!sum.has_room({0, 0, 0}, std::numeric_limits<std::uint64_t>::max()));
-  BOOST_TEST((quota_sum{true, false, 0, 0}.has_room({1ull << 60, 1ull << 60, 1'000'000}, 1ull << 60)));
+  BOOST_TEST(sum.has_bytes({60, 30, 1}, 10));
+  BOOST_TEST(!sum.has_bytes({60, 30, 1}, 11));
+  BOOST_TEST(!sum.has_bytes({120, 0, 0}, 0)); // a late object was charged above the limit
+  BOOST_TEST(!sum.has_bytes({0, 0, 0}, std::numeric_limits<std::uint64_t>::max()));
+  BOOST_TEST((quota_sum{true, false, 0, 0}.has_bytes({1ull << 60, 1ull << 60, 1'000'000}, 1ull << 60)));
 }
 
 BOOST_AUTO_TEST_CASE(what_can_never_fit_is_too_large) {

@@ -34,7 +34,8 @@ struct fixture {
     };
     const form_signer forms(std::move(o), own);
     const form_issuer issuer(forms, ledger);
-    return test::run_task(issuer.issue(ask, who, now_millis()));
+    return test::run_task(ask.filename.empty() ? issuer.issue_blank("default", "", who, now_millis())
+                                               : issuer.issue(ask, who, now_millis()));
   }
 };
 
@@ -61,6 +62,17 @@ BOOST_FIXTURE_TEST_CASE(a_form_without_room_is_not_given_out, fixture) {
   ledger.broken.emplace(errc::unavailable, "away");
   BOOST_TEST((issue().error().code == errc::unavailable));
   BOOST_TEST(ledger.rows.empty());
+}
+
+// S3 takes any number of files from a form without a file name.
+BOOST_FIXTURE_TEST_CASE(under_a_quota_the_file_has_a_name, fixture) {
+  ask.filename.clear();
+  BOOST_TEST(issue().has_value());
+  limits.per_user = 100;
+  BOOST_TEST((issue().error().code == errc::bad_request));
+  limits = {};
+  who.limits.quota = 100;
+  BOOST_TEST((issue().error().code == errc::bad_request));
 }
 
 BOOST_FIXTURE_TEST_CASE(the_callers_own_quota_takes_the_place_of_the_profiles, fixture) {

@@ -276,3 +276,18 @@ BOOST_FIXTURE_TEST_CASE(metadata_may_stand_in_the_key, fixture) {
   ask.metadata = {{"album", std::string(201, 'a')}};
   BOOST_TEST((refused() == errc::bad_request));
 }
+
+// S3 would replace it, and the policy would allow any key that begins like this one.
+BOOST_FIXTURE_TEST_CASE(no_two_values_spell_a_variable, fixture) {
+  rules.key_metadata = {"album"};
+  ask.filename = "{filename}";
+  ask.metadata = {{"album", "$"}};
+  rules.key = "${id}/${meta.album}/${filename}";
+  BOOST_TEST(sign().has_value());
+  rules.key = "${id}/${meta.album}${filename}";
+  BOOST_TEST((refused() == errc::bad_request));
+  rules.key_metadata.clear();
+  rules.key = "${id}/${user}${filename}";
+  who.user = "$";
+  BOOST_TEST((refused() == errc::bad_request));
+}

@@ -57,12 +57,12 @@ BOOST_AUTO_TEST_CASE(a_page_may_call_when_it_is_listed_or_delivered_by_this_serv
 }
 
 BOOST_AUTO_TEST_CASE(cookies_count_for_pages_that_may_call_and_for_reading_within_a_site) {
-  const auto may = [](http::verb verb, const char* origin, const char* site) {
+  const auto may = [](http::verb verb, const char* origin, const char* site, bool to_read = true) {
     test_request asks(verb, "/v1/uploads");
     asks.with("Host", "up.example.com");
     if (origin) asks.from_page(origin);
     if (site) asks.with("Sec-Fetch-Site", site);
-    return allowed.may_use_cookies(asks.made());
+    return allowed.may_use_cookies(asks.made(), to_read);
   };
   const auto post = http::verb::post, get = http::verb::get;
   for (const auto verb : {post, get}) {
@@ -78,6 +78,8 @@ BOOST_AUTO_TEST_CASE(cookies_count_for_pages_that_may_call_and_for_reading_withi
     BOOST_TEST(may(get, nullptr, site));
     BOOST_TEST(!may(post, nullptr, site)); // a browser names the origin when it posts
   }
+  BOOST_TEST(may(get, nullptr, "same-origin", false)); // GET /form signs
+  BOOST_TEST(!may(get, nullptr, "same-site", false));
 }
 
 BOOST_AUTO_TEST_CASE(the_same_host_is_an_address_or_localhost_with_the_same_port) {

@@ -104,6 +104,12 @@ struct fake_ledger : ledger {
     rows.emplace(u.id, u);
     co_return result<void>{};
   }
+  std::map<std::string, std::optional<std::uint64_t>> settled; // by id
+  task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) override {
+    if (broken) co_return *broken;
+    settled[id] = stored;
+    co_return result<void>{};
+  }
   task<result<quota_usage>> find_usage(std::string, std::string, std::int64_t) override {
     if (broken) co_return *broken;
     co_return usage;

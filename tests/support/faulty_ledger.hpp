@@ -17,6 +17,9 @@ public:
   task<result<void>> reserve(upload u, quota limits) override {
     return with("reserve", real_.reserve(std::move(u), limits));
   }
+  task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) override {
+    return with("settle", real_.settle(std::move(id), stored));
+  }
   task<result<quota_usage>> find_usage(std::string profile, std::string user, std::int64_t day) override {
     return with("find_usage", real_.find_usage(std::move(profile), std::move(user), day));
   }

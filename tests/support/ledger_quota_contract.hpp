@@ -9,7 +9,7 @@ namespace postern::test {
 inline upload upload_of_user(unsigned n, const std::string& user, std::uint64_t bytes) {
   auto u = some_upload(n);
   u.user = user;
-  u.max_size = bytes;
+  u.min_size = u.max_size = bytes; // declared
   return u;
 }
 
@@ -26,6 +26,7 @@ public:
   void confirm(const upload& u, std::uint64_t size) {
     auto c = some_completion(u, "e " + u.id);
     c.size = size;
+    c.at = at_second(10);
     BOOST_TEST(run_task(ledger_->confirm(c)).has_value());
   }
   void expire(const upload& u) { BOOST_TEST(run_task(ledger_->expire(u.id, at_second(9000))).has_value()); }
@@ -68,33 +69,48 @@ inline void check_settlement(const make_ledger_fn& make) {
   const auto a = upload_of_user(1, "ann", 60), b = upload_of_user(2, "ann", 40);
   (void)q.reserve(a, of_100);
   (void)q.reserve(b, of_100);
-  q.confirm(a, 10); // smaller than reserved: the rest is free
-  q.confirm(a, 10); // reported twice
-  q.check("ann", {10, 40, 1});
+  q.confirm(a, 60);
+  q.confirm(a, 60); // reported twice
+  q.check("ann", {60, 40, 1});
   q.expire(b);
   q.expire(b);
-  q.check("ann", {10, 0, 0});
+  q.check("ann", {60, 0, 0});
+  BOOST_TEST((q.reserve(upload_of_user(4, "ann", 40), of_100) == errc{}));
+  q.expire(upload_of_user(4, "ann", 40));
   q.confirm(b, 95); // it came after all: it counts, even above the limit
-  q.check("ann", {105, 0, 0});
+  q.check("ann", {155, 0, 0});
   BOOST_TEST((q.reserve(upload_of_user(3, "ann", 1), of_100) == errc::quota_exceeded));
 }
 
-// The form of a completed upload can be posted again. The quota counts the newest object.
+// The form of a completed upload can be posted again, with any size that it allows, until it has expired. The quota
+// counts the newest object, and holds the rest.
 inline void check_charged_overwrites(const make_ledger_fn& make) {
   quota_checks q(make);
-  const auto a = upload_of_user(1, "ann", 60);
+  auto a = upload_of_user(1, "ann", 60);
+  a.min_size = 1; // not declared
   (void)q.reserve(a, of_100);
   q.confirm(a, 1);
+  q.check("ann", {1, 59, 0}); // no longer in flight
   const auto overwrite = [&](std::uint64_t size) {
     auto c = some_completion(a, "another " + std::to_string(size));
     c.size = size;
+    c.at = at_second(20);
     BOOST_TEST(run_task((*q).confirm(c)).has_value());
     BOOST_TEST(run_task((*q).confirm(c)).has_value()); // reported twice
   };
   overwrite(60);
   q.check("ann", {60, 0, 0});
   overwrite(20);
-  q.check("ann", {20, 0, 0});
+  q.check("ann", {20, 40, 0});
+  const auto leased = run_task((*q).lease_due_checks(at_second(5000), at_second(5001), 10)).value();
+  BOOST_TEST_REQUIRE(leased.size() == 1u); // the form has expired: what does the store have?
+  BOOST_TEST((leased.front().state == upload_state::completed));
+  BOOST_TEST(run_task((*q).settle(a.id, 50)).has_value());
+  BOOST_TEST(run_task((*q).settle(a.id, 50)).has_value());
+  q.check("ann", {50, 0, 0});
+  BOOST_TEST(run_task((*q).settle(a.id, std::nullopt)).has_value()); // somebody deleted it from the store
+  q.check("ann", {50, 0, 0});
+  BOOST_TEST(run_task((*q).lease_due_checks(at_second(9000), at_second(9001), 10)).value().empty());
 }
 
 // A failed form can still be posted to the store, so what it reserves is free only when the form has expired.
@@ -149,17 +165,18 @@ inline void check_totals_survive_retention(const make_ledger_fn& make) {
   const auto a = upload_of_user(1, "ann", 60), b = upload_of_user(2, "ann", 40);
   (void)q.reserve(a, of_100);
   (void)q.reserve(b, of_100);
-  q.confirm(a, 10);
+  q.confirm(a, 60);
   (*q).start_receiving(b, "t1");
   (void)run_task((*q).fail(b, "t1", "timed_out", at_second(3)));
   const auto later = at_second(0) + std::chrono::days(400);
   BOOST_TEST(run_task((*q).purge_uploads(later, 100)).value() == 1u);
   BOOST_TEST(run_task((*q).find(b.id)).has_value());
-  BOOST_TEST((q.usage("ann").user == quota_totals{10, 40, 1}));
-  BOOST_TEST((q.usage("ann").user_of_day == quota_totals{})); // that day is long over
+  BOOST_TEST((q.usage("ann").user == quota_totals{60, 40, 1}));
+  BOOST_TEST((q.usage("ann").user_of_day == quota_totals{60, 40, 1})); // it still reserves
   q.expire(b);
   BOOST_TEST(run_task((*q).purge_uploads(later, 100)).value() == 1u);
-  BOOST_TEST((q.usage("ann").user == quota_totals{10, 0, 0}));
+  BOOST_TEST((q.usage("ann").user == quota_totals{60, 0, 0}));
+  BOOST_TEST((q.usage("ann").user_of_day == quota_totals{})); // that day is long over
 }
 
 inline void check_uploads_without_quota(const make_ledger_fn& make) {

@@ -82,6 +82,9 @@ struct outbox final : ledger {
   // The methods that no test of webhooks calls.
   static failure none() { return failure(errc::internal, "not in this ledger"); }
   task<result<void>> reserve(upload, quota) override { co_return failure(errc::internal, "not asked"); }
+  task<result<void>> settle(std::string, std::optional<std::uint64_t>) override {
+    co_return failure(errc::internal, "not asked");
+  }
   task<result<quota_usage>> find_usage(std::string, std::string, std::int64_t) override {
     co_return failure(errc::internal, "not asked");
   }

@@ -56,7 +56,11 @@ class Limits(unittest.TestCase):
             form = sign(server)[2]
             self.assertEqual(usage(server)["total"]["left"], 0)
             self.assertEqual(server.post_form(form["fields"], b"x" * 1000)[0], 303)
-            self.assertEqual(usage(server)["total"], {"used": 1000, "reserved": 0, "limit": MIB, "left": MIB - 1000})
+            self.assertEqual(usage(server)["total"], {"used": 1000, "reserved": MIB - 1000, "limit": MIB, "left": 0}, "the form could be posted again")
+            self.assertEqual(server.post_form(form["fields"], b"x" * 2000)[0], 303)
+            self.assertEqual(usage(server)["total"]["used"], 2000)
+            self.assertEqual(server.post_form(form["fields"], b"x" * 1000)[0], 303)
+            wait_until(lambda: usage(server)["total"] == {"used": 1000, "reserved": 0, "limit": MIB, "left": MIB - 1000}, "the sums when the form has expired", 30)
 
     def test_uploads_in_flight(self):
         with Server(profile("per_user_in_flight = 2")) as server:
@@ -119,7 +123,7 @@ class Exactness(unittest.TestCase):
                 server = pick.choice(self.nodes)
                 status, _, answer = sign(server, size=size)
                 if status == 429:
-                    self.refusals.append((size, int(re.search(r"has (\d+) byte", answer["detail"])[1])))
+                    self.refusals.append(answer["detail"])
                     time.sleep(0.05)
                 elif status == 201 and pick.random() < 0.8:  # the others sign, and send nothing
                     pick.choice(self.nodes).post_form(answer["fields"], bytes(size))
@@ -127,6 +131,8 @@ class Exactness(unittest.TestCase):
                     self.wrong.append((status, answer))
             except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 time.sleep(0.05)  # the node was killed
+            except Exception as e:  # pylint: disable=broad-exception-caught  # the test fails with it
+                self.wrong.append(repr(e))
 
     def watcher(self):
         while not self.is_ending.is_set():
@@ -139,7 +145,7 @@ class Exactness(unittest.TestCase):
             time.sleep(0.02)
 
     def fill(self, seconds):
-        """Runs the clients until the quota is full, and kills a node now and then. Then checks that all sums are exact."""
+        """Runs the clients for so many seconds, and kills a node every second or two. Then checks that all sums are exact."""
         threads = [threading.Thread(target=self.client, args=(n,), daemon=True) for n in range(self.CLIENTS)] + [threading.Thread(target=self.watcher, daemon=True)]
         for thread in threads:
             thread.start()
@@ -161,8 +167,7 @@ class Exactness(unittest.TestCase):
         self.assertEqual((self.over, self.wrong), ([], []))
         self.assertEqual((now["user_total"]["used"], now["user_total"]["reserved"]), (sum(completed), 0))
         self.assertLessEqual(sum(completed), self.QUOTA)
-        self.assertEqual([r for r in self.refusals if r[0] <= r[1]], [], "refused, although there was room")
-        self.assertGreater(len(self.refusals), 0)
+        self.assertTrue(self.refusals and all("this user's quota has " in r for r in self.refusals), self.refusals[:3])
         # Nothing is lost either: what is left can be used to the last byte.
         left = now["user_total"]["left"]
         self.assertEqual(sign(node, size=left + 1)[0], 429 if left < self.QUOTA else 413)

@@ -29,7 +29,7 @@ private:
   unsigned char bits_ = 0;
 };
 
-// Of API keys that name no others, of tokens, and of anonymous callers.
+// Of API keys that name no others, and of all other callers.
 inline constexpr caller_rights default_rights = caller_rights(caller_right::sign) | caller_right::read;
 
 struct caller_limits {
@@ -38,7 +38,7 @@ struct caller_limits {
 };
 
 struct caller {
-  std::string name;                  // of the API key, or "jwt"; empty: anonymous
+  std::string name;                  // of the API key, or "jwt" or "forward"; empty: anonymous
   std::string user;                  // stands for ${user} in keys; empty: anonymous
   std::vector<std::string> profiles; // that the caller may use; "*": all
   caller_rights rights;

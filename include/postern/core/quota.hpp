@@ -2,8 +2,8 @@
 // (io/ledger/quota_rows); this unit says what the limits are and why an upload is refused. Pure.
 //
 // Signing reserves the most that the form allows, in bytes. The completion replaces it by the true size. What is
-// reserved and never completed is given back when the form can no longer be used. A day is one of UTC, and an upload
-// counts to the day on which it was signed.
+// reserved and never completed is given back when the form has expired and the store was asked for the last time. A day
+// is one of UTC, and an upload counts to the day on which it was signed.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -43,12 +43,12 @@ struct quota_sum {
   bool is_of_user = false, is_of_day = false;
   std::uint64_t max_bytes = 0, max_in_flight = 0;
 
-  // Do the totals leave room for one more upload of that many bytes?
-  bool has_room(const quota_totals& now, std::uint64_t bytes) const;
+  // Do the totals leave room for that many bytes more?
+  bool has_bytes(const quota_totals& now, std::uint64_t bytes) const;
 };
 
 // In the order in which their rows are changed: of the profile in all and for the day, then of the user.
-std::array<quota_sum, 4> sums_of(const quota& limits);
+std::array<quota_sum, 4> sums_of(const quota& q);
 
 // Days since 1970 in UTC.
 std::int64_t day_of(millis_clock at);

@@ -48,7 +48,7 @@ struct upload {
 
   // Of a profile with a quota:
   std::optional<std::int64_t> quota_day; // to which the upload counts (quota, day_of)
-  std::optional<std::uint64_t> reserved; // bytes, from signing until the upload has ended
+  std::optional<std::uint64_t> reserved; // bytes, while the form can store them
   std::optional<std::uint64_t> charged;  // bytes, of the newest object that was confirmed
 
   bool operator==(const upload&) const = default;

@@ -34,6 +34,7 @@ public:
 private:
   task<bool> settle_batch(); // true: more may be due
   task<> settle(upload u, bool& store_is_silent);
+  task<result<upload>> settle_quota(upload u, millis_clock now);
   task<result<upload>> check(upload u, millis_clock now);
   task<bool> delete_batch(); // true: more may be old enough
 

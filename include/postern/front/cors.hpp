@@ -26,9 +26,10 @@ public:
   result<void> check(const request& r) const;
 
   // Whether the cookies of this request may name its caller. A browser sends them whichever page caused the request, so
-  // the page must be an allowed one, or one that this server delivered. Reading without an Origin field is possible
-  // too, when the browser says that the page is of the same site (Fetch Metadata: Sec-Fetch-Site).
-  bool may_use_cookies(const request& r) const;
+  // the page must be an allowed one, or one that this server delivered. Without an Origin field, as in a GET, the
+  // browser's word counts (Fetch Metadata: Sec-Fetch-Site): the page has this server's origin, or, `to_read`, is of the
+  // same site.
+  bool may_use_cookies(const request& r, bool to_read) const;
 
   // Adds the header fields that let the page of `r` read the response, if it is among the readers.
   void add_headers(cors_readers who, const request& r, response& made) const;

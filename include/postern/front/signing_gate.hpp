@@ -16,8 +16,9 @@ public:
   signing_gate(const admitter& admission, const cors_rules& cors, rate_limiter& signing_rate)
       : admission_(admission), cors_(cors), signing_rate_(signing_rate) {}
 
-  // The caller that the credentials name. Fails as admitter::admit does.
-  task<result<caller>> identify(const request& r) const;
+  // The caller that the credentials name. `to_read`: the request changes nothing; see cors_rules::may_use_cookies.
+  // Fails as admitter::admit does.
+  task<result<caller>> identify(const request& r, bool to_read = true) const;
 
   // The caller, who may have forms signed. Fails as identify does. Also errc::forbidden: no right to sign, or a page of
   // an origin that is not listed.

@@ -94,8 +94,10 @@ public:
   virtual void issue(upload u) = 0;
 
   // The same for an upload of a profile with a quota: also reserves its max_size, in one transaction, and waits for it.
-  // confirm replaces the reservation by the object's size, and expire gives it back; fail does not, because the form
-  // can still be posted. errc::payload_too_large, errc::quota_exceeded: see core/quota; nothing was recorded.
+  // confirm charges the object's size, and expire gives the reservation back. While the form can be posted again with
+  // another size, the rest stays reserved: after fail, and after confirm where the form allows several sizes. Such a
+  // completed upload has a check then, which ends with settle. errc::payload_too_large, errc::quota_exceeded: see
+  // core/quota; nothing was recorded.
   virtual task<result<void>> reserve(upload u, quota limits) = 0;
 
   // The first bytes of the upload have arrived at this node. `attempt` is a new id: a form may be posted several times,
@@ -142,6 +144,10 @@ public:
   // The store has no object, and the policy has ended. issued and receiving become expired; failed and completed stay.
   // No further checks. Returns the row, or errc::not_found.
   virtual task<result<upload>> expire(std::string id, millis_clock at) = 0;
+
+  // The form of a completed upload can no longer be posted: its quota is charged for what the store has now, and
+  // nothing stays reserved. Without `stored`, because there is no object any more, the charge stays. No further checks.
+  virtual task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) = 0;
 
   // --- webhooks ---
 

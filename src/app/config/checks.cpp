@@ -295,8 +295,8 @@ void check_forward(const config::forward_section& f) {
 } // namespace
 
 void check_api_key_name(std::string_view name) {
-  require(is_key_part(name), "auth.api_keys",
-          "name " + quote(name) + " cannot stand for ${user} in keys: " + std::string(not_a_key_part));
+  const auto why = why_no_key_part(name);
+  require(why.empty(), "auth.api_keys", "the name " + quote(name) + " stands for ${user} in keys; it " + why);
   require(name != "jwt" && name != "forward", "auth.api_keys",
           "the name " + quote(name) + " is that of all callers of auth." + std::string(name) + "; choose another");
 }

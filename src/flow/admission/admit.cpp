@@ -1,6 +1,8 @@
 #include <postern/base/text.hpp>
 #include <postern/flow/admission/admit.hpp>
 
+#include <algorithm>
+
 namespace postern {
 namespace {
 
@@ -48,7 +50,8 @@ task<result<caller>> admitter::admit(request_credentials shown) const {
     if (!recognized) co_return recognized.error();
     if (*recognized) co_return std::move(**recognized);
   }
-  if (!shown.has_authorization && shown.is_cookie_ignored)
+  const auto takes_cookies = [](const auto& link) { return link->takes_cookies(); };
+  if (!shown.has_authorization && shown.is_cookie_ignored && std::any_of(links->begin(), links->end(), takes_cookies))
     co_return failure{errc::unauthorized, std::string(why_cookies_are_ignored)};
   if (!shown.has_authorization)
     co_return failure{errc::unauthorized, "send an API key or a token as Authorization: Bearer …"};

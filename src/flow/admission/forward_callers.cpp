@@ -25,7 +25,7 @@ failure wrong(const std::string& header, const std::string& what) {
   return {errc::unavailable, "the answer of auth.forward.url: " + header + " " + what};
 }
 
-// "max_size=10485760, quota=1073741824". A limit that is not understood is not taken for none.
+// "max_size=10485760, quota=1073741824". An unknown limit is an error: ignoring it could admit larger uploads.
 result<caller_limits> limits_in(const std::string& header, std::string_view value) {
   caller_limits limits;
   for (const auto& part : parts_of(value)) {
@@ -33,11 +33,16 @@ result<caller_limits> limits_in(const std::string& header, std::string_view valu
     const auto name = std::string_view(part).substr(0, equals);
     auto* limit = name == "max_size" ? &limits.max_size : name == "quota" ? &limits.quota : nullptr;
     if (!limit) return wrong(header, "has " + quote(part) + "; the limits are max_size=BYTES and quota=BYTES");
+    if (*limit) return wrong(header, "names " + std::string(name) + " twice");
     const auto bytes = parse_number(std::string_view(part).substr(std::min(equals + 1, part.size())));
     if (!bytes) return wrong(header, "has no number of bytes in " + quote(part));
-    *limit = *bytes;
+    *limit = bytes;
   }
   return limits;
+}
+
+std::ptrdiff_t count_of(const http_response& answer, std::string_view name) {
+  return std::count_if(answer.fields.begin(), answer.fields.end(), [&](const auto& f) { return f.first == name; });
 }
 
 class forward_link final : public admission_link {
@@ -60,6 +65,8 @@ public:
     if (options_.cache.count()) admitted_.add(digest, nullptr, *who, now + options_.cache, now);
     co_return std::move(*who);
   }
+
+  bool takes_cookies() const override { return options_.sends_cookie; }
 
 private:
   // Empty when the request shows no credentials that are sent.
@@ -85,6 +92,8 @@ private:
   }
 
   result<caller> caller_of(const http_response& answer) const {
+    for (const auto& name : {options_.user_header, options_.profiles_header, options_.limits_header})
+      if (count_of(answer, name) > 1) return wrong(name, "is there twice");
     caller who;
     who.name = "forward";
     who.user = answer.field(options_.user_header);

@@ -1,22 +1,24 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/base/text.hpp>
 #include <postern/front/endpoints/usage.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace postern::front {
 namespace {
 
-// One sum as JSON. `max` 0: no limit, which is null. `left` is what could still be reserved.
-void write_sum(json_writer& w, std::string_view name, const quota_totals& now, std::uint64_t max) {
+// One sum as JSON. Without a limit, `limit` and `left` are left out.
+void write_sum(json_writer& w, std::string_view name, const quota_totals& now, std::optional<std::uint64_t> max) {
   const auto held = now.used + now.reserved;
   w.key(name);
   w.begin_object();
   w.member("used", now.used);
   w.member("reserved", now.reserved);
   if (max) {
-    w.member("limit", max);
-    w.member("left", max - std::min(held, max));
+    w.member("limit", *max);
+    w.member("left", *max - std::min(held, *max));
   }
   w.end_object();
 }
@@ -29,6 +31,9 @@ void write_in_flight(json_writer& w, std::string_view name, const quota_totals& 
   w.end_object();
 }
 
+// 0 in a quota: no limit.
+std::optional<std::uint64_t> limit_of(std::uint64_t max) { return max ? std::optional(max) : std::nullopt; }
+
 } // namespace
 
 task<response> usage_endpoint::show(request& r) {
@@ -36,6 +41,8 @@ task<response> usage_endpoint::show(request& r) {
   if (!who) co_return make_problem(who.error(), r.id);
   const auto named = query_parameter(r.query, "profile"), user = query_parameter(r.query, "user");
   const std::string profile = named ? *named : "default", of = user ? *user : who->user;
+  if (const auto why = why_no_key_part(of); !of.empty() && !why.empty())
+    co_return make_problem(failure{errc::bad_request, "user " + why}, r.id);
   const bool may_see_all = who->may(caller_right::user);
   if (!who->may(caller_right::read) || !who->may_use(profile) || (of != who->user && !may_see_all))
     co_return make_problem(failure{errc::forbidden, "this caller may not see the usage of user " + quote(of) +
@@ -46,18 +53,19 @@ task<response> usage_endpoint::show(request& r) {
   const auto now = now_millis();
   const auto found = co_await ledger_.find_usage(profile, of, day_of(now));
   if (!found) co_return make_problem(found.error(), r.id);
-  const auto limits = quota_for(*rules, of == who->user ? who->limits : caller_limits{});
+  const auto own = of == who->user ? who->limits : caller_limits{};
+  const auto limits = quota_for(*rules, own);
 
   json_writer w;
   w.begin_object();
   w.member("profile", profile);
   w.member("user", of);
-  write_sum(w, "user_day", found->user_of_day, limits.per_user_day);
-  write_sum(w, "user_total", found->user, limits.per_user);
+  write_sum(w, "user_day", found->user_of_day, limit_of(limits.per_user_day));
+  write_sum(w, "user_total", found->user, own.quota ? own.quota : limit_of(limits.per_user));
   write_in_flight(w, "user_in_flight", found->user, limits.per_user_in_flight);
   if (may_see_all) {
-    write_sum(w, "day", found->all_of_day, limits.per_day);
-    write_sum(w, "total", found->all, limits.total);
+    write_sum(w, "day", found->all_of_day, limit_of(limits.per_day));
+    write_sum(w, "total", found->all, limit_of(limits.total));
     write_in_flight(w, "in_flight", found->all, limits.in_flight);
   }
   w.member("day_ends_at", iso8601(std::chrono::floor<std::chrono::days>(now) + std::chrono::days(1)));

@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t max_body = 4096; // it is not read, but a connection is only used again when the body has ended
+constexpr std::size_t max_body = 4096; // it is read and ignored, so that the connection can be used again
 
 constexpr const char *counts = "postern_forward_auth_total", *help = "Questions to auth.forward.url, by their outcome";
 metrics::counter admitted(counts, help, "outcome=\"admitted\""), refused(counts, help, "outcome=\"refused\""),
@@ -33,6 +33,10 @@ task<result<http_response>> forward_auth::ask(fields credentials, std::string cl
     co_return failure{errc::unavailable, "the application (auth.forward.url) does not answer"};
   auto answer = co_await send(std::move(credentials));
   note(answer);
+  // Whoever sends odd credentials may cause odd answers. They must not make the application count as down.
+  if (answer && !is_decision(answer->status))
+    co_return failure{errc::unavailable, "auth.forward.url answered " + std::to_string(answer->status) +
+                                             ", not 2xx, 401 or 403" + remedy_for(answer->status)};
   co_return answer;
 }
 
@@ -46,21 +50,19 @@ task<result<http_response>> forward_auth::send(fields credentials) {
   r.truncates_response = true;
   auto answer = co_await http_.send(r, {}, max_body);
   if (!answer) co_return failure{errc::unavailable, "auth.forward.url: " + describe(answer.error())};
-  if (!is_decision(answer->status))
-    co_return failure{errc::unavailable, "auth.forward.url answered " + std::to_string(answer->status) +
-                                             ", not 2xx, 401 or 403" + remedy_for(answer->status)};
+  if (answer->status >= 500)
+    co_return failure{errc::unavailable, "auth.forward.url answered " + std::to_string(answer->status)};
   co_return answer;
 }
 
 void forward_auth::note(const result<http_response>& answer) {
   const auto from = options_.url.server.origin() + options_.url.target;
   if (answer) {
-    (answer->status / 100 == 2 ? admitted : refused).add();
+    (answer->status / 100 == 2 ? admitted : is_decision(answer->status) ? refused : failed).add();
     if (breaker_.note_success()) log::info("auth.forward answers again", {{"url", from}});
     return;
   }
   failed.add();
-  log::info("auth.forward failed", {{"url", from}, {"why", describe(answer.error())}});
   if (breaker_.note_failure(steady_clock::now()))
     log::warning("auth.forward is given up for a moment: it failed several times in a row",
                  {{"url", from}, {"why", describe(answer.error())}, {"pause_ms", options_.pause.count()}});

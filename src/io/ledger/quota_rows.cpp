@@ -1,5 +1,6 @@
 #include <postern/io/ledger/quota_rows.hpp>
 
+#include <algorithm>
 #include <limits>
 
 namespace postern {
@@ -32,8 +33,8 @@ constexpr const char* find_sql = "SELECT used, reserved, in_flight FROM quotas "
                                  "WHERE profile = $1 AND scope = $2 AND \"user\" = $3 AND day = $4";
 
 std::int64_t limit_of(std::uint64_t max) {
-  constexpr auto none = std::numeric_limits<std::int64_t>::max();
-  return max ? static_cast<std::int64_t>(max) : none;
+  constexpr std::uint64_t none = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(max ? std::min(max, none) : none);
 }
 
 quota_totals find_totals(sql::database& db, const row_name& of) {
@@ -71,16 +72,22 @@ std::optional<failure> quota_rows::reserve(const upload& u, const quota& limits,
     s.rewind();
     if (has_room) continue;
     auto refusal = over_quota(sums[n], find_totals(db_, row), *u.reserved, at);
-    while (n-- > 0) add(u, sums[n], 0, -bytes, -1); // the earlier ones; nobody has seen them, before the commit
+    while (n-- > 0) add(u, sums[n], 0, -bytes, -1); // of the sums that had room; nobody has seen it before the commit
     return refusal;
   }
   return std::nullopt;
 }
 
-void quota_rows::settle(const upload& u, std::uint64_t stored) {
-  const auto used = static_cast<std::int64_t>(stored) - static_cast<std::int64_t>(u.charged.value_or(0));
-  const auto reserved = static_cast<std::int64_t>(u.reserved.value_or(0));
-  for (const auto& sum : sums_of({})) add(u, sum, used, -reserved, u.reserved ? -1 : 0);
+void quota_rows::change(const upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved) {
+  const auto difference = [](const auto& now, const auto& before) {
+    return static_cast<std::int64_t>(now.value_or(0)) - static_cast<std::int64_t>(before.value_or(0));
+  };
+  const auto in_flight = [](const auto& is_charged, const auto& is_reserved) {
+    return is_reserved && !is_charged ? 1 : 0;
+  };
+  const auto change = in_flight(charged, reserved) - in_flight(u.charged, u.reserved);
+  for (const auto& sum : sums_of({}))
+    add(u, sum, difference(charged, u.charged), difference(reserved, u.reserved), change);
 }
 
 void quota_rows::add(const upload& u, const quota_sum& sum, std::int64_t used, std::int64_t reserved,
@@ -90,7 +97,7 @@ void quota_rows::add(const upload& u, const quota_sum& sum, std::int64_t used, s
 }
 
 void quota_rows::purge_days(std::int64_t before) {
-  db_.prepared("DELETE FROM quotas WHERE day > 0 AND day < $1").bind(before).run();
+  db_.prepared("DELETE FROM quotas WHERE day > 0 AND day < $1 AND reserved = 0 AND in_flight = 0").bind(before).run();
 }
 
 } // namespace postern

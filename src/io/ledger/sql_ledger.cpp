@@ -128,6 +128,12 @@ public:
                          [this, id = std::move(id), at] { return or_not_found(uploads_.expire(id, at)); });
   }
 
+  task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) override {
+    auto key = id;
+    return write<void>(std::move(key),
+                       [this, id = std::move(id), stored] { return done([&] { uploads_.settle(id, stored); }); });
+  }
+
   // --- webhooks ---
 
   task<result<webhooks>> lease_due_webhooks(millis_clock now, millis_clock leased_until,

@@ -74,8 +74,8 @@ const std::string expire_sql =
     "UPDATE uploads SET state = 'expired', ask_at = NULL WHERE id = $1 AND state IN ('issued', 'receiving')" +
     returning;
 const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning;
-const std::string settled_sql = "UPDATE uploads SET reserved = NULL, charged = $1 WHERE id = $2";
-const std::string lease_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
+const std::string charge_sql = "UPDATE uploads SET charged = $1, reserved = $2 WHERE id = $3";
+const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
 const std::string find_sql = select + "id = $1";
 const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
 
@@ -210,14 +210,19 @@ std::optional<failure> upload_rows::reserve(const upload& u, const quota& limits
   return std::nullopt;
 }
 
-// The quota is charged for what the upload has stored: an object of that many bytes, or nothing.
-void upload_rows::settle(upload& u, std::optional<std::uint64_t> stored) {
-  if (!u.quota_day || (!u.reserved && u.charged == stored)) return;
-  quotas_.settle(u, stored.value_or(0));
-  const auto charged = stored ? std::optional(static_cast<std::int64_t>(*stored)) : std::nullopt;
-  db_.prepared(settled_sql).bind(charged, u.id).run();
-  u.reserved.reset();
-  u.charged = stored;
+// From now on the upload counts with so many bytes to its quota.
+void upload_rows::charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved) {
+  if (!u.quota_day || (u.charged == charged && u.reserved == reserved)) return;
+  quotas_.change(u, charged, reserved);
+  const auto column = [](const auto& n) { return n ? std::optional(static_cast<std::int64_t>(*n)) : std::nullopt; };
+  db_.prepared(charge_sql).bind(column(charged), column(reserved), u.id).run();
+  u.charged = charged;
+  u.reserved = reserved;
+}
+
+void upload_rows::settle(const std::string& id, std::optional<std::uint64_t> stored) {
+  auto row = one(db_.prepared(end_checks_sql).bind(id));
+  if (row) charge(*row, stored ? stored : row->charged, std::nullopt);
 }
 
 void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
@@ -245,6 +250,17 @@ void upload_rows::record_progress(const std::vector<std::pair<std::string, std::
   for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), as_integer(not_before), id).run();
 }
 
+// While the form can be posted again, with another size, the quota holds what it could still take.
+void upload_rows::charge_completion(upload& u, std::uint64_t size, millis_clock at) {
+  const bool is_settled = u.min_size == u.max_size || at >= u.expires_at + grace_ || !u.reserved;
+  charge(u, size, is_settled ? std::nullopt : std::optional(u.max_size - std::min(size, u.max_size)));
+  if (u.reserved) db_.prepared(check_at_sql).bind(first_check(u), u.id).run();
+}
+
+void upload_rows::charge_overwrite(upload& u, std::uint64_t size) {
+  charge(u, size, u.reserved ? std::optional(u.max_size - std::min(size, u.max_size)) : std::nullopt);
+}
+
 confirmation upload_rows::confirm(const completion& c) {
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
@@ -253,7 +269,7 @@ confirmation upload_rows::confirm(const completion& c) {
   auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
                      static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
   if (auto completed = one(s)) {
-    settle(*completed, c.size);
+    charge_completion(*completed, c.size, c.at);
     outbox_.announce(webhook_type::completed, *completed, c.at);
     report(*completed);
     return {std::move(*completed), true};
@@ -263,7 +279,7 @@ confirmation upload_rows::confirm(const completion& c) {
   if (!c.is_current || row.etag == c.etag || row.overwritten_etag == c.etag) return {std::move(row)};
   auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
   if (!overwritten) return {existing(c.of.id)}; // another node was faster
-  settle(*overwritten, c.size);
+  charge_overwrite(*overwritten, c.size);
   outbox_.announce(webhook_type::overwritten, *overwritten, c.at);
   report(*overwritten);
   return {std::move(*overwritten)};
@@ -296,20 +312,20 @@ upload upload_rows::check_later(const upload& u, millis_clock at) {
 
 std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
   auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
-  auto& lease = db_.prepared(lease_sql);
+  auto& lease = db_.prepared(check_at_sql);
   for (const auto& u : found) lease.bind(as_integer(leased_until), u.id).run();
   return found;
 }
 
 std::optional<upload> upload_rows::expire(const std::string& id, millis_clock at) {
   if (auto expired = one(db_.prepared(expire_sql).bind(id))) {
-    settle(*expired, std::nullopt);
+    charge(*expired, std::nullopt, std::nullopt);
     outbox_.announce(webhook_type::expired, *expired, at);
     report(*expired);
     return expired;
   }
   auto ended = one(db_.prepared(end_checks_sql).bind(id));
-  if (ended && ended->reserved) settle(*ended, std::nullopt); // a failed upload reserves while its form can be posted
+  if (ended) charge(*ended, ended->charged, std::nullopt); // a failed upload reserves while its form can be posted
   return ended;
 }
 

@@ -97,6 +97,14 @@ BOOST_AUTO_TEST_CASE(an_answer_without_a_good_user_admits_nobody) {
   for (int n = 0; n < 6; ++n) BOOST_TEST((f.recognize().error().code == errc::unavailable));
 }
 
+BOOST_AUTO_TEST_CASE(an_answer_that_says_something_twice_admits_nobody) {
+  fixture f({answers_with("X-User: ann\r\nX-User: bob\r\n"),
+             answers_with("X-User: ann\r\nX-Limits: quota=9\r\nX-Limits: quota=0\r\n"),
+             answers_with("X-User: ann\r\nX-Limits: quota=9, quota=0\r\n")});
+  f.options.limits_header = "x-limits";
+  for (int n = 0; n < 3; ++n) BOOST_TEST((f.recognize().error().code == errc::unavailable));
+}
+
 BOOST_AUTO_TEST_CASE(a_user_is_no_api_key) {
   fixture f({answers_with("X-User: app\r\n")});
   f.options.other_users = {"app"};

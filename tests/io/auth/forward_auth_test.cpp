@@ -46,6 +46,13 @@ BOOST_AUTO_TEST_CASE(a_redirect_is_no_decision) {
   BOOST_TEST(why.on.find("answered 302, not 2xx, 401 or 403; answer 401 instead of a redirect") != std::string::npos);
 }
 
+// Otherwise whoever sends odd credentials could lock all others out.
+BOOST_AUTO_TEST_CASE(odd_answers_do_not_make_the_application_count_as_down) {
+  fixture f({answers(431, ""), answers(400, ""), answers(302, ""), answers(429, ""), answers(200, "")});
+  for (int n = 0; n < 4; ++n) BOOST_TEST((f.ask().error().code == errc::unavailable));
+  BOOST_TEST(f.ask()->status == 200);
+}
+
 BOOST_AUTO_TEST_CASE(a_long_answer_is_no_failure) {
   fixture f({answers(200, std::string(100'000, 'x'))});
   BOOST_TEST(f.ask()->status == 200);

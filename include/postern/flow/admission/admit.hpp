@@ -41,6 +41,9 @@ public:
   // The caller whom these credentials name; nothing when this link does not recognize them. errc::unauthorized and
   // errc::forbidden refuse them. errc::unavailable: the link cannot decide now.
   virtual task<result<std::optional<caller>>> recognize(request_credentials shown) const = 0;
+
+  // Can a cookie name a caller to this link?
+  virtual bool takes_cookies() const { return false; }
 };
 using admission_link_ptr = std::unique_ptr<admission_link>;
 

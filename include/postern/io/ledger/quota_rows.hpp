@@ -21,13 +21,14 @@ public:
   explicit quota_rows(sql::database& db) : db_(db) {}
 
   // Adds the reservation of an upload (quota_day, reserved) to its four sums, if each of them has room. Otherwise
-  // changes nothing and returns why.
+  // reserves nothing and returns why.
   std::optional<failure> reserve(const upload& u, const quota& limits, millis_clock at);
 
-  // The upload has stored so many bytes. They replace what it reserves, and what it was charged before.
-  void settle(const upload& u, std::uint64_t stored);
+  // The upload counts with these bytes from now on, instead of u.charged and u.reserved. It is in flight until it is
+  // charged, or reserves nothing more.
+  void change(const upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved);
 
-  // Forgets the sums of days before this one. Their uploads stay in the sums of all days.
+  // Forgets the sums of days before this one, unless something is reserved. Their uploads stay in the sums of all days.
   void purge_days(std::int64_t before);
 
 private:

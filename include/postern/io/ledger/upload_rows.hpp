@@ -39,12 +39,15 @@ public:
   upload check_later(const upload& u, millis_clock at);
   std::vector<upload> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max);
   std::optional<upload> expire(const std::string& id, millis_clock at);
+  void settle(const std::string& id, std::optional<std::uint64_t> stored);
   std::size_t purge(millis_clock created_before, std::size_t max);
 
 private:
   std::int64_t first_check(const upload& u) const { return as_integer(u.expires_at + grace_); }
   upload existing(const std::string& id);
-  void settle(upload& u, std::optional<std::uint64_t> stored);
+  void charge_completion(upload& u, std::uint64_t size, millis_clock at);
+  void charge_overwrite(upload& u, std::uint64_t size);
+  void charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved);
   void report(const upload& changed) const {
     if (on_change_) on_change_(changed);
   }
