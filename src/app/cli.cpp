@@ -76,9 +76,9 @@ config load_to_sign(const options& o, const char* const* environment) {
 task<> issue_form(const form_issuer& issuer, sign_request ask, result<signed_form>& form) {
   const caller nobody;
   if (ask.filename.empty())
-    form = co_await issuer.issue_blank(ask.profile, "", nobody, now_millis());
+    form = co_await issuer.issue_blank(ask.profile, ask.return_to, nobody, now_millis());
   else
-    form = co_await issuer.issue(std::move(ask), nobody, now_millis());
+    form = co_await issuer.issue(ask, nobody, now_millis());
 }
 
 int sign(const options& o, const char* const* environment) {

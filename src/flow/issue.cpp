@@ -10,19 +10,19 @@ quota quota_for(const profile& rules, const caller_limits& limits) {
   return q;
 }
 
-task<result<signed_form>> form_issuer::issue(sign_request ask, caller who, millis_clock now) const {
+task<result<signed_form>> form_issuer::issue(const sign_request& ask, const caller& who, millis_clock now) const {
   auto made = form_signer_.sign(ask, who, now);
   co_return co_await record(std::move(made), who.limits);
 }
 
-task<result<signed_form>> form_issuer::issue_blank(std::string profile, std::string return_to, caller who,
-                                                   millis_clock now) const {
+task<result<signed_form>> form_issuer::issue_blank(const std::string& profile, const std::string& return_to,
+                                                   const caller& who, millis_clock now) const {
   // S3 would take any number of files from it, each with a name of its own.
   if (const auto* rules = form_signer_.find_profile(profile); rules && !quota_for(*rules, who.limits).empty())
     co_return failure{errc::bad_request, "profile " + quote(profile) +
                                              " has a quota, so the file's name must be known when the form is signed; "
                                              "use POST /v1/uploads"};
-  auto made = form_signer_.sign_blank(profile, std::move(return_to), who, now);
+  auto made = form_signer_.sign_blank(profile, return_to, who, now);
   co_return co_await record(std::move(made), who.limits);
 }
 

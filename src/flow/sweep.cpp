@@ -67,7 +67,8 @@ task<result<upload>> sweeper::settle_quota(upload u, millis_clock now) {
   if (!found && !store_answered(found.error())) co_return found.error(); // the lease ends, and the sweep asks again
   const auto size = found ? std::optional(found->size) : std::nullopt;
   if (found && found->etag != u.etag) {
-    auto recorded = co_await completer_.record(u, std::move(*found), completion_source::sweep, now);
+    auto of = u;
+    auto recorded = co_await completer_.record(std::move(of), std::move(*found), completion_source::sweep, now);
     if (!recorded) co_return recorded.error();
   }
   auto settled = co_await ledger_.settle(u.id, size);

@@ -34,7 +34,7 @@ struct fixture {
     };
     const form_signer forms(std::move(o), own);
     const form_issuer issuer(forms, ledger);
-    return test::run_task(ask.filename.empty() ? issuer.issue_blank("default", "", who, now_millis())
+    return test::run_task(ask.filename.empty() ? issuer.issue_blank(ask.profile, ask.return_to, who, now_millis())
                                                : issuer.issue(ask, who, now_millis()));
   }
 };

@@ -14,13 +14,15 @@ public:
   // The references must outlive this.
   form_issuer(const form_signer& forms, ledger& records) : form_signer_(forms), ledger_(records) {}
 
-  // As form_signer::sign. Where the profile or the caller has a quota, room for the upload is reserved first:
-  // errc::payload_too_large and errc::quota_exceeded, as ledger::reserve; errc::forbidden, a quota of 0;
-  // errc::unavailable or errc::ledger_failed when the ledger is away. Otherwise the ledger is not waited for.
-  task<result<signed_form>> issue(sign_request ask, caller who, millis_clock now) const;
+  // The arguments must outlive the call. As form_signer::sign. Where the profile or the caller has a quota, room for
+  // the upload is reserved first: errc::payload_too_large and errc::quota_exceeded, as ledger::reserve;
+  // errc::forbidden, a quota of 0; errc::unavailable or errc::ledger_failed when the ledger is away. Otherwise the
+  // ledger is not waited for.
+  task<result<signed_form>> issue(const sign_request& ask, const caller& who, millis_clock now) const;
 
   // The same for a form whose file name is not known yet, as form_signer::sign_blank. errc::bad_request under a quota.
-  task<result<signed_form>> issue_blank(std::string profile, std::string return_to, caller who, millis_clock now) const;
+  task<result<signed_form>> issue_blank(const std::string& profile, const std::string& return_to, const caller& who,
+                                        millis_clock now) const;
 
 private:
   task<result<signed_form>> record(result<signed_form> made, caller_limits limits) const;

@@ -56,7 +56,8 @@ public:
     const auto digest = digest_of(question);
     const auto now = options_.clock();
     if (auto known = admitted_.find(digest, nullptr, now)) co_return std::move(*known);
-    const auto answer = co_await application_.ask(std::move(question), std::string(shown.client_network));
+    std::string client(shown.client_network);
+    const auto answer = co_await application_.ask(std::move(question), std::move(client));
     if (!answer) co_return answer.error();
     if (answer->status == 401) co_return failure{errc::unauthorized, "the application does not accept the credentials"};
     if (answer->status == 403) co_return failure{errc::forbidden, "the application does not allow uploads"};

@@ -96,7 +96,8 @@ task<response> pages_endpoint::form(request& r) {
   const std::string name = profile ? *profile : "default";
   if (!who->may_use(name))
     co_return make_problem(failure{errc::forbidden, "this caller may not use profile " + quote(name)}, r.id);
-  auto form = co_await form_issuer_.issue_blank(name, return_to ? *return_to : std::string{}, *who, now_millis());
+  const std::string back = return_to ? *return_to : "";
+  auto form = co_await form_issuer_.issue_blank(name, back, *who, now_millis());
   co_return form ? form_page(*form) : make_problem(form.error(), r.id);
 }
 

@@ -52,7 +52,7 @@ task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   if (names_user)
     if (auto counted = gate_.count_form(r, *who); !counted) co_return counted.error();
   ask->origin = std::string(r.field(http::field::origin));
-  co_return co_await form_issuer_.issue(std::move(*ask), std::move(*who), now_millis());
+  co_return co_await form_issuer_.issue(*ask, *who, now_millis());
 }
 
 task<response> uploads_endpoint::show(request& r) {
