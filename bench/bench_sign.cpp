@@ -16,7 +16,7 @@ int main() {
   options.public_url = "https://uploads.example.com";
   options.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
   options.region = "eu-west-1";
-  const auto keys = std::make_shared<const held_credentials>(held_credentials{
+  auto keys = std::make_shared<const held_credentials>(held_credentials{
       {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
   options.credentials = [&keys] { return keys; };
   const form_signer forms(options, own);
