@@ -27,6 +27,8 @@ std::array<quota_sum, 4> sums_of(const quota& q) {
 
 std::int64_t day_of(millis_clock at) { return std::chrono::floor<std::chrono::days>(at).time_since_epoch().count(); }
 
+seconds_clock end_of_day(millis_clock at) { return std::chrono::floor<std::chrono::days>(at) + std::chrono::days(1); }
+
 result<void> fits_in(const quota& limits, std::uint64_t bytes) {
   for (const auto& sum : sums_of(limits))
     if (sum.max_bytes && bytes > sum.max_bytes)
@@ -42,8 +44,7 @@ failure over_quota(const quota_sum& sum, const quota_totals& now, std::uint64_t 
     std::string text = name_of(sum) + " has " + bytes_text(left) + " left of " + std::to_string(sum.max_bytes) +
                        ", and the form would allow " + bytes_text(bytes);
     if (now.reserved) text += "; up to " + bytes_text(now.reserved) + " of uploads in flight may become free";
-    if (sum.is_of_day)
-      text += "; there is more from " + iso8601(std::chrono::floor<std::chrono::days>(at) + std::chrono::days(1));
+    if (sum.is_of_day) text += "; there is more from " + iso8601(end_of_day(at));
     return {errc::quota_exceeded, std::move(text)};
   }
   return {errc::quota_exceeded, name_of(sum) + " allows " + std::to_string(sum.max_in_flight) +

@@ -14,8 +14,8 @@ task<result<caller>> signing_gate::identify(const request& r, bool to_read) cons
     shown.cookie = r.field(http::field::cookie);
   else
     shown.is_cookie_ignored = cookies > 0;
-  const auto target = std::string(r.path) + (r.query.empty() ? "" : "?") + std::string(r.query);
-  shown.target = target;
+  shown.path = r.path;
+  shown.query = r.query;
   shown.method = http::to_string(r.method);
   shown.client_address = r.client_address;
   shown.client_network = r.client_network;

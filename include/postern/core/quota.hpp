@@ -52,6 +52,7 @@ std::array<quota_sum, 4> sums_of(const quota& q);
 
 // Days since 1970 in UTC.
 std::int64_t day_of(millis_clock at);
+seconds_clock end_of_day(millis_clock at); // of the same day: midnight
 
 // Why a file of that many bytes can never be uploaded under these limits: errc::payload_too_large. Success: it can.
 result<void> fits_in(const quota& limits, std::uint64_t bytes);

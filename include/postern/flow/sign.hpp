@@ -34,7 +34,7 @@ struct signed_form {
   std::string url, fallback_url;
   std::vector<form_field> fields; // in the form's order; the file follows, in a field named "file"
   std::string complete_url, status_url;
-  upload row; // what the ledger records
+  upload row; // what the ledger records; moved there by form_issuer
 };
 
 std::string to_json(const signed_form& f);

@@ -5,9 +5,9 @@
 // Writes queue up for one writer thread, which commits everything in its queue at once (group commit). Writes of one
 // upload run in the order of the calls. issue, start_receiving and record_progress are written behind: they return at
 // once and become durable soon. When any other write succeeds, its change is durable.
-// Reads (find, find_all, find_usage, list, list_webhooks, has_message) use other connections and never wait for the writer. They
-// see everything that is committed. find also sees this process's earlier writes of its upload, committed or not; only
-// then does it wait for the writer.
+// Reads (find, find_all, find_usage, list, list_webhooks, has_message) use other connections and never wait for the
+// writer. They see everything that is committed. find also sees this process's earlier writes of its upload, committed
+// or not; only then does it wait for the writer.
 //
 // Any method that waits can fail with errc::ledger_failed (the database rejected the statement or is broken) or
 // errc::unavailable (the database cannot be reached, or a queue is full). A failed write may nevertheless be recorded,

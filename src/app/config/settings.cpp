@@ -6,46 +6,6 @@
 namespace postern::app {
 namespace {
 
-// A list of tables, each with settings of its own.
-template <class Object> struct object_list_value {
-  const settings_of<Object>& (*settings)();
-  std::string_view rule;
-
-  void read(const source& s, std::vector<Object>& into) const {
-    const auto* items = s.node.as_array();
-    if (!items) throw config_error("must be " + std::string(rule));
-    into.clear();
-    for (const auto& item : *items) {
-      const auto* table = item.as_table();
-      if (!table) throw config_error("must be " + std::string(rule));
-      into.emplace_back();
-      for (const auto& [key, node] : *table) read_setting(std::string(key.str()), {node, s.environment}, into);
-    }
-  }
-
-  std::string write(const std::vector<Object>& objects) const {
-    return toml_list(objects, [this](const Object& object) {
-      std::string members;
-      for (const auto& s : settings())
-        members.append(members.empty() ? " " : ", ").append(s.name).append(" = ").append(s.write(object));
-      return "{" + members + " }";
-    });
-  }
-
-private:
-  // Reads the setting into the last object.
-  void read_setting(const std::string& name, const source& s, std::vector<Object>& into) const {
-    const auto which = "number " + std::to_string(into.size()) + ", " + name + ": ";
-    const auto* known = find_setting(settings(), name);
-    if (!known) throw config_error(which + "unknown setting" + suggestion(name, names_of(settings())));
-    try {
-      known->read(into.back(), s);
-    } catch (const config_error& e) {
-      throw config_error(which + e.what());
-    }
-  }
-};
-
 // A table with settings of its own.
 template <class Object> struct object_value {
   const settings_of<Object>& (*settings)();
@@ -71,6 +31,31 @@ template <class Object> struct object_value {
     for (const auto& s : settings())
       members.append(members.empty() ? " " : ", ").append(s.name).append(" = ").append(s.write(object));
     return "{" + members + " }";
+  }
+};
+
+// A list of such tables.
+template <class Object> struct object_list_value {
+  object_value<Object> one;
+  std::string_view rule;
+
+  void read(const source& s, std::vector<Object>& into) const {
+    const auto* items = s.node.as_array();
+    if (!items) throw config_error("must be " + std::string(rule));
+    into.clear();
+    for (const auto& item : *items) {
+      if (!item.is_table()) throw config_error("must be " + std::string(rule));
+      into.emplace_back();
+      try {
+        one.read({item, s.environment}, into.back());
+      } catch (const config_error& e) {
+        throw config_error("number " + std::to_string(into.size()) + ", " + e.what());
+      }
+    }
+  }
+
+  std::string write(const std::vector<Object>& objects) const {
+    return toml_list(objects, [this](const Object& object) { return one.write(object); });
   }
 };
 
@@ -109,10 +94,10 @@ const settings_of<config>& config_settings() {
   constexpr time_value time;
   constexpr count_value count;
   constexpr secret_value one_secret;
-  static const object_list_value<config::api_key> api_keys{api_key_settings,
+  static const object_list_value<config::api_key> api_keys{{api_key_settings},
                                                            "a list of { name, sha256, profiles, rights, expires }"};
   static const object_list_value<config::webhook_section> webhooks{
-      webhook_settings, "a list of { url, secret, types }, or [[webhooks]] sections"};
+      {webhook_settings}, "a list of { url, secret, types }, or [[webhooks]] sections"};
   static const choice_value<log::level> level{{{"debug", log::level::debug},
                                                {"info", log::level::info},
                                                {"warning", log::level::warning},

@@ -1,5 +1,4 @@
 #include <postern/base/digest.hpp>
-#include <postern/base/log.hpp>
 #include <postern/base/text.hpp>
 #include <postern/flow/admission/forward_callers.hpp>
 #include <postern/flow/admission/remembered_callers.hpp>
@@ -80,7 +79,8 @@ private:
     q.emplace_back("X-Forwarded-Method", shown.method);
     q.emplace_back("X-Forwarded-Proto", options_.scheme);
     q.emplace_back("X-Forwarded-Host", options_.host);
-    q.emplace_back("X-Forwarded-Uri", shown.target);
+    q.emplace_back("X-Forwarded-Uri",
+                   std::string(shown.path).append(shown.query.empty() ? "" : "?").append(shown.query));
     q.emplace_back("X-Forwarded-For", shown.client_address);
     return q;
   }

@@ -68,7 +68,7 @@ task<response> usage_endpoint::show(request& r) {
     write_sum(w, "total", found->all, limit_of(limits.total));
     write_in_flight(w, "in_flight", found->all, limits.in_flight);
   }
-  w.member("day_ends_at", iso8601(std::chrono::floor<std::chrono::days>(now) + std::chrono::days(1)));
+  w.member("day_ends_at", iso8601(end_of_day(now)));
   w.end_object();
   auto made = make_response(200, "application/json", w.take());
   made.with("Cache-Control", "no-store");

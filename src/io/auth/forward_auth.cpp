@@ -33,7 +33,7 @@ task<result<http_response>> forward_auth::ask(fields credentials, std::string cl
     co_return failure{errc::unavailable, "the application (auth.forward.url) does not answer"};
   auto answer = co_await send(std::move(credentials));
   note(answer);
-  // Whoever sends odd credentials may cause odd answers. They must not make the application count as down.
+  // Odd credentials can cause such an answer. It must not open the breaker, which refuses all clients.
   if (answer && !is_decision(answer->status))
     co_return failure{errc::unavailable, "auth.forward.url answered " + std::to_string(answer->status) +
                                              ", not 2xx, 401 or 403" + remedy_for(answer->status)};

@@ -250,15 +250,22 @@ void upload_rows::record_progress(const std::vector<std::pair<std::string, std::
   for (const auto& [id, bytes] : received) s.bind(static_cast<std::int64_t>(bytes), as_integer(not_before), id).run();
 }
 
+namespace {
+
+// What the form of an upload could store beyond an object of that many bytes.
+std::uint64_t rest_of(const upload& u, std::uint64_t size) { return u.max_size - std::min(size, u.max_size); }
+
+} // namespace
+
 // While the form can be posted again, with another size, the quota holds what it could still take.
 void upload_rows::charge_completion(upload& u, std::uint64_t size, millis_clock at) {
   const bool is_settled = u.min_size == u.max_size || at >= u.expires_at + grace_ || !u.reserved;
-  charge(u, size, is_settled ? std::nullopt : std::optional(u.max_size - std::min(size, u.max_size)));
+  charge(u, size, is_settled ? std::nullopt : std::optional(rest_of(u, size)));
   if (u.reserved) db_.prepared(check_at_sql).bind(first_check(u), u.id).run();
 }
 
 void upload_rows::charge_overwrite(upload& u, std::uint64_t size) {
-  charge(u, size, u.reserved ? std::optional(u.max_size - std::min(size, u.max_size)) : std::nullopt);
+  charge(u, size, u.reserved ? std::optional(rest_of(u, size)) : std::nullopt);
 }
 
 confirmation upload_rows::confirm(const completion& c) {

@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(a_redirect_is_no_decision) {
   BOOST_TEST(why.on.find("answered 302, not 2xx, 401 or 403; answer 401 instead of a redirect") != std::string::npos);
 }
 
-// Otherwise whoever sends odd credentials could lock all others out.
+// Otherwise one client with odd credentials could open the breaker for all clients.
 BOOST_AUTO_TEST_CASE(odd_answers_do_not_make_the_application_count_as_down) {
   fixture f({answers(431, ""), answers(400, ""), answers(302, ""), answers(429, ""), answers(200, "")});
   for (int n = 0; n < 4; ++n) BOOST_TEST((f.ask().error().code == errc::unavailable));

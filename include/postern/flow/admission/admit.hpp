@@ -26,7 +26,7 @@ struct request_credentials {
   bool has_authorization = !authorization.empty(); // true also for a field without a value: nobody is anonymous then
   std::string_view cookie{};      // the header field's value; empty also when the request's page may not use cookies
   bool is_cookie_ignored = false; // there is a cookie, and the request's page may not use it
-  std::string_view method{}, target{}; // target: path and query, encoded
+  std::string_view method{}, path{}, query{}; // encoded; the query without its ?
   std::string_view client_address{}, client_network{};
 };
 
