@@ -39,7 +39,16 @@ struct slow_store final : store {
   task<result<std::vector<std::string>>> list(std::string, std::string, std::size_t) override {
     co_return failure(errc::internal, "not asked");
   }
+  task<result<std::string>> read_some(object_name, std::string, std::uint64_t, std::size_t) override {
+    co_return failure(errc::internal, "not asked");
+  }
+  task<result<stored_object>> copy(object_name, std::string, object_name) override {
+    co_return failure(errc::internal, "not asked");
+  }
   task<result<void>> remove(object_name) override { co_return failure(errc::internal, "not asked"); }
+  task<result<void>> remove_if_match(object_name, std::string) override {
+    co_return failure(errc::internal, "not asked");
+  }
 };
 
 // Asks `calls` times at once, and answers which questions were the answers.

@@ -79,9 +79,36 @@ struct fake_store final : store {
       if (name.starts_with(bucket + "/" + prefix) && keys.size() < max) keys.push_back(name.substr(bucket.size() + 1));
     co_return keys;
   }
+  task<result<std::string>> read_some(object_name n, std::string etag, std::uint64_t offset, std::size_t max) override {
+    auto found = co_await matching(n, etag);
+    if (!found) co_return found.error();
+    const std::string& bytes = contents[n.bucket + "/" + n.key];
+    co_return offset < bytes.size() ? bytes.substr(offset, max) : std::string{};
+  }
+  task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override {
+    auto found = co_await matching(from, etag);
+    if (!found) co_return found.error();
+    contents[to.bucket + "/" + to.key] = contents[from.bucket + "/" + from.key];
+    found->etag = "copy-" + etag;
+    objects[to.bucket + "/" + to.key] = *found;
+    co_return *found;
+  }
   task<result<void>> remove(object_name n) override {
     objects.erase(n.bucket + "/" + n.key);
     co_return result<void>{};
+  }
+  task<result<void>> remove_if_match(object_name n, std::string etag) override {
+    auto found = co_await matching(n, etag);
+    if (!found && found.error().code != errc::object_absent) co_return found.error();
+    objects.erase(n.bucket + "/" + n.key);
+    co_return result<void>{};
+  }
+  task<result<stored_object>> matching(object_name n, std::string etag) {
+    if (broken) co_return *broken;
+    const auto found = objects.find(n.bucket + "/" + n.key);
+    if (found == objects.end()) co_return failure(errc::object_absent, n.key);
+    if (found->second.etag != etag) co_return failure(errc::conflict, n.key);
+    co_return found->second;
   }
 };
 

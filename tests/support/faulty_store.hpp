@@ -29,6 +29,18 @@ public:
   task<result<void>> remove(object_name name) override {
     return faults_.around("remove", errc::store_failed, real_.remove(std::move(name)));
   }
+  task<result<void>> remove_if_match(object_name name, std::string etag) override {
+    return faults_.around("remove_if_match", errc::store_failed,
+                          real_.remove_if_match(std::move(name), std::move(etag)));
+  }
+  task<result<std::string>> read_some(object_name name, std::string etag, std::uint64_t offset,
+                                      std::size_t max) override {
+    return faults_.around("read_some", errc::store_failed,
+                          real_.read_some(std::move(name), std::move(etag), offset, max));
+  }
+  task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override {
+    return faults_.around("copy", errc::store_failed, real_.copy(std::move(from), std::move(etag), std::move(to)));
+  }
   task<result<void>> check() override { return faults_.around("check", errc::unavailable, real_.check()); }
 
 private:

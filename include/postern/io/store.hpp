@@ -73,6 +73,11 @@ struct presigned_url {
   seconds_clock expires_at;
 };
 
+// What a presigned GET makes the store answer. Empty: what the object has.
+struct response_headers {
+  std::string content_disposition, content_type;
+};
+
 // Offered by stores that accept requests signed in the URL. See store::as_presigner. The store rejects a URL after
 // `lifetime`, or after the end of the credentials that signed it, whichever is sooner; expires_at is that moment.
 // errc::unavailable: there are no credentials, or they end now.
@@ -82,6 +87,11 @@ public:
 
   // For one PUT of the whole object.
   virtual task<result<presigned_url>> presign_put(object_name name, std::chrono::seconds lifetime) = 0;
+
+  // For GETs of the object, also of its ranges. The store's answer has these values in place of the object's own where
+  // they are not empty. The URL is for whatever object has this name then.
+  virtual task<result<presigned_url>> presign_get(object_name name, std::chrono::seconds lifetime,
+                                                  response_headers headers) = 0;
 
   // For one PUT of one part (from 1) of the multipart upload that the store calls `upload_id`.
   virtual task<result<presigned_url>> presign_part(object_name name, std::string upload_id, int part_number,
@@ -112,8 +122,28 @@ public:
   // errc::no_such_bucket or an empty list without the bucket.
   virtual task<result<std::vector<std::string>>> list(std::string bucket, std::string prefix, std::size_t max) = 0;
 
+  // At most `max` bytes (from 1 to max_read) of the object from `offset` on, if its ETag is still `etag`. Fewer only at
+  // the end of the object; empty from there on. errc::conflict: the object has another ETag. errc::object_absent,
+  // errc::store_failed, errc::unavailable (also after 8 s, as head).
+  static constexpr std::size_t max_read = 1 << 20;
+  virtual task<result<std::string>> read_some(object_name name, std::string etag, std::uint64_t offset,
+                                              std::size_t max) = 0;
+
+  // Makes `to` a copy of `from`, metadata included, if the ETag of `from` is still `etag`. As finish: the copy is whole
+  // or absent, and replaces an earlier object. Returns its size and its ETag, which need not be `etag`. The time that
+  // this may take grows with the object. errc::conflict: `from` has another ETag. errc::object_absent: there is no
+  // `from`. The errors of open and finish.
+  virtual task<result<stored_object>> copy(object_name from, std::string etag, object_name to) = 0;
+
   // Idempotent: succeeds when there is no such object. errc::store_failed, errc::unavailable.
   virtual task<result<void>> remove(object_name name) = 0;
+
+  // Removes the object if its ETag is still `etag`. Succeeds when there is no such object. errc::conflict: another
+  // object is there now, and stays. errc::store_failed, errc::unavailable. The comparison and the removal are one step
+  // in the file store, and in S3 stores that have conditional deletes (Amazon S3). Other S3 stores ignore the condition
+  // of a DELETE; there the ETag is compared with a HEAD before, so an object that is stored between the two requests
+  // can be removed.
+  virtual task<result<void>> remove_if_match(object_name name, std::string etag) = 0;
 
   // Whether an object stored now would still be there after a restart, as far as this process can tell by itself: a
   // remote store is not asked. errc::unavailable says what has happened.

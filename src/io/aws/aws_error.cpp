@@ -11,7 +11,7 @@ namespace {
 
 // Codes of the Amazon S3 API Reference, "Error responses". A code that is not listed is mapped by its status.
 errc category_of(int status, std::string_view code) {
-  static constexpr std::array<std::pair<std::string_view, errc>, 16> known{{
+  static constexpr std::array<std::pair<std::string_view, errc>, 18> known{{
       {"NoSuchKey", errc::object_absent},
       {"NoSuchBucket", errc::no_such_bucket},
       {"NoSuchUpload", errc::object_absent},
@@ -23,6 +23,8 @@ errc category_of(int status, std::string_view code) {
       {"MetadataTooLarge", errc::invalid_argument},
       {"InvalidTag", errc::invalid_argument},
       {"InvalidStorageClass", errc::invalid_argument},
+      {"PreconditionFailed", errc::conflict},
+      {"ConditionalRequestConflict", errc::unavailable}, // another request changes the object now
       {"SlowDown", errc::unavailable},
       {"ServiceUnavailable", errc::unavailable},
       {"RequestTimeout", errc::unavailable},
@@ -32,6 +34,7 @@ errc category_of(int status, std::string_view code) {
   for (const auto& [name, category] : known)
     if (name == code) return category;
   if (status == 404) return errc::object_absent;
+  if (status == 412) return errc::conflict;
   return status >= 500 || status == 429 || status == 0 ? errc::unavailable : errc::store_failed;
 }
 
@@ -76,9 +79,10 @@ aws_error error_without_answer(const failure& why, std::string operation) {
 }
 
 bool is_transient(const aws_error& e) {
+  if (e.code == "NotImplemented") return false; // 501
   return e.status >= 500 || e.status == 429 || (e.status == 0 && e.category == errc::unavailable) ||
          e.code == "SlowDown" || e.code == "RequestTimeout" || e.code == "InternalError" ||
-         e.code == "OperationAborted";
+         e.code == "OperationAborted" || e.code == "ConditionalRequestConflict";
 }
 
 std::string_view remedy_of(const aws_error& e) {

@@ -2,6 +2,7 @@
 #include <postern/base/digest.hpp>
 #include <postern/io/files/file_store.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -15,6 +16,18 @@ constexpr std::uint64_t writeback_step = 8 << 20;
 
 // --- reading and removing ---------------------------------------------------------------------------
 
+stored_object describe_file(const struct stat& file, const result<file_place>& beside) {
+  if (beside)
+    if (auto found = read_sidecar_at(beside->folder.get(), beside->name); found && found->describes(file))
+      return std::move(found->object);
+  return object_without_sidecar(file);
+}
+
+failure absent(const object_name& name) { return {errc::object_absent, quote(name.key)}; }
+failure other_object(const object_name& name) {
+  return {errc::conflict, "another object is stored as " + quote(name.key)};
+}
+
 result<stored_object> look_at(const file_root& r, const object_name& name) {
   auto at = find_object(r, name, false);
   if (!at) return at.error();
@@ -23,27 +36,76 @@ result<stored_object> look_at(const file_root& r, const object_name& name) {
     if (auto locked = lock(*beside, LOCK_SH); !locked) return locked.error();
   struct stat file;
   if (::fstatat(at->folder.get(), at->name.c_str(), &file, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? failure{errc::object_absent, quote(name.key)} : disk_failure("look at " + quote(name.key));
+    return errno == ENOENT ? absent(name) : disk_failure("look at " + quote(name.key));
   if (!S_ISREG(file.st_mode)) return failure{errc::object_absent, quote(name.key) + " is not a file"};
-  if (beside)
-    if (auto found = read_sidecar_at(beside->folder.get(), beside->name); found && found->describes(file))
-      return std::move(found->object);
-  return object_without_sidecar(file);
+  return describe_file(file, beside);
 }
 
-result<void> erase(const file_root& r, const object_name& name) {
+// The object's file, open for reading.
+result<descriptor> open_object(const file_root& r, const object_name& name, const std::string& etag) {
   auto at = find_object(r, name, false);
-  if (!at) return at.error().code == errc::object_absent ? result<void>{} : result<void>(at.error());
+  if (!at) return at.error();
   const auto beside = find_sidecar(r, hash_of(name), false);
   if (beside)
-    if (auto locked = lock(*beside, LOCK_EX); !locked) return locked.error();
-  if (::unlinkat(at->folder.get(), at->name.c_str(), 0) != 0) {
+    if (auto locked = lock(*beside, LOCK_SH); !locked) return locked.error();
+  // O_NONBLOCK: another program can have made a FIFO.
+  descriptor file(::openat(at->folder.get(), at->name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file && (errno == ENOENT || errno == ELOOP)) return absent(name);
+  struct stat s;
+  if (!file || ::fstat(file.get(), &s) != 0) return disk_failure("open " + quote(name.key));
+  if (!S_ISREG(s.st_mode)) return failure{errc::object_absent, quote(name.key) + " is not a file"};
+  if (describe_file(s, beside).etag != etag) return other_object(name);
+  return file;
+}
+
+// From the file that was opened, also when another object gets its name meanwhile.
+result<std::string> read_piece(const file_root& r, const object_name& name, const std::string& etag,
+                               std::uint64_t offset, std::size_t max) {
+  auto file = open_object(r, name, etag);
+  if (!file) return file.error();
+  struct stat before, after;
+  if (::fstat(file->get(), &before) != 0) return disk_failure("look at " + quote(name.key));
+  const auto size = static_cast<std::uint64_t>(before.st_size);
+  if (offset >= size) return std::string{};
+  std::string bytes(std::min<std::uint64_t>(max, size - offset), '\0');
+  for (std::size_t have = 0; have < bytes.size();) {
+    const auto n = ::pread(file->get(), bytes.data() + have, bytes.size() - have, static_cast<off_t>(offset + have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return disk_failure("read " + quote(name.key));
+    if (n == 0) return other_object(name); // cut by another program
+    have += static_cast<std::size_t>(n);
+  }
+  // Another program can write into the file itself.
+  if (::fstat(file->get(), &after) != 0) return disk_failure("look at " + quote(name.key));
+  if (mtime_ns(after) != mtime_ns(before) || after.st_size != before.st_size) return other_object(name);
+  return bytes;
+}
+
+result<void> erase_at(const file_place& at, const result<file_place>& beside, const object_name& name) {
+  if (::unlinkat(at.folder.get(), at.name.c_str(), 0) != 0) {
     if (errno == ENOENT || errno == EISDIR) return {}; // EISDIR: a folder of other keys has this name
     return disk_failure("remove " + quote(name.key));
   }
-  if (::fsync(at->folder.get()) != 0) return disk_failure("make the removal of " + quote(name.key) + " durable");
+  if (::fsync(at.folder.get()) != 0) return disk_failure("make the removal of " + quote(name.key) + " durable");
   if (beside) ::unlinkat(beside->folder.get(), beside->name.c_str(), 0);
   return {};
+}
+
+// With `etag`: only if the object has it.
+result<void> erase(const file_root& r, const object_name& name, const std::string* etag) {
+  auto at = find_object(r, name, false);
+  if (!at) return at.error().code == errc::object_absent ? result<void>{} : result<void>(at.error());
+  const auto beside = find_sidecar(r, hash_of(name), etag != nullptr); // created, so that there is a lock
+  if (etag && !beside) return beside.error();
+  if (beside)
+    if (auto locked = lock(*beside, LOCK_EX); !locked) return locked.error();
+  if (!etag) return erase_at(*at, beside, name);
+  struct stat file;
+  if (::fstatat(at->folder.get(), at->name.c_str(), &file, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? result<void>{} : disk_failure("look at " + quote(name.key));
+  if (!S_ISREG(file.st_mode)) return {};
+  if (describe_file(file, beside).etag != *etag) return other_object(name);
+  return erase_at(*at, beside, name);
 }
 
 // --- writing one object -----------------------------------------------------------------------------
@@ -220,9 +282,41 @@ public:
   task<result<void>> remove(object_name name) override {
     const auto work = [&]() -> result<void> {
       if (auto same = require_paths(*root_); !same) return same.error();
-      return erase(*root_, name);
+      return erase(*root_, name, nullptr);
     };
     co_return co_await on_pool(pool_, work);
+  }
+  task<result<void>> remove_if_match(object_name name, std::string etag) override {
+    const auto work = [&]() -> result<void> {
+      if (auto same = require_paths(*root_); !same) return same.error();
+      return erase(*root_, name, &etag);
+    };
+    co_return co_await on_pool(pool_, work);
+  }
+  task<result<std::string>> read_some(object_name name, std::string etag, std::uint64_t offset,
+                                      std::size_t max) override {
+    const auto work = [&]() -> result<std::string> {
+      if (auto same = require_paths(*root_); !same) return same.error();
+      return read_piece(*root_, name, etag, offset, std::clamp<std::size_t>(max, 1, max_read));
+    };
+    co_return co_await on_pool(pool_, work);
+  }
+  task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override {
+    auto source = co_await head(from);
+    if (!source) co_return source.error();
+    if (source->etag != etag) co_return other_object(from);
+    auto opened = co_await open(std::move(to), source->meta, std::nullopt, nullptr);
+    if (!opened) co_return opened.error();
+    auto& copied = **opened; // removes what it has when it is destroyed
+    for (std::uint64_t at = 0; at < source->size;) {
+      auto piece = co_await read_some(from, etag, at, max_read);
+      if (!piece) co_return piece.error();
+      if (piece->empty()) co_return other_object(from); // cut by another program
+      at += piece->size();
+      auto written = co_await copied.write(*piece);
+      if (!written) co_return written.error();
+    }
+    co_return co_await copied.finish();
   }
   task<result<void>> check() override {
     const auto work = [this] { return require_paths(*root_); };

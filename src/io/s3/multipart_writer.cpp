@@ -50,6 +50,16 @@ task<result<void>> multipart_writer::send_part(std::string_view bytes, operation
   co_return result<void>{};
 }
 
+task<result<void>> multipart_writer::copy_part(object_name from, std::string etag, std::uint64_t offset,
+                                               std::uint64_t size, clock_point by) {
+  auto created = co_await create_upload();
+  if (!created) co_return created.error();
+  auto part = co_await s3_.copy_part(*upload_, ++last_number_, std::move(from), std::move(etag), offset, size, by);
+  if (!part) co_return to_failure(part.error());
+  parts_.push_back(std::move(*part));
+  co_return result<void>{};
+}
+
 task<result<std::unique_ptr<s3_part_upload>>> multipart_writer::begin_part(std::uint64_t size) {
   auto created = co_await create_upload();
   if (!created) co_return created.error();
@@ -95,10 +105,12 @@ task<result<void>> multipart_writer::collect_pending(clock_point by) {
   co_return result<void>{};
 }
 
-task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std::uint32_t crc32c, clock_point by) {
+task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std::optional<std::uint32_t> crc32c,
+                                                         clock_point by) {
   auto collected = co_await collect_pending(by);
   if (!collected) co_return collected.error();
-  auto completed = co_await s3_.complete_multipart(*upload_, parts_, crc32c, by);
+  if (!crc32c) upload_->has_checksums = false;
+  auto completed = co_await s3_.complete_multipart(*upload_, parts_, crc32c.value_or(0), by);
   if (completed) {
     upload_.reset();
     co_return std::move(*completed);
@@ -114,8 +126,9 @@ task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std
 }
 
 // Is the object the one that this upload makes?
-bool multipart_writer::is_completed_by(const s3_object& found, std::uint64_t size, std::uint32_t crc32c) const {
-  if (found.size != size || (found.crc32c && found.crc32c != crc32c)) return false;
+bool multipart_writer::is_completed_by(const s3_object& found, std::uint64_t size,
+                                       std::optional<std::uint32_t> crc32c) const {
+  if (found.size != size || (found.crc32c && crc32c && *found.crc32c != *crc32c)) return false;
   if (found.etag == multipart_etag(parts_)) return true;
   // With SSE-KMS, ETags are no MD5s. What is left: the number of parts and the time of the upload.
   return found.etag.ends_with("-" + std::to_string(parts_.size())) && found.last_modified && upload_->created_at &&

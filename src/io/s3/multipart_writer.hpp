@@ -29,14 +29,18 @@ public:
 
   // Sends the next part from memory. `bytes` must live until this returns.
   task<result<void>> send_part(std::string_view bytes, operation_deadline by = std::nullopt);
+  // The next part has the bytes of another object from `offset` on, if its ETag is still `etag`.
+  task<result<void>> copy_part(object_name from, std::string etag, std::uint64_t offset, std::uint64_t size,
+                               clock_point by);
   // Begins the next part, streamed.
   task<result<std::unique_ptr<s3_part_upload>>> begin_part(std::uint64_t size);
   // Ends a streamed part whose bytes were all written. Its answer is awaited in the background while the next part is
   // sent. At most one answer is outstanding: an earlier one is awaited here first.
   task<result<void>> end_part(std::unique_ptr<s3_part_upload> part);
 
-  // Makes the object of all parts exist. `size` and `crc32c` are those of the object.
-  task<result<s3_write_result>> complete(std::uint64_t size, std::uint32_t crc32c, clock_point by);
+  // Makes the object of all parts exist. `size` and `crc32c` are those of the object. Without `crc32c` the store
+  // verifies no checksum of the whole.
+  task<result<s3_write_result>> complete(std::uint64_t size, std::optional<std::uint32_t> crc32c, clock_point by);
   // Aborts the upload, if there is one, within ten seconds. Never fails: what S3 could not remove is logged.
   task<> abort();
 
@@ -47,7 +51,7 @@ private:
   static task<> abort_upload(s3_client& s3, s3_multipart_upload upload, std::shared_ptr<pending_part> pending);
   task<result<void>> create_upload();
   task<result<void>> collect_pending(clock_point by);
-  bool is_completed_by(const s3_object& found, std::uint64_t size, std::uint32_t crc32c) const;
+  bool is_completed_by(const s3_object& found, std::uint64_t size, std::optional<std::uint32_t> crc32c) const;
 
   s3_client& s3_;
   const object_name name_;

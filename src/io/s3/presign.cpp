@@ -7,17 +7,26 @@
 namespace postern {
 
 task<result<presigned_url>> s3_presigner::presign_put(object_name name, std::chrono::seconds lifetime) {
-  return presign(std::move(name), {}, lifetime);
+  return presign("PUT", std::move(name), {}, lifetime);
 }
 
 task<result<presigned_url>> s3_presigner::presign_part(object_name name, std::string upload_id, int part_number,
                                                        std::chrono::seconds lifetime) {
   std::vector<sigv4::name_value> query{{"partNumber", std::to_string(part_number)}, {"uploadId", std::move(upload_id)}};
-  return presign(std::move(name), std::move(query), lifetime);
+  return presign("PUT", std::move(name), std::move(query), lifetime);
 }
 
-task<result<presigned_url>> s3_presigner::presign(object_name name, std::vector<sigv4::name_value> query,
-                                                  std::chrono::seconds lifetime) {
+task<result<presigned_url>> s3_presigner::presign_get(object_name name, std::chrono::seconds lifetime,
+                                                      response_headers headers) {
+  std::vector<sigv4::name_value> query;
+  if (!headers.content_disposition.empty())
+    query.emplace_back("response-content-disposition", std::move(headers.content_disposition));
+  if (!headers.content_type.empty()) query.emplace_back("response-content-type", std::move(headers.content_type));
+  return presign("GET", std::move(name), std::move(query), lifetime);
+}
+
+task<result<presigned_url>> s3_presigner::presign(const char* method, object_name name,
+                                                  std::vector<sigv4::name_value> query, std::chrono::seconds lifetime) {
   auto held = co_await s3_.credentials().get();
   if (!held) co_return held.error();
   const auto& credentials = **held;
@@ -33,7 +42,7 @@ task<result<presigned_url>> s3_presigner::presign(object_name name, std::vector<
     co_return failure{errc::unavailable, "a presigned URL for " + quote(name.key) + " would expire before its use"};
 
   sigv4::request r;
-  r.method = "PUT";
+  r.method = method;
   r.path = signed_path(*place, name.bucket, name.key);
   r.query = std::move(query);
   r.headers = {{"host", place->at.authority()}};

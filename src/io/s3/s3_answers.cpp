@@ -79,6 +79,15 @@ aws_result<completed_multipart> read_completed_multipart(const http_response& an
   return completed_multipart{std::string(bare_etag(top.child_value("ETag"))), top.child_value("ChecksumCRC32C")};
 }
 
+// <CopyObjectResult><ETag>"…"</ETag><LastModified>…  or  <CopyPartResult><ETag>"…"</ETag><ChecksumCRC32C>…
+aws_result<copied_bytes> read_copied_bytes(const http_response& answer, const std::string& operation) {
+  pugi::xml_document document;
+  const auto top = read_xml(document, answer.body);
+  if (!is_named(top, "CopyObjectResult") && !is_named(top, "CopyPartResult"))
+    return unexpected_answer(answer, operation, "the answer is no CopyObjectResult and no CopyPartResult");
+  return copied_bytes{std::string(bare_etag(top.child_value("ETag"))), parse_crc32c(top.child_value("ChecksumCRC32C"))};
+}
+
 // <LocationConstraint>eu-central-1</LocationConstraint>, or one inside another as the API Reference shows it.
 aws_result<std::string> read_bucket_region(const http_response& answer, const std::string& operation) {
   pugi::xml_document document;

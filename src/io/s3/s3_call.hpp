@@ -15,6 +15,7 @@ namespace postern {
 
 constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
 constexpr std::string_view trailer_payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+constexpr std::size_t max_error = 64 << 10; // bytes of the document of an error
 constexpr std::size_t max_answer = 4 << 20; // a list of 10 000 parts has about 3 MB
 
 // The path as it is signed: not percent-encoded, and with the bucket in it for path style only.
@@ -33,6 +34,8 @@ struct s3_client::call {
   std::string payload_hash{unsigned_payload};
   std::size_t max = max_answer; // bytes of the answer
   operation_deadline by;
+  bool can_fail_late = false;  // S3 may answer 200 and blanks while it still works, and then an error
+  bool waits_for_work = false; // the store may be silent until the deadline, because it copies bytes
 
   static call for_part(const s3_multipart_upload& upload, int number) {
     return {"UploadPart",

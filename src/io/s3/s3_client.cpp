@@ -53,6 +53,10 @@ task<aws_result<http_request>> s3_client::sign(const call& c, attempts& a) {
   r.target = place->path + uri_encode(c.key, true) + to_query_string(c.query);
   r.idle_timeout = options_.timeout;
   r.deadline = a.deadline;
+  if (c.waits_for_work) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(a.deadline - std::chrono::steady_clock::now());
+    r.idle_timeout = r.header_timeout = std::max(left, r.idle_timeout);
+  }
   r.is_cleanup = c.operation == "AbortMultipartUpload";
   r.fields = c.headers;
   r.fields.emplace_back("x-amz-date", scope.date);
@@ -74,12 +78,11 @@ task<aws_result<http_request>> s3_client::sign(const call& c, attempts& a) {
 namespace {
 
 // The error in the outcome of a request, if it has one.
-std::optional<aws_error> error_in(const result<http_response>& answer, const std::string& method,
+std::optional<aws_error> error_in(const result<http_response>& answer, bool can_fail_late,
                                   const std::string& operation) {
   if (!answer) return error_without_answer(answer.error(), operation);
   if (answer->status >= 300) return read_aws_error(*answer, operation);
-  // S3 can send 200 and blanks while it still works on a POST, and then an error.
-  if (method == "POST" &&
+  if (can_fail_late &&
       (answer->body.find("<Error>") != std::string::npos || answer->body.find("<Error ") != std::string::npos))
     return read_aws_error(*answer, operation);
   return std::nullopt;
@@ -93,7 +96,7 @@ task<aws_result<http_response>> s3_client::perform(call c) {
     auto request = co_await sign(c, a);
     if (!request) co_return request.error();
     auto answer = co_await http_.send(*request, c.body, c.max);
-    auto error = error_in(answer, c.method, c.to_text());
+    auto error = error_in(answer, c.can_fail_late || c.method == "POST", c.to_text());
     if (!error) {
       requests.add();
       request_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());

@@ -78,10 +78,41 @@ task<aws_result<std::string>> s3_client::get_object(object_name name, std::size_
   co_return e;
 }
 
+task<aws_result<std::string>> s3_client::read_object(object_name name, std::string etag, std::uint64_t offset,
+                                                     std::size_t max, operation_deadline by) {
+  call c{"GetObject", "GET", std::move(name.bucket), std::move(name.key)};
+  c.by = by;
+  c.max = std::max(max_error, max);
+  const auto first = std::to_string(offset);
+  c.headers = {{"Range", "bytes=" + first + "-" + std::to_string(offset + max - 1)}, {"If-Match", quoted_etag(etag)}};
+  const auto operation = c.to_text();
+  auto answer = co_await perform(std::move(c));
+  if (!answer && answer.error().status == 416) co_return std::string{};
+  if (!answer) co_return answer.error();
+  const bool is_right_piece = answer->status == 206 && answer->body.size() <= max &&
+                              answer->field("content-range").starts_with("bytes " + first + "-");
+  if (!is_right_piece)
+    co_return unexpected_answer(*answer, operation, "the answer has other bytes than were asked for");
+  co_return std::move(answer->body);
+}
+
 task<aws_result<void>> s3_client::delete_object(object_name name, operation_deadline by) {
   call c{"DeleteObject", "DELETE", std::move(name.bucket), std::move(name.key)};
   c.by = by;
   auto answer = co_await perform(std::move(c));
+  if (!answer && answer.error().category != errc::object_absent) co_return answer.error();
+  co_return aws_result<void>{};
+}
+
+task<aws_result<void>> s3_client::delete_object_if_match(object_name name, std::string etag, operation_deadline by) {
+  const auto by_then = by.value_or(default_deadline());
+  call c{"DeleteObject", "DELETE", std::move(name.bucket), std::move(name.key)};
+  c.by = by_then;
+  auto plain = c;
+  c.headers.emplace_back("If-Match", quoted_etag(etag));
+  auto answer = co_await perform(std::move(c));
+  // Amazon S3's answer for buckets and headers that it does not support together.
+  if (!answer && answer.error().code == "NotImplemented") answer = co_await perform(std::move(plain));
   if (!answer && answer.error().category != errc::object_absent) co_return answer.error();
   co_return aws_result<void>{};
 }

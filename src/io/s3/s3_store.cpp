@@ -1,4 +1,5 @@
 #include "multipart_writer.hpp"
+#include "object_copy.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>
@@ -306,8 +307,7 @@ public:
   std::uint64_t max_memory() const override { return collected_part_size; }
 
   task<result<stored_object>> head(object_name name) override {
-    const auto by = std::min(s3_.default_deadline(), steady_clock::now() + max_head);
-    auto found = co_await s3_.head_object(std::move(name), by);
+    auto found = co_await s3_.head_object(std::move(name), soon());
     if (!found) co_return to_failure(found.error());
     co_return stored_object(std::move(*found));
   }
@@ -318,8 +318,34 @@ public:
     co_return std::move(*keys);
   }
 
+  task<result<std::string>> read_some(object_name name, std::string etag, std::uint64_t offset,
+                                      std::size_t max) override {
+    const auto size = std::clamp<std::size_t>(max, 1, max_read);
+    auto read = co_await s3_.read_object(std::move(name), std::move(etag), offset, size, soon());
+    if (!read) co_return to_failure(read.error());
+    co_return std::move(*read);
+  }
+
+  task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override {
+    return copy_s3_object(s3_, std::move(from), std::move(etag), std::move(to));
+  }
+
   task<result<void>> remove(object_name name) override {
     auto removed = co_await s3_.delete_object(std::move(name));
+    if (!removed) co_return to_failure(removed.error());
+    co_return result<void>{};
+  }
+
+  task<result<void>> remove_if_match(object_name name, std::string etag) override {
+    const auto by = s3_.default_deadline();
+    auto found = co_await s3_.head_object(name, by); // for stores that ignore the condition of a DELETE
+    aws_result<void> removed{};
+    if (found && found->etag == etag) removed = co_await s3_.delete_object_if_match(name, etag, by);
+    // A lost answer may have been to the removal.
+    if (!removed && removed.error().category == errc::conflict) found = co_await s3_.head_object(name, by);
+    if (!found && found.error().category == errc::object_absent) co_return result<void>{};
+    if (!found) co_return to_failure(found.error());
+    if (found->etag != etag) co_return failure{errc::conflict, "another object is stored as " + quote(name.key)};
     if (!removed) co_return to_failure(removed.error());
     co_return result<void>{};
   }
@@ -327,6 +353,9 @@ public:
   presigner* as_presigner() override { return &presigner_; }
 
 private:
+  // The deadline of what a browser may be waiting for.
+  clock_point soon() const { return std::min(s3_.default_deadline(), steady_clock::now() + max_head); }
+
   s3_client& s3_;
   s3_presigner presigner_;
 };

@@ -1,9 +1,11 @@
 // Presigned URLs: with one, a browser that has no credentials can PUT one object, or one part of a multipart upload,
-// straight to S3. Follows the Amazon S3 API Reference, "Authenticating requests: using query parameters". The S3 store
-// owns one; it is shared by all threads. Signing sends no request to S3.
+// straight to S3, or GET an object from there. Follows the Amazon S3 API Reference, "Authenticating requests: using
+// query parameters". The S3 store owns one; it is shared by all threads. Signing sends no request to S3.
 //
 //   PUT /key?partNumber=1&uploadId=…&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
 //   Host: bucket.s3.eu-west-1.amazonaws.com
+//
+//   GET /key?response-content-disposition=attachment&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
 #pragma once
 
 #include <postern/core/s3/sigv4.hpp>
@@ -26,9 +28,11 @@ public:
   task<result<presigned_url>> presign_put(object_name name, std::chrono::seconds lifetime) override;
   task<result<presigned_url>> presign_part(object_name name, std::string upload_id, int part_number,
                                            std::chrono::seconds lifetime) override;
+  task<result<presigned_url>> presign_get(object_name name, std::chrono::seconds lifetime,
+                                          response_headers headers) override;
 
 private:
-  task<result<presigned_url>> presign(object_name name, std::vector<sigv4::name_value> query,
+  task<result<presigned_url>> presign(const char* method, object_name name, std::vector<sigv4::name_value> query,
                                       std::chrono::seconds lifetime);
 
   s3_client& s3_;

@@ -7,6 +7,8 @@
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/s3/s3_part_upload.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +31,13 @@ struct completed_multipart {
 };
 // CompleteMultipartUpload.
 aws_result<completed_multipart> read_completed_multipart(const http_response& answer, const std::string& operation);
+
+struct copied_bytes {
+  std::string etag;                    // without quotes; may be empty
+  std::optional<std::uint32_t> crc32c; // when the store computed one
+};
+// CopyObject and UploadPartCopy.
+aws_result<copied_bytes> read_copied_bytes(const http_response& answer, const std::string& operation);
 
 // GetBucketLocation: a region name. S3 names its first region with an empty element, and its second with "EU".
 aws_result<std::string> read_bucket_region(const http_response& answer, const std::string& operation);

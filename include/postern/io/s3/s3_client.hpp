@@ -94,8 +94,23 @@ public:
   task<aws_result<s3_object>> head_object(object_name name, operation_deadline by = std::nullopt);
   // The whole of a small object. errc::payload_too_large when it has more than `max` bytes.
   task<aws_result<std::string>> get_object(object_name name, std::size_t max);
+  // At most `max` bytes from `offset` on, if the ETag is still `etag`. Empty when the object has no byte there.
+  // errc::conflict: it has another ETag.
+  task<aws_result<std::string>> read_object(object_name name, std::string etag, std::uint64_t offset, std::size_t max,
+                                            operation_deadline by = std::nullopt);
+  // Copies an object of at most 5 GiB with its metadata, if its ETag is still `etag`, and returns the copy's ETag,
+  // which is empty when the store sent none. errc::conflict: it has another ETag.
+  task<aws_result<std::string>> copy_object(object_name from, std::string etag, object_name to,
+                                            operation_deadline by = std::nullopt);
+  // PUT /key?partNumber=N&uploadId=…, whose bytes are those of another object from `offset` on, if its ETag is still
+  // `etag`. errc::conflict as for copy_object.
+  task<aws_result<s3_part>> copy_part(const s3_multipart_upload& upload, int number, object_name from, std::string etag,
+                                      std::uint64_t offset, std::uint64_t size, operation_deadline by = std::nullopt);
   // Idempotent.
   task<aws_result<void>> delete_object(object_name name, operation_deadline by = std::nullopt);
+  // Idempotent. errc::conflict: the object has another ETag. A store without conditional deletes ignores `etag`.
+  task<aws_result<void>> delete_object_if_match(object_name name, std::string etag,
+                                                operation_deadline by = std::nullopt);
 
   // GET /?list-type=2&prefix=…: at most `max` keys, and no more than one page has (1000).
   task<aws_result<std::vector<std::string>>> list_objects(std::string bucket, std::string prefix, std::size_t max);

@@ -24,6 +24,9 @@ struct s3_options {
   std::chrono::milliseconds timeout{30'000};  // of each wait for the server
   std::chrono::milliseconds deadline{45'000}; // of one operation, over all its tries and pauses
   unsigned max_tries = 4;
+  // A larger object is copied in parts (Amazon S3 User Guide, "Copying objects": CopyObject takes 5 GiB). Parts have at
+  // least 5 MiB, except the last.
+  std::uint64_t max_whole_copy = std::uint64_t{5} << 30, copy_part_size = std::uint64_t{1} << 30;
 };
 
 // Where requests for a bucket go, and the region that their signatures name.

@@ -1,0 +1,15 @@
+// Private to io/s3: an object is copied within the store, whole or in parts. s3_copy.cpp implements it.
+#pragma once
+
+#include <postern/io/s3/s3_client.hpp>
+#include <postern/io/store.hpp>
+
+#include <string>
+
+namespace postern {
+
+// As store::copy. An object over s3_options::max_whole_copy is copied in parts, one after the other; then the copy has
+// the metadata that HeadObject shows (no tags, no access control list). A failure leaves no part in the store.
+task<result<stored_object>> copy_s3_object(s3_client& s3, object_name from, std::string etag, object_name to);
+
+} // namespace postern
