@@ -13,7 +13,7 @@ ROOMS = {
     "base": [],
     "core/http": [], "core/s3": [], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
     "io": [], "io/net": ["io"], "io/auth": ["io", "io/net"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
-    "io/files": ["io"], "io/sql": ["io"], "io/ledger": ["io", "io/sql"],
+    "io/files": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
     "flow/admission": [], "flow": ["flow/admission"],
     "front/endpoints": ["front"], "front": ["front/endpoints"],
     "app/config": [], "app/webhooks": ["app/config"], "app/setup": ["app", "app/config", "app/doctor"],

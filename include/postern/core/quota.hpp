@@ -1,5 +1,5 @@
 // Quotas: how much the uploads of one profile may hold together, for each user and for all. The ledger keeps the totals
-// (io/ledger/quota_rows); this unit says what the limits are and why an upload is refused. Pure.
+// (io/rows/quota_rows); this unit says what the limits are and why an upload is refused. Pure.
 //
 // Signing reserves the most that the form allows, in bytes. The completion replaces it by the true size. What is
 // reserved and never completed is given back when the form has expired and the store was asked for the last time. A day

@@ -1,8 +1,8 @@
-#include <postern/io/ledger/message_rows.hpp>
-#include <postern/io/ledger/quota_rows.hpp>
-#include <postern/io/ledger/secret_rows.hpp>
+#include <postern/io/rows/message_rows.hpp>
+#include <postern/io/rows/quota_rows.hpp>
+#include <postern/io/rows/secret_rows.hpp>
 #include <postern/io/ledger/sql_ledger.hpp>
-#include <postern/io/ledger/upload_rows.hpp>
+#include <postern/io/rows/upload_rows.hpp>
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,7 @@
 #include "support/ledger_quota_contract.hpp"
 #include "support/postgres_fixture.hpp"
 #include "support/wait_until.hpp"
-#include <postern/io/ledger/upload_rows.hpp>
+#include <postern/io/rows/upload_rows.hpp>
 
 #include <boost/test/unit_test.hpp>
 

@@ -6,7 +6,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
-#include <postern/io/ledger/upload_rows.hpp>
+#include <postern/io/rows/upload_rows.hpp>
 #include <postern/io/sql/schema.hpp>
 #include <postern/io/sql/sqlite.hpp>
 

@@ -1,5 +1,6 @@
+#include "upload_row.hpp"
 #include <postern/base/json.hpp>
-#include <postern/io/ledger/upload_rows.hpp>
+#include <postern/io/rows/upload_rows.hpp>
 
 #include <algorithm>
 
@@ -7,21 +8,6 @@ namespace postern {
 namespace {
 
 // --- the statements -------------------------------------------------------------------------------
-
-const std::string columns = "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
-                            "expires_at, size, etag, crc32c, completed_at, completed_by, overwritten_at, "
-                            "overwritten_etag, failed_because, received, quota_day, reserved, charged";
-const std::string returning = " RETURNING " + columns;
-const std::string select = "SELECT " + columns + " FROM uploads WHERE ";
-
-// The states that may become `to`, as an SQL list.
-std::string states_before(upload_state to) {
-  using enum upload_state;
-  std::string list;
-  for (const auto from : {issued, receiving, completed, failed, expired})
-    if (may_follow(from, to)) list.append(list.empty() ? "('" : ", '").append(name_of(from)).append("'");
-  return list + ")";
-}
 
 // An INSERT with the parameters $1 to $11, further columns and values, and the clause for an existing row.
 std::string insert(std::string_view more, std::string_view values, std::string_view on_conflict) {
@@ -40,107 +26,43 @@ const std::string receiving_sql =
     insert(", attempt", "'receiving', $12",
            "UPDATE SET state = 'receiving', attempt = excluded.attempt, failed_because = '', received = NULL, "
            "ask_at = COALESCE(uploads.ask_at, excluded.ask_at) WHERE uploads.state IN " +
-               states_before(upload_state::receiving) + returning);
+               states_before(upload_state::receiving) + returning_upload);
 const std::string reserve_key_sql =
     insert(", attempt", "'receiving', $12",
            "UPDATE SET state = 'receiving', key = excluded.key, attempt = excluded.attempt, failed_because = '', "
            "received = NULL, ask_at = COALESCE(uploads.ask_at, excluded.ask_at) "
            "WHERE uploads.state <> 'completed' AND uploads.key IN (excluded.key, $13)" +
-               returning);
+               returning_upload);
 // Returns one column more than the other statements: how often the upload has failed.
 const std::string fail_sql =
     insert(", attempt, failed_because, failures", "'failed', $12, $13, 1",
            "UPDATE SET state = 'failed', failed_because = excluded.failed_because, failures = uploads.failures + 1 "
            "WHERE uploads.attempt IN ('', excluded.attempt) AND uploads.state IN ('issued', 'receiving')" +
-               returning + ", failures");
+               returning_upload + ", failures");
 const std::string confirm_sql =
     insert(", size, etag, crc32c, completed_at, completed_by", "'completed', $12, $13, $14, $15, $16",
            "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
            "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
            "completed_by = excluded.completed_by, ask_at = NULL WHERE uploads.state IN " +
-               states_before(upload_state::completed) + returning);
+               states_before(upload_state::completed) + returning_upload);
 const std::string check_later_sql =
-    insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning);
+    insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning_upload);
 
 const std::string break_off_sql = "UPDATE uploads SET state = 'issued', received = NULL WHERE id = $1 "
                                   "AND attempt = $2 AND state = 'receiving'" +
-                                  returning;
+                                  returning_upload;
 const std::string progress_sql = "UPDATE uploads SET received = $1, ask_at = CASE WHEN ask_at < $2 THEN $2 ELSE ask_at "
                                  "END WHERE id = $3 AND state = 'receiving'";
 const std::string overwrite_sql = "UPDATE uploads SET overwritten_at = $1, overwritten_etag = $2 "
                                   "WHERE id = $3 AND state = 'completed' AND etag <> $2 AND overwritten_etag <> $2" +
-                                  returning;
+                                  returning_upload;
 const std::string expire_sql =
     "UPDATE uploads SET state = 'expired', ask_at = NULL WHERE id = $1 AND state IN ('issued', 'receiving')" +
-    returning;
-const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning;
-const std::string charge_sql = "UPDATE uploads SET charged = $1, reserved = $2 WHERE id = $3";
+    returning_upload;
+const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning_upload;
 const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
-const std::string find_sql = select + "id = $1";
+const std::string find_sql = select_upload + "id = $1";
 const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
-
-// --- a row and its value ---------------------------------------------------------------------------
-
-std::string metadata_text(const upload& u) {
-  if (u.metadata.empty()) return "{}";
-  json_writer w;
-  w.begin_object();
-  for (const auto& [name, value] : u.metadata) w.member(name, value);
-  w.end_object();
-  return w.take();
-}
-
-std::vector<std::pair<std::string, std::string>> read_metadata(std::string_view text) {
-  std::vector<std::pair<std::string, std::string>> out;
-  if (text == "{}") return out;
-  if (auto v = read_json(text))
-    if (const auto* members = v->if_object())
-      for (const auto& [name, value] : *members)
-        if (const auto* s = value.if_string()) out.emplace_back(name, *s);
-  return out;
-}
-
-upload read_row(sql::statement& s) {
-  const auto unsigned_of = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
-  upload u;
-  u.id = s.text();
-  u.state = upload_state_of(s.text()).value_or(upload_state::failed);
-  u.profile = s.text();
-  u.user = s.text();
-  u.bucket = s.text();
-  u.key = s.text();
-  u.metadata = read_metadata(s.text());
-  u.min_size = unsigned_of(s.integer().value_or(0));
-  u.max_size = unsigned_of(s.integer().value_or(0));
-  u.created_at = as_time(s.integer().value_or(0));
-  u.expires_at = as_time(s.integer().value_or(0));
-  if (const auto n = s.integer()) u.size = unsigned_of(*n);
-  u.etag = s.text();
-  if (const auto n = s.integer()) u.crc32c = static_cast<std::uint32_t>(*n);
-  if (const auto n = s.integer()) u.completed_at = as_time(*n);
-  u.completed_by = completion_source_of(s.text());
-  if (const auto n = s.integer()) u.overwritten_at = as_time(*n);
-  u.overwritten_etag = s.text();
-  u.failed_because = s.text();
-  if (const auto n = s.integer(); n && u.state == upload_state::receiving) u.received = unsigned_of(*n);
-  u.quota_day = s.integer();
-  if (const auto n = s.integer()) u.reserved = unsigned_of(*n);
-  if (const auto n = s.integer()) u.charged = unsigned_of(*n);
-  return u;
-}
-
-std::optional<upload> one(sql::statement& s) {
-  auto found = s.step() ? std::optional(read_row(s)) : std::nullopt;
-  s.rewind();
-  return found;
-}
-
-std::vector<upload> all(sql::statement& s) {
-  std::vector<upload> found;
-  while (s.step()) found.push_back(read_row(s));
-  s.rewind();
-  return found;
-}
 
 // Binds the eleven parameters of `insert`, then `more`. All values must live until the first step.
 template <class... More>
@@ -156,7 +78,7 @@ sql::statement& bind_row(sql::statement& s, const upload& u, const std::string& 
 // --- reads ------------------------------------------------------------------------------------------
 
 std::optional<upload> find_upload(sql::database& db, const std::string& id) {
-  return one(db.prepared(find_sql).bind(id));
+  return one_upload(db.prepared(find_sql).bind(id));
 }
 
 std::vector<upload> find_uploads(sql::database& db, const std::vector<std::string>& ids) {
@@ -165,25 +87,25 @@ std::vector<upload> find_uploads(sql::database& db, const std::vector<std::strin
   for (const auto& id : ids) list.string(id);
   list.end_array();
   const auto json = list.take();
-  return all(db.prepared(select + db.get_dialect().id_in_json).bind(json));
+  return all_uploads(db.prepared(select_upload + db.get_dialect().id_in_json).bind(json));
 }
 
 std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
-  std::string sql = select + "id > $1";
+  std::string sql = select_upload + "id > $1";
   // The sub-select finds the first id by the index on created_at; without it the primary key would be scanned from its
   // first entry. PostgreSQL would do so for a plain MIN(id), too; || '' prevents it.
   if (f.since) sql += " AND id >= (SELECT MIN(id || '') FROM uploads WHERE created_at >= $2) AND created_at >= $2";
   if (f.state) sql.append(" AND state = '").append(name_of(*f.state)).append("'");
   sql.append(f.newest_first ? " ORDER BY id DESC LIMIT " : " ORDER BY id LIMIT ").append(f.since ? "$3" : "$2");
   auto& s = db.prepared(sql);
-  return all(f.since ? s.bind(f.after_id, as_integer(*f.since), as_limit(f.limit))
-                     : s.bind(f.after_id, as_limit(f.limit)));
+  return all_uploads(f.since ? s.bind(f.after_id, as_integer(*f.since), as_limit(f.limit))
+                             : s.bind(f.after_id, as_limit(f.limit)));
 }
 
 upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
                          std::function<void(const upload&)> on_change)
     : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
-      due_sql_(select + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked),
+      due_sql_(select_upload + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
                              "AND reserved IS NULL "
                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
@@ -210,32 +132,22 @@ std::optional<failure> upload_rows::reserve(const upload& u, const quota& limits
   return std::nullopt;
 }
 
-// From now on the upload counts with so many bytes to its quota.
-void upload_rows::charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved) {
-  if (!u.quota_day || (u.charged == charged && u.reserved == reserved)) return;
-  quotas_.change(u, charged, reserved);
-  const auto column = [](const auto& n) { return n ? std::optional(static_cast<std::int64_t>(*n)) : std::nullopt; };
-  db_.prepared(charge_sql).bind(column(charged), column(reserved), u.id).run();
-  u.charged = charged;
-  u.reserved = reserved;
-}
-
 void upload_rows::settle(const std::string& id, std::optional<std::uint64_t> stored) {
-  auto row = one(db_.prepared(end_checks_sql).bind(id));
-  if (row) charge(*row, stored ? stored : row->charged, std::nullopt);
+  auto row = one_upload(db_.prepared(end_checks_sql).bind(id));
+  if (row) quotas_.charge(*row, stored ? stored : row->charged, std::nullopt);
 }
 
 void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
   const auto metadata = metadata_text(u);
   auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, first_check(u), attempt);
-  if (const auto receiving = one(s)) report(*receiving);
+  if (const auto receiving = one_upload(s)) report(*receiving);
 }
 
 std::optional<upload> upload_rows::reserve_key(const upload& u, const std::string& signed_key,
                                                const std::string& attempt) {
   const auto metadata = metadata_text(u);
   auto& s = bind_row(db_.prepared(reserve_key_sql), u, metadata, u.created_at, first_check(u), attempt, signed_key);
-  if (auto reserved = one(s)) {
+  if (auto reserved = one_upload(s)) {
     report(*reserved);
     return reserved;
   }
@@ -260,12 +172,12 @@ std::uint64_t rest_of(const upload& u, std::uint64_t size) { return u.max_size -
 // While the form can be posted again, with another size, the quota holds what it could still take.
 void upload_rows::charge_completion(upload& u, std::uint64_t size, millis_clock at) {
   const bool is_settled = u.min_size == u.max_size || at >= u.expires_at + grace_ || !u.reserved;
-  charge(u, size, is_settled ? std::nullopt : std::optional(rest_of(u, size)));
+  quotas_.charge(u, size, is_settled ? std::nullopt : std::optional(rest_of(u, size)));
   if (u.reserved) db_.prepared(check_at_sql).bind(first_check(u), u.id).run();
 }
 
 void upload_rows::charge_overwrite(upload& u, std::uint64_t size) {
-  charge(u, size, u.reserved ? std::optional(rest_of(u, size)) : std::nullopt);
+  quotas_.charge(u, size, u.reserved ? std::optional(rest_of(u, size)) : std::nullopt);
 }
 
 confirmation upload_rows::confirm(const completion& c) {
@@ -275,7 +187,7 @@ confirmation upload_rows::confirm(const completion& c) {
   const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
   auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
                      static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
-  if (auto completed = one(s)) {
+  if (auto completed = one_upload(s)) {
     charge_completion(*completed, c.size, c.at);
     outbox_.announce(webhook_type::completed, *completed, c.at);
     report(*completed);
@@ -284,7 +196,7 @@ confirmation upload_rows::confirm(const completion& c) {
   auto row = existing(c.of.id);
   if (row.key != c.of.key) return {std::move(row)}; // an object under another key has not overwritten this one
   if (!c.is_current || row.etag == c.etag || row.overwritten_etag == c.etag) return {std::move(row)};
-  auto overwritten = one(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
+  auto overwritten = one_upload(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));
   if (!overwritten) return {existing(c.of.id)}; // another node was faster
   charge_overwrite(*overwritten, c.size);
   outbox_.announce(webhook_type::overwritten, *overwritten, c.at);
@@ -293,13 +205,13 @@ confirmation upload_rows::confirm(const completion& c) {
 }
 
 void upload_rows::break_off(const std::string& id, const std::string& attempt) {
-  if (const auto issued = one(db_.prepared(break_off_sql).bind(id, attempt))) report(*issued);
+  if (const auto issued = one_upload(db_.prepared(break_off_sql).bind(id, attempt))) report(*issued);
 }
 
 upload upload_rows::fail(const upload& u, const std::string& attempt, const std::string& code, millis_clock at) {
   const auto metadata = metadata_text(u);
   auto& s = bind_row(db_.prepared(fail_sql), u, metadata, u.created_at, first_check(u), attempt, code);
-  auto failed = s.step() ? std::optional(read_row(s)) : std::nullopt;
+  auto failed = s.step() ? std::optional(read_upload(s)) : std::nullopt;
   const bool is_first = failed && s.integer() == 1;
   s.rewind();
   if (!failed) return existing(u.id);
@@ -313,26 +225,27 @@ upload upload_rows::fail(const upload& u, const std::string& attempt, const std:
 upload upload_rows::check_later(const upload& u, millis_clock at) {
   const auto metadata = metadata_text(u);
   const auto created_at = u.created_at == millis_clock{} ? at : u.created_at;
-  auto row = one(bind_row(db_.prepared(check_later_sql), u, metadata, created_at, as_integer(at)));
+  auto row = one_upload(bind_row(db_.prepared(check_later_sql), u, metadata, created_at, as_integer(at)));
   return row ? std::move(*row) : existing(u.id);
 }
 
 std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
-  auto found = all(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
+  auto found = all_uploads(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
   auto& lease = db_.prepared(check_at_sql);
   for (const auto& u : found) lease.bind(as_integer(leased_until), u.id).run();
   return found;
 }
 
 std::optional<upload> upload_rows::expire(const std::string& id, millis_clock at) {
-  if (auto expired = one(db_.prepared(expire_sql).bind(id))) {
-    charge(*expired, std::nullopt, std::nullopt);
+  if (auto expired = one_upload(db_.prepared(expire_sql).bind(id))) {
+    quotas_.charge(*expired, std::nullopt, std::nullopt);
     outbox_.announce(webhook_type::expired, *expired, at);
     report(*expired);
     return expired;
   }
-  auto ended = one(db_.prepared(end_checks_sql).bind(id));
-  if (ended) charge(*ended, ended->charged, std::nullopt); // a failed upload reserves while its form can be posted
+  auto ended = one_upload(db_.prepared(end_checks_sql).bind(id));
+  if (ended)
+    quotas_.charge(*ended, ended->charged, std::nullopt); // a failed upload reserves while its form can be posted
   return ended;
 }
 

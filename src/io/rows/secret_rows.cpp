@@ -1,5 +1,5 @@
-#include <postern/io/ledger/secret_rows.hpp>
-#include <postern/io/ledger/webhook_rows.hpp>
+#include <postern/io/rows/secret_rows.hpp>
+#include <postern/io/rows/webhook_rows.hpp>
 
 namespace postern {
 

@@ -24,9 +24,9 @@ public:
   // reserves nothing and returns why.
   std::optional<failure> reserve(const upload& u, const quota& limits, millis_clock at);
 
-  // The upload counts with these bytes from now on, instead of u.charged and u.reserved. It is in flight until it is
-  // charged, or reserves nothing more.
-  void change(const upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved);
+  // The upload counts with these bytes from now on, and so says its row; u.charged and u.reserved are set to them. It
+  // is in flight until it is charged, or reserves nothing more. No effect on an upload without a quota.
+  void charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved);
 
   // Forgets the sums of days before this one, unless something is reserved. Their uploads stay in the sums of all days.
   void purge_days(std::int64_t before);

@@ -1,6 +1,6 @@
 #include <postern/base/random.hpp>
 #include <postern/base/uuid.hpp>
-#include <postern/io/ledger/webhook_rows.hpp>
+#include <postern/io/rows/webhook_rows.hpp>
 
 #include <algorithm>
 #include <array>

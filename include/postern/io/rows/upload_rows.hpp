@@ -5,8 +5,8 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/ledger/quota_rows.hpp>
-#include <postern/io/ledger/webhook_rows.hpp>
+#include <postern/io/rows/quota_rows.hpp>
+#include <postern/io/rows/webhook_rows.hpp>
 #include <postern/io/sql/database.hpp>
 
 #include <chrono>
@@ -47,7 +47,6 @@ private:
   upload existing(const std::string& id);
   void charge_completion(upload& u, std::uint64_t size, millis_clock at);
   void charge_overwrite(upload& u, std::uint64_t size);
-  void charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved);
   void report(const upload& changed) const {
     if (on_change_) on_change_(changed);
   }

@@ -1,6 +1,6 @@
 #include <postern/io/ledger.hpp>
-#include <postern/io/ledger/message_rows.hpp>
-#include <postern/io/ledger/webhook_rows.hpp>
+#include <postern/io/rows/message_rows.hpp>
+#include <postern/io/rows/webhook_rows.hpp>
 
 namespace postern {
 

@@ -1,4 +1,4 @@
-#include <postern/io/ledger/quota_rows.hpp>
+#include <postern/io/rows/quota_rows.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -26,6 +26,7 @@ constexpr const char* reserve_sql =
     "ON CONFLICT (profile, scope, \"user\", day) DO UPDATE "
     "SET reserved = quotas.reserved + excluded.reserved, in_flight = quotas.in_flight + 1 "
     "WHERE quotas.used + quotas.reserved + excluded.reserved <= $6 AND quotas.in_flight < $7 RETURNING 1";
+constexpr const char* charge_sql = "UPDATE uploads SET charged = $1, reserved = $2 WHERE id = $3";
 constexpr const char* add_sql =
     "UPDATE quotas SET used = used + $1, reserved = reserved + $2, in_flight = in_flight + $3 "
     "WHERE profile = $4 AND scope = $5 AND \"user\" = $6 AND day = $7";
@@ -78,7 +79,8 @@ std::optional<failure> quota_rows::reserve(const upload& u, const quota& limits,
   return std::nullopt;
 }
 
-void quota_rows::change(const upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved) {
+void quota_rows::charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved) {
+  if (!u.quota_day || (u.charged == charged && u.reserved == reserved)) return;
   const auto difference = [](const auto& now, const auto& before) {
     return static_cast<std::int64_t>(now.value_or(0)) - static_cast<std::int64_t>(before.value_or(0));
   };
@@ -88,6 +90,10 @@ void quota_rows::change(const upload& u, std::optional<std::uint64_t> charged, s
   const auto change = in_flight(charged, reserved) - in_flight(u.charged, u.reserved);
   for (const auto& sum : sums_of({}))
     add(u, sum, difference(charged, u.charged), difference(reserved, u.reserved), change);
+  const auto column = [](const auto& n) { return n ? std::optional(static_cast<std::int64_t>(*n)) : std::nullopt; };
+  db_.prepared(charge_sql).bind(column(charged), column(reserved), u.id).run();
+  u.charged = charged;
+  u.reserved = reserved;
 }
 
 void quota_rows::add(const upload& u, const quota_sum& sum, std::int64_t used, std::int64_t reserved,

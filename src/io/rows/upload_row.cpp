@@ -1,0 +1,84 @@
+#include "upload_row.hpp"
+
+#include <postern/base/json.hpp>
+#include <postern/io/rows/webhook_rows.hpp>
+
+#include <string_view>
+#include <utility>
+
+namespace postern {
+
+std::string states_before(upload_state to) {
+  using enum upload_state;
+  std::string list;
+  for (const auto from : {issued, receiving, completed, failed, expired})
+    if (may_follow(from, to)) list.append(list.empty() ? "('" : ", '").append(name_of(from)).append("'");
+  return list + ")";
+}
+
+std::string metadata_text(const upload& u) {
+  if (u.metadata.empty()) return "{}";
+  json_writer w;
+  w.begin_object();
+  for (const auto& [name, value] : u.metadata) w.member(name, value);
+  w.end_object();
+  return w.take();
+}
+
+namespace {
+
+std::vector<std::pair<std::string, std::string>> read_metadata(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (text == "{}") return out;
+  if (auto v = read_json(text))
+    if (const auto* members = v->if_object())
+      for (const auto& [name, value] : *members)
+        if (const auto* s = value.if_string()) out.emplace_back(name, *s);
+  return out;
+}
+
+} // namespace
+
+upload read_upload(sql::statement& s) {
+  const auto unsigned_of = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+  upload u;
+  u.id = s.text();
+  u.state = upload_state_of(s.text()).value_or(upload_state::failed);
+  u.profile = s.text();
+  u.user = s.text();
+  u.bucket = s.text();
+  u.key = s.text();
+  u.metadata = read_metadata(s.text());
+  u.min_size = unsigned_of(s.integer().value_or(0));
+  u.max_size = unsigned_of(s.integer().value_or(0));
+  u.created_at = as_time(s.integer().value_or(0));
+  u.expires_at = as_time(s.integer().value_or(0));
+  if (const auto n = s.integer()) u.size = unsigned_of(*n);
+  u.etag = s.text();
+  if (const auto n = s.integer()) u.crc32c = static_cast<std::uint32_t>(*n);
+  if (const auto n = s.integer()) u.completed_at = as_time(*n);
+  u.completed_by = completion_source_of(s.text());
+  if (const auto n = s.integer()) u.overwritten_at = as_time(*n);
+  u.overwritten_etag = s.text();
+  u.failed_because = s.text();
+  if (const auto n = s.integer(); n && u.state == upload_state::receiving) u.received = unsigned_of(*n);
+  u.quota_day = s.integer();
+  if (const auto n = s.integer()) u.reserved = unsigned_of(*n);
+  if (const auto n = s.integer()) u.charged = unsigned_of(*n);
+  return u;
+}
+
+std::optional<upload> one_upload(sql::statement& s) {
+  auto found = s.step() ? std::optional(read_upload(s)) : std::nullopt;
+  s.rewind();
+  return found;
+}
+
+std::vector<upload> all_uploads(sql::statement& s) {
+  std::vector<upload> found;
+  while (s.step()) found.push_back(read_upload(s));
+  s.rewind();
+  return found;
+}
+
+} // namespace postern

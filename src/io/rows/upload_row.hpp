@@ -1,0 +1,33 @@
+// One row of the table of uploads, and its value. For the units of this room.
+#pragma once
+
+#include <postern/core/upload.hpp>
+#include <postern/io/sql/database.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace postern {
+
+// Inline, so that the statements of other units can be composed of these when the program starts.
+inline const std::string upload_columns =
+    "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
+    "expires_at, size, etag, crc32c, completed_at, completed_by, overwritten_at, "
+    "overwritten_etag, failed_because, received, quota_day, reserved, charged";
+inline const std::string returning_upload = " RETURNING " + upload_columns;
+inline const std::string select_upload = "SELECT " + upload_columns + " FROM uploads WHERE ";
+
+// The states that may become `to`, as an SQL list.
+std::string states_before(upload_state to);
+
+// The column metadata.
+std::string metadata_text(const upload& u);
+
+// Reads upload_columns of the statement's present row.
+upload read_upload(sql::statement& s);
+// The first row, or none; and all rows. Both end the statement.
+std::optional<upload> one_upload(sql::statement& s);
+std::vector<upload> all_uploads(sql::statement& s);
+
+} // namespace postern
