@@ -12,11 +12,11 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/flow/admission/rate_limiter.hpp>
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 #include <postern/flow/notify.hpp>
 #include <postern/flow/read_form.hpp>
-#include <postern/flow/receive_events.hpp>
-#include <postern/flow/sweep.hpp>
+#include <postern/flow/completion/receive_events.hpp>
+#include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>

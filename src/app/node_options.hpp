@@ -5,7 +5,7 @@
 #include <postern/app/storage.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
-#include <postern/flow/sweep.hpp>
+#include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/front/http_server.hpp>

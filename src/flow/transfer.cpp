@@ -1,7 +1,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/uuid.hpp>
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 #include <postern/flow/transfer.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>

@@ -13,7 +13,7 @@
 #include <postern/core/http/url.hpp>
 #include <postern/flow/admission/api_keys.hpp>
 #include <postern/flow/notify.hpp>
-#include <postern/flow/sweep.hpp>
+#include <postern/flow/completion/sweep.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>
 #include <postern/front/routes.hpp>

@@ -14,7 +14,7 @@ ROOMS = {
     "core/http": [], "core/s3": [], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
     "io": [], "io/net": ["io"], "io/auth": ["io", "io/net"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
     "io/files": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
-    "flow/admission": [], "flow": ["flow/admission"],
+    "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"],
     "front/endpoints": ["front"], "front": ["front/endpoints"],
     "app/config": [], "app/webhooks": ["app/config"], "app/setup": ["app", "app/config", "app/doctor"],
     "app/doctor": ["app", "app/config", "app/setup", "app/webhooks"],

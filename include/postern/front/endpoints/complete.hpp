@@ -2,7 +2,7 @@
 // shared by all threads.
 #pragma once
 
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 #include <postern/front/http_message.hpp>
 
 namespace postern::front {

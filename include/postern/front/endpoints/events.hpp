@@ -1,7 +1,7 @@
 // POST /v1/events: takes event notifications from a store or from SNS. Owned by the node, shared by all threads.
 #pragma once
 
-#include <postern/flow/receive_events.hpp>
+#include <postern/flow/completion/receive_events.hpp>
 #include <postern/front/http_message.hpp>
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 #include <postern/base/text.hpp>
 #include <postern/flow/admission/admit.hpp>
 #include <postern/flow/form_rules.hpp>
-#include <postern/flow/receive_events.hpp>
+#include <postern/flow/completion/receive_events.hpp>
 
 namespace postern {
 namespace {

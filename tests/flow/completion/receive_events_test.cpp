@@ -3,7 +3,7 @@
 #include "support/signing_certificates.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
-#include <postern/flow/receive_events.hpp>
+#include <postern/flow/completion/receive_events.hpp>
 
 #include <boost/test/unit_test.hpp>
 

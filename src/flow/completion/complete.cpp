@@ -3,7 +3,7 @@
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/core/object.hpp>
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 
 #include <algorithm>
 #include <array>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <postern/base/dates.hpp>
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 #include <postern/io/ledger.hpp>
 
 #include <chrono>

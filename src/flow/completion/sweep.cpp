@@ -1,6 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/flow/sweep.hpp>
+#include <postern/flow/completion/sweep.hpp>
 
 namespace postern {
 namespace {

@@ -2,7 +2,7 @@
 #include "support/run_task.hpp"
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 
 #include <boost/test/unit_test.hpp>
 

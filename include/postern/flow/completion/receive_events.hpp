@@ -6,7 +6,7 @@
 #include <postern/base/error.hpp>
 #include <postern/base/log.hpp>
 #include <postern/core/events/sns.hpp>
-#include <postern/flow/complete.hpp>
+#include <postern/flow/completion/complete.hpp>
 #include <postern/io/aws/sns.hpp>
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // The completer: turns a report that an object has arrived into a recorded completion. Reports come by redirect or by
-// event, and flow/sweep asks about uploads without a report. No report is proof: the completer asks the store,
+// event, and flow/completion/sweep asks about uploads without a report. No report is proof: the completer asks the store,
 // validates the object, and records the completion once. Owned by the node, shared by all threads.
 #pragma once
 

@@ -1,6 +1,6 @@
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
-#include <postern/flow/sweep.hpp>
+#include <postern/flow/completion/sweep.hpp>
 
 #include <boost/test/unit_test.hpp>
 
