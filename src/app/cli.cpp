@@ -36,7 +36,7 @@ struct options {
   std::string id; // empty: list
   std::string state;
   std::size_t limit = 100;
-  bool follow = false, json = false;
+  bool follow = false, json = false, unclaimed = false;
   webhooks_command webhooks;
   bool apply = false;    // setup
   bool defaults = false; // config
@@ -111,13 +111,15 @@ std::string printable(std::string_view text) {
   return quoted_text.substr(1, quoted_text.size() - 2);
 }
 
-void print_upload(const upload& u, bool json) {
+// With show_claim_until, the time is that of its removal.
+void print_upload(const upload& u, bool json, bool show_claim_until) {
   if (json) return void(std::puts(to_json(u, true).c_str()));
   const auto size = u.size ? std::to_string(*u.size) : "-";
   const auto by = u.completed_by             ? std::string(name_of(*u.completed_by))
                   : u.failed_because.empty() ? "-"
                                              : u.failed_because;
-  const auto when = iso8601(std::chrono::floor<std::chrono::seconds>(u.completed_at.value_or(u.created_at)));
+  const auto moment = show_claim_until && u.claim_until ? *u.claim_until : u.completed_at.value_or(u.created_at);
+  const auto when = iso8601(std::chrono::floor<std::chrono::seconds>(moment));
   std::printf("%s  %-36s  %-9s  %13s  %-8s  %s\n", when.c_str(), u.id.c_str(), std::string(name_of(u.state)).c_str(),
               size.c_str(), by.c_str(), printable(u.bucket + "/" + u.key).c_str());
 }
@@ -134,6 +136,7 @@ task<result<std::vector<upload>>> find_uploads(ledger& from, const options& o, u
     co_return found;
   }
   filter.newest_first = true;
+  filter.unclaimed = o.unclaimed;
   auto found = co_await from.list(std::move(filter));
   if (found && o.follow) std::reverse(found->begin(), found->end());
   co_return found;
@@ -152,7 +155,7 @@ task<> show_uploads(ledger& from, const options& o, upload_filter filter, int& c
     }
     for (const auto& u : *found) {
       const auto [known, is_new] = shown.try_emplace(u.id, u.state);
-      if (is_new || known->second != u.state) print_upload(u, o.json);
+      if (is_new || known->second != u.state) print_upload(u, o.json, o.unclaimed);
       known->second = u.state;
     }
     std::fflush(stdout);
@@ -177,13 +180,13 @@ int uploads(const options& o, const char* const* environment) {
   filter.limit = o.limit;
   if (!o.state.empty()) {
     filter.state = upload_state_of(o.state);
-    if (!filter.state)
-      throw config_error("--state is " + quote(o.state) +
-                         "; it must be issued, receiving, completed, failed or expired");
+    if (!filter.state) throw config_error("--state is " + quote(o.state) + "; it must be " + upload_state_names());
   }
   asio::io_context loop{1}; // outlives the ledger, whose thread posts to it
   const auto records = make_ledger(ledger_options_of(c));
-  if (!o.json) std::printf("%-20s  %-36s  %-9s  %13s  %-8s  %s\n", "WHEN", "ID", "STATE", "SIZE", "BY", "OBJECT");
+  if (!o.json)
+    std::printf("%-20s  %-36s  %-9s  %13s  %-8s  %s\n", o.unclaimed ? "REMOVED AT" : "WHEN", "ID", "STATE", "SIZE",
+                "BY", "OBJECT");
   int code = 0;
   group running(loop.get_executor());
   running.start(show_uploads(*records, o, filter, code));
@@ -328,8 +331,9 @@ private:
     auto* command =
         add(app_, "uploads", "list the newest uploads in the ledger", [this] { return uploads(o_, environment_); });
     command->add_option("id", o_.id, "only the upload with this id");
-    command->add_option("-s,--state", o_.state,
-                        "only uploads in this state: issued, receiving, completed, failed, expired");
+    command->add_option("-s,--state", o_.state, "only uploads in this state: " + upload_state_names());
+    command->add_flag("--unclaimed", o_.unclaimed,
+                      "only uploads that will be removed because nobody has claimed them, and when; removes nothing");
     command->add_option("-n,--limit", o_.limit, "at most so many, the newest ones")
         ->capture_default_str()
         ->check(number_between(1, 100000, "a whole number from 1 to 100000"));

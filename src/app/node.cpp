@@ -13,10 +13,10 @@
 #include <postern/base/metrics.hpp>
 #include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/completion/complete.hpp>
-#include <postern/flow/notify.hpp>
-#include <postern/flow/read_form.hpp>
 #include <postern/flow/completion/receive_events.hpp>
 #include <postern/flow/completion/sweep.hpp>
+#include <postern/flow/notify.hpp>
+#include <postern/flow/read_form.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>
@@ -94,7 +94,9 @@ private:
   form_service service_;               // signer, storage and ledger
   const std::unique_ptr<store> store_; // S3 or the file store
   store_watch store_watch_;
-  resources shared_;    // memory and requests to the store, which all uploads share
+  resources shared_; // memory and requests to the store, which all uploads share
+  const recorder recorder_;
+  const remover remover_;
   transfers transfers_; // the uploads that this process receives
   form_reader form_reader_;
   completer completer_;
@@ -112,6 +114,7 @@ private:
   front::events_endpoint events_;
   front::pages_endpoint pages_;
   front::usage_endpoint usage_;
+  front::manage_endpoint manage_;
   front::admin_endpoint admin_;
   front::router public_router_, admin_router_;
 
@@ -136,9 +139,10 @@ node::node(const config& c, std::function<config()> load)
     : config_(c), in_force_(c), load_(std::move(load)), capacity_(plan_capacity(c, raise_descriptor_limit())),
       service_(c, node_ledger_options_of(c, feed_)), store_(service_.backend.open(c)),
       store_watch_(c, service_.backend), shared_(resource_limits_of(c, capacity_, *store_)),
-      transfers_(*store_, *service_.records, now_millis),
+      recorder_(*service_.records, *store_, config_.profiles), remover_({}, *store_, *service_.records),
+      transfers_(*store_, *service_.records, recorder_, now_millis),
       form_reader_(form_reader_options_of(c, service_.options), service_.own, transfers_),
-      completer_(service_.own, *store_, *service_.records, c.ledger.retention),
+      completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
@@ -149,12 +153,14 @@ node::node(const config& c, std::function<config()> load)
       uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c), gate_, service_.issuer), usage_(gate_, service_.forms, *service_.records),
+      manage_(gate_, *service_.records, remover_),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
-      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_}), cors_),
+      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_}), cors_),
       admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c.server)),
       connections_(capacity_.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c), capacity_.sockets()), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
-      hangups_(workers_.home().get_executor(), SIGHUP), sweeper_(sweeper_options_of(c), completer_, *service_.records),
+      hangups_(workers_.home().get_executor(), SIGHUP),
+      sweeper_(sweeper_options_of(c), completer_, remover_, *service_.records),
       secret_watch_(service_.own.fingerprints(), *service_.records, c.sweep.claim_lifetime),
       sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),

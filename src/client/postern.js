@@ -292,7 +292,7 @@
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
       // While the frame is sending, a failure is that of an earlier connection.
-      if (upload && (upload.state === 'expired' || (upload.state === 'failed' && !this.sending))) return this.finish(failure(upload.code || upload.state, 'The upload ' + upload.state + '.', 0, false));
+      if (upload && (/^(expired|rejected|removing|removed)$/.test(upload.state) || (upload.state === 'failed' && !this.sending))) return this.finish(failure(upload.code || upload.state, 'The state of the upload is: ' + upload.state + '.', 0, false));
       this.later(Math.min(15000, 500 * Math.pow(1.5, asked)), function () { this.watch(asked + 1); });
     }).send();
   };

@@ -9,7 +9,8 @@
 namespace postern {
 namespace {
 
-constexpr std::array<std::string_view, 5> state_names{"issued", "receiving", "completed", "failed", "expired"};
+constexpr std::array<std::string_view, upload_state_count> state_names{
+    "issued", "receiving", "checking", "completed", "rejected", "failed", "expired", "removing", "removed"};
 constexpr std::array<std::string_view, 4> source_names{"fallback", "redirect", "event", "sweep"};
 
 template <class E, std::size_t N>
@@ -25,6 +26,12 @@ std::string_view name_of(upload_state s) { return state_names[static_cast<std::s
 std::optional<upload_state> upload_state_of(std::string_view name) {
   return find_name<upload_state>(state_names, name);
 }
+std::string upload_state_names() {
+  std::string all(state_names.front());
+  for (std::size_t i = 1; i < state_names.size(); ++i)
+    all.append(i + 1 < state_names.size() ? ", " : " or ").append(state_names[i]);
+  return all;
+}
 std::string_view name_of(completion_source e) { return source_names[static_cast<std::size_t>(e)]; }
 std::optional<completion_source> completion_source_of(std::string_view name) {
   return find_name<completion_source>(source_names, name);
@@ -32,12 +39,17 @@ std::optional<completion_source> completion_source_of(std::string_view name) {
 
 bool may_follow(upload_state from, upload_state to) {
   using enum upload_state;
+  const bool is_stored = to == checking || to == completed;
   switch (from) {
-  case issued: return to != issued;
-  case receiving: return true;
+  case issued: return is_stored || to == receiving || to == failed || to == expired;
+  case receiving: return is_stored || to == issued || to == receiving || to == failed || to == expired;
   case failed:
-  case expired: return to == completed || to == receiving;
-  case completed: break;
+  case expired: return is_stored || to == receiving;
+  case checking: return to == completed || to == rejected;
+  case completed: return to == removing;
+  case removing: return to == removed;
+  case rejected:
+  case removed: break;
   }
   return false;
 }
@@ -71,6 +83,10 @@ std::string to_json(const upload& u, bool whole) {
   if (u.completed_by) w.member("completed_by", name_of(*u.completed_by));
   moment("overwritten_at", u.overwritten_at);
   if (!u.overwritten_etag.empty()) w.member("overwritten_etag", u.overwritten_etag);
+  moment("claim_until", u.claim_until);
+  moment("claimed_at", u.claimed_at);
+  if (whole && !u.claimed_as.empty()) w.member("claimed_as", u.claimed_as);
+  moment("removed_at", u.removed_at);
   if (u.state == upload_state::failed && !u.failed_because.empty()) w.member("code", u.failed_because);
   w.end_object();
   return w.take();

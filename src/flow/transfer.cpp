@@ -1,7 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/uuid.hpp>
-#include <postern/flow/completion/complete.hpp>
 #include <postern/flow/transfer.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -242,12 +241,12 @@ task<result<void>> transfers::finish(transfer& t) {
 }
 
 task<result<void>> transfers::record(transfer& t) {
-  auto recorded = co_await confirm_once(ledger_, store_, t.plan.row, t.object, completion_source::fallback, clock_());
+  auto recorded = co_await recorder_.record(t.plan.row, t.object, completion_source::fallback, clock_());
   if (recorded) co_return result<void>{};
-  if (recorded.error().code ==
-      errc::conflict) { // the same form was completed meanwhile by a direct upload of another file
+  // The same form was completed meanwhile by a direct upload of another file, or the upload was removed.
+  if (recorded.error().code == errc::conflict) {
     object_name name{t.plan.row.bucket, t.plan.row.key};
-    (void)co_await store_.remove(std::move(name));
+    (void)co_await store_.remove_if_match(std::move(name), t.object.etag);
     co_return recorded.error();
   }
   log::error("completion not recorded", {{"upload", t.plan.row.id}, {"why", describe(recorded.error())}});

@@ -4,19 +4,30 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <map>
+#include <set>
+
 using namespace postern;
 
 BOOST_AUTO_TEST_CASE(only_the_allowed_state_transitions_are_possible) {
   using enum upload_state;
-  const upload_state all[] = {issued, receiving, completed, failed, expired};
-  for (const auto to : all) {
-    BOOST_TEST(may_follow(issued, to) == (to != issued));
-    BOOST_TEST(may_follow(receiving, to));
-    BOOST_TEST(!may_follow(completed, to));
-    BOOST_TEST(may_follow(failed, to) == (to == completed || to == receiving));
-    BOOST_TEST(may_follow(expired, to) == (to == completed || to == receiving));
-    BOOST_TEST((upload_state_of(name_of(to)) == to));
-  }
+  const upload_state all[] = {issued, receiving, checking, completed, rejected, failed, expired, removing, removed};
+  const std::map<upload_state, std::set<upload_state>> may{
+      {issued, {receiving, checking, completed, failed, expired}},
+      {receiving, {issued, receiving, checking, completed, failed, expired}},
+      {checking, {completed, rejected}},
+      {completed, {removing}},
+      {rejected, {}},
+      {failed, {receiving, checking, completed}},
+      {expired, {receiving, checking, completed}},
+      {removing, {removed}},
+      {removed, {}}};
+  for (const auto from : all)
+    for (const auto to : all) BOOST_TEST_CONTEXT(name_of(from) << " to " << name_of(to))
+  BOOST_TEST(may_follow(from, to) == may.at(from).contains(to));
+  for (const auto one : all) BOOST_TEST((upload_state_of(name_of(one)) == one));
+  BOOST_TEST(upload_state_names() ==
+             "issued, receiving, checking, completed, rejected, failed, expired, removing or removed");
   BOOST_TEST(!upload_state_of("Completed").has_value());
 }
 

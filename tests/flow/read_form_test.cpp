@@ -26,7 +26,9 @@ struct fixture {
   test::fake_ledger ledger;
   asio::io_context loop{1};
   resources shared{{}};
-  transfers carriers{store, ledger, [this] { return now; }};
+  const std::map<std::string, profile> profiles;
+  const recorder completions{ledger, store, profiles};
+  transfers carriers{store, ledger, completions, [this] { return now; }};
   millis_clock now = signed_at + 1s;
   profile rules;
   sign_request ask;

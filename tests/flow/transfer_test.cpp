@@ -40,7 +40,9 @@ struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
   test::test_share share;
-  transfers carriers{store, ledger, [] { return now; }};
+  const std::map<std::string, profile> profiles;
+  const recorder completions{ledger, store, profiles};
+  transfers carriers{store, ledger, completions, [] { return now; }};
   test::fake_body body{some_bytes(1'000'000)};
   whole_body decoder;
   upload_plan plan;

@@ -57,9 +57,12 @@ struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
   const signer own{{secret("a secret for the tests only")}};
-  transfers carriers{store, ledger, now_millis};
+  const std::map<std::string, profile> profiles;
+  const recorder recording{ledger, store, profiles};
+  transfers carriers{store, ledger, recording, now_millis};
   form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, carriers};
-  completer completions{own, store, ledger};
+  completer completions{own, store, ledger, recording};
+  const remover removals{{}, store, ledger};
   fake_sns topics;
   upload_feed changes;
   form_signer forms{signer_options(), own};
@@ -71,7 +74,7 @@ struct fixture {
           uploads(1024, who, f.issuer, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
           pages(pages_options{f.demo, "1.2.3", {}}, who, f.issuer), usage(who, f.forms, f.ledger),
-          admin(f.ledger, f.carriers, f.parts()) {}
+          manage(who, f.ledger, f.removals), admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const admitter admission;
@@ -84,8 +87,9 @@ struct fixture {
     events_endpoint events;
     pages_endpoint pages;
     usage_endpoint usage;
+    manage_endpoint manage;
     admin_endpoint admin;
-    router public_router{public_routes({uploads, fallback, complete, events, pages, usage}), allowed};
+    router public_router{public_routes({uploads, fallback, complete, events, pages, usage, manage}), allowed};
     router admin_router{admin_routes(admin), allowed};
   };
   std::optional<endpoints> made;

@@ -168,6 +168,7 @@ struct fake_ledger : ledger {
     ++confirmed;
     last = c;
     auto& row = rows.emplace(c.of.id, c.of).first->second;
+    if (row.state == upload_state::removing || row.state == upload_state::removed) co_return confirmation{row, false};
     const bool is_new = row.state != upload_state::completed;
     if (!is_new && row.etag != c.etag) {
       if (c.is_current) row.overwritten_etag = c.etag;
@@ -178,6 +179,7 @@ struct fake_ledger : ledger {
     row.size = c.size;
     row.etag = c.etag;
     row.completed_by = c.by;
+    row.claim_until = c.claim_until;
     co_return confirmation{row, is_new};
   }
   task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock) override {
@@ -214,6 +216,50 @@ struct fake_ledger : ledger {
     checks.erase(id);
     if (may_follow(found->second.state, upload_state::expired)) found->second.state = upload_state::expired;
     co_return found->second;
+  }
+  task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) override {
+    if (broken) co_return *broken;
+    const auto found = rows.find(id);
+    if (found == rows.end()) co_return failure(errc::not_found, id);
+    auto& row = found->second;
+    if (row.state != upload_state::completed) co_return failure(errc::conflict, "not completed");
+    if (row.claimed_at && row.claimed_as != reference) co_return failure(errc::conflict, "claimed");
+    row.claimed_at = at;
+    row.claimed_as = reference;
+    row.claim_until.reset();
+    co_return row;
+  }
+  task<result<upload>> start_removing(std::string id, millis_clock leased_until) override {
+    if (broken) co_return *broken;
+    const auto found = rows.find(id);
+    if (found == rows.end()) co_return failure(errc::not_found, id);
+    auto& row = found->second;
+    if (row.state == upload_state::removing || row.state == upload_state::removed) co_return row;
+    if (row.state != upload_state::completed) co_return failure(errc::conflict, "not completed");
+    row.state = upload_state::removing;
+    checks[id] = leased_until;
+    co_return row;
+  }
+  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock leased_until,
+                                                             std::size_t max) override {
+    if (broken) co_return *broken;
+    std::vector<upload> started;
+    for (auto& [id, row] : rows)
+      if (row.state == upload_state::completed && row.claim_until && *row.claim_until <= now && started.size() < max) {
+        row.state = upload_state::removing;
+        row.claim_until.reset();
+        checks[id] = leased_until;
+        started.push_back(row);
+      }
+    co_return started;
+  }
+  task<result<upload>> finish_removing(std::string id, millis_clock at) override {
+    if (broken) co_return *broken;
+    auto& row = rows.at(id);
+    checks.erase(id);
+    row.state = upload_state::removed;
+    row.removed_at = at;
+    co_return row;
   }
   std::map<std::string, webhook> messages; // by id
   std::vector<std::string> stopped;

@@ -45,6 +45,19 @@ public:
   task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock until, std::size_t max) override {
     return with("lease_due_checks", real_.lease_due_checks(now, until, max));
   }
+  task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) override {
+    return with("claim_upload", real_.claim_upload(std::move(id), std::move(reference), at));
+  }
+  task<result<upload>> start_removing(std::string id, millis_clock until) override {
+    return with("start_removing", real_.start_removing(std::move(id), until));
+  }
+  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock until,
+                                                             std::size_t max) override {
+    return with("start_removing_unclaimed", real_.start_removing_unclaimed(now, until, max));
+  }
+  task<result<upload>> finish_removing(std::string id, millis_clock at) override {
+    return with("finish_removing", real_.finish_removing(std::move(id), at));
+  }
   task<result<upload>> expire(std::string id, millis_clock at) override {
     return with("expire", real_.expire(std::move(id), at));
   }

@@ -82,6 +82,18 @@ struct outbox final : ledger {
   // The methods that no test of webhooks calls.
   static failure none() { return failure(errc::internal, "not in this ledger"); }
   task<result<void>> reserve(upload, quota) override { co_return failure(errc::internal, "not asked"); }
+  task<result<upload>> claim_upload(std::string, std::string, millis_clock) override {
+    co_return failure(errc::internal, "not asked");
+  }
+  task<result<upload>> start_removing(std::string, millis_clock) override {
+    co_return failure(errc::internal, "not asked");
+  }
+  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock, millis_clock, std::size_t) override {
+    co_return failure(errc::internal, "not asked");
+  }
+  task<result<upload>> finish_removing(std::string, millis_clock) override {
+    co_return failure(errc::internal, "not asked");
+  }
   task<result<void>> settle(std::string, std::optional<std::uint64_t>) override {
     co_return failure(errc::internal, "not asked");
   }

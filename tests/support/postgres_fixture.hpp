@@ -8,8 +8,8 @@
 #include "wait_until.hpp"
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
-#include <postern/io/sql/postgres.hpp>
 #include <postern/io/ledger/postgres_ledger.hpp>
+#include <postern/io/sql/postgres.hpp>
 
 #include <boost/test/unit_test.hpp>
 

@@ -12,8 +12,8 @@
 #include <postern/base/digest.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/flow/admission/api_keys.hpp>
-#include <postern/flow/notify.hpp>
 #include <postern/flow/completion/sweep.hpp>
+#include <postern/flow/notify.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>
 #include <postern/front/routes.hpp>
@@ -274,9 +274,12 @@ private:
   form_issuer issuer_{forms_, ledger_};
   resources shared_{limits()};
   std::optional<allowance> ballast_;
-  transfers transfers_{store_, ledger_, now_millis};
+  std::map<std::string, profile> profiles_;
+  recorder recorder_{ledger_, store_, profiles_};
+  remover remover_{{}, store_, ledger_};
+  transfers transfers_{store_, ledger_, recorder_, now_millis};
   form_reader form_reader_{reader_options(signer_options()), own_, transfers_};
-  completer completer_{own_, store_, ledger_};
+  completer completer_{own_, store_, ledger_, recorder_};
   no_sns sns_;
   event_receiver events_{{secret(event_token), {}, {bucket}}, completer_, sns_, ledger_};
   admitter admitter_{links()};
@@ -289,15 +292,16 @@ private:
   front::events_endpoint events_endpoint_{256 << 10, events_};
   front::pages_endpoint pages_endpoint_{front::pages_options{}, gate_, issuer_};
   front::usage_endpoint usage_endpoint_{gate_, forms_, ledger_};
+  front::manage_endpoint manage_endpoint_{gate_, ledger_, remover_};
   front::router router_{front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_,
-                                              events_endpoint_, pages_endpoint_, usage_endpoint_}),
+                                              events_endpoint_, pages_endpoint_, usage_endpoint_, manage_endpoint_}),
                         cors_};
   front::connection_count connections_{0, 0};
   group server_tasks_{loop_.get_executor()};
   front::http_server server_{loop_,   front::parse_listen_address("127.0.0.1:0"),
                              {},      connections_,
                              shared_, [this](front::request& r) { return router_.answer(r); }};
-  sweeper sweeper_{sweep_options(), completer_, ledger_};
+  sweeper sweeper_{sweep_options(), completer_, remover_, ledger_};
   std::thread thread_; // last: it uses all members above
 };
 

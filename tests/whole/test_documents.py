@@ -364,5 +364,13 @@ class Examples(unittest.TestCase):
         self.assertEqual((uploads[name]["state"], uploads[name]["user"], uploads[name]["completed_by"]), ("completed", "app", source))
 
 
+class States(unittest.TestCase):
+    def test_the_table_of_transitions_is_the_tested_one(self):
+        drawn = {bare(state): sorted(re.findall(r"`(\w+)`", to)) for state, to in re.findall(r"(?m)^\| (`\w+`) \|((?: `\w+`,?)*) \|$", text_of("src/README.md"))}
+        tested = {state: sorted(re.findall(r"\w+", to)) for state, to in re.findall(r"\{(\w+), \{([\w, ]*)\}\}", text_of("tests/core/upload_test.cpp"))}
+        self.assertEqual(len(tested), 9)
+        self.assertEqual(drawn, tested)
+
+
 enter_own_network()
 main()

@@ -11,9 +11,10 @@
 namespace postern {
 
 enum class caller_right : unsigned char {
-  sign = 1, // ask for a form
-  read = 2, // see the key and metadata of the uploads of its user
-  user = 4, // sign for any user, and read the uploads of all users
+  sign = 1,   // ask for a form
+  read = 2,   // see the key and metadata of the uploads of its user
+  user = 4,   // sign for any user, and read or manage the uploads of all users
+  manage = 8, // claim and delete the uploads of its user
 };
 
 // A set of rights.
@@ -53,7 +54,16 @@ struct caller {
   }
   // May this caller see the key and metadata of an upload in that profile, of that user?
   bool may_see(std::string_view profile, std::string_view owner) const {
-    return may(caller_right::read) && may_use(profile) && (owner == user || may(caller_right::user));
+    return may(caller_right::read) && covers(profile, owner);
+  }
+  // May this caller claim or delete it?
+  bool may_manage(std::string_view profile, std::string_view owner) const {
+    return may(caller_right::manage) && covers(profile, owner);
+  }
+
+private:
+  bool covers(std::string_view profile, std::string_view owner) const {
+    return may_use(profile) && (owner == user || may(caller_right::user));
   }
 };
 

@@ -22,8 +22,9 @@ struct profile {
   std::vector<std::string> return_to;                // exact URLs, or prefixes ending in *
   std::string acl, storage_class, sse, sse_kms_key, cache_control, content_disposition;
   std::map<std::string, std::string> tags;
-  bool overwrite = false; // the key template need not contain ${id}
-  quota limits;           // of all uploads in this profile
+  bool overwrite = false;            // the key template need not contain ${id}
+  quota limits;                      // of all uploads in this profile
+  std::chrono::seconds unclaimed{0}; // after so long, a completed upload that nobody claimed is removed; 0: never
 };
 
 } // namespace postern

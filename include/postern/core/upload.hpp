@@ -14,13 +14,16 @@
 
 namespace postern {
 
-enum class upload_state { issued, receiving, completed, failed, expired };
+// checking: the object is stored, and the application is still to accept it. removing: the object is being deleted.
+enum class upload_state { issued, receiving, checking, completed, rejected, failed, expired, removing, removed };
+inline constexpr std::size_t upload_state_count = 9;
 std::string_view name_of(upload_state s);
 std::optional<upload_state> upload_state_of(std::string_view name);
+std::string upload_state_names(); // "issued, receiving, … or removed"
 
-// May `from` become `to`?  issued → receiving | completed | failed | expired; receiving → issued (the body broke off
-// and the form can be posted again) | receiving (it was posted again) | completed | failed | expired; failed and
-// expired → completed (the object was found after all) | receiving (the form is posted again); completed is final.
+// May `from` become `to`? The table of transitions stands in src/README.md. receiving → issued: the body broke off, and
+// the form can be posted again; receiving → receiving: it is posted again; failed and expired → completed: the object
+// was found after all.
 bool may_follow(upload_state from, upload_state to);
 
 // How a completion became known.
@@ -42,7 +45,11 @@ struct upload {
   std::optional<millis_clock> completed_at;
   std::optional<completion_source> completed_by;
   std::optional<millis_clock> overwritten_at;
-  std::string overwritten_etag;          // of the newest overwrite
+  std::string overwritten_etag;            // of the newest overwrite
+  std::optional<millis_clock> claim_until; // then it is removed, because the application has not claimed it
+  std::optional<millis_clock> claimed_at;  // by the application
+  std::string claimed_as;                  // the application's own reference
+  std::optional<millis_clock> removed_at;
   std::string failed_because;            // errc_text::name of the failure, when failed
   std::optional<std::uint64_t> received; // bytes so far, while receiving
 

@@ -67,7 +67,8 @@ public:
   result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;
 
   // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the
-  // claim carries too (see covers_key in flow/completion/complete). errc::bad_request when the profile's template does not end in
+  // claim carries too (see covers_key in flow/completion/complete). errc::bad_request when the profile's template does
+  // not end in
   // ${filename}.
   result<signed_form> sign_blank(std::string_view profile, std::string return_to, const caller& who,
                                  millis_clock now) const;

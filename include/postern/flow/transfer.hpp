@@ -9,6 +9,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/upload_plan.hpp>
+#include <postern/flow/completion/record.hpp>
 #include <postern/io/allowance.hpp>
 #include <postern/io/byte_source.hpp>
 #include <postern/io/ledger.hpp>
@@ -73,8 +74,8 @@ public:
   static constexpr std::size_t first_buffer = 8 << 10;
 
   // The references must outlive this. `clock` tells the time of completions and failures.
-  transfers(store& objects, ledger& records, std::function<millis_clock()> clock)
-      : store_(objects), ledger_(records), clock_(std::move(clock)) {}
+  transfers(store& objects, ledger& records, const recorder& completions, std::function<millis_clock()> clock)
+      : store_(objects), ledger_(records), recorder_(completions), clock_(std::move(clock)) {}
 
   // The most memory that one transfer takes, in bytes, without spare memory.
   static std::uint64_t max_memory(const store& objects);
@@ -82,9 +83,9 @@ public:
   // Reads the body to its end, stores the file, and records the completion. On failure it stops reading, leaves nothing
   // under the key, and records the failure of an upload that had begun. errc::unavailable: it waited too long
   // for memory or for a request to the store, or had to leave. errc::conflict: the form has no file name in its key,
-  // and was used for another name. errc::entity_too_large, errc::entity_too_small, errc::bad_digest,
-  // errc::incomplete_body, errc::timed_out; the failures of the decoder, the store and the ledger. `plan` must outlive
-  // the call.
+  // and was used for another name; or the upload was removed. errc::entity_too_large, errc::entity_too_small,
+  // errc::bad_digest, errc::incomplete_body, errc::timed_out; the failures of the decoder, the store and the ledger.
+  // `plan` must outlive the call.
   task<result<stored_object>> carry(upload_plan& plan, incoming_file file);
 
   // Bytes of this upload that have arrived at this process; nothing when no transfer of the upload is running.
@@ -109,6 +110,7 @@ private:
 
   store& store_;
   ledger& ledger_;
+  const recorder& recorder_;
   const std::function<millis_clock()> clock_;
   mutable std::mutex mutex_; // guards running_
   std::multimap<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> running_;

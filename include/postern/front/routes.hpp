@@ -6,6 +6,7 @@
 #include <postern/front/endpoints/complete.hpp>
 #include <postern/front/endpoints/events.hpp>
 #include <postern/front/endpoints/fallback.hpp>
+#include <postern/front/endpoints/manage.hpp>
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/front/endpoints/uploads.hpp>
 #include <postern/front/endpoints/usage.hpp>
@@ -22,6 +23,7 @@ struct public_endpoints {
   events_endpoint& events;
   pages_endpoint& pages;
   usage_endpoint& usage;
+  manage_endpoint& manage;
 };
 
 // The endpoints must outlive the routes.

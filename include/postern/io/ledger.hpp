@@ -39,6 +39,7 @@ struct completion {
   std::optional<std::uint32_t> crc32c;
   millis_clock at{};
   completion_source by = completion_source::redirect;
+  std::optional<millis_clock> claim_until; // see upload
   // The store was asked, and has this object now. Only then is it an overwrite when the upload is completed with
   // another ETag already.
   bool is_current = true;
@@ -56,6 +57,8 @@ struct upload_filter {
   std::optional<millis_clock> since{}; // created at or after this time
   std::size_t limit = 100;
   bool newest_first = false; // in falling order of id
+  // Only completed uploads that will be removed for want of a claim, the next one first; of the above, `limit` counts.
+  bool unclaimed = false;
 };
 
 // One message to one endpoint. The ledger adds it in the transaction of the change that it announces (transactional
@@ -117,7 +120,8 @@ public:
 
   // Records the completion and returns the row. Idempotent for the same object. If the upload is already completed with
   // another ETag, the completion stays; where the object is current, overwritten_at is set, and the overwrite is
-  // announced. Overwrites within a second are one message, about the newest.
+  // announced. Overwrites within a second are one message, about the newest. An upload that is being removed, or was
+  // removed, stays as it is.
   virtual task<result<confirmation>> confirm(completion c) = 0;
 
   // The attempt ended without an object, and the form can be posted again: receiving becomes issued. No effect if
@@ -129,15 +133,37 @@ public:
   // since, or if the upload is completed or expired.
   virtual task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock at) = 0;
 
+  // --- what becomes of a completed upload ---
+
+  // The application has the upload, under its own `reference`: it is not removed for want of a claim. Idempotent for
+  // the same reference. Returns the row. errc::conflict: it was claimed with another reference, or is not completed.
+  // errc::not_found.
+  virtual task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) = 0;
+
+  // Before an object is deleted, its upload becomes removing: completed uploads only. Its check is due at
+  // `leased_until`, in case the caller does not get on with it. Returns the row, also if it is removing or removed
+  // already. errc::conflict: any other state. errc::not_found.
+  virtual task<result<upload>> start_removing(std::string id, millis_clock leased_until) = 0;
+
+  // The same for at most `max` uploads that nobody has claimed, the longest overdue first.
+  virtual task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock leased_until,
+                                                                     std::size_t max) = 0;
+
+  // The object is gone: removing becomes removed, which is announced, and the upload no longer counts to the totals of
+  // its quota; to those of its day it does. While the form can be posted again, it has a check, which ends with settle.
+  // Returns the row. errc::not_found.
+  virtual task<result<upload>> finish_removing(std::string id, millis_clock at) = 0;
+
   // --- checks: uploads for which the store must be asked whether the object exists ---
 
   // Schedules a check, because the object may exist but the store could not be asked. Creates the row if it is missing.
-  // Replaces an earlier time and ends a lease. Returns the row. A completed upload needs no check.
+  // Replaces an earlier time and ends a lease. Returns the row. A completed upload needs no check, nor does one that
+  // was removed.
   virtual task<result<upload>> check_later(upload u, millis_clock at) = 0;
 
   // Returns at most `max` uploads whose check is due, the longest due first: those of check_later, and uploads that are
-  // not completed although their policy and the grace period have ended. Leases them: no other call, on any node, gets
-  // them before `leased_until`. confirm and expire end the lease.
+  // not completed although their policy and the grace period have ended, or whose removal has not ended. Leases them:
+  // no other call, on any node, gets them before `leased_until`. confirm, expire and finish_removing end the lease.
   virtual task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until,
                                                              std::size_t max) = 0;
 
@@ -145,8 +171,9 @@ public:
   // No further checks. Returns the row, or errc::not_found.
   virtual task<result<upload>> expire(std::string id, millis_clock at) = 0;
 
-  // The form of a completed upload can no longer be posted: its quota is charged for what the store has now, and
-  // nothing stays reserved. Without `stored`, because there is no object any more, the charge stays. No further checks.
+  // The form of a completed or removed upload can no longer be posted: its quota is charged for what the store has now,
+  // and nothing stays reserved. Without `stored`, because there is no object any more, the charge stays. No further
+  // checks.
   virtual task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) = 0;
 
   // --- webhooks ---

@@ -95,8 +95,9 @@ void check_api_keys(std::vector<config::api_key>& keys) {
   for (auto& key : keys) {
     check_api_key_name(key.name);
     const auto has = [&](caller_right r) { return std::count(key.rights.begin(), key.rights.end(), r) > 0; };
-    require(has(caller_right::sign) || has(caller_right::read), "auth.api_keys",
-            "rights of " + quote(key.name) + " have neither \"sign\" nor \"read\", so the key can do nothing");
+    require(has(caller_right::sign) || has(caller_right::read) || has(caller_right::manage), "auth.api_keys",
+            "rights of " + quote(key.name) +
+                " have none of \"sign\", \"read\" and \"manage\", so the key can do nothing");
     key.sha256 = lower(key.sha256);
     const auto bytes = from_hex(key.sha256);
     require(bytes && bytes->size() == 32, "auth.api_keys",
@@ -255,6 +256,9 @@ void check_profile(config& c, profile& p) {
   require(c.ledger.retention == 0s || c.ledger.retention >= needed, "ledger.retention",
           time_text(c.ledger.retention) + " is shorter than sweep.claim_lifetime, sweep.grace and " + section +
               "expires together, " + time_text(needed) + "; 0 keeps all uploads");
+  require(c.ledger.retention == 0s || p.unclaimed + needed <= c.ledger.retention, section + "unclaimed",
+          time_text(p.unclaimed) + ", with the times of its form and claim, is longer than ledger.retention, " +
+              time_text(c.ledger.retention) + ": the upload would be forgotten before it is removed");
 }
 
 void check_events(const config::events_section& e) {

@@ -204,14 +204,17 @@ const settings_of<profile>& profile_settings() {
       {"content_disposition", text, &profile::content_disposition},
       {"overwrite", bool_value{}, &profile::overwrite},
       {"quota", object_value<quota>{quota_settings}, &profile::limits},
+      {"unclaimed", time_value{}, &profile::unclaimed},
   };
   return all;
 }
 
 const settings_of<config::api_key>& api_key_settings() {
   using key = config::api_key;
-  const choice_value<caller_right> rights{
-      {{"sign", caller_right::sign}, {"read", caller_right::read}, {"user", caller_right::user}}};
+  const choice_value<caller_right> rights{{{"sign", caller_right::sign},
+                                           {"read", caller_right::read},
+                                           {"user", caller_right::user},
+                                           {"manage", caller_right::manage}}};
   static const settings_of<key> all{
       {"name", text_value{}, &key::name},
       {"sha256", text_value{}, &key::sha256},

@@ -20,8 +20,8 @@ namespace {
 const std::vector<std::string>& known_types() {
   static const std::vector<std::string> all = [] {
     std::vector<std::string> names{"*", "upload.*"};
-    for (const auto t :
-         {webhook_type::completed, webhook_type::failed, webhook_type::expired, webhook_type::overwritten})
+    for (const auto t : {webhook_type::completed, webhook_type::failed, webhook_type::expired,
+                         webhook_type::overwritten, webhook_type::removed})
       names.emplace_back(name_of(t));
     return names;
   }();

@@ -16,6 +16,7 @@ std::string_view name_of(webhook_type t) {
   case webhook_type::failed: return "upload.failed";
   case webhook_type::expired: return "upload.expired";
   case webhook_type::overwritten: return "upload.overwritten";
+  case webhook_type::removed: return "upload.removed";
   }
   return "";
 }

@@ -1,25 +1,15 @@
 #include <postern/base/log.hpp>
-#include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/core/object.hpp>
 #include <postern/flow/completion/complete.hpp>
 
 #include <algorithm>
-#include <array>
 
 namespace postern {
 namespace {
 
-std::array<metrics::counter, 4> completions{{
-    {"postern_completions_total", "Uploads completed, by source", "source=\"fallback\""},
-    {"postern_completions_total", "Uploads completed, by source", "source=\"redirect\""},
-    {"postern_completions_total", "Uploads completed, by source", "source=\"event\""},
-    {"postern_completions_total", "Uploads completed, by source", "source=\"sweep\""},
-}};
 constexpr std::size_t max_listed = 32; // objects below the prefix of one form; a form makes one
-
-metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
 std::string id_in(const object_meta& meta) {
   const auto id =
@@ -40,53 +30,11 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
 
 } // namespace
 
-bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
-
 namespace {
 
-// The upload is completed by one object, and `other` reports another one. Nodes and events are not in order, so only
-// the store knows which came later.
-task<result<upload>> record_overwrite(ledger& records, store& objects, completion other, upload row) {
-  object_name name{other.of.bucket, other.of.key};
-  auto there = co_await objects.head(std::move(name));
-  if (there ? there->etag == row.etag : store_answered(there.error())) co_return row;
-  // Without an answer, what was seen last counts: an overwrite must not get lost.
-  if (there) {
-    other.etag = std::move(there->etag);
-    other.size = there->size;
-    other.crc32c = there->crc32c;
-  }
-  other.is_current = true;
-  auto recorded = co_await records.confirm(std::move(other));
-  if (!recorded) co_return recorded.error();
-  co_return std::move(recorded->row);
-}
+bool is_removed(const upload& u) { return u.state == upload_state::removing || u.state == upload_state::removed; }
 
 } // namespace
-
-task<result<upload>> confirm_once(ledger& records, store& objects, upload of, stored_object found, completion_source by,
-                                  millis_clock at) {
-  completion done;
-  done.of = std::move(of);
-  done.size = found.size;
-  done.etag = std::move(found.etag);
-  done.crc32c = found.crc32c;
-  done.at = at;
-  done.by = by;
-  done.is_current = false;
-  auto recorded = co_await records.confirm(done);
-  if (!recorded) co_return recorded.error();
-  const auto& row = recorded->row;
-  if (row.key != done.of.key) co_return failure{errc::conflict, "the form was used before, for another file"};
-  if (row.etag != done.etag && row.overwritten_etag == done.etag) co_return std::move(recorded->row); // known already
-  if (row.etag != done.etag) co_return co_await record_overwrite(records, objects, std::move(done), row);
-  if (recorded->is_new) {
-    completions[static_cast<std::size_t>(by)].add();
-    lag.observe(std::chrono::duration<double>(at - row.created_at).count());
-    log::info("upload completed", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});
-  }
-  co_return std::move(recorded->row);
-}
 
 bool covers_key(std::string_view claimed_key, std::string_view key) {
   if (!claimed_key.ends_with(filename_variable)) return key == claimed_key;
@@ -119,6 +67,7 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
 
   auto known = co_await ledger_.find(c->id);
   if (!known && known.error().code != errc::not_found) co_return known.error();
+  if (known && is_removed(*known)) co_return no_longer_possible(*known);
   if (known && known->state == upload_state::completed) {
     if (query.key && *query.key != known->key)
       co_return failure{errc::conflict, "the form was used before, for another file"};
@@ -172,6 +121,7 @@ task<result<event_outcome>> completer::complete_by_event(object_event event, mil
   if (!known) co_return refused("", known.error());
 
   auto expected = std::move(*known);
+  if (is_removed(expected)) co_return event_outcome::ignored; // the sweep deletes what came behind the removal
   const bool is_completed = expected.state == upload_state::completed;
   if (is_completed && (event.etag.empty() || event.etag == expected.etag)) co_return event_outcome::recorded;
   expected.key = event.key;
@@ -268,7 +218,7 @@ task<result<stored_object>> completer::find_object(upload& u) {
 }
 
 task<result<upload>> completer::record(upload u, stored_object found, completion_source source, millis_clock now) {
-  co_return co_await confirm_once(ledger_, store_, std::move(u), std::move(found), source, now);
+  co_return co_await recorder_.record(std::move(u), std::move(found), source, now);
 }
 
 } // namespace postern

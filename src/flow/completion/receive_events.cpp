@@ -5,8 +5,8 @@
 #include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
 #include <postern/flow/admission/admit.hpp>
-#include <postern/flow/form_rules.hpp>
 #include <postern/flow/completion/receive_events.hpp>
+#include <postern/flow/form_rules.hpp>
 
 namespace postern {
 namespace {

@@ -14,6 +14,7 @@ constexpr std::chrono::seconds pause_after_silence{10}; // before a store that g
 
 task<> sweeper::run_round() {
   for (bool more = true; more;) more = co_await settle_batch();
+  for (bool more = true; more;) more = co_await remover_.remove_unclaimed(options_.clock());
   for (bool more = options_.retention.count() > 0; more;) more = co_await delete_batch();
 }
 
@@ -45,6 +46,8 @@ task<> sweeper::settle(upload u, bool& store_is_silent) {
 // upload as recorded now. A failure that is not the ledger's is the store's: check again later.
 task<result<upload>> sweeper::check(upload u, millis_clock now) {
   if (u.state == upload_state::completed) co_return co_await settle_quota(std::move(u), now);
+  if (u.state == upload_state::removing) co_return co_await remover_.finish(std::move(u), now);
+  if (u.state == upload_state::removed) co_return co_await settle_removed(std::move(u));
   const auto id = u.id;
   auto found = co_await completer_.find_object(u);
   if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
@@ -72,6 +75,19 @@ task<result<upload>> sweeper::settle_quota(upload u, millis_clock now) {
     if (!recorded) co_return recorded.error();
   }
   auto settled = co_await ledger_.settle(u.id, size);
+  if (!settled) co_return settled.error();
+  co_return u;
+}
+
+// The form of a removed upload has expired. Until now it could be posted again.
+task<result<upload>> sweeper::settle_removed(upload u) {
+  auto found = co_await completer_.find_object(u);
+  if (!found && !store_answered(found.error())) co_return found.error(); // the lease ends, and the sweep asks again
+  if (found) {
+    auto gone = co_await remover_.remove_again(u, *found);
+    if (!gone) co_return gone.error();
+  }
+  auto settled = co_await ledger_.settle(u.id, std::nullopt);
   if (!settled) co_return settled.error();
   co_return u;
 }

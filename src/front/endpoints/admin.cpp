@@ -19,8 +19,7 @@ result<upload_filter> filter_of(std::string_view query) {
   if (auto state = query_parameter(query, "state"); state && !state->empty()) {
     filter.state = upload_state_of(*state);
     if (!filter.state)
-      return failure{errc::bad_request,
-                     "state is " + quote(*state) + "; must be issued, receiving, completed, failed or expired"};
+      return failure{errc::bad_request, "state is " + quote(*state) + "; must be " + upload_state_names()};
   }
   if (auto since = query_parameter(query, "since"); since && !since->empty()) {
     auto moment = parse_iso8601(*since);

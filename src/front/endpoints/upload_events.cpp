@@ -13,7 +13,10 @@ constexpr std::chrono::milliseconds progress_interval = 500ms;
 constexpr std::chrono::milliseconds keepalive_interval = 15s;
 constexpr auto max_duration = 1h;
 
-bool is_end(upload_state s) { return s == upload_state::completed || s == upload_state::expired; }
+bool is_end(upload_state s) {
+  using enum upload_state;
+  return s == completed || s == rejected || s == expired || s == removed;
+}
 
 } // namespace
 

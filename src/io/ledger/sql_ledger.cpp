@@ -1,7 +1,8 @@
+#include <postern/io/ledger/sql_ledger.hpp>
+#include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/message_rows.hpp>
 #include <postern/io/rows/quota_rows.hpp>
 #include <postern/io/rows/secret_rows.hpp>
-#include <postern/io/ledger/sql_ledger.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 
 #include <algorithm>
@@ -53,6 +54,7 @@ public:
              const ledger_options& options, const sql_ledger_options& use, std::optional<failure> outage)
       : db_(std::move(writing)), transactions_(*db_, !outage, options.on_change), webhooks_(*db_, options.endpoints),
         uploads_(*db_, webhooks_, options.grace, transactions_.collector()),
+        completed_(*db_, webhooks_, options.grace, transactions_.collector()),
         writer_(transactions_, use.commits, std::move(outage)) {
     if (connect_reader) readers_.emplace(std::move(connect_reader), use.reads);
   }
@@ -111,6 +113,29 @@ public:
     auto id = u.id;
     return write<upload>(std::move(id), [this, u = std::move(u), attempt = std::move(attempt), code = std::move(code),
                                          at] { return uploads_.fail(u, attempt, code, at); });
+  }
+
+  // --- what becomes of a completed upload ---
+
+  task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) override {
+    auto key = id;
+    return write<upload>(std::move(key), [this, id = std::move(id), reference = std::move(reference), at] {
+      return completed_.claim(id, reference, at);
+    });
+  }
+  task<result<upload>> start_removing(std::string id, millis_clock leased_until) override {
+    auto key = id;
+    return write<upload>(std::move(key), [this, id = std::move(id), leased_until] {
+      return completed_.start_removing(id, leased_until);
+    });
+  }
+  task<result<uploads>> start_removing_unclaimed(millis_clock now, millis_clock leased_until,
+                                                 std::size_t max) override {
+    return write<uploads>("", [=, this] { return completed_.start_removing_unclaimed(now, leased_until, max); });
+  }
+  task<result<upload>> finish_removing(std::string id, millis_clock at) override {
+    auto key = id;
+    return write<upload>(std::move(key), [this, id = std::move(id), at] { return completed_.finish_removing(id, at); });
   }
 
   // --- checks of the store ---
@@ -248,6 +273,7 @@ private:
   reported_transactions transactions_;
   webhook_rows webhooks_;
   upload_rows uploads_;
+  completed_rows completed_;
   std::atomic<bool> progress_is_queued_ = false;
   std::optional<readers> readers_;
   group_commit writer_; // last: its thread uses all members above

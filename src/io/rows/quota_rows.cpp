@@ -96,6 +96,12 @@ void quota_rows::charge(upload& u, std::optional<std::uint64_t> charged, std::op
   u.reserved = reserved;
 }
 
+void quota_rows::release(const upload& u) {
+  if (!u.quota_day || !u.charged) return;
+  for (const auto& sum : sums_of({}))
+    if (!sum.is_of_day) add(u, sum, -static_cast<std::int64_t>(*u.charged), 0, 0);
+}
+
 void quota_rows::add(const upload& u, const quota_sum& sum, std::int64_t used, std::int64_t reserved,
                      std::int64_t in_flight) {
   const auto row = name_of(sum, u.profile, u.user, u.quota_day.value());

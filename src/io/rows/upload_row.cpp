@@ -11,7 +11,7 @@ namespace postern {
 std::string states_before(upload_state to) {
   using enum upload_state;
   std::string list;
-  for (const auto from : {issued, receiving, completed, failed, expired})
+  for (const auto from : {issued, receiving, checking, completed, rejected, failed, expired, removing, removed})
     if (may_follow(from, to)) list.append(list.empty() ? "('" : ", '").append(name_of(from)).append("'");
   return list + ")";
 }
@@ -65,6 +65,10 @@ upload read_upload(sql::statement& s) {
   u.quota_day = s.integer();
   if (const auto n = s.integer()) u.reserved = unsigned_of(*n);
   if (const auto n = s.integer()) u.charged = unsigned_of(*n);
+  if (const auto n = s.integer()) u.claim_until = as_time(*n);
+  if (const auto n = s.integer()) u.claimed_at = as_time(*n);
+  u.claimed_as = s.text();
+  if (const auto n = s.integer()) u.removed_at = as_time(*n);
   return u;
 }
 

@@ -14,7 +14,8 @@ namespace postern {
 inline const std::string upload_columns =
     "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
     "expires_at, size, etag, crc32c, completed_at, completed_by, overwritten_at, "
-    "overwritten_etag, failed_because, received, quota_day, reserved, charged";
+    "overwritten_etag, failed_because, received, quota_day, reserved, charged, "
+    "claim_until, claimed_at, claimed_as, removed_at";
 inline const std::string returning_upload = " RETURNING " + upload_columns;
 inline const std::string select_upload = "SELECT " + upload_columns + " FROM uploads WHERE ";
 

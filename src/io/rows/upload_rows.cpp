@@ -31,22 +31,24 @@ const std::string reserve_key_sql =
     insert(", attempt", "'receiving', $12",
            "UPDATE SET state = 'receiving', key = excluded.key, attempt = excluded.attempt, failed_because = '', "
            "received = NULL, ask_at = COALESCE(uploads.ask_at, excluded.ask_at) "
-           "WHERE uploads.state <> 'completed' AND uploads.key IN (excluded.key, $13)" +
-               returning_upload);
+           "WHERE uploads.key IN (excluded.key, $13) AND uploads.state IN " +
+               states_before(upload_state::receiving) + returning_upload);
 // Returns one column more than the other statements: how often the upload has failed.
 const std::string fail_sql =
     insert(", attempt, failed_because, failures", "'failed', $12, $13, 1",
            "UPDATE SET state = 'failed', failed_because = excluded.failed_because, failures = uploads.failures + 1 "
            "WHERE uploads.attempt IN ('', excluded.attempt) AND uploads.state IN ('issued', 'receiving')" +
                returning_upload + ", failures");
-const std::string confirm_sql =
-    insert(", size, etag, crc32c, completed_at, completed_by", "'completed', $12, $13, $14, $15, $16",
-           "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
-           "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
-           "completed_by = excluded.completed_by, ask_at = NULL WHERE uploads.state IN " +
-               states_before(upload_state::completed) + returning_upload);
+const std::string confirm_sql = insert(
+    ", size, etag, crc32c, completed_at, completed_by, claim_until", "'completed', $12, $13, $14, $15, $16, $17",
+    "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
+    "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
+    "completed_by = excluded.completed_by, claim_until = excluded.claim_until, ask_at = NULL WHERE uploads.state IN " +
+        states_before(upload_state::completed) + returning_upload);
 const std::string check_later_sql =
-    insert("", "'issued'", "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state <> 'completed'" + returning_upload);
+    insert("", "'issued'",
+           "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state IN ('issued', 'receiving', 'failed', 'expired')" +
+               returning_upload);
 
 const std::string break_off_sql = "UPDATE uploads SET state = 'issued', received = NULL WHERE id = $1 "
                                   "AND attempt = $2 AND state = 'receiving'" +
@@ -91,6 +93,9 @@ std::vector<upload> find_uploads(sql::database& db, const std::vector<std::strin
 }
 
 std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
+  if (f.unclaimed)
+    return all_uploads(db.prepared(select_upload + "claim_until IS NOT NULL ORDER BY claim_until, id LIMIT $1")
+                           .bind(as_limit(f.limit)));
   std::string sql = select_upload + "id > $1";
   // The sub-select finds the first id by the index on created_at; without it the primary key would be scanned from its
   // first entry. PostgreSQL would do so for a plain MIN(id), too; || '' prevents it.
@@ -106,7 +111,8 @@ upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::m
                          std::function<void(const upload&)> on_change)
     : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
       due_sql_(select_upload + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked),
-      purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving') "
+      purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving', "
+                             "'checking', 'removing') "
                              "AND reserved IS NULL "
                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
                              "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
@@ -152,7 +158,7 @@ std::optional<upload> upload_rows::reserve_key(const upload& u, const std::strin
     return reserved;
   }
   auto row = existing(u.id);
-  if (row.key != u.key) return std::nullopt;
+  if (row.key != u.key || row.state != upload_state::completed) return std::nullopt;
   return row; // completed under this key: the form is posted once more
 }
 
@@ -183,10 +189,11 @@ void upload_rows::charge_overwrite(upload& u, std::uint64_t size) {
 confirmation upload_rows::confirm(const completion& c) {
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
+  const auto claim_until = c.claim_until ? std::optional(as_integer(*c.claim_until)) : std::nullopt;
   // If the ledger has no row and the caller knows no creation time, the row's creation time is now.
   const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
   auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
-                     static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by));
+                     static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by), claim_until);
   if (auto completed = one_upload(s)) {
     charge_completion(*completed, c.size, c.at);
     outbox_.announce(webhook_type::completed, *completed, c.at);
@@ -194,6 +201,7 @@ confirmation upload_rows::confirm(const completion& c) {
     return {std::move(*completed), true};
   }
   auto row = existing(c.of.id);
+  if (row.state != upload_state::completed) return {std::move(row)};
   if (row.key != c.of.key) return {std::move(row)}; // an object under another key has not overwritten this one
   if (!c.is_current || row.etag == c.etag || row.overwritten_etag == c.etag) return {std::move(row)};
   auto overwritten = one_upload(db_.prepared(overwrite_sql).bind(as_integer(c.at), c.etag, c.of.id));

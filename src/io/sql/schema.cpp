@@ -43,11 +43,23 @@ constexpr const char* postgres_quotas =
     "in_flight BIGINT NOT NULL, PRIMARY KEY (profile, scope, \"user\", day)); CREATE INDEX quotas_by_day ON quotas "
     "(day)";
 
+// claim_until: then the upload is removed, unless the application has claimed it.
+constexpr const char* sqlite_claims =
+    "ALTER TABLE uploads ADD COLUMN claim_until INTEGER; ALTER TABLE uploads ADD COLUMN claimed_at INTEGER; "
+    "ALTER TABLE uploads ADD COLUMN claimed_as TEXT NOT NULL DEFAULT ''; "
+    "ALTER TABLE uploads ADD COLUMN removed_at INTEGER; "
+    "CREATE INDEX uploads_unclaimed ON uploads (claim_until, id) WHERE claim_until IS NOT NULL";
+constexpr const char* postgres_claims =
+    "ALTER TABLE uploads ADD COLUMN claim_until BIGINT; ALTER TABLE uploads ADD COLUMN claimed_at BIGINT; "
+    "ALTER TABLE uploads ADD COLUMN claimed_as TEXT NOT NULL DEFAULT ''; "
+    "ALTER TABLE uploads ADD COLUMN removed_at BIGINT; "
+    "CREATE INDEX uploads_unclaimed ON uploads (claim_until, id) WHERE claim_until IS NOT NULL";
+
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
 // attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
 // delivery_order: 0 for messages about completions, which go first; 1 for all others.
-constexpr std::array<const char*, 7> sqlite_steps{
+constexpr std::array<const char*, 8> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -85,10 +97,12 @@ constexpr std::array<const char*, 7> sqlite_steps{
     sqlite_messages,
 
     sqlite_quotas,
+
+    sqlite_claims,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 7> postgres_steps{
+constexpr std::array<const char*, 8> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -122,6 +136,8 @@ constexpr std::array<const char*, 7> postgres_steps{
     postgres_messages,
 
     postgres_quotas,
+
+    postgres_claims,
 };
 
 } // namespace

@@ -16,7 +16,9 @@ const millis_clock now{std::chrono::milliseconds(1'795'457'700'123)};
 struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
-  completer completions{own, store, ledger};
+  std::map<std::string, profile> profiles;
+  const recorder recording{ledger, store, profiles};
+  completer completions{own, store, ledger, recording};
   claim c{"01a20a86-41d4-7ac8-8ecb-3931cee2cfd4",
           "default",
           "",
@@ -216,7 +218,7 @@ BOOST_FIXTURE_TEST_CASE(an_upload_without_a_row_is_rebuilt_from_its_object, even
   ledger.rows.clear();
   ledger.confirmed = 0;
   const auto age = now - time_of_uuid_v7(c.id);
-  completer forgetful{own, store, ledger, age - std::chrono::minutes(1)};
+  completer forgetful{own, store, ledger, recording, age - std::chrono::minutes(1)};
   BOOST_TEST((test::run_task(forgetful.complete_by_event(event, now, silent)).value() == event_outcome::ignored));
   mine().meta.user.clear();
   BOOST_TEST(ignored());
@@ -237,8 +239,7 @@ BOOST_FIXTURE_TEST_CASE(the_object_that_the_store_has_has_overwritten_the_other,
   const auto confirm = [&](const char* etag) {
     auto seen = mine();
     seen.etag = etag;
-    return test::run_task(confirm_once(ledger, store, upload_of(c, c.key), seen, completion_source::fallback, now))
-        .value();
+    return test::run_task(recording.record(upload_of(c, c.key), seen, completion_source::fallback, now)).value();
   };
   mine().etag = "second";
   BOOST_TEST(confirm("second").etag == "second");

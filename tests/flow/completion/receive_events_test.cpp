@@ -41,7 +41,9 @@ struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
   fake_sns amazon;
-  completer completions{own, store, ledger};
+  std::map<std::string, profile> profiles;
+  const recorder recording{ledger, store, profiles};
+  completer completions{own, store, ledger, recording};
   event_receiver_options options{secret(token), {topic}, {"media"}};
   std::optional<event_receiver> receiver;
 

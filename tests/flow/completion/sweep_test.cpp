@@ -14,7 +14,9 @@ const signer own({secret("a secret for the tests only")});
 struct fixture {
   test::fake_store store;
   test::fake_ledger ledger;
-  completer completions{own, store, ledger};
+  std::map<std::string, profile> profiles;
+  const recorder recording{ledger, store, profiles};
+  completer completions{own, store, ledger, recording};
   millis_clock now{std::chrono::milliseconds(1'795'457'700'123)};
   sweeper_options options;
 
@@ -43,7 +45,8 @@ struct fixture {
   }
   upload_state state_of(const std::string& id) { return ledger.rows.at(id).state; }
   void sweep() {
-    sweeper s(options, completions, ledger);
+    const remover removals({}, store, ledger);
+    sweeper s(options, completions, removals, ledger);
     test::run_task(s.run_round());
   }
 };

@@ -1,6 +1,7 @@
-#include "support/ledger_quota_contract.hpp"
+#include "support/ledger_completed_contract.hpp"
 #include "support/postgres_fixture.hpp"
 #include "support/wait_until.hpp"
+#include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -24,6 +25,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_ledger_reads(make);
   check_ledger_work(make);
   check_quotas(make);
+  check_completed(make);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -319,6 +321,12 @@ BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   webhooks.retry({"x"}, first);
   webhooks.purge({"x"});
   uploads.expire("x", first);
+  list_uploads(db, {.unclaimed = true});
+  completed_rows completed(db, webhooks, 1s);
+  (void)completed.claim("x", "y", first);
+  completed.start_removing_unclaimed(first, late, 5);
+  (void)completed.start_removing("x", first);
+  (void)completed.finish_removing("x", first);
   uploads.purge(early, 5);
   find_upload(db, "x");
   find_uploads(db, {"x", "y"});

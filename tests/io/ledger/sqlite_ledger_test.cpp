@@ -1,4 +1,4 @@
-#include "support/ledger_quota_contract.hpp"
+#include "support/ledger_completed_contract.hpp"
 #include "support/ledger_read_contract.hpp"
 #include "support/ledger_work_contract.hpp"
 #include "support/temporary_folder.hpp"
@@ -6,6 +6,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
+#include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 #include <postern/io/sql/schema.hpp>
 #include <postern/io/sql/sqlite.hpp>
@@ -68,6 +69,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_a_file) {
   check_ledger_reads(make);
   check_ledger_work(make);
   check_quotas(make);
+  check_completed(make);
 }
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
@@ -79,6 +81,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
   check_ledger_reads(make);
   check_ledger_work(make);
   check_quotas(make);
+  check_completed(make);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -316,7 +319,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 7);
+  BOOST_TEST(*version->integer() == 8);
 }
 
 // The file as version 1 created it.
@@ -402,6 +405,12 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
       f.newest_first = true;
       list_uploads(db, f);
     }
+  list_uploads(db, {.unclaimed = true});
+  completed_rows completed(db, webhooks, 1s);
+  BOOST_TEST(completed.claim(u.id, "x", at_second(5)).has_value());
+  completed.start_removing_unclaimed(at_second(5), at_second(6), 10);
+  BOOST_TEST(completed.start_removing(u.id, at_second(6)).has_value());
+  BOOST_TEST(completed.finish_removing(u.id, at_second(7)).has_value());
   webhooks.expire("https://a", at_second(1), "x");
   for (const auto& m : webhooks.due(at_second(9000), at_second(9001), {{"https://a", 10}})) {
     webhooks.record_failed_delivery(m.id, "x", std::nullopt);

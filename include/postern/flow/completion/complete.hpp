@@ -1,6 +1,6 @@
 // The completer: turns a report that an object has arrived into a recorded completion. Reports come by redirect or by
-// event, and flow/completion/sweep asks about uploads without a report. No report is proof: the completer asks the store,
-// validates the object, and records the completion once. Owned by the node, shared by all threads.
+// event, and flow/completion/sweep asks about uploads without a report. No report is proof: the completer asks the
+// store, validates the object, and has the completion recorded. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -9,6 +9,7 @@
 #include <postern/core/events/event.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/flow/admission/rate_limiter.hpp>
+#include <postern/flow/completion/record.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/shared_head.hpp>
 #include <postern/io/store.hpp>
@@ -40,14 +41,15 @@ enum class event_outcome {
 class completer {
 public:
   // The references must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none.
-  completer(const signer& own, store& objects, ledger& records, std::chrono::milliseconds retention = {})
-      : own_(own), store_(objects), heads_(objects), ledger_(records), retention_(retention) {}
+  completer(const signer& own, store& objects, ledger& records, const recorder& completions,
+            std::chrono::milliseconds retention = {})
+      : own_(own), store_(objects), heads_(objects), ledger_(records), recorder_(completions), retention_(retention) {}
 
   // Completes the upload that the claim names. `client`: the network of the client, as in shared_head::ask. When the
   // store cannot be asked, the outcome is pending. errc::forbidden: the claim is forged, altered or expired, or bucket
   // or key are not the claim's. errc::object_absent. errc::conflict: the object is not the one that the claim describes
-  // (id, size, ETag). errc::too_many_requests: the claim's form has no file name, and the claim was shown again and
-  // again. errc::ledger_failed, errc::unavailable: retry.
+  // (id, size, ETag), or the upload was removed. errc::too_many_requests: the claim's form has no file name, and the
+  // claim was shown again and again. errc::ledger_failed, errc::unavailable: retry.
   task<result<redirect_outcome>> complete_by_redirect(std::string token, redirect_parameters query, std::string client,
                                                       millis_clock now);
 
@@ -67,7 +69,7 @@ public:
   // straight to the store: lists the keys that the form allowed, and sets u.key to the one whose object carries the id.
   // `u` must outlive the call.
   task<result<stored_object>> find_object(upload& u);
-  // Records that the upload is completed by the object that was found. Fails as confirm_once does.
+  // As recorder::record.
   task<result<upload>> record(upload u, stored_object found, completion_source source, millis_clock now);
 
 private:
@@ -79,20 +81,11 @@ private:
   store& store_;
   shared_head heads_;
   ledger& ledger_;
+  const recorder& recorder_;
   const std::chrono::milliseconds retention_;
   // A form without a file name covers any key below its prefix, and each costs the store a request.
   rate_limiter claims_{1, 20, "this claim may be shown 20 times at once, and then once a second"};
 };
-
-// Whether this failure of completer::examine is the store's answer: no object, or another object.
-bool store_answered(const failure& f);
-
-// Records a completion; counts and logs it when it is new. If the upload is completed by another object already, the
-// completion stays, and the store is asked: if it has another object than the recorded one, that is recorded as an
-// overwrite. errc::conflict: the upload is completed under another key, because a form without a file name was used
-// twice.
-task<result<upload>> confirm_once(ledger& records, store& objects, upload of, stored_object found, completion_source by,
-                                  millis_clock at);
 
 // Does a claim on `claimed_key` cover `key`? A claim that was made before the file's name was known ends in ${filename}
 // and covers every key with the prefix before it.

@@ -5,6 +5,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/flow/completion/complete.hpp>
+#include <postern/flow/completion/remove.hpp>
 #include <postern/io/ledger.hpp>
 
 #include <chrono>
@@ -24,10 +25,11 @@ struct sweeper_options {
 class sweeper {
 public:
   // The references must outlive this.
-  sweeper(sweeper_options options, completer& completions, ledger& records)
-      : options_(std::move(options)), completer_(completions), ledger_(records) {}
+  sweeper(sweeper_options options, completer& completions, const remover& removals, ledger& records)
+      : options_(std::move(options)), completer_(completions), remover_(removals), ledger_(records) {}
 
-  // Checks all uploads that are due, then deletes those that are older than the retention. A store or ledger that gives
+  // Checks all uploads that are due, removes those that nobody has claimed in time, and deletes from the ledger those
+  // that are older than the retention. A store or ledger that gives
   // no answer ends the round; uploads that were not settled are due again.
   task<> run_round();
 
@@ -35,11 +37,13 @@ private:
   task<bool> settle_batch(); // true: more may be due
   task<> settle(upload u, bool& store_is_silent);
   task<result<upload>> settle_quota(upload u, millis_clock now);
+  task<result<upload>> settle_removed(upload u);
   task<result<upload>> check(upload u, millis_clock now);
   task<bool> delete_batch(); // true: more may be old enough
 
   const sweeper_options options_;
   completer& completer_;
+  const remover& remover_;
   ledger& ledger_;
 };
 

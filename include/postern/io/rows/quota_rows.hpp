@@ -28,6 +28,9 @@ public:
   // is in flight until it is charged, or reserves nothing more. No effect on an upload without a quota.
   void charge(upload& u, std::optional<std::uint64_t> charged, std::optional<std::uint64_t> reserved);
 
+  // The upload's object was deleted: what it was charged no longer counts to the totals.
+  void release(const upload& u);
+
   // Forgets the sums of days before this one, unless something is reserved. Their uploads stay in the sums of all days.
   void purge_days(std::int64_t before);
 

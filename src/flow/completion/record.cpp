@@ -1,0 +1,73 @@
+#include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
+#include <postern/flow/completion/record.hpp>
+
+#include <array>
+#include <chrono>
+#include <utility>
+
+namespace postern {
+namespace {
+
+std::array<metrics::counter, 4> completions{{
+    {"postern_completions_total", "Uploads completed, by source", "source=\"fallback\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"redirect\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"event\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"sweep\""},
+}};
+metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
+
+} // namespace
+
+bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
+
+failure no_longer_possible(const upload& u) {
+  const bool is_removed = u.state == upload_state::removing || u.state == upload_state::removed;
+  return {errc::conflict, is_removed ? "the upload was removed" : "the upload is " + std::string(name_of(u.state))};
+}
+
+// The upload is completed by one object, and `other` reports another one. Nodes and events are not in order, so only
+// the store knows which came later.
+task<result<upload>> recorder::record_overwrite(completion other, upload row) const {
+  object_name name{other.of.bucket, other.of.key};
+  auto there = co_await store_.head(std::move(name));
+  if (there ? there->etag == row.etag : store_answered(there.error())) co_return row;
+  // Without an answer, what was seen last counts: an overwrite must not get lost.
+  if (there) {
+    other.etag = std::move(there->etag);
+    other.size = there->size;
+    other.crc32c = there->crc32c;
+  }
+  other.is_current = true;
+  auto recorded = co_await ledger_.confirm(std::move(other));
+  if (!recorded) co_return recorded.error();
+  co_return std::move(recorded->row);
+}
+
+task<result<upload>> recorder::record(upload of, stored_object found, completion_source by, millis_clock at) const {
+  completion done;
+  done.of = std::move(of);
+  done.size = found.size;
+  done.etag = std::move(found.etag);
+  done.crc32c = found.crc32c;
+  done.at = at;
+  done.by = by;
+  done.is_current = false;
+  const auto rules = profiles_.find(done.of.profile);
+  if (rules != profiles_.end() && rules->second.unclaimed.count()) done.claim_until = at + rules->second.unclaimed;
+  auto recorded = co_await ledger_.confirm(done);
+  if (!recorded) co_return recorded.error();
+  const auto& row = recorded->row;
+  if (row.state != upload_state::completed) co_return no_longer_possible(row);
+  if (row.key != done.of.key) co_return failure{errc::conflict, "the form was used before, for another file"};
+  if (row.etag != done.etag && row.overwritten_etag == done.etag) co_return std::move(recorded->row); // known already
+  if (row.etag != done.etag) co_return co_await record_overwrite(std::move(done), row);
+  if (recorded->is_new) {
+    completions[static_cast<std::size_t>(by)].add();
+    lag.observe(std::chrono::duration<double>(at - row.created_at).count());
+    log::info("upload completed", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});
+  }
+  co_return std::move(recorded->row);
+}
+
+} // namespace postern
