@@ -1,6 +1,7 @@
 // Copies within S3. The bytes do not pass through this process.
+#include "s3_copy.hpp"
+
 #include "multipart_writer.hpp"
-#include "object_copy.hpp"
 #include "s3_call.hpp"
 #include <postern/base/encoding.hpp>
 #include <postern/io/s3/s3_answers.hpp>
@@ -8,9 +9,6 @@
 #include <algorithm>
 
 namespace postern {
-
-using namespace std::chrono_literals;
-using std::chrono::steady_clock;
 
 namespace {
 

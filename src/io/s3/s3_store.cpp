@@ -1,5 +1,5 @@
 #include "multipart_writer.hpp"
-#include "object_copy.hpp"
+#include "s3_copy.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>

@@ -1,5 +1,5 @@
 #include "support/captured_log.hpp"
-#include "support/store_contract.hpp"
+#include "support/store_object_contract.hpp"
 #include "support/temporary_folder.hpp"
 #include <postern/io/files/file_store.hpp>
 
@@ -8,6 +8,7 @@
 #include <atomic>
 #include <fstream>
 #include <iterator>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -83,7 +84,45 @@ errc code_of_open(store& s, const object_name& name) {
 BOOST_FIXTURE_TEST_SUITE(file_store_, fixture)
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
-  check_store({.make = [&] { return made(); }, .bucket = "media", .has_checksum_in_head = true, .is_resumable = true});
+  const store_under_test contract{
+      .make = [&] { return made(); }, .bucket = "media", .has_checksum_in_head = true, .is_resumable = true};
+  check_store(contract);
+  check_what_depends_on_etags(contract);
+}
+
+// Another program writes into the file, or puts something else in its place.
+BOOST_AUTO_TEST_CASE(a_file_that_another_program_changed_is_another_object) {
+  const auto s = made();
+  const object_name name{"media", "changed"};
+  const auto etag = put(*s, name, "first").etag;
+  std::ofstream(root / "media/changed", std::ios::app) << "!";
+  BOOST_TEST(fails_with(run_step(s->read_some(name, etag, 0, 100)), errc::conflict));
+  BOOST_TEST(fails_with(run_step(s->copy(name, etag, {"media", "copied"})), errc::conflict));
+  BOOST_TEST(fails_with(run_step(s->remove_if_match(name, etag)), errc::conflict));
+  BOOST_TEST(read_file(root / "media/changed") == "first!");
+  const auto own = run_step(s->head(name)).value().etag; // without a sidecar: from size and time
+  BOOST_TEST(run_step(s->read_some(name, own, 0, 100)).value() == "first!");
+
+  fs::remove(root / "media/changed");
+  fs::create_symlink("/etc/passwd", root / "media/changed");
+  BOOST_TEST(fails_with(run_step(s->read_some(name, own, 0, 100)), errc::object_absent));
+  fs::remove(root / "media/changed");
+  BOOST_TEST_REQUIRE(::mkfifo((root / "media/changed").c_str(), 0600) == 0);
+  BOOST_TEST(fails_with(run_step(s->read_some(name, own, 0, 100)), errc::object_absent));
+  fs::remove(root / "media/changed");
+  fs::create_directory(root / "media/changed");
+  BOOST_TEST(fails_with(run_step(s->read_some(name, own, 0, 100)), errc::object_absent));
+  BOOST_TEST(run_step(s->remove_if_match(name, own)).has_value());
+  BOOST_TEST(fs::is_directory(root / "media/changed"));
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_is_one_file_and_leaves_no_other) {
+  const auto s = made();
+  const auto etag = put(*s, {"media", "a"}, "bytes").etag;
+  BOOST_TEST(run_step(s->copy({"media", "a"}, etag, {"media", "b"})).has_value());
+  BOOST_TEST(fails_with(run_step(s->copy({"media", "a"}, etag, {"media", "a/below"})), errc::invalid_argument));
+  BOOST_TEST(files_below(root / "media") == 2u);
+  BOOST_TEST(files_below(root / ".postern/tmp") == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(an_object_is_one_file_and_no_other_files_remain) {

@@ -43,6 +43,23 @@ BOOST_AUTO_TEST_CASE(a_put_of_an_object_is_presigned) {
              "https://media.s3.example.com" + path + "?" + query + "&X-Amz-Signature=" + signature_of(canonical));
 }
 
+// The fields of the answer are named in the query (Amazon S3 API Reference, GetObject).
+BOOST_AUTO_TEST_CASE(a_get_is_presigned_with_the_fields_of_its_answer) {
+  s3_fixture w(at("https://s3.example.com"));
+  const response_headers as{"attachment; filename*=UTF-8''a%20%C3%9C", "image/png"};
+  const auto made = w.run(w.presigner.presign_get({"media", "a b"}, 300s, as)).value();
+  BOOST_TEST((made.expires_at == now + 300s));
+  const std::string query =
+      "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Feu-west-1%2Fs3%2Faws4_request"
+      "&X-Amz-Date=20261123T181500Z&X-Amz-Expires=300&X-Amz-SignedHeaders=host"
+      "&response-content-disposition=attachment%3B%20filename%2A%3DUTF-8%27%27a%2520%25C3%259C"
+      "&response-content-type=image%2Fpng";
+  const auto canonical = "GET\n/a%20b\n" + query + "\nhost:media.s3.example.com\n\nhost\nUNSIGNED-PAYLOAD";
+  BOOST_TEST(made.url == "https://media.s3.example.com/a%20b?" + query + "&X-Amz-Signature=" + signature_of(canonical));
+  const auto plain = w.run(w.presigner.presign_get({"media", "k"}, 60s, {})).value();
+  BOOST_TEST(plain.url.find("response-") == std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(a_part_is_presigned_in_path_style_with_temporary_keys) {
   s3_fixture w(at("http://127.0.0.1:9000", true), {keys("ASIA", "tok/+=")});
   const auto made = w.run(w.presigner.presign_part({"media", "a b"}, upload_id, 7, 60s)).value();

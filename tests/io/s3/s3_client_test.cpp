@@ -129,6 +129,45 @@ BOOST_AUTO_TEST_CASE(each_operation_sends_the_documented_request) {
        },
        "",
        {{"range", "bytes=0-100"}}}, // one byte more than `max`, so that a larger object is noticed
+      {"GET /media/a%20b",
+       "GET /a%20b",
+       answers(206, "lo", {{"Content-Range", "bytes 3-4/5"}}),
+       [](s3_fixture& w) {
+         BOOST_TEST(value_of(w.run(w.s3.read_object({"media", "a b"}, "e\"1", 3, 10))) == "lo");
+       },
+       "",
+       {{"range", "bytes=3-12"}, {"if-match", "\"e\"1\""}}},
+      {"PUT /media/a%20b",
+       "PUT /a%20b",
+       xml(200, "<CopyObjectResult><LastModified>2026-11-23T18:15:00Z</LastModified><ETag>&quot;c&quot;</ETag>"
+                "</CopyObjectResult>"),
+       [](s3_fixture& w) {
+         BOOST_TEST(value_of(w.run(w.s3.copy_object({"media", "x/y z"}, "e", {"media", "a b"}))) == "c");
+       },
+       "",
+       {{"x-amz-copy-source", "/media/x/y%20z"},
+        {"x-amz-copy-source-if-match", "\"e\""},
+        {"x-amz-metadata-directive", "COPY"},
+        {"content-length", "0"}}},
+      {"PUT /media/a%20b?partNumber=7&uploadId=id%2F%2B%3D",
+       "PUT /a%20b?partNumber=7&uploadId=id%2F%2B%3D",
+       xml(200, "<CopyPartResult><ETag>&quot;c&quot;</ETag></CopyPartResult>"),
+       [](s3_fixture& w) {
+         const auto part = value_of(w.run(w.s3.copy_part(some_upload, 7, {"media", "x/y z"}, "e", 100, 50)));
+         BOOST_TEST((part.number == 7 && part.etag == "c" && part.size == 50u && !part.crc32c));
+       },
+       "",
+       {{"x-amz-copy-source", "/media/x/y%20z"},
+        {"x-amz-copy-source-if-match", "\"e\""},
+        {"x-amz-copy-source-range", "bytes=100-149"}}},
+      {"DELETE /media/a%20b",
+       "DELETE /a%20b",
+       answers(204),
+       [](s3_fixture& w) {
+         value_of(w.run(w.s3.delete_object_if_match({"media", "a b"}, "e")));
+       },
+       "",
+       {{"if-match", "\"e\""}}},
       {"DELETE /media/a%20b",
        "DELETE /a%20b",
        answers(204),

@@ -1,6 +1,6 @@
 // The S3 store, and the S3 client below it, against a real S3.
 #include "support/real_s3.hpp"
-#include "support/store_contract.hpp"
+#include "support/store_object_contract.hpp"
 #include <postern/base/encoding.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/io/s3/presign.hpp>
@@ -66,6 +66,14 @@ struct fixture {
   presigned_url presigned(const std::string& key, std::chrono::seconds lifetime = 60s) {
     return run_step(presigner.presign_put(named(key), lifetime)).value();
   }
+  http_response get_from(const std::string& url, std::vector<std::pair<std::string, std::string>> fields = {}) {
+    const auto to = parse_web_url(url).value();
+    http_request r;
+    r.to = to.server;
+    r.target = to.target;
+    r.fields = std::move(fields);
+    return run_step(http.send(r)).value();
+  }
   store_under_test contract() {
     return {.make = [this] { return made(); },
             .bucket = real_s3::bucket,
@@ -108,15 +116,86 @@ void check_refused(const http_response& answer, const std::string& code) {
 
 BOOST_FIXTURE_TEST_SUITE(s3_store_, fixture)
 
-BOOST_AUTO_TEST_CASE(fulfils_the_contract) { check_store(contract()); }
+BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
+  check_store(contract());
+  check_what_depends_on_etags(contract());
+}
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract_with_a_roles_keys_and_the_bucket_in_the_host) {
   role_options role;
   role.arn = real_s3::role;
   fixture f(make_assumed_role(own_keys(), http, {real_s3::endpoint, "us-east-1"}, role, steady), options(false));
   check_store(f.contract());
+  check_what_depends_on_etags(f.contract());
   BOOST_TEST(f.credentials.current()->source == "role " + real_s3::role + " by configuration");
   BOOST_TEST(!f.credentials.current()->keys.session_token.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_large_object_is_copied_in_parts) {
+  auto o = options();
+  o.max_whole_copy = 6 * MiB, o.copy_part_size = 5 * MiB;
+  fixture f(own_keys(), o);
+  const auto s = f.made();
+  for (const std::size_t size : {6 * MiB, 6 * MiB + 1, 10 * MiB, 12 * MiB + 3}) {
+    BOOST_TEST_CONTEXT("size " << size) {
+      const auto bytes = some_bytes(size);
+      const auto etag = put(*s, named("large"), bytes).etag;
+      const auto copied = run_step(s->copy(named("large"), etag, named("large copy")));
+      BOOST_TEST_REQUIRE(copied.has_value(), (copied ? "" : describe(copied.error())));
+      BOOST_TEST(copied->size == size);
+      const auto parts = size <= 6 * MiB ? "" : "-" + std::to_string((size + 5 * MiB - 1) / (5 * MiB));
+      if (!parts.empty()) BOOST_TEST(copied->etag.ends_with(parts), copied->etag);
+      BOOST_TEST((stored("large copy") == bytes));
+      const auto found = run_step(s->head(named("large copy"))).value();
+      BOOST_TEST(found.etag == copied->etag);
+      BOOST_TEST((found.meta.user == test::some_meta().user));
+      BOOST_TEST(found.meta.headers.size() >= test::some_meta().headers.size());
+      for (const auto& h : test::some_meta().headers)
+        BOOST_TEST(std::count(found.meta.headers.begin(), found.meta.headers.end(), h) == 1, h.first);
+    }
+  }
+  BOOST_TEST(fails_with(run_step(s->copy(named("large"), "0-3", named("not copied"))), errc::conflict));
+  BOOST_TEST(absent("not copied"));
+  BOOST_TEST(unfinished() == 0u);
+}
+
+// The object is replaced between HEAD and the first part.
+BOOST_AUTO_TEST_CASE(a_part_of_another_object_is_not_copied) {
+  const auto etag = put(*made(), named("parts"), some_bytes(6 * MiB)).etag;
+  const auto upload = run_step(s3.create_multipart(named("parts copy"), {})).value();
+  const auto refused = run_step(s3.copy_part(upload, 1, named("parts"), "0-3", 0, 5 * MiB));
+  BOOST_TEST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().category == errc::conflict), refused.error().code);
+  const auto copied = run_step(s3.copy_part(upload, 1, named("parts"), etag, 0, 5 * MiB));
+  BOOST_TEST((copied && copied->size == 5 * MiB));
+  BOOST_TEST(run_step(s3.abort_multipart(upload)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_presigned_get_answers_with_the_given_type_and_disposition) {
+  const auto s = made();
+  for (const auto* key : {"got", "got/a b/Ü+&=?#%41~'\"🙂"}) {
+    put(*s, named(key), "0123456789");
+    const response_headers as{"attachment; filename=\"a_b.txt\"; filename*=UTF-8''a%20%C3%9C%3B.txt",
+                              "application/octet-stream"};
+    const auto signed_at = time_now();
+    const auto made_url = run_step(presigner.presign_get(named(key), 60s, as)).value();
+    BOOST_TEST((made_url.expires_at >= signed_at + 59s && made_url.expires_at <= time_now() + 61s));
+    const auto whole = get_from(made_url.url);
+    BOOST_TEST(whole.status == 200);
+    BOOST_TEST(whole.body == "0123456789");
+    BOOST_TEST(whole.field("content-disposition") == as.content_disposition);
+    BOOST_TEST(whole.field("content-type") == as.content_type);
+    const auto part = get_from(made_url.url, {{"Range", "bytes=2-4"}});
+    BOOST_TEST(part.status == 206);
+    BOOST_TEST(part.body == "234");
+    const auto plain = get_from(run_step(presigner.presign_get(named(key), 60s, {})).value().url);
+    BOOST_TEST(plain.field("content-type") == "image/jpeg"); // the object's own
+    BOOST_TEST(get_from(made_url.url + "0").status == 403);  // another signature
+    BOOST_TEST(put_to(made_url.url, "other").status == 403);
+    auto html = made_url.url;
+    html.replace(html.find("application%2Foctet-stream"), 26, "text%2Fhtml");
+    BOOST_TEST(get_from(html).status == 403); // the type is signed
+  }
 }
 
 // How an object is stored depends on its size and on the predicted size.
