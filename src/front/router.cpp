@@ -3,6 +3,7 @@
 #include <postern/front/router.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 namespace postern::front {
@@ -23,15 +24,31 @@ struct router::match {
   std::size_t index;         // into table_; its size when there is no route
   std::string allowed_verbs; // of the path: "POST, PUT"; empty when the path does not exist
   cors_readers cors = cors_readers::own_pages;
+  std::string_view parameter{}; // as it is encoded in the path
 };
 
 namespace {
 
-bool has_parameter(const route& to) { return to.path.size() > 1 && to.path.ends_with('/'); }
+// The fixed text of a route's path, around its parameter.
+struct fixed_text {
+  std::string_view before, after;
+  bool has_parameter = false;
+};
 
-bool matches(const route& to, std::string_view path) {
-  if (!has_parameter(to)) return path == to.path;
-  return path.size() > to.path.size() && path.starts_with(to.path) && path.find('/', to.path.size()) == path.npos;
+fixed_text fixed_text_of(std::string_view path) {
+  const auto open = path.find('{');
+  if (open != path.npos) return {path.substr(0, open), path.substr(path.find('}') + 1), true};
+  return {path, {}, path.size() > 1 && path.ends_with('/')};
+}
+
+// The parameter in the path, as it is encoded there; empty for a route that has none. Nothing: another path.
+std::optional<std::string_view> match_path(const route& to, std::string_view path) {
+  const auto [before, after, has_parameter] = fixed_text_of(to.path);
+  if (!has_parameter) return path == before ? std::optional(std::string_view{}) : std::nullopt;
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after))
+    return std::nullopt;
+  const auto parameter = path.substr(before.size(), path.size() - before.size() - after.size());
+  return parameter.find('/') == parameter.npos ? std::optional(parameter) : std::nullopt;
 }
 
 } // namespace
@@ -50,11 +67,13 @@ router::match router::find(const request& r) const {
   match found{table_.size(), {}};
   for (std::size_t i = 0; i < table_.size(); ++i) {
     const auto& one = table_[i];
-    if (!matches(one, r.path)) continue;
+    const auto parameter = match_path(one, r.path);
+    if (!parameter) continue;
     found.cors = one.cors;
     found.allowed_verbs.append(found.allowed_verbs.empty() ? "" : ", ").append(http::to_string(one.verb));
     if (one.verb != verb) continue;
     found.index = i;
+    found.parameter = *parameter;
     return found;
   }
   return found;
@@ -65,7 +84,7 @@ task<response> router::answer(request& r) {
   response made;
   if (found.index < table_.size()) {
     const auto& to = table_[found.index];
-    auto parameter = uri_decode(has_parameter(to) ? r.path.substr(to.path.size()) : std::string_view{});
+    auto parameter = uri_decode(found.parameter);
     if (parameter) {
       r.path_parameter = std::move(*parameter);
       made = co_await call_endpoint(to.answer, r); // also a 500 is counted here, and has the fields of CORS

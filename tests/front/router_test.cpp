@@ -33,6 +33,9 @@ struct fixture {
   router routes{{{"/things", http::verb::post, cors_readers::allowed_origins, named("make")},
                  {"/things", http::verb::get, cors_readers::allowed_origins, named("list")},
                  {"/things/", http::verb::get, cors_readers::allowed_origins, named("show")},
+                 {"/things/{id}/parts", http::verb::get, cors_readers::allowed_origins, named("parts")},
+                 {"/things/{id}/claim", http::verb::post, cors_readers::any_origin, named("claim")},
+                 {"/things/", http::verb::delete_, cors_readers::allowed_origins, named("remove")},
                  {"/public/", http::verb::get, cors_readers::any_origin, named("public")},
                  {"/bug", http::verb::get, cors_readers::any_origin, broken},
                  {"/own", http::verb::get, cors_readers::own_pages, named("own")},
@@ -63,6 +66,28 @@ BOOST_FIXTURE_TEST_CASE(the_last_part_of_the_path_is_passed_decoded, fixture) {
   BOOST_TEST(is_problem(get("/things/%zz"), 400, "bad_request"));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_parameter_may_stand_between_two_fixed_parts, fixture) {
+  const auto post = [&](const std::string& path) { return answer(test_request(http::verb::post, path)); };
+  BOOST_TEST(get("/things/42/parts").body == "parts 42?");
+  BOOST_TEST(get("/things/42/parts?a=1").body == "parts 42?a=1");
+  BOOST_TEST(get("/things/a%20b%2Fparts/parts").body == "parts a b/parts?"); // an encoded slash is none of the path's
+  BOOST_TEST(get("/things/parts/parts").body == "parts parts?");
+  BOOST_TEST(get("/things/parts").body == "show parts?");
+  BOOST_TEST(post("/things/42/claim").body == "claim 42?");
+  BOOST_TEST(answer(test_request(http::verb::delete_, "/things/42")).body == "remove 42?");
+  BOOST_TEST(answer(test_request(http::verb::head, "/things/42/parts")).body == "parts 42?");
+  BOOST_TEST(is_problem(get("/things/%zz/parts"), 400, "bad_request"));
+  BOOST_TEST(is_problem(get("/things/42/claim"), 405, "method_not_allowed"));
+  BOOST_TEST(field_of(get("/things/42/claim"), "Allow") == "POST, OPTIONS");
+  BOOST_TEST(field_of(post("/things/42"), "Allow") == "GET, DELETE, OPTIONS");
+  for (const char* path : {"/things//parts", "/things/4/2/parts", "/things/42/parts/", "/things/42/part",
+                           "/things/42/xparts", "/things/42/PARTS", "/x/things/42/parts", "/things/42/parts/parts"})
+    BOOST_TEST(is_problem(get(path), 404, "not_found"), path);
+  BOOST_TEST(metrics::print_all().find("{route=\"GET /things/{id}/parts\",status=\"2xx\"} ") != std::string::npos);
+  const auto page_reads = answer(test_request(http::verb::post, "/things/1/claim").from_page("https://other.example"));
+  BOOST_TEST(field_of(page_reads, "Access-Control-Allow-Origin") == "*"); // the route's own
+}
+
 BOOST_FIXTURE_TEST_CASE(a_path_without_a_route_is_404, fixture) {
   for (const char* path : {"/nothing", "/things/", "/things/1/2", "/thing", "/Things", "//", "", "/own/"})
     BOOST_TEST(is_problem(get(path), 404, "not_found"), path);
@@ -74,7 +99,7 @@ BOOST_FIXTURE_TEST_CASE(a_path_with_another_verb_is_405_and_names_the_verbs, fix
   const auto refused = answer(test_request(http::verb::delete_, "/things"));
   BOOST_TEST(is_problem(refused, 405, "method_not_allowed"));
   BOOST_TEST(field_of(refused, "Allow") == "POST, GET, OPTIONS");
-  BOOST_TEST(field_of(answer(test_request(http::verb::post, "/things/1")), "Allow") == "GET, OPTIONS");
+  BOOST_TEST(field_of(answer(test_request(http::verb::post, "/things/1")), "Allow") == "GET, DELETE, OPTIONS");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_preflight_allows_listed_pages_only, fixture) {

@@ -13,7 +13,8 @@
 namespace postern::front {
 
 struct route {
-  // Ends in /: exactly one more part follows, which the endpoint gets decoded as request::path_parameter.
+  // May have one parameter: exactly one part of the path, which the endpoint gets decoded as request::path_parameter.
+  // It stands in braces ("/v1/uploads/{id}/download"), or is what follows a path that ends in /.
   std::string_view path;
   http::verb verb; // GET also serves HEAD
   cors_readers cors;
