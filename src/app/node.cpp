@@ -115,6 +115,8 @@ private:
   front::pages_endpoint pages_;
   front::usage_endpoint usage_;
   front::manage_endpoint manage_;
+  downloads downloads_;
+  front::download_endpoint download_;
   front::admin_endpoint admin_;
   front::router public_router_, admin_router_;
 
@@ -153,9 +155,11 @@ node::node(const config& c, std::function<config()> load)
       uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c), gate_, service_.issuer), usage_(gate_, service_.forms, *service_.records),
-      manage_(gate_, *service_.records, remover_),
+      manage_(gate_, *service_.records, remover_), downloads_(*store_, *service_.records, service_.forms),
+      download_(gate_, downloads_, shared_),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
-      public_router_(front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_}), cors_),
+      public_router_(
+          front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_}), cors_),
       admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c.server)),
       connections_(capacity_.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c), capacity_.sockets()), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),

@@ -36,7 +36,8 @@ void cors_rules::add_headers(cors_readers who, const request& r, response& made)
   if (origin.empty() || !contains(origin)) return;
   made.with("Access-Control-Allow-Origin", std::string(origin))
       .with("Access-Control-Allow-Credentials", "true")
-      .with("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id");
+      .with("Access-Control-Expose-Headers",
+            "Content-Disposition, Content-Range, ETag, Location, Retry-After, X-Request-Id");
 }
 
 response cors_rules::preflight(const request& r, cors_readers who, const std::string& verbs) const {

@@ -167,9 +167,10 @@ void append_response(std::string& out, const response& r, bool keep_alive, bool 
   if (!r.content_type.empty()) out.append("\r\nContent-Type: ").append(r.content_type);
   for (const auto& [name, value] : r.fields) append_field(out, name, value);
   out.append("\r\nX-Request-Id: ").append(request_id);
-  if (r.status != 204 && !r.next_piece) { // a body in pieces ends with the connection (RFC 9112 §6.3)
+  // Without a length, a body in pieces ends with the connection (RFC 9112 §6.3).
+  if (r.status != 204 && (r.length || !r.next_piece)) {
     out += "\r\nContent-Length: ";
-    append_number(out, r.body.size());
+    append_number(out, r.length.value_or(r.body.size()));
   }
   out += keep_alive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
   if (!is_head) out += r.body;

@@ -184,20 +184,39 @@ task<response> http_session::answer(request& r, const asio::ip::address& client,
 task<bool> http_session::respond(const response& made, const request& r, const framing& how, const body_reader& body) {
   const bool is_head = r.method == http::verb::head;
   const bool unread = !body.is_complete();
-  const bool keep_alive = how.keep_alive && !made.close && !made.next_piece && !unread && !all_.is_draining();
+  const bool keep_alive =
+      how.keep_alive && !made.close && (!made.next_piece || made.length) && !unread && !all_.is_draining();
   out_.clear();
   append_response(out_, made, keep_alive, is_head, r.id);
   if (limits_.body.max_silence.count()) connection_.expires_after(limits_.body.max_silence);
   auto written = co_await connection_.write(out_);
   if (!written) co_return false;
-  if (made.next_piece && !is_head) {
+  if (made.next_piece && !made.length && !is_head) {
     co_await write_pieces(made);
     co_return false;
+  }
+  if (made.next_piece && !is_head) {
+    const bool is_whole = co_await write_to_length(made);
+    if (!is_whole) co_return false;
   }
   // A client that is still sending its body must be able to read the response first.
   const auto max_time = made.status == 408 ? 500ms : unread ? 10s : 1s;
   if (!keep_alive) co_await connection_.linger(unread ? 256ull << 20 : 64 << 10, max_time);
   co_return keep_alive;
+}
+
+// The rest of a body whose length is known. A drain waits for it. Returns whether all of it was written.
+task<bool> http_session::write_to_length(const response& made) {
+  for (auto left = *made.length - made.body.size(); left > 0;) {
+    connection_.expires_after(0ms); // next_piece has its own deadlines
+    auto piece = co_await made.next_piece();
+    if (!piece || piece->empty() || piece->size() > left) co_return false;
+    left -= piece->size();
+    if (limits_.body.max_silence.count()) connection_.expires_after(limits_.body.max_silence);
+    auto written = co_await connection_.write(*piece);
+    if (!written) co_return false;
+  }
+  co_return true;
 }
 
 // A drain cuts the connection at once: a client that watches asks another node.

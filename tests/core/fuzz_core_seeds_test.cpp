@@ -12,4 +12,5 @@ BOOST_AUTO_TEST_CASE(sign_requests) { fuzz::run_seeds("sign_request", fuzz::sign
 BOOST_AUTO_TEST_CASE(tokens) { fuzz::run_seeds("jwt", fuzz::jwt); }
 BOOST_AUTO_TEST_CASE(events) { fuzz::run_seeds("event", fuzz::event); }
 BOOST_AUTO_TEST_CASE(json_documents) { fuzz::run_seeds("json", fuzz::json); }
+BOOST_AUTO_TEST_CASE(downloads) { fuzz::run_seeds("download", fuzz::download); }
 BOOST_AUTO_TEST_CASE(urls) { fuzz::run_seeds("url", fuzz::url); }

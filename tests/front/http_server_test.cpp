@@ -185,6 +185,50 @@ BOOST_FIXTURE_TEST_CASE(a_body_in_pieces_goes_on_until_the_connection_ends, fixt
   BOOST_TEST(r.body == "first more more ");
 }
 
+// A body of 11 bytes in pieces, or of fewer or more bytes than its length: the path says which.
+task<response> eleven_bytes(request& r) {
+  auto made = make_response(200, "text/plain", "first");
+  made.length = 11;
+  const bool is_long = r.path == "/long";
+  auto left = std::make_shared<int>(r.path == "/short" ? 2 : 3);
+  made.next_piece = [left, is_long]() -> task<std::optional<std::string>> {
+    if (--*left < 0) co_return std::nullopt;
+    if (is_long) co_return "more than fits";
+    co_return *left % 2 ? "ab" : "cd";
+  };
+  co_return made;
+}
+
+BOOST_FIXTURE_TEST_CASE(a_body_in_pieces_of_known_length_leaves_the_connection_open, fixture) {
+  answer = eleven_bytes;
+  start();
+  raw_client client(port);
+  for (int n = 0; n < 2; ++n) {
+    const auto r = client.ask(get("/whole"));
+    BOOST_TEST(r.field("Content-Length") == "11");
+    BOOST_TEST(r.body == "firstcdabcd");
+    BOOST_TEST(!r.closes());
+  }
+  client.send("HEAD /whole HTTP/1.1\r\nHost: test\r\n\r\n");
+  BOOST_TEST(client.read(true).field("Content-Length") == "11");
+  BOOST_TEST(client.ask(get("/whole", "Connection: close\r\n")).closes());
+  BOOST_TEST(client.is_ended());
+}
+
+// Nothing that follows may be taken for the rest of the body.
+BOOST_FIXTURE_TEST_CASE(a_body_that_is_not_as_long_as_its_length_breaks_the_connection_off, fixture) {
+  answer = eleven_bytes;
+  start();
+  for (const char* path : {"/short", "/long"}) {
+    raw_client client(port);
+    const auto r = client.ask(get(path) + get("/whole"));
+    BOOST_TEST(r.field("Content-Length") == "11");
+    BOOST_TEST(r.body.size() <= 11u);
+    if (path == std::string("/short")) BOOST_TEST(r.body == "firstabcd");
+    BOOST_TEST(client.is_ended());
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(an_exception_in_an_endpoint_is_500_and_the_connection_goes_on, fixture) {
   answer = [this](request& r) -> task<response> {
     if (r.path == "/unread") throw std::logic_error("a bug of the test");
@@ -433,6 +477,28 @@ BOOST_FIXTURE_TEST_CASE(a_drain_cuts_what_runs_past_its_end, fixture) {
   auto drained = drain(50ms, [&] { is_over = true; }); // the cut ends what the request waits for
   BOOST_TEST((drained.wait_for(5s) == std::future_status::ready));
   BOOST_TEST(client.read().status == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_drain_waits_for_a_body_of_known_length, fixture) {
+  std::promise<void> started;
+  bool is_first = true;
+  answer = [&](request&) -> task<response> {
+    auto made = make_response(200, "text/plain", "");
+    made.length = 20;
+    made.next_piece = [&]() -> task<std::optional<std::string>> {
+      if (std::exchange(is_first, false)) started.set_value();
+      co_await pause(5ms);
+      co_return "x";
+    };
+    co_return made;
+  };
+  start();
+  raw_client client(port);
+  client.send(get("/"));
+  started.get_future().wait();
+  auto drained = drain(10s);
+  BOOST_TEST(client.read().body == std::string(20, 'x'));
+  BOOST_TEST((drained.wait_for(5s) == std::future_status::ready));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_drain_ends_a_body_in_pieces, fixture) {

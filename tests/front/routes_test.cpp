@@ -74,7 +74,8 @@ struct fixture {
           uploads(1024, who, f.issuer, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
           pages(pages_options{f.demo, "1.2.3", {}}, who, f.issuer), usage(who, f.forms, f.ledger),
-          manage(who, f.ledger, f.removals), admin(f.ledger, f.carriers, f.parts()) {}
+          manage(who, f.ledger, f.removals), files(f.store, f.ledger, f.forms), download(who, files, memory.shared),
+          admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const admitter admission;
@@ -88,8 +89,11 @@ struct fixture {
     pages_endpoint pages;
     usage_endpoint usage;
     manage_endpoint manage;
+    test::test_share memory;
+    downloads files;
+    download_endpoint download;
     admin_endpoint admin;
-    router public_router{public_routes({uploads, fallback, complete, events, pages, usage, manage}), allowed};
+    router public_router{public_routes({uploads, fallback, complete, events, pages, usage, manage, download}), allowed};
     router admin_router{admin_routes(admin), allowed};
   };
   std::optional<endpoints> made;
@@ -310,6 +314,48 @@ BOOST_FIXTURE_TEST_CASE(usage_is_shown_to_those_who_may_read_it, fixture) {
   BOOST_TEST(has(usage("?user=ann"), R"("total":{"used":9000,"reserved":600})"));
   ledger.broken.emplace(errc::unavailable, "away");
   BOOST_TEST(is_problem(usage(""), 503, "unavailable"));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_file_of_an_upload_is_sent_to_those_who_may_read_it, fixture) {
+  upload u;
+  u.id = id, u.profile = "default", u.user = "limited", u.bucket = "media", u.key = "k/page.html", u.etag = "e";
+  u.state = upload_state::completed;
+  ledger.rows.insert_or_assign(id, u);
+  stored_object o;
+  o.size = 6, o.etag = "e", o.meta.headers = {{"content-type", "text/html"}};
+  store.objects["media/k/page.html"] = o;
+  store.contents["media/k/page.html"] = "<html>";
+  const auto file = [&](const char* range = "bytes=0-", http::verb verb = http::verb::get) {
+    test_request asks(verb, "/v1/uploads/" + id + "/download");
+    return answer(asks.with("Authorization", "Bearer limited").with("Range", range));
+  };
+  limited_rights = caller_right::sign;
+  BOOST_TEST(is_problem(file(), 403, "forbidden"));
+  made.reset();
+  limited_rights = caller_right::read;
+  const auto part = file("bytes=1-4");
+  BOOST_TEST(part.status == 206);
+  BOOST_TEST(part.length.value() == 4u);
+  BOOST_TEST(test::run_task(part.next_piece()).value() == "html");
+  BOOST_TEST(!test::run_task(part.next_piece()).has_value());
+  const std::vector<std::pair<const char*, const char*>> fields{
+      {"Content-Range", "bytes 1-4/6"},
+      {"Content-Type", "application/octet-stream"},
+      {"Content-Disposition", "attachment; filename=\"page.html\"; filename*=UTF-8''page.html"},
+      {"ETag", "\"e\""},
+      {"Accept-Ranges", "bytes"},
+      {"Cache-Control", "no-store"},
+      {"Referrer-Policy", "no-referrer"},
+      {"X-Content-Type-Options", "nosniff"},
+      {"Content-Security-Policy", "sandbox"}};
+  for (const auto& [name, value] : fields) BOOST_TEST(field_of(part, name) == value, name);
+  BOOST_TEST(file("bytes=6-").status == 416);
+  BOOST_TEST(field_of(file("bytes=6-"), "Content-Range") == "bytes */6");
+  const auto head = file("bytes=1-4", http::verb::head);
+  BOOST_TEST((head.status == 200 && head.length == 6u && !head.next_piece));
+  BOOST_TEST(is_problem(get("/v1/uploads/" + id + "/download"), 401, "unauthorized"));
+  store.objects["media/k/page.html"].etag = "f";
+  BOOST_TEST(is_problem(file(), 409, "conflict"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_user_signs_at_the_configured_rate, fixture) {

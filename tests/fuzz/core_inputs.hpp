@@ -8,8 +8,10 @@
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
 #include <postern/core/claim.hpp>
+#include <postern/core/download_rules.hpp>
 #include <postern/core/events/event.hpp>
 #include <postern/core/events/sns.hpp>
+#include <postern/core/http/byte_range.hpp>
 #include <postern/core/http/jwt.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/form.hpp>
@@ -183,6 +185,26 @@ inline void jwt(std::string_view input) {
   if (!set) return require(set.error().code == errc::invalid_argument && !set.error().on.empty());
   require(!set->keys.empty() && set->keys.size() + set->left_out.size() <= max_token_keys);
   for (const auto& one : set->keys) require(one.key.kind() != verifying_key::algorithm::hs256);
+}
+
+// A part is inside its object and not empty. The input is tried as a Range field, as a type and as a key.
+inline void download(std::string_view input) {
+  for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{100}, UINT64_MAX}) {
+    const auto r = choose_range(input, size);
+    if (r.as == byte_range::answer::whole) require(r.first == 0 && r.length == size);
+    if (r.as == byte_range::answer::outside) require(r.length == 0);
+    if (r.as == byte_range::answer::part) require(r.length > 0 && r.first < size && r.length <= size - r.first);
+  }
+  profile open;
+  open.download = shown_where::in_browser;
+  for (const auto& [type, key] : {std::pair{input, std::string_view("a/b")}, {"image/png", input}}) {
+    const auto shown = show_object(open, type, key);
+    for (const auto& text : {shown.content_type, shown.content_disposition})
+      for (const char c : text) require(c >= 0x20 && c < 0x7f);
+    require(lower(shown.content_type.substr(0, shown.content_type.find(';'))).find("html") == std::string::npos);
+    require(std::count(shown.content_disposition.begin(), shown.content_disposition.end(), '"') == 2);
+    require(shown.content_disposition.size() < 1200);
+  }
 }
 
 inline bool same(const json_value& a, const json_value& b) {

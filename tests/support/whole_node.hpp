@@ -293,9 +293,12 @@ private:
   front::pages_endpoint pages_endpoint_{front::pages_options{}, gate_, issuer_};
   front::usage_endpoint usage_endpoint_{gate_, forms_, ledger_};
   front::manage_endpoint manage_endpoint_{gate_, ledger_, remover_};
-  front::router router_{front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_,
-                                              events_endpoint_, pages_endpoint_, usage_endpoint_, manage_endpoint_}),
-                        cors_};
+  downloads downloads_{store_, ledger_, forms_};
+  front::download_endpoint download_endpoint_{gate_, downloads_, shared_};
+  front::router router_{
+      front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_, events_endpoint_,
+                            pages_endpoint_, usage_endpoint_, manage_endpoint_, download_endpoint_}),
+      cors_};
   front::connection_count connections_{0, 0};
   group server_tasks_{loop_.get_executor()};
   front::http_server server_{loop_,   front::parse_listen_address("127.0.0.1:0"),

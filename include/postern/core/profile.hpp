@@ -11,6 +11,9 @@
 
 namespace postern {
 
+// Where a browser shows a downloaded object: it saves it as a file, or shows it in its window.
+enum class shown_where : unsigned char { as_file, in_browser };
+
 struct profile {
   std::string name;
   std::string bucket;                                // never empty once configured
@@ -25,6 +28,8 @@ struct profile {
   bool overwrite = false;            // the key template need not contain ${id}
   quota limits;                      // of all uploads in this profile
   std::chrono::seconds unclaimed{0}; // after so long, a completed upload that nobody claimed is removed; 0: never
+  shown_where download = shown_where::as_file;
+  std::vector<std::string> inline_types; // shown in the browser in any case: type/subtype, type/* or */*
 };
 
 } // namespace postern

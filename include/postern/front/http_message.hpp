@@ -12,6 +12,7 @@
 #include <boost/beast/http/verb.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,7 +35,7 @@ struct request {
   std::string client_network; // what counts as one client: front/client_network
   std::string id;             // of this request: in log lines, problem responses and X-Request-Id
   bool is_secure = false;     // came over TLS
-  std::string path_parameter; // the decoded last part of the path, on routes that end in /
+  std::string path_parameter; // the decoded parameter in the path, on routes that have one
 
   // The value of the first field of that name; empty when there is none.
   std::string_view field(std::string_view name) const {
@@ -54,6 +55,9 @@ struct response {
   // connection closes. An empty piece is skipped. It runs on the connection's thread. It may only refer to objects that
   // outlive the server.
   std::function<task<std::optional<std::string>>()> next_piece;
+  // Of the whole body, when it is known but not in `body`. After so many bytes the connection can serve another
+  // request. When next_piece ends before, the connection breaks off, so that the client notices.
+  std::optional<std::uint64_t> length;
 
   response& with(std::string_view name, std::string value) {
     fields.emplace_back(name, std::move(value));

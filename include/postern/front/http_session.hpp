@@ -46,6 +46,7 @@ private:
                         std::optional<connection_count::ticket>& ticket);
   task<bool> respond(const response& made, const request& r, const framing& how, const body_reader& body);
   task<> write_pieces(const response& made);
+  task<bool> write_to_length(const response& made);
 
   connection& connection_;
   const connections& all_;

@@ -4,6 +4,7 @@
 
 #include <postern/front/endpoints/admin.hpp>
 #include <postern/front/endpoints/complete.hpp>
+#include <postern/front/endpoints/download.hpp>
 #include <postern/front/endpoints/events.hpp>
 #include <postern/front/endpoints/fallback.hpp>
 #include <postern/front/endpoints/manage.hpp>
@@ -24,6 +25,7 @@ struct public_endpoints {
   pages_endpoint& pages;
   usage_endpoint& usage;
   manage_endpoint& manage;
+  download_endpoint& download;
 };
 
 // The endpoints must outlive the routes.

@@ -6,6 +6,7 @@
 #include <postern/app/config/webhook_checks.hpp>
 #include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>
+#include <postern/core/download_rules.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/upload.hpp>
@@ -223,6 +224,12 @@ void check_form_values(const std::string& section, const profile& p) {
   for (const auto& type : p.content_types)
     require(type.find('/') != type.npos, section + "content_types",
             quote(type) + " is not a media type; write it like image/png, image/* or */*");
+  for (const auto& type : p.inline_types) {
+    require(type.find('/') != type.npos, section + "inline_types",
+            quote(type) + " is not a media type; write it like image/png, image/* or */*");
+    require(type.ends_with("/*") || !is_active_type(type), section + "inline_types",
+            "a browser could run a file of type " + quote(type) + ", so it is never shown; remove it");
+  }
   // The canned ACLs of S3 that an object may have; log-delivery-write is for buckets only.
   static const std::array<std::string_view, 7> acls{
       "private",       "public-read",       "public-read-write",        "authenticated-read",

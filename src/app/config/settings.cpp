@@ -186,6 +186,7 @@ const settings_of<config>& config_settings() {
 
 const settings_of<profile>& profile_settings() {
   constexpr text_value text;
+  const choice_value<shown_where> where{{{"attachment", shown_where::as_file}, {"inline", shown_where::in_browser}}};
   static const settings_of<profile> all{
       {"bucket", text, &profile::bucket},
       {"key", text, &profile::key},
@@ -205,6 +206,8 @@ const settings_of<profile>& profile_settings() {
       {"overwrite", bool_value{}, &profile::overwrite},
       {"quota", object_value<quota>{quota_settings}, &profile::limits},
       {"unclaimed", time_value{}, &profile::unclaimed},
+      {"download", where, &profile::download},
+      {"inline_types", text_list_value{}, &profile::inline_types},
   };
   return all;
 }

@@ -24,7 +24,14 @@ config with_short_timeouts(config c) {
   return c;
 }
 
+void hint_about_types() {
+  hint("# An object that is read straight from the bucket has the type that its uploader declared, text/html too. Keep "
+       "the\n"
+       "# bucket private, or serve it from a domain without cookies. Downloads through Postern are safe.");
+}
+
 int print_iam(const config& c) {
+  hint_about_types();
   const auto& role = c.store.role_arn;
   if (role.empty()) {
     hint("# For the user or role whose keys Postern uses. In the AWS console: IAM, Users or Roles, its name,\n"

@@ -239,6 +239,11 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
        "${id}, ${filename}, ${user}, ${profile}, ${date}, and ${meta.NAME} for each name in key_metadata"}));
   BOOST_TEST(error_mentions("[profiles.a]\ncontent_types = [\"*/*\", \"png\"]",
                             {"profiles.a.content_types: \"png\"", "image/png"}));
+  BOOST_TEST(
+      error_mentions("[profiles.a]\ndownload = \"show\"", {"profiles.a.download", "\"show\"", "attachment, inline"}));
+  BOOST_TEST(error_mentions("[profiles.a]\ninline_types = [\"png\"]", {"profiles.a.inline_types", "image/png"}));
+  BOOST_TEST(error_mentions("[profiles.a]\ninline_types = [\"image/svg+xml\"]",
+                            {"profiles.a.inline_types", "image/svg+xml", "never shown"}));
   BOOST_TEST(error_mentions("[profiles.a]\nacl = \"public\"", {"profiles.a.acl: \"public\"", "public-read,"}));
   BOOST_TEST(error_text("[profiles.a]\nacl = \"public-read\"") == "");
   BOOST_TEST(error_mentions("[profiles.a]\nmax_size = \"6000GiB\"", {"profiles.a.max_size", "5TiB"}));

@@ -196,6 +196,9 @@ BOOST_AUTO_TEST_CASE(a_presigned_get_answers_with_the_given_type_and_disposition
     html.replace(html.find("application%2Foctet-stream"), 26, "text%2Fhtml");
     BOOST_TEST(get_from(html).status == 403); // the type is signed
   }
+  const auto brief = run_step(presigner.presign_get(named("got"), 1s, {})).value();
+  run_step(pause(2500ms));
+  BOOST_TEST(get_from(brief.url).status == 403);
 }
 
 // How an object is stored depends on its size and on the predicted size.
