@@ -51,7 +51,7 @@ task<result<download>> downloads::find(std::string id, caller who) {
   if (object->etag != row->etag)
     co_return failure{errc::conflict, "the object was replaced in the store after the upload was completed"};
   const auto* configured = form_signer_.find_profile(row->profile);
-  static const profile removed; // from the configuration: as strict as the default
+  static const profile removed{}; // from the configuration: as strict as the default
   what.etag = std::move(object->etag);
   what.size = object->size;
   what.as = show_object(configured ? *configured : removed, type_of(*object), row->key);

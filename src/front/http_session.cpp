@@ -184,7 +184,7 @@ task<response> http_session::answer(request& r, const asio::ip::address& client,
 task<bool> http_session::respond(const response& made, const request& r, const framing& how, const body_reader& body) {
   const bool is_head = r.method == http::verb::head;
   const bool unread = !body.is_complete();
-  const bool keep_alive =
+  bool keep_alive =
       how.keep_alive && !made.close && (!made.next_piece || made.length) && !unread && !all_.is_draining();
   out_.clear();
   append_response(out_, made, keep_alive, is_head, r.id);
@@ -198,6 +198,7 @@ task<bool> http_session::respond(const response& made, const request& r, const f
   if (made.next_piece && !is_head) {
     const bool is_whole = co_await write_to_length(made);
     if (!is_whole) co_return false;
+    keep_alive = keep_alive && !all_.is_draining(); // the body may have taken long
   }
   // A client that is still sending its body must be able to read the response first.
   const auto max_time = made.status == 408 ? 500ms : unread ? 10s : 1s;

@@ -73,7 +73,7 @@ namespace {
 task<result<std::string>> copy_in_parts(s3_client& s3, object_name from, s3_object source, object_name to) {
   const auto executor = co_await asio::this_coro::executor;
   multipart_writer parts(s3, std::move(to), source.meta, executor);
-  const auto part_size = s3.options().copy_part_size;
+  const auto part_size = std::max(s3.options().copy_part_size, (source.size + max_parts - 1) / max_parts);
   for (std::uint64_t at = 0; at < source.size; at += part_size) {
     const auto size = std::min(part_size, source.size - at);
     auto copied = co_await parts.copy_part(from, source.etag, at, size, deadline_of_copy(s3, size));
