@@ -132,7 +132,8 @@ public:
   // Makes `to` a copy of `from`, metadata included, if the ETag of `from` is still `etag`. As finish: the copy is whole
   // or absent, and replaces an earlier object. Returns its size and its ETag, which need not be `etag`. The time that
   // this may take grows with the object. errc::conflict: `from` has another ETag. errc::object_absent: there is no
-  // `from`. The errors of open and finish.
+  // `from`. The errors of open and finish. An S3 store that ignores the condition can show a copy of another object for
+  // a moment, before it is removed.
   virtual task<result<stored_object>> copy(object_name from, std::string etag, object_name to) = 0;
 
   // Idempotent: succeeds when there is no such object. errc::store_failed, errc::unavailable.

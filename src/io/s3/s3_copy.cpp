@@ -4,6 +4,7 @@
 #include "multipart_writer.hpp"
 #include "s3_call.hpp"
 #include <postern/base/encoding.hpp>
+#include <postern/base/log.hpp>
 #include <postern/io/s3/s3_answers.hpp>
 
 #include <algorithm>
@@ -70,16 +71,38 @@ task<aws_result<s3_part>> s3_client::copy_part(const s3_multipart_upload& upload
 
 namespace {
 
-task<result<std::string>> copy_in_parts(s3_client& s3, object_name from, s3_object source, object_name to) {
-  const auto executor = co_await asio::this_coro::executor;
-  multipart_writer parts(s3, std::move(to), source.meta, executor);
+failure other_object(const object_name& name) {
+  return {errc::conflict, "the object " + quote(name.key) + " has another ETag"};
+}
+
+// The object, if it has this ETag.
+task<result<s3_object>> head_matching(s3_client& s3, object_name name, std::string etag) {
+  auto found = co_await s3.head_object(name);
+  if (!found) co_return to_failure(found.error());
+  if (found->etag != etag) co_return other_object(name);
+  co_return std::move(*found);
+}
+
+task<result<void>> send_parts(s3_client& s3, multipart_writer& parts, object_name from, s3_object source) {
   const auto part_size = std::max(s3.options().copy_part_size, (source.size + max_parts - 1) / max_parts);
   for (std::uint64_t at = 0; at < source.size; at += part_size) {
     const auto size = std::min(part_size, source.size - at);
     auto copied = co_await parts.copy_part(from, source.etag, at, size, deadline_of_copy(s3, size));
-    if (copied) continue;
+    if (!copied) co_return copied;
+  }
+  // For a store that ignores the condition.
+  auto same = co_await head_matching(s3, from, source.etag);
+  if (!same) co_return same.error();
+  co_return result<void>{};
+}
+
+task<result<std::string>> copy_in_parts(s3_client& s3, object_name from, s3_object source, object_name to) {
+  const auto executor = co_await asio::this_coro::executor;
+  multipart_writer parts(s3, std::move(to), source.meta, executor);
+  auto sent = co_await send_parts(s3, parts, std::move(from), source);
+  if (!sent) {
     co_await parts.abort();
-    co_return copied.error();
+    co_return sent.error();
   }
   auto completed = co_await parts.complete(source.size, source.crc32c, deadline_of_copy(s3, source.size));
   if (completed) co_return std::move(completed->etag);
@@ -87,18 +110,31 @@ task<result<std::string>> copy_in_parts(s3_client& s3, object_name from, s3_obje
   co_return completed.error();
 }
 
+// Removes the copy of an object that was another one by then.
+task<> remove_copy(s3_client& s3, object_name name, std::string etag) {
+  auto removing = etag.empty() ? s3.delete_object(name) : s3.delete_object_if_match(name, etag);
+  auto removed = co_await std::move(removing);
+  if (!removed)
+    log::error("a copy of another object is left in the store",
+               {{"bucket", name.bucket}, {"key", quote(name.key)}, {"why", describe(to_failure(removed.error()))}});
+}
+
 task<result<std::string>> copy_whole(s3_client& s3, object_name from, s3_object source, object_name to) {
-  auto copied = co_await s3.copy_object(std::move(from), source.etag, std::move(to), deadline_of_copy(s3, source.size));
+  auto copied = co_await s3.copy_object(from, source.etag, to, deadline_of_copy(s3, source.size));
   if (!copied) co_return to_failure(copied.error());
-  co_return std::move(*copied);
+  // A store that ignores the condition keeps the ETag of what it copied.
+  if (*copied == source.etag) co_return std::move(*copied);
+  auto same = co_await head_matching(s3, std::move(from), source.etag);
+  if (same) co_return std::move(*copied);
+  co_await remove_copy(s3, std::move(to), std::move(*copied));
+  co_return same.error();
 }
 
 } // namespace
 
 task<result<stored_object>> copy_s3_object(s3_client& s3, object_name from, std::string etag, object_name to) {
-  auto source = co_await s3.head_object(from);
-  if (!source) co_return to_failure(source.error());
-  if (source->etag != etag) co_return failure{errc::conflict, "the object " + quote(from.key) + " has another ETag"};
+  auto source = co_await head_matching(s3, from, std::move(etag));
+  if (!source) co_return source.error();
   const bool is_whole = source->size <= s3.options().max_whole_copy;
   auto copying = is_whole ? copy_whole(s3, from, *source, to) : copy_in_parts(s3, from, *source, to);
   auto copied = co_await std::move(copying);

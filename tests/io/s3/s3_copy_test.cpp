@@ -18,7 +18,7 @@ step object(std::uint64_t size, const std::string& etag, const std::string& fiel
       .wants("HEAD ");
 }
 step no_object() { return step("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").wants("HEAD "); }
-step copied(const std::string& etag = "c", const char* of = "Object") {
+step copied(const std::string& etag = "e", const char* of = "Object") {
   return xml(200, std::string("<Copy") + of + "Result><ETag>&quot;" + etag + "&quot;</ETag></Copy" + of + "Result>")
       .wants("PUT ");
 }
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_piece_breaks_off_with_its_connection) {
 BOOST_AUTO_TEST_CASE(a_copy_that_fails_behind_its_status_has_failed) {
   fixture again({object(5, "e"), error(200, "InternalError"), copied()});
   const auto done = again.copy();
-  BOOST_TEST(done.value().etag == "c");
+  BOOST_TEST(done.value().etag == "e");
   BOOST_TEST(done.value().size == 5u);
   const auto fails = [](const step& answer) { return fixture({object(5, "e"), answer}).copy(); };
   BOOST_TEST(fails_with(fails(error(200, "AccessDenied")), errc::store_failed));
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(a_copy_that_fails_behind_its_status_has_failed) {
 }
 
 BOOST_AUTO_TEST_CASE(the_etag_of_a_copy_is_asked_for_when_the_store_does_not_name_it) {
-  fixture f({object(5, "e"), copied(""), object(5, "asked")});
+  fixture f({object(5, "e"), copied(""), object(5, "e"), object(5, "asked")});
   BOOST_TEST(f.copy().value().etag == "asked");
   BOOST_TEST(f.lines().back() == "HEAD /media/to");
 }
@@ -107,6 +107,7 @@ BOOST_AUTO_TEST_CASE(the_etag_of_a_copy_is_asked_for_when_the_store_does_not_nam
 BOOST_AUTO_TEST_CASE(a_large_object_is_copied_part_by_part) {
   const std::string meta = "Content-Type: text/plain\r\nx-amz-meta-postern-id: 1\r\n";
   fixture f({object(25, "e", meta), begun(), copied("1", "Part"), copied("2", "Part"), copied("3", "Part"),
+             object(25, "e"),
              xml(200, "<CompleteMultipartUploadResult><ETag>\"c-3\"</ETag></CompleteMultipartUploadResult>")},
             24);
   const auto made = f.copy().value();
@@ -129,6 +130,23 @@ BOOST_AUTO_TEST_CASE(a_copy_in_parts_that_fails_is_aborted) {
              answers(204).wants("DELETE /media/to?uploadId=u")},
             24);
   BOOST_TEST(fails_with(f.copy(), errc::conflict));
+  // Replaced meanwhile, in a store that ignores the condition.
+  fixture late({object(15, "e"), begun(), copied("1", "Part"), copied("2", "Part"), object(15, "other"),
+                answers(204).wants("DELETE /media/to?uploadId=u")},
+               14);
+  BOOST_TEST(fails_with(late.copy(), errc::conflict));
+}
+
+// Ceph RGW ignores the condition of a copy.
+BOOST_AUTO_TEST_CASE(a_copy_of_another_object_is_removed) {
+  const auto removed = answers(204).wants("DELETE /media/to ");
+  fixture other({object(5, "e"), copied("f"), object(5, "f"), removed});
+  BOOST_TEST(fails_with(other.copy(), errc::conflict));
+  BOOST_TEST(other.peer.requests().at(3).field("if-match") == "\"f\"");
+  fixture gone({object(5, "e"), copied("f"), no_object(), removed});
+  BOOST_TEST(fails_with(gone.copy(), errc::object_absent));
+  fixture same({object(5, "e-2"), copied("c"), object(5, "e-2")}); // Amazon S3 copies many parts into one
+  BOOST_TEST(same.world->run(same.objects->copy(from, "e-2", to)).value().etag == "c");
 }
 
 BOOST_AUTO_TEST_CASE(an_object_is_removed_only_if_it_is_still_the_same) {

@@ -159,18 +159,6 @@ BOOST_AUTO_TEST_CASE(a_large_object_is_copied_in_parts) {
   BOOST_TEST(unfinished() == 0u);
 }
 
-// The object is replaced between HEAD and the first part.
-BOOST_AUTO_TEST_CASE(a_part_of_another_object_is_not_copied) {
-  const auto etag = put(*made(), named("parts"), some_bytes(6 * MiB)).etag;
-  const auto upload = run_step(s3.create_multipart(named("parts copy"), {})).value();
-  const auto refused = run_step(s3.copy_part(upload, 1, named("parts"), "0-3", 0, 5 * MiB));
-  BOOST_TEST_REQUIRE(!refused.has_value());
-  BOOST_TEST((refused.error().category == errc::conflict), refused.error().code);
-  const auto copied = run_step(s3.copy_part(upload, 1, named("parts"), etag, 0, 5 * MiB));
-  BOOST_TEST((copied && copied->size == 5 * MiB));
-  BOOST_TEST(run_step(s3.abort_multipart(upload)).has_value());
-}
-
 BOOST_AUTO_TEST_CASE(a_presigned_get_answers_with_the_given_type_and_disposition) {
   const auto s = made();
   for (const auto* key : {"got", "got/a b/Ü+&=?#%41~'\"🙂"}) {
