@@ -73,42 +73,6 @@ try_result judge(const failure& f) {
   return {false, false, false, escaped(f.on, 240) + (is_late ? " (timed out)" : "")};
 }
 
-// POST /hooks HTTP/1.1
-// Host: app.example.com
-// content-type: application/json
-// user-agent: Postern/1.0
-// webhook-id: msg_…
-// webhook-timestamp: 1795457700
-// webhook-signature: v1,K5oZfz…= v1,…
-http_request request_of(const webhook_target& to, const std::string& user_agent, std::string_view id,
-                        std::string_view payload, millis_clock now, milliseconds timeout) {
-  const auto at = std::chrono::floor<std::chrono::seconds>(now);
-  std::string signatures;
-  for (const auto& key : to.keys)
-    signatures.append(signatures.empty() ? "" : " ").append(webhook_signature(key, id, at, payload));
-  http_request r;
-  r.to = to.at.server;
-  r.method = "POST";
-  r.target = to.at.target;
-  r.fields = {{"content-type", "application/json"},
-              {"user-agent", user_agent},
-              {"webhook-id", std::string(id)},
-              {"webhook-timestamp", std::to_string(at.time_since_epoch().count())},
-              {"webhook-signature", signatures}};
-  r.connect_timeout = std::min<milliseconds>(5s, timeout);
-  r.idle_timeout = timeout;
-  r.truncates_response = true;
-  return r;
-}
-
-task<result<http_response>> send_once(const webhook_target& to, const std::string& user_agent, std::string_view id,
-                                      std::string_view payload, millis_clock now, milliseconds timeout) {
-  const auto request = request_of(to, user_agent, id, payload, now, timeout);
-  auto sending = to.send(request, payload);
-  auto what = "no answer within " + std::to_string(timeout.count() / 1000) + " s";
-  co_return co_await within(timeout, std::move(sending), std::move(what));
-}
-
 } // namespace
 
 notifier::notifier(notifier_options options, ledger& from, io_executor on)
@@ -241,7 +205,7 @@ task<> notifier::serve(queue& q) {
 task<> notifier::deliver(queue& q, webhook w) {
   const auto& to = *q.target;
   const auto answer =
-      co_await send_once(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.try_timeout);
+      co_await post_webhook(to, options_.user_agent, w.id, w.payload, options_.clock(), options_.try_timeout);
   const auto outcome = answer ? judge(*answer) : judge(answer.error());
   if (outcome.is_answered || !is_stopped_) co_await note_answer(q, outcome.is_answered);
   if (outcome.is_delivered) {
@@ -342,7 +306,7 @@ task<result<http_response>> send_test_webhook(const webhook_target& to, std::str
   w.end_object();
   const auto payload = w.take();
   const auto timeout = notifier_options().try_timeout;
-  co_return co_await send_once(to, user_agent, id, payload, now, timeout);
+  co_return co_await post_webhook(to, user_agent, id, payload, now, timeout);
 }
 
 } // namespace postern

@@ -9,11 +9,8 @@
 #pragma once
 
 #include <postern/base/dates.hpp>
-#include <postern/base/log.hpp>
-#include <postern/core/events/webhook.hpp>
-#include <postern/core/http/url.hpp>
+#include <postern/flow/webhook_post.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/net/http_client.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -27,15 +24,6 @@
 #include <vector>
 
 namespace postern {
-
-struct webhook_target {
-  std::string url; // as the ledger has it
-  web_url at;
-  std::vector<secret>
-      keys; // made by webhook_key. Each signs, so that a receiver may verify with the old or the new one.
-  // Sends a request with this body; both outlive the task. In the program this is http_client::send.
-  std::function<task<result<http_response>>(const http_request&, std::string_view)> send;
-};
 
 struct notifier_options {
   std::vector<webhook_target> endpoints;
