@@ -7,6 +7,7 @@
 #include <postern/app/secret_watch.hpp>
 #include <postern/app/server_tls.hpp>
 #include <postern/app/store_watch.hpp>
+#include <postern/app/webhooks/accept_hooks.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/app/workers.hpp>
 #include <postern/base/log.hpp>
@@ -100,6 +101,8 @@ private:
   transfers transfers_; // the uploads that this process receives
   form_reader form_reader_;
   completer completer_;
+  const accept_hooks accept_hooks_;
+  acceptor acceptor_;
   http_client sns_http_; // trusts events.ca_file
   const std::unique_ptr<sns> sns_;
   event_receiver event_receiver_;
@@ -131,7 +134,7 @@ private:
   sweeper sweeper_;
   secret_watch secret_watch_;
   heap_trim heap_trim_;
-  periodic_task sweep_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_;
+  periodic_task sweep_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_;
   const webhook_clients webhook_clients_;
   notifier notifier_;
   std::size_t draining_ = 0; // workers and webhooks that still drain; home worker only
@@ -144,7 +147,8 @@ node::node(const config& c, std::function<config()> load)
       recorder_(*service_.records, *store_, config_.profiles), remover_({}, *store_, *service_.records),
       transfers_(*store_, *service_.records, recorder_, now_millis),
       form_reader_(form_reader_options_of(c, service_.options), service_.own, transfers_),
-      completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention),
+      completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention), accept_hooks_(c),
+      acceptor_(accept_hooks_.options(), *store_, *service_.records),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
@@ -155,7 +159,7 @@ node::node(const config& c, std::function<config()> load)
       uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c), gate_, service_.issuer), usage_(gate_, service_.forms, *service_.records),
-      manage_(gate_, *service_.records, remover_), downloads_(*store_, *service_.records, service_.forms),
+      manage_(gate_, *service_.records, remover_, acceptor_), downloads_(*store_, *service_.records, service_.forms),
       download_(gate_, downloads_, shared_),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
       public_router_(
@@ -167,6 +171,7 @@ node::node(const config& c, std::function<config()> load)
       sweeper_(sweeper_options_of(c), completer_, remover_, *service_.records),
       secret_watch_(service_.own.fingerprints(), *service_.records, c.sweep.claim_lifetime),
       sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
+      verdicts_(workers_.home().get_executor(), 1s, [this] { return acceptor_.run_round(); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
       // Progress seen through another node is at most two seconds old: the sum of both pauses and periodic_task's
       // jitter.
@@ -191,6 +196,7 @@ int node::run() {
   tasks.start(reload_on_signal());
   tasks.start(service_.backend.credentials.keep_fresh());
   tasks.start(sweep_.run());
+  if (!accept_hooks_.empty()) tasks.start(verdicts_.run());
   tasks.start(progress_.run());
   tasks.start(changes_.run());
   tasks.start(secrets_.run());
@@ -335,6 +341,7 @@ void node::note_drained() {
 
 void node::stop_background_tasks() {
   sweep_.stop();
+  verdicts_.stop();
   progress_.stop();
   changes_.stop();
   secrets_.stop();
@@ -343,6 +350,7 @@ void node::stop_background_tasks() {
   trims_.stop();
   hangups_.cancel();
   service_.backend.credentials.stop();
+  http_client::stop(workers_.home()); // a question to an accept hook may last for a minute; it is asked again
 }
 
 } // namespace

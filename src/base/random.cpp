@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
@@ -24,6 +25,14 @@ void random_bytes(std::span<unsigned char> into) {
     used += n;
     into = into.subspan(n);
   }
+}
+
+double random_fraction() {
+  std::array<unsigned char, 4> bytes;
+  random_bytes(bytes);
+  std::uint32_t n = 0;
+  std::memcpy(&n, bytes.data(), sizeof n);
+  return static_cast<double>(n) / 4294967296.0;
 }
 
 } // namespace postern

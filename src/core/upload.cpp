@@ -64,7 +64,8 @@ std::string to_json(const upload& u, bool whole) {
     w.member("profile", u.profile);
     if (!u.user.empty()) w.member("user", u.user);
     w.member("bucket", u.bucket);
-    w.member("key", u.key);
+    w.member("key", u.final_key.empty() ? u.key : u.final_key);
+    if (!u.final_key.empty() && u.key != u.final_key) w.member("stored_key", u.key);
     w.key("metadata");
     w.begin_object();
     for (const auto& [name, value] : u.metadata) w.member(name, value);
@@ -79,6 +80,7 @@ std::string to_json(const upload& u, bool whole) {
   if (u.crc32c) w.member("checksum_crc32c", crc32c_base64(*u.crc32c));
   moment("created_at", u.created_at);
   moment("expires_at", u.expires_at);
+  moment("stored_at", u.stored_at);
   moment("completed_at", u.completed_at);
   if (u.completed_by) w.member("completed_by", name_of(*u.completed_by));
   moment("overwritten_at", u.overwritten_at);
@@ -87,6 +89,7 @@ std::string to_json(const upload& u, bool whole) {
   moment("claimed_at", u.claimed_at);
   if (whole && !u.claimed_as.empty()) w.member("claimed_as", u.claimed_as);
   moment("removed_at", u.removed_at);
+  if (whole && !u.reason.empty()) w.member("reason", u.reason);
   if (u.state == upload_state::failed && !u.failed_because.empty()) w.member("code", u.failed_because);
   w.end_object();
   return w.take();

@@ -39,7 +39,9 @@ task<result<download>> downloads::find(std::string id, caller who) {
   auto row = co_await ledger_.find(id);
   if (!row) co_return row.error();
   if (!who.may_see(row->profile, row->user)) co_return failure{errc::forbidden, "this caller may not read this upload"};
-  if (row->state != upload_state::completed)
+  // Whoever judges an object must read it before it is accepted.
+  const bool may_judge = row->state == upload_state::checking && who.may_manage(row->profile, row->user);
+  if (row->state != upload_state::completed && !may_judge)
     co_return failure{errc::conflict, "the upload is " + std::string(name_of(row->state)) +
                                           "; only a completed upload can be downloaded"};
   download what;
@@ -49,7 +51,7 @@ task<result<download>> downloads::find(std::string id, caller who) {
     co_return failure{errc::object_absent, "it was removed from the store"};
   if (!object) co_return object.error();
   if (object->etag != row->etag)
-    co_return failure{errc::conflict, "the object was replaced in the store after the upload was completed"};
+    co_return failure{errc::conflict, "the object was replaced in the store after the upload was recorded"};
   const auto* configured = form_signer_.find_profile(row->profile);
   static const profile removed{}; // from the configuration: as strict as the default
   what.etag = std::move(object->etag);

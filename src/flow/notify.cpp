@@ -2,6 +2,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
+#include <postern/core/events/webhook.hpp>
 #include <postern/flow/notify.hpp>
 
 #include <boost/asio/redirect_error.hpp>

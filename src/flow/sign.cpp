@@ -214,14 +214,17 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   form.id = new_uuid_v7(now);
   form.bucket = rules.bucket;
   if (auto usable = check_key_metadata(rules, ask); !usable) return usable.error();
-  auto key = fill_key(rules.key, {form.id, filename, who.user, rules.name, date_path(second), ask.metadata});
+  // Until the application has accepted the object, it is stored under another prefix.
+  const auto quarantine = rules.accept.exists() ? rules.accept.quarantine : std::string();
+  auto key =
+      fill_key(quarantine + rules.key, {form.id, filename, who.user, rules.name, date_path(second), ask.metadata});
   if (!key) return key.error();
-  form.key = std::move(*key);
+  form.key = key->substr(quarantine.size());
   // Two values side by side could spell it, such as "$" and "{filename}".
   if (has_variable(without_filename(form.key, filename)))
     return bad("the key " + quote(form.key) +
                " would have ${, which S3 replaces; change the file's name or the metadata");
-  if (options_.max_key_part && has_longer_part(form.key, options_.max_key_part))
+  if (options_.max_key_part && has_longer_part(*key, options_.max_key_part))
     return failure{errc::key_too_long, "the store takes at most " + std::to_string(options_.max_key_part) +
                                            " bytes between two slashes of a key"};
   // A policy must not outlive the keys that sign it. S3 would reject the form, with an error that names neither.
@@ -239,7 +242,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
   const claim back{form.id,       rules.name, who.user,
-                   form.bucket,   form.key,   *length,
+                   form.bucket,   *key,       *length,
                    ask.return_to, ask.origin, second + options_.claim_lifetime};
   const auto token = own_.sign_claim(back);
   if (token.size() > options_.max_claim)
@@ -249,7 +252,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
 
   auto& fields = form.fields;
   fields.reserve(16);
-  fields.push_back({"key", form.key});
+  fields.push_back({"key", *key});
   fields.push_back({"Content-Type", std::move(*type)});
   add_profile_fields(rules, fields);
   if (ask.success_action_status)
@@ -269,7 +272,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   row.profile = rules.name;
   row.user = who.user;
   row.bucket = form.bucket;
-  row.key = form.key;
+  row.key = std::move(*key);
+  if (!quarantine.empty()) row.final_key = form.key;
   row.metadata = ask.metadata;
   row.min_size = length->min;
   row.max_size = length->max;

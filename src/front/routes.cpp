@@ -28,6 +28,8 @@ std::vector<route> public_routes(const public_endpoints& to) {
       {"/v1/uploads/{id}/claim", http::verb::post, allowed_origins, endpoint_of(to.manage, &manage_endpoint::claim)},
       {"/v1/uploads/{id}/download", http::verb::get, allowed_origins,
        endpoint_of(to.download, &download_endpoint::get)},
+      {"/v1/uploads/{id}/accept", http::verb::post, allowed_origins, endpoint_of(to.manage, &manage_endpoint::accept)},
+      {"/v1/uploads/{id}/reject", http::verb::post, allowed_origins, endpoint_of(to.manage, &manage_endpoint::reject)},
       {"/v1/usage", http::verb::get, allowed_origins, endpoint_of(to.usage, &usage_endpoint::show)},
       {"/upload/", http::verb::post, allowed_origins, endpoint_of(to.fallback, &fallback_endpoint::take)},
       // The redirect of another origin's page arrives with Origin: null; the claim is the authority.

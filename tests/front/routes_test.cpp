@@ -63,6 +63,7 @@ struct fixture {
   form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, carriers};
   completer completions{own, store, ledger, recording};
   const remover removals{{}, store, ledger};
+  acceptor verdicts{acceptor_options{{}, now_millis, [] { return 0.5; }}, store, ledger};
   fake_sns topics;
   upload_feed changes;
   form_signer forms{signer_options(), own};
@@ -74,8 +75,8 @@ struct fixture {
           uploads(1024, who, f.issuer, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
           pages(pages_options{f.demo, "1.2.3", {}}, who, f.issuer), usage(who, f.forms, f.ledger),
-          manage(who, f.ledger, f.removals), files(f.store, f.ledger, f.forms), download(who, files, memory.shared),
-          admin(f.ledger, f.carriers, f.parts()) {}
+          manage(who, f.ledger, f.removals, f.verdicts), files(f.store, f.ledger, f.forms),
+          download(who, files, memory.shared), admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const admitter admission;

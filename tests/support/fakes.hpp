@@ -168,7 +168,17 @@ struct fake_ledger : ledger {
     ++confirmed;
     last = c;
     auto& row = rows.emplace(c.of.id, c.of).first->second;
-    if (row.state == upload_state::removing || row.state == upload_state::removed) co_return confirmation{row, false};
+    const bool is_open = row.state == upload_state::completed || may_follow(row.state, upload_state::checking);
+    if (!is_open) co_return confirmation{row, false};
+    if (c.needs_verdict && row.state != upload_state::completed) {
+      row.state = upload_state::checking;
+      row.size = c.size;
+      row.etag = c.etag;
+      row.final_key = c.final_key;
+      row.completed_by = c.by;
+      row.stored_at = verdicts[c.of.id] = c.at;
+      co_return confirmation{row, true};
+    }
     const bool is_new = row.state != upload_state::completed;
     if (!is_new && row.etag != c.etag) {
       if (c.is_current) row.overwritten_etag = c.etag;
@@ -216,6 +226,64 @@ struct fake_ledger : ledger {
     checks.erase(id);
     if (may_follow(found->second.state, upload_state::expired)) found->second.state = upload_state::expired;
     co_return found->second;
+  }
+  task<result<std::vector<upload>>> lease_due_verdicts(millis_clock now, millis_clock leased_until,
+                                                       std::size_t max) override {
+    if (broken) co_return *broken;
+    std::vector<upload> due;
+    for (auto& [id, at] : verdicts)
+      if (at <= now && due.size() < max) due.push_back(rows.at(id)), at = leased_until;
+    co_return due;
+  }
+  std::map<std::string, millis_clock> verdicts; // when each is due, by id
+  task<result<void>> postpone_verdict(std::string id, millis_clock at) override {
+    if (broken) co_return *broken;
+    verdicts[id] = at;
+    ++rows.at(id).asked;
+    co_return result<void>{};
+  }
+  task<result<upload>> accept(std::string id, millis_clock leased_until) override {
+    if (broken) co_return *broken;
+    auto& row = rows.at(id);
+    if (row.state == upload_state::completed) co_return row;
+    if (row.state != upload_state::checking) co_return failure(errc::conflict, "not checking");
+    row.is_accepted = true;
+    verdicts[id] = leased_until;
+    co_return row;
+  }
+  task<result<upload>> check_again(std::string id, stored_object found, millis_clock at) override {
+    if (broken) co_return *broken;
+    auto& row = rows.at(id);
+    row.etag = found.etag;
+    row.size = found.size;
+    row.is_accepted = false;
+    row.asked = 0;
+    row.stored_at = verdicts[id] = at;
+    co_return row;
+  }
+  task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                        std::optional<millis_clock> claim_until) override {
+    if (broken) co_return *broken;
+    auto& row = rows.at(id);
+    verdicts.erase(id);
+    row.state = upload_state::completed;
+    row.form_key = row.key;
+    row.key = row.final_key;
+    row.etag = etag;
+    row.completed_at = at;
+    row.claim_until = claim_until;
+    co_return row;
+  }
+  task<result<upload>> reject(std::string id, std::string reason, millis_clock, bool is_gone) override {
+    if (broken) co_return *broken;
+    auto& row = rows.at(id);
+    if (row.state == upload_state::rejected) co_return row;
+    if (row.state != upload_state::checking || (row.is_accepted && !is_gone))
+      co_return failure(errc::conflict, "not checking");
+    verdicts.erase(id);
+    row.state = upload_state::rejected;
+    row.reason = reason;
+    co_return row;
   }
   task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) override {
     if (broken) co_return *broken;

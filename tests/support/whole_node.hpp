@@ -277,6 +277,7 @@ private:
   std::map<std::string, profile> profiles_;
   recorder recorder_{ledger_, store_, profiles_};
   remover remover_{{}, store_, ledger_};
+  acceptor acceptor_{acceptor_options{{}, now_millis, [] { return 0.5; }}, store_, ledger_};
   transfers transfers_{store_, ledger_, recorder_, now_millis};
   form_reader form_reader_{reader_options(signer_options()), own_, transfers_};
   completer completer_{own_, store_, ledger_, recorder_};
@@ -292,7 +293,7 @@ private:
   front::events_endpoint events_endpoint_{256 << 10, events_};
   front::pages_endpoint pages_endpoint_{front::pages_options{}, gate_, issuer_};
   front::usage_endpoint usage_endpoint_{gate_, forms_, ledger_};
-  front::manage_endpoint manage_endpoint_{gate_, ledger_, remover_};
+  front::manage_endpoint manage_endpoint_{gate_, ledger_, remover_, acceptor_};
   downloads downloads_{store_, ledger_, forms_};
   front::download_endpoint download_endpoint_{gate_, downloads_, shared_};
   front::router router_{

@@ -9,4 +9,7 @@ namespace postern {
 // generator fails, since every secret depends on it.
 void random_bytes(std::span<unsigned char> into);
 
+// From 0 to 1, without 1. The same.
+double random_fraction();
+
 } // namespace postern

@@ -1,6 +1,7 @@
 // A profile: the named set of rules under which uploads are signed. Plain values; the configuration has checked them.
 #pragma once
 
+#include <postern/base/log.hpp>
 #include <postern/core/quota.hpp>
 
 #include <chrono>
@@ -13,6 +14,19 @@ namespace postern {
 
 // Where a browser shows a downloaded object: it saves it as a file, or shows it in its window.
 enum class shown_where : unsigned char { as_file, in_browser };
+// The application, or a virus scanner in its place, which judges each stored object before its upload is completed.
+struct accept_hook {
+  std::string url;                           // empty: there is none, and a stored object completes its upload
+  secret key;                                // signs the questions, as in Standard Webhooks
+  std::chrono::milliseconds timeout{30'000}; // of one question
+  std::chrono::seconds deadline{24 * 3600};  // an upload without a verdict by then is rejected
+  std::string quarantine = "quarantine/";    // forms store under this prefix and the key, until the object is accepted
+  bool allow_private = false;                // private addresses and plain HTTP
+  std::string ca_file;                       // PEM; empty: the system's authorities
+
+  bool exists() const { return !url.empty(); }
+  bool operator==(const accept_hook&) const = default;
+};
 
 struct profile {
   std::string name;
@@ -25,8 +39,9 @@ struct profile {
   std::vector<std::string> return_to;                // exact URLs, or prefixes ending in *
   std::string acl, storage_class, sse, sse_kms_key, cache_control, content_disposition;
   std::map<std::string, std::string> tags;
-  bool overwrite = false;            // the key template need not contain ${id}
-  quota limits;                      // of all uploads in this profile
+  bool overwrite = false; // the key template need not contain ${id}
+  quota limits;           // of all uploads in this profile
+  accept_hook accept;
   std::chrono::seconds unclaimed{0}; // after so long, a completed upload that nobody claimed is removed; 0: never
   shown_where download = shown_where::as_file;
   std::vector<std::string> inline_types; // shown in the browser in any case: type/subtype, type/* or */*

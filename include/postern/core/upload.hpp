@@ -45,7 +45,15 @@ struct upload {
   std::optional<millis_clock> completed_at;
   std::optional<completion_source> completed_by;
   std::optional<millis_clock> overwritten_at;
-  std::string overwritten_etag;            // of the newest overwrite
+  std::string overwritten_etag; // of the newest overwrite
+  // Of a profile with an accept hook: the key from the template, under which the object stands once it is accepted.
+  // Until then `key` is where it is stored, in quarantine; then `key` is final_key, and form_key is where it was
+  // stored.
+  std::string final_key, form_key;
+  std::optional<millis_clock> stored_at;   // when checking began
+  bool is_accepted = false;                // while checking: the verdict is known, the object is being moved
+  unsigned asked = 0;                      // questions to the hook that brought no verdict
+  std::string reason;                      // why it was rejected
   std::optional<millis_clock> claim_until; // then it is removed, because the application has not claimed it
   std::optional<millis_clock> claimed_at;  // by the application
   std::string claimed_as;                  // the application's own reference

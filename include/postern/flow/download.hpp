@@ -59,8 +59,8 @@ public:
   downloads(store& objects, ledger& records, const form_signer& forms)
       : store_(objects), ledger_(records), form_signer_(forms) {}
 
-  // errc::not_found: no such upload. errc::forbidden: the caller may not read it. errc::conflict: it is not completed,
-  // or its object was replaced. errc::object_absent: its object was removed.
+  // errc::not_found: no such upload. errc::forbidden: the caller may not read it. errc::conflict: it is neither completed nor
+  // being checked by this caller, who has the right to manage; or its object was replaced. errc::object_absent: its object was removed.
   task<result<download>> find(std::string id, caller who);
 
   // Whether the store itself sends objects, to whom a URL was signed. Then ask presign, else read.

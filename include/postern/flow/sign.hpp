@@ -29,7 +29,8 @@
 namespace postern {
 
 struct signed_form {
-  std::string id, bucket, key;
+  std::string id, bucket;
+  std::string key; // of the object, once it is accepted; the field `key` may have a prefix for the time until then
   seconds_clock expires_at;
   std::string url, fallback_url;
   std::vector<form_field> fields; // in the form's order; the file follows, in a field named "file"

@@ -16,6 +16,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
+#include <postern/core/object.hpp>
 #include <postern/core/quota.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/tasks.hpp>
@@ -40,6 +41,9 @@ struct completion {
   millis_clock at{};
   completion_source by = completion_source::redirect;
   std::optional<millis_clock> claim_until; // see upload
+  // The application must accept the object first: the upload becomes checking. Then final_key may be set, see upload.
+  bool needs_verdict = false;
+  std::string final_key;
   // The store was asked, and has this object now. Only then is it an overwrite when the upload is completed with
   // another ETag already.
   bool is_current = true;
@@ -48,7 +52,7 @@ struct completion {
 // What the ledger has after a completion.
 struct confirmation {
   upload row;
-  bool is_new = false; // the upload was not completed before
+  bool is_new = false; // the upload was neither completed nor checked before
 };
 
 struct upload_filter {
@@ -118,10 +122,10 @@ public:
   virtual void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received,
                                millis_clock not_before) = 0;
 
-  // Records the completion and returns the row. Idempotent for the same object. If the upload is already completed with
-  // another ETag, the completion stays; where the object is current, overwritten_at is set, and the overwrite is
-  // announced. Overwrites within a second are one message, about the newest. An upload that is being removed, or was
-  // removed, stays as it is.
+  // Records the completion, or that the object waits for a verdict, and returns the row. Idempotent for the same
+  // object. If the upload is already completed with another ETag, the completion stays; where the object is current,
+  // overwritten_at is set, and the overwrite is announced. Overwrites within a second are one message, about the
+  // newest. An upload that is being checked or removed, or was rejected or removed, stays as it is.
   virtual task<result<confirmation>> confirm(completion c) = 0;
 
   // The attempt ended without an object, and the form can be posted again: receiving becomes issued. No effect if
@@ -132,6 +136,28 @@ public:
   // `code` is errc_text::name. Creates the row if it is missing, and returns it. No effect if another attempt has begun
   // since, or if the upload is completed or expired.
   virtual task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock at) = 0;
+
+  // --- verdicts about uploads in the state checking ---
+
+  // Leases at most `max` of those that are due: their hook is to be asked, or they are accepted and their object is to
+  // be moved. As lease_due_checks.
+  virtual task<result<std::vector<upload>>> lease_due_verdicts(millis_clock now, millis_clock leased_until,
+                                                               std::size_t max) = 0;
+  // The hook gave no verdict; it is due again at `at`. Counts in upload::asked.
+  virtual task<result<void>> postpone_verdict(std::string id, millis_clock at) = 0;
+  // The object is accepted, and to be moved; due again at `leased_until`. Returns the row; also one that was completed
+  // before. errc::conflict: any other state. errc::not_found.
+  virtual task<result<upload>> accept(std::string id, millis_clock leased_until) = 0;
+  // Another object was found in the place of the one that is checked: its check begins anew. Returns the row.
+  virtual task<result<upload>> check_again(std::string id, stored_object found, millis_clock at) = 0;
+  // An accepted object is at its final key, with this ETag: the upload is completed, as by confirm. Has a check later,
+  // for what the form may still store; it ends with settle. Returns the row.
+  virtual task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                                std::optional<millis_clock> claim_until) = 0;
+  // The object is rejected: its quota is given back. Has a check later, as above. Returns the row; also one that was
+  // rejected before. `is_gone`: the object has disappeared, so it is rejected even if it was accepted. errc::conflict:
+  // it was accepted, or has another state. errc::not_found.
+  virtual task<result<upload>> reject(std::string id, std::string reason, millis_clock at, bool is_gone) = 0;
 
   // --- what becomes of a completed upload ---
 

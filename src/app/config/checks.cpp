@@ -255,6 +255,7 @@ void check_profile(config& c, profile& p) {
   require(p.expires > 0s && p.expires <= std::chrono::days(7), section + "expires",
           time_text(p.expires) + " is out of range; it must be 1s to 7d");
   for (const auto& url : p.return_to) check_return_to(section + "return_to", url);
+  check_accept_hook(p);
 
   require(c.sweep.claim_lifetime >= p.expires, "sweep.claim_lifetime",
           time_text(c.sweep.claim_lifetime) + " is shorter than " + section + "expires, " + time_text(p.expires));

@@ -184,6 +184,19 @@ const settings_of<config>& config_settings() {
   return all;
 }
 
+const settings_of<accept_hook>& accept_settings() {
+  static const settings_of<accept_hook> all{
+      {"url", text_value{}, &accept_hook::url},
+      {"secret", secret_value{}, &accept_hook::key},
+      {"timeout", time_value{}, &accept_hook::timeout},
+      {"deadline", time_value{}, &accept_hook::deadline},
+      {"quarantine", text_value{}, &accept_hook::quarantine},
+      {"allow_private", bool_value{}, &accept_hook::allow_private},
+      {"ca_file", text_value{}, &accept_hook::ca_file},
+  };
+  return all;
+}
+
 const settings_of<profile>& profile_settings() {
   constexpr text_value text;
   const choice_value<shown_where> where{{{"attachment", shown_where::as_file}, {"inline", shown_where::in_browser}}};
@@ -205,6 +218,7 @@ const settings_of<profile>& profile_settings() {
       {"content_disposition", text, &profile::content_disposition},
       {"overwrite", bool_value{}, &profile::overwrite},
       {"quota", object_value<quota>{quota_settings}, &profile::limits},
+      {"accept", object_value<accept_hook>{accept_settings}, &profile::accept},
       {"unclaimed", time_value{}, &profile::unclaimed},
       {"download", where, &profile::download},
       {"inline_types", text_list_value{}, &profile::inline_types},

@@ -1,5 +1,7 @@
 #include <postern/app/config/spelling.hpp>
+#include <postern/app/config/units.hpp>
 #include <postern/app/config/webhook_checks.hpp>
+#include <postern/base/text.hpp>
 #include <postern/core/events/webhook.hpp>
 #include <postern/core/http/address_rules.hpp>
 #include <postern/core/http/url.hpp>
@@ -20,8 +22,9 @@ namespace {
 const std::vector<std::string>& known_types() {
   static const std::vector<std::string> all = [] {
     std::vector<std::string> names{"*", "upload.*"};
-    for (const auto t : {webhook_type::completed, webhook_type::failed, webhook_type::expired,
-                         webhook_type::overwritten, webhook_type::removed})
+    for (const auto t :
+         {webhook_type::completed, webhook_type::failed, webhook_type::expired, webhook_type::overwritten,
+          webhook_type::removed, webhook_type::checking, webhook_type::rejected})
       names.emplace_back(name_of(t));
     return names;
   }();
@@ -29,28 +32,34 @@ const std::vector<std::string>& known_types() {
 }
 
 // Judges an IP address in the URL now instead of at each delivery. Returns what is wrong, or nothing.
-std::string address_fault(const config::webhook_section& w, const web_url& url) {
+std::string address_fault(const web_url& url, bool allow_private) {
   const auto host = url.server.bare_host();
   boost::system::error_code ec;
   const auto a = asio::ip::make_address(host, ec);
   if (ec) return {};
   const auto verdict = a.is_v4() ? judge_address(a.to_v4().to_bytes()) : judge_address(a.to_v6().to_bytes());
-  if (may_connect(w.allow_private ? reach::internal : reach::open, verdict.kind)) return {};
+  if (may_connect(allow_private ? reach::internal : reach::open, verdict.kind)) return {};
   const auto what = host + " is " + std::string(verdict.what);
   return verdict.kind == address_kind::metadata ? what + "; webhooks are never sent there"
                                                 : what + "; allow_private = true allows it";
 }
 
+// What is wrong with a URL that receives messages, or nothing.
+std::string url_fault(const std::string& text, bool allow_private) {
+  if (text.find('#') != text.npos) return "has a fragment (#…), which HTTP never sends; remove it";
+  const auto url = parse_web_url(text);
+  if (!url) return url.error().on + "; write it like https://app.example.com/hooks/uploads";
+  if (!url->server.tls && !allow_private)
+    return quote(text) + " does not begin with https://, so messages would cross the network unencrypted; "
+                         "allow_private = true allows http://";
+  return address_fault(*url, allow_private);
+}
+
+constexpr const char* make_a_secret = "; make one with: echo whsec_$(openssl rand -base64 24)";
+
 void check_url(const config::webhook_section& w, std::size_t n) {
   if (w.url.empty()) reject(n, "url: is missing; set it to the URL that receives the messages");
-  if (w.url.find('#') != w.url.npos) reject(n, "url: has a fragment (#…), which HTTP never sends; remove it");
-  const auto url = parse_web_url(w.url);
-  if (!url) reject(n, "url: " + url.error().on + "; write it like https://app.example.com/hooks/uploads");
-  if (!url->server.tls && !w.allow_private)
-    reject(n, "url: " + quote(w.url) +
-                  " does not begin with https://, so messages would cross the network unencrypted; "
-                  "allow_private = true allows http://");
-  if (const auto fault = address_fault(w, *url); !fault.empty()) reject(n, "url: " + fault);
+  if (const auto fault = url_fault(w.url, w.allow_private); !fault.empty()) reject(n, "url: " + fault);
 }
 
 void check_types(const config::webhook_section& w, std::size_t n) {
@@ -60,16 +69,16 @@ void check_types(const config::webhook_section& w, std::size_t n) {
     if (std::find(known.begin(), known.end(), t) != known.end()) continue;
     const auto near = nearest(t, known);
     reject(n, "types: unknown type " + quote(t) +
-                  (near.empty() ? "; the types are *, upload.completed, .failed, .expired and .overwritten"
+                  (near.empty() ? "; the types are *, upload.completed, .failed, .expired, .overwritten, .removed, "
+                                  ".checking and .rejected"
                                 : "; did you mean " + near + "?"));
   }
 }
 
 void check_secrets(const config::webhook_section& w, std::size_t n) {
-  constexpr const char* make_one = "; make one with: echo whsec_$(openssl rand -base64 24)";
-  if (w.secrets.empty()) reject(n, std::string("secret: is missing, and messages are signed with it") + make_one);
+  if (w.secrets.empty()) reject(n, std::string("secret: is missing, and messages are signed with it") + make_a_secret);
   for (const auto& s : w.secrets)
-    if (const auto key = webhook_key(s); !key) reject(n, "secret: " + key.error().on + make_one);
+    if (const auto key = webhook_key(s); !key) reject(n, "secret: " + key.error().on + make_a_secret);
 }
 
 } // namespace
@@ -91,6 +100,36 @@ void check_webhooks(const config& c) {
         reject(n,
                "url: is the same as that of number " + std::to_string(before + 1) + "; join the two and their types");
   }
+}
+
+void check_accept_hook(const profile& p) {
+  using namespace std::chrono_literals;
+  const auto& hook = p.accept;
+  if (!hook.exists()) return;
+  const auto require = [&](bool holds, const char* key, const std::string& otherwise) {
+    if (!holds) throw config_error("profiles." + p.name + ".accept." + key + ": " + otherwise);
+  };
+  const auto fault = url_fault(hook.url, hook.allow_private);
+  require(fault.empty(), "url", fault);
+  require(!hook.key.empty(), "secret", std::string("is missing, and questions are signed with it") + make_a_secret);
+  const auto key = webhook_key(hook.key);
+  require(key.has_value(), "secret", (key ? "" : key.error().on) + make_a_secret);
+  require(hook.timeout >= 1s && hook.timeout <= 2min, "timeout",
+          time_text(hook.timeout) + " is out of range; it must be 1s to 2m");
+  require(hook.deadline >= 10s && hook.deadline <= std::chrono::days(30), "deadline",
+          time_text(hook.deadline) + " is out of range; it must be 10s to 30d");
+  require(hook.ca_file.empty() || hook.url.starts_with("https://"), "ca_file",
+          "is set but the URL is not https; remove it");
+  const auto& prefix = hook.quarantine;
+  require(!prefix.empty(), "quarantine",
+          "is empty, but a form can be posted again while its object is judged, so objects must be stored apart until "
+          "they are accepted; set it to a prefix such as \"quarantine/\"");
+  require(prefix.size() <= 200 && prefix.ends_with('/') && !prefix.starts_with('/') &&
+              prefix.find("//") == prefix.npos && prefix.find("./") == prefix.npos &&
+              prefix.find("${") == prefix.npos && is_utf8(prefix),
+          "quarantine", quote(prefix) + " is not a prefix of keys that ends in a slash, such as \"quarantine/\"");
+  require(!p.key.starts_with(prefix), "quarantine",
+          "the profile's key begins with it too, so accepted objects would be in quarantine");
 }
 
 } // namespace postern::app

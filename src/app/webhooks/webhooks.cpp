@@ -3,9 +3,6 @@
 #include <postern/base/random.hpp>
 #include <postern/core/http/url.hpp>
 
-#include <array>
-#include <cstring>
-
 namespace postern::app {
 
 using namespace std::chrono_literals;
@@ -47,13 +44,7 @@ notifier_options webhook_clients::options() const {
   notifier_options o;
   o.endpoints = endpoints_;
   o.clock = now_millis;
-  o.random = [] {
-    std::array<unsigned char, 4> bytes;
-    random_bytes(bytes);
-    std::uint32_t n = 0;
-    std::memcpy(&n, bytes.data(), sizeof n);
-    return static_cast<double>(n) / 4294967296.0;
-  };
+  o.random = random_fraction;
   o.user_agent = "Postern/" POSTERN_VERSION;
   // Without endpoints the ledger has only messages to removed endpoints. They can wait longer.
   if (endpoints_.empty()) o.poll = 1min;

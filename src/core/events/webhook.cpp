@@ -17,6 +17,8 @@ std::string_view name_of(webhook_type t) {
   case webhook_type::expired: return "upload.expired";
   case webhook_type::overwritten: return "upload.overwritten";
   case webhook_type::removed: return "upload.removed";
+  case webhook_type::checking: return "upload.checking";
+  case webhook_type::rejected: return "upload.rejected";
   }
   return "";
 }

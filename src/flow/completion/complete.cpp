@@ -32,7 +32,15 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
 
 namespace {
 
-bool is_removed(const upload& u) { return u.state == upload_state::removing || u.state == upload_state::removed; }
+// Nothing that arrives changes it.
+bool is_over(const upload& u) {
+  return u.state == upload_state::rejected || u.state == upload_state::removing || u.state == upload_state::removed;
+}
+
+bool is_stored(const upload& u) { return u.state == upload_state::checking || u.state == upload_state::completed; }
+
+// Under which key the form has stored the object.
+const std::string& key_of_form(const upload& u) { return u.form_key.empty() ? u.key : u.form_key; }
 
 } // namespace
 
@@ -67,15 +75,16 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
 
   auto known = co_await ledger_.find(c->id);
   if (!known && known.error().code != errc::not_found) co_return known.error();
-  if (known && is_removed(*known)) co_return no_longer_possible(*known);
-  if (known && known->state == upload_state::completed) {
-    if (query.key && *query.key != known->key)
+  if (known && is_over(*known)) co_return no_longer_possible(*known);
+  if (known && is_stored(*known)) {
+    if (query.key && *query.key != key_of_form(*known))
       co_return failure{errc::conflict, "the form was used before, for another file"};
-    // A reload, or the fallback recorded the completion before its redirect. Only another ETag is a change.
-    if (!query.etag || bare_etag(*query.etag) == known->etag)
+    // A reload, or the fallback recorded the completion before its redirect. Only another ETag is a change; an object
+    // that was moved out of quarantine may have another one than the form was answered with.
+    if (!query.etag || bare_etag(*query.etag) == known->etag || !known->form_key.empty())
       co_return redirect_outcome{std::move(*c), std::move(*known), false};
   }
-  std::string key = query.key ? *query.key : known ? known->key : c->key;
+  std::string key = query.key ? *query.key : known ? key_of_form(*known) : c->key;
   if (!query.key && key.ends_with(filename_variable))
     co_return failure{errc::bad_request, "key is missing from the query"};
   if (c->key.ends_with(filename_variable))
@@ -121,8 +130,8 @@ task<result<event_outcome>> completer::complete_by_event(object_event event, mil
   if (!known) co_return refused("", known.error());
 
   auto expected = std::move(*known);
-  if (is_removed(expected)) co_return event_outcome::ignored; // the sweep deletes what came behind the removal
-  const bool is_completed = expected.state == upload_state::completed;
+  if (is_over(expected)) co_return event_outcome::ignored; // the sweep deletes what comes now
+  const bool is_completed = is_stored(expected);
   if (is_completed && (event.etag.empty() || event.etag == expected.etag)) co_return event_outcome::recorded;
   expected.key = event.key;
   result<stored_object> found =

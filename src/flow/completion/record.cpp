@@ -44,6 +44,19 @@ task<result<upload>> recorder::record_overwrite(completion other, upload row) co
   co_return std::move(recorded->row);
 }
 
+void recorder::apply_profile(completion& done) const {
+  const auto found = profiles_.find(done.of.profile);
+  if (found == profiles_.end()) return;
+  const auto& rules = found->second;
+  if (rules.accept.exists()) {
+    done.needs_verdict = true;
+    if (done.of.key.starts_with(rules.accept.quarantine))
+      done.final_key = done.of.key.substr(rules.accept.quarantine.size());
+  } else if (rules.unclaimed.count()) {
+    done.claim_until = done.at + rules.unclaimed;
+  }
+}
+
 task<result<upload>> recorder::record(upload of, stored_object found, completion_source by, millis_clock at) const {
   completion done;
   done.of = std::move(of);
@@ -53,11 +66,15 @@ task<result<upload>> recorder::record(upload of, stored_object found, completion
   done.at = at;
   done.by = by;
   done.is_current = false;
-  const auto rules = profiles_.find(done.of.profile);
-  if (rules != profiles_.end() && rules->second.unclaimed.count()) done.claim_until = at + rules->second.unclaimed;
+  apply_profile(done);
   auto recorded = co_await ledger_.confirm(done);
   if (!recorded) co_return recorded.error();
   const auto& row = recorded->row;
+  if (row.state == upload_state::checking) {
+    if (recorded->is_new)
+      log::info("upload checked", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});
+    co_return std::move(recorded->row); // another object under its key is noticed when the verdict is carried out
+  }
   if (row.state != upload_state::completed) co_return no_longer_possible(row);
   if (row.key != done.of.key) co_return failure{errc::conflict, "the form was used before, for another file"};
   if (row.etag != done.etag && row.overwritten_etag == done.etag) co_return std::move(recorded->row); // known already

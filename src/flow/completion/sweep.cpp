@@ -45,9 +45,10 @@ task<> sweeper::settle(upload u, bool& store_is_silent) {
 // An object that fits completes the upload. Without one the upload expires, once its policy has expired. Returns the
 // upload as recorded now. A failure that is not the ledger's is the store's: check again later.
 task<result<upload>> sweeper::check(upload u, millis_clock now) {
-  if (u.state == upload_state::completed) co_return co_await settle_quota(std::move(u), now);
   if (u.state == upload_state::removing) co_return co_await remover_.finish(std::move(u), now);
-  if (u.state == upload_state::removed) co_return co_await settle_removed(std::move(u));
+  const bool is_over = u.state == upload_state::removed || u.state == upload_state::rejected;
+  if (is_over || !u.form_key.empty()) co_return co_await delete_late_object(std::move(u));
+  if (u.state == upload_state::completed) co_return co_await settle_quota(std::move(u), now);
   const auto id = u.id;
   auto found = co_await completer_.find_object(u);
   if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
@@ -79,12 +80,15 @@ task<result<upload>> sweeper::settle_quota(upload u, millis_clock now) {
   co_return u;
 }
 
-// The form of a removed upload has expired. Until now it could be posted again.
-task<result<upload>> sweeper::settle_removed(upload u) {
-  auto found = co_await completer_.find_object(u);
+// The form has expired. Until now it could be posted again, although its upload was removed or rejected, or its object
+// moved out of quarantine.
+task<result<upload>> sweeper::delete_late_object(upload u) {
+  auto late = u;
+  if (!u.form_key.empty()) late.key = u.form_key;
+  auto found = co_await completer_.find_object(late);
   if (!found && !store_answered(found.error())) co_return found.error(); // the lease ends, and the sweep asks again
   if (found) {
-    auto gone = co_await remover_.remove_again(u, *found);
+    auto gone = co_await remover_.remove_again(late, *found);
     if (!gone) co_return gone.error();
   }
   auto settled = co_await ledger_.settle(u.id, std::nullopt);

@@ -44,6 +44,9 @@ response answer_completed(const redirect_outcome& done, const request& r) {
   auto json = to_json(done.recorded, true);
   if (wants_json(r)) return make_response(200, "application/json", std::move(json));
   const auto& return_to = done.claimed.return_to;
+  const bool is_checking = done.recorded.state == upload_state::checking;
+  if (return_to.empty() && is_checking)
+    return complete_page(200, "Upload received", "It is being checked.", json, done.claimed.origin);
   if (return_to.empty()) return complete_page(200, "Upload complete", done.recorded.key, json, done.claimed.origin);
   return make_redirect(
       with_parameter(with_parameter(return_to, "id", done.recorded.id), "state", name_of(done.recorded.state)));

@@ -18,7 +18,8 @@ response answer(const request& r, const result<upload>& done) {
                                      {"why", describe(done.error())}});
     return make_problem(done.error(), r.id);
   }
-  auto made = make_response(200, "application/json", to_json(*done, true));
+  const bool is_being_moved = done->state == upload_state::checking;
+  auto made = make_response(is_being_moved ? 202 : 200, "application/json", to_json(*done, true));
   made.with("Cache-Control", "no-store");
   return made;
 }
@@ -32,6 +33,16 @@ task<response> manage_endpoint::claim(request& r) {
 
 task<response> manage_endpoint::remove(request& r) {
   const auto done = co_await remove_upload(r);
+  co_return answer(r, done);
+}
+
+task<response> manage_endpoint::accept(request& r) {
+  const auto done = co_await accept_upload(r);
+  co_return answer(r, done);
+}
+
+task<response> manage_endpoint::reject(request& r) {
+  const auto done = co_await reject_upload(r);
   co_return answer(r, done);
 }
 
@@ -49,16 +60,32 @@ task<result<void>> manage_endpoint::admit(const request& r) {
   co_return result<void>{};
 }
 
-task<result<upload>> manage_endpoint::claim_upload(request& r) {
+task<result<std::string>> manage_endpoint::read_body(request& r, body_parser parse) {
   auto admitted = co_await admit(r);
   if (!admitted) co_return admitted.error();
   auto body = co_await read_text(r, max_body);
   if (!body) co_return body.error();
   if (!body->empty() && !type_matches("application/json", r.field(http::field::content_type)))
     co_return failure{errc::unsupported_type, "the body must be application/json"};
-  auto reference = parse_claim_body(*body);
+  co_return parse(*body);
+}
+
+task<result<upload>> manage_endpoint::claim_upload(request& r) {
+  auto reference = co_await read_body(r, parse_claim_body);
   if (!reference) co_return reference.error();
   co_return co_await ledger_.claim_upload(r.path_parameter, std::move(*reference), now_millis());
+}
+
+task<result<upload>> manage_endpoint::accept_upload(request& r) {
+  auto admitted = co_await admit(r);
+  if (!admitted) co_return admitted.error();
+  co_return co_await acceptor_.accept(r.path_parameter);
+}
+
+task<result<upload>> manage_endpoint::reject_upload(request& r) {
+  auto reason = co_await read_body(r, parse_reject_body);
+  if (!reason) co_return reason.error();
+  co_return co_await acceptor_.reject(r.path_parameter, std::move(*reason));
 }
 
 task<result<upload>> manage_endpoint::remove_upload(request& r) {

@@ -1,4 +1,5 @@
 #include <postern/io/ledger/sql_ledger.hpp>
+#include <postern/io/rows/checking_rows.hpp>
 #include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/message_rows.hpp>
 #include <postern/io/rows/quota_rows.hpp>
@@ -54,6 +55,7 @@ public:
              const ledger_options& options, const sql_ledger_options& use, std::optional<failure> outage)
       : db_(std::move(writing)), transactions_(*db_, !outage, options.on_change), webhooks_(*db_, options.endpoints),
         uploads_(*db_, webhooks_, options.grace, transactions_.collector()),
+        checking_(*db_, webhooks_, options.grace, transactions_.collector()),
         completed_(*db_, webhooks_, options.grace, transactions_.collector()),
         writer_(transactions_, use.commits, std::move(outage)) {
     if (connect_reader) readers_.emplace(std::move(connect_reader), use.reads);
@@ -113,6 +115,41 @@ public:
     auto id = u.id;
     return write<upload>(std::move(id), [this, u = std::move(u), attempt = std::move(attempt), code = std::move(code),
                                          at] { return uploads_.fail(u, attempt, code, at); });
+  }
+
+  // --- verdicts ---
+
+  task<result<uploads>> lease_due_verdicts(millis_clock now, millis_clock leased_until, std::size_t max) override {
+    return write<uploads>("", [=, this] { return checking_.lease_due(now, leased_until, max); });
+  }
+  task<result<void>> postpone_verdict(std::string id, millis_clock at) override {
+    auto key = id;
+    return write<void>(std::move(key),
+                       [this, id = std::move(id), at] { return done([&] { checking_.postpone(id, at); }); });
+  }
+  task<result<upload>> accept(std::string id, millis_clock leased_until) override {
+    auto key = id;
+    return write<upload>(std::move(key),
+                         [this, id = std::move(id), leased_until] { return checking_.accept(id, leased_until); });
+  }
+  task<result<upload>> check_again(std::string id, stored_object found, millis_clock at) override {
+    auto key = id;
+    return write<upload>(std::move(key), [this, id = std::move(id), found = std::move(found), at] {
+      return checking_.check_again(id, found, at);
+    });
+  }
+  task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                        std::optional<millis_clock> claim_until) override {
+    auto key = id;
+    return write<upload>(std::move(key), [this, id = std::move(id), etag = std::move(etag), at, claim_until] {
+      return checking_.finish_accepting(id, etag, at, claim_until);
+    });
+  }
+  task<result<upload>> reject(std::string id, std::string reason, millis_clock at, bool is_gone) override {
+    auto key = id;
+    return write<upload>(std::move(key), [this, id = std::move(id), reason = std::move(reason), at, is_gone] {
+      return checking_.reject(id, reason, at, is_gone);
+    });
   }
 
   // --- what becomes of a completed upload ---
@@ -273,6 +310,7 @@ private:
   reported_transactions transactions_;
   webhook_rows webhooks_;
   upload_rows uploads_;
+  checking_rows checking_;
   completed_rows completed_;
   std::atomic<bool> progress_is_queued_ = false;
   std::optional<readers> readers_;

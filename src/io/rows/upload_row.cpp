@@ -69,6 +69,12 @@ upload read_upload(sql::statement& s) {
   if (const auto n = s.integer()) u.claimed_at = as_time(*n);
   u.claimed_as = s.text();
   if (const auto n = s.integer()) u.removed_at = as_time(*n);
+  u.final_key = s.text();
+  u.form_key = s.text();
+  if (const auto n = s.integer()) u.stored_at = as_time(*n);
+  u.is_accepted = s.integer().value_or(0) != 0;
+  u.asked = static_cast<unsigned>(s.integer().value_or(0));
+  u.reason = s.text();
   return u;
 }
 

@@ -15,9 +15,13 @@ inline const std::string upload_columns =
     "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
     "expires_at, size, etag, crc32c, completed_at, completed_by, overwritten_at, "
     "overwritten_etag, failed_because, received, quota_day, reserved, charged, "
-    "claim_until, claimed_at, claimed_as, removed_at";
+    "claim_until, claimed_at, claimed_as, removed_at, "
+    "final_key, form_key, stored_at, is_accepted, asked, reason";
 inline const std::string returning_upload = " RETURNING " + upload_columns;
 inline const std::string select_upload = "SELECT " + upload_columns + " FROM uploads WHERE ";
+
+// The states in which the arrival of an object counts, as an SQL list. From checking, only a verdict leads on.
+inline const std::string states_before_arrival = "('issued', 'receiving', 'failed', 'expired')";
 
 // The states that may become `to`, as an SQL list.
 std::string states_before(upload_state to);

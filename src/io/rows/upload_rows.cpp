@@ -20,8 +20,8 @@ std::string insert(std::string_view more, std::string_view values, std::string_v
       .append(on_conflict);
 }
 
-const std::string issue_sql = insert("", "'issued'", "NOTHING");
-const std::string reserve_sql = insert(", quota_day, reserved", "'issued', $12, $13", "NOTHING");
+const std::string issue_sql = insert(", final_key", "'issued', $12", "NOTHING");
+const std::string reserve_sql = insert(", final_key, quota_day, reserved", "'issued', $12, $13, $14", "NOTHING");
 const std::string receiving_sql =
     insert(", attempt", "'receiving', $12",
            "UPDATE SET state = 'receiving', attempt = excluded.attempt, failed_because = '', received = NULL, "
@@ -44,11 +44,18 @@ const std::string confirm_sql = insert(
     "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
     "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
     "completed_by = excluded.completed_by, claim_until = excluded.claim_until, ask_at = NULL WHERE uploads.state IN " +
-        states_before(upload_state::completed) + returning_upload);
+        states_before_arrival + returning_upload);
+// Its next check is that of the verdict.
+const std::string start_checking_sql =
+    insert(", size, etag, crc32c, stored_at, completed_by, final_key", "'checking', $12, $13, $14, $15, $16, $17",
+           "UPDATE SET state = 'checking', failed_because = '', key = excluded.key, size = excluded.size, "
+           "etag = excluded.etag, crc32c = excluded.crc32c, stored_at = excluded.stored_at, "
+           "completed_by = excluded.completed_by, final_key = excluded.final_key, ask_at = excluded.ask_at "
+           "WHERE uploads.state IN " +
+               states_before_arrival + returning_upload);
 const std::string check_later_sql =
     insert("", "'issued'",
-           "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state IN ('issued', 'receiving', 'failed', 'expired')" +
-               returning_upload);
+           "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state IN " + states_before_arrival + returning_upload);
 
 const std::string break_off_sql = "UPDATE uploads SET state = 'issued', received = NULL WHERE id = $1 "
                                   "AND attempt = $2 AND state = 'receiving'" +
@@ -110,7 +117,8 @@ std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
 upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
                          std::function<void(const upload&)> on_change)
     : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
-      due_sql_(select_upload + "ask_at <= $1 ORDER BY ask_at, id LIMIT $2" + db.get_dialect().for_update_skip_locked),
+      due_sql_(select_upload + "ask_at <= $1 AND state <> 'checking' ORDER BY ask_at, id LIMIT $2" +
+               db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving', "
                              "'checking', 'removing') "
                              "AND reserved IS NULL "
@@ -122,7 +130,7 @@ upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::m
 
 void upload_rows::issue(const upload& u) {
   const auto metadata = metadata_text(u);
-  bind_row(db_.prepared(issue_sql), u, metadata, u.created_at, first_check(u)).run();
+  bind_row(db_.prepared(issue_sql), u, metadata, u.created_at, first_check(u), u.final_key).run();
 }
 
 std::optional<failure> upload_rows::reserve(const upload& u, const quota& limits) {
@@ -132,7 +140,7 @@ std::optional<failure> upload_rows::reserve(const upload& u, const quota& limits
   reserving.reserved = u.max_size;
   if (auto why = quotas_.reserve(reserving, limits, u.created_at)) return why;
   const auto metadata = metadata_text(u);
-  bind_row(db_.prepared(reserve_sql), u, metadata, u.created_at, first_check(u), *reserving.quota_day,
+  bind_row(db_.prepared(reserve_sql), u, metadata, u.created_at, first_check(u), u.final_key, *reserving.quota_day,
            static_cast<std::int64_t>(u.max_size))
       .run();
   return std::nullopt;
@@ -158,8 +166,9 @@ std::optional<upload> upload_rows::reserve_key(const upload& u, const std::strin
     return reserved;
   }
   auto row = existing(u.id);
-  if (row.key != u.key || row.state != upload_state::completed) return std::nullopt;
-  return row; // completed under this key: the form is posted once more
+  const bool is_stored = row.state == upload_state::completed || row.state == upload_state::checking;
+  if (row.key != u.key || !is_stored) return std::nullopt;
+  return row; // under this key: the form is posted once more
 }
 
 void upload_rows::record_progress(const std::vector<std::pair<std::string, std::uint64_t>>& received,
@@ -187,19 +196,36 @@ void upload_rows::charge_overwrite(upload& u, std::uint64_t size) {
 }
 
 confirmation upload_rows::confirm(const completion& c) {
+  // If the ledger has no row and the caller knows no creation time, the row's creation time is now.
+  const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
+  auto stored = c.needs_verdict ? start_checking(c, created_at) : complete(c, created_at);
+  if (!stored) return overwrite(c);
+  outbox_.announce(c.needs_verdict ? webhook_type::checking : webhook_type::completed, *stored, c.at);
+  report(*stored);
+  return {std::move(*stored), true};
+}
+
+// Nothing: the row is in a state that does not allow it.
+std::optional<upload> upload_rows::start_checking(const completion& c, millis_clock created_at) {
+  const auto metadata = metadata_text(c.of);
+  const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
+  return one_upload(bind_row(db_.prepared(start_checking_sql), c.of, metadata, created_at, as_integer(c.at),
+                             static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by),
+                             c.final_key));
+}
+
+std::optional<upload> upload_rows::complete(const completion& c, millis_clock created_at) {
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
   const auto claim_until = c.claim_until ? std::optional(as_integer(*c.claim_until)) : std::nullopt;
-  // If the ledger has no row and the caller knows no creation time, the row's creation time is now.
-  const auto created_at = c.of.created_at == millis_clock{} ? c.at : c.of.created_at;
-  auto& s = bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
-                     static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by), claim_until);
-  if (auto completed = one_upload(s)) {
-    charge_completion(*completed, c.size, c.at);
-    outbox_.announce(webhook_type::completed, *completed, c.at);
-    report(*completed);
-    return {std::move(*completed), true};
-  }
+  auto completed = one_upload(bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
+                                       static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by),
+                                       claim_until));
+  if (completed) charge_completion(*completed, c.size, c.at);
+  return completed;
+}
+
+confirmation upload_rows::overwrite(const completion& c) {
   auto row = existing(c.of.id);
   if (row.state != upload_state::completed) return {std::move(row)};
   if (row.key != c.of.key) return {std::move(row)}; // an object under another key has not overwritten this one

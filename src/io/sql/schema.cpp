@@ -55,11 +55,29 @@ constexpr const char* postgres_claims =
     "ALTER TABLE uploads ADD COLUMN removed_at BIGINT; "
     "CREATE INDEX uploads_unclaimed ON uploads (claim_until, id) WHERE claim_until IS NOT NULL";
 
+// For uploads of profiles with an accept hook. stored_at: when checking began. asked: questions without a verdict.
+constexpr const char* sqlite_verdicts =
+    "ALTER TABLE uploads ADD COLUMN final_key TEXT NOT NULL DEFAULT ''; "
+    "ALTER TABLE uploads ADD COLUMN form_key TEXT NOT NULL DEFAULT ''; "
+    "ALTER TABLE uploads ADD COLUMN stored_at INTEGER; "
+    "ALTER TABLE uploads ADD COLUMN is_accepted INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE uploads ADD COLUMN asked INTEGER NOT NULL DEFAULT 0; "
+    "ALTER TABLE uploads ADD COLUMN reason TEXT NOT NULL DEFAULT ''; "
+    "CREATE INDEX uploads_to_judge ON uploads (ask_at, id) WHERE state = 'checking'";
+constexpr const char* postgres_verdicts =
+    "ALTER TABLE uploads ADD COLUMN final_key TEXT NOT NULL DEFAULT ''; "
+    "ALTER TABLE uploads ADD COLUMN form_key TEXT NOT NULL DEFAULT ''; "
+    "ALTER TABLE uploads ADD COLUMN stored_at BIGINT; "
+    "ALTER TABLE uploads ADD COLUMN is_accepted BIGINT NOT NULL DEFAULT 0; "
+    "ALTER TABLE uploads ADD COLUMN asked BIGINT NOT NULL DEFAULT 0; "
+    "ALTER TABLE uploads ADD COLUMN reason TEXT NOT NULL DEFAULT ''; "
+    "CREATE INDEX uploads_to_judge ON uploads (ask_at, id) WHERE state = 'checking'";
+
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
 // attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
 // delivery_order: 0 for messages about completions, which go first; 1 for all others.
-constexpr std::array<const char*, 8> sqlite_steps{
+constexpr std::array<const char*, 9> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -99,10 +117,12 @@ constexpr std::array<const char*, 8> sqlite_steps{
     sqlite_quotas,
 
     sqlite_claims,
+
+    sqlite_verdicts,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 8> postgres_steps{
+constexpr std::array<const char*, 9> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -138,6 +158,8 @@ constexpr std::array<const char*, 8> postgres_steps{
     postgres_quotas,
 
     postgres_claims,
+
+    postgres_verdicts,
 };
 
 } // namespace

@@ -1,6 +1,7 @@
-#include "support/ledger_completed_contract.hpp"
+#include "support/ledger_verdict_contract.hpp"
 #include "support/postgres_fixture.hpp"
 #include "support/wait_until.hpp"
+#include <postern/io/rows/checking_rows.hpp>
 #include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 
@@ -26,6 +27,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_ledger_work(make);
   check_quotas(make);
   check_completed(make);
+  check_verdicts(make);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -322,6 +324,16 @@ BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   webhooks.purge({"x"});
   uploads.expire("x", first);
   list_uploads(db, {.unclaimed = true});
+  checking_rows checking(db, webhooks, 1s);
+  auto stored = some_completion(some_upload(7));
+  stored.needs_verdict = true;
+  uploads.confirm(stored);
+  checking.lease_due(early, late, 5);
+  checking.postpone("x", first);
+  (void)checking.accept("x", first);
+  (void)checking.check_again("x", {5, "e5", {}, {}}, first);
+  (void)checking.finish_accepting("x", "e", first, {});
+  (void)checking.reject("x", "", first, false);
   completed_rows completed(db, webhooks, 1s);
   (void)completed.claim("x", "y", first);
   completed.start_removing_unclaimed(first, late, 5);

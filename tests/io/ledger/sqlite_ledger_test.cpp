@@ -1,11 +1,12 @@
-#include "support/ledger_completed_contract.hpp"
 #include "support/ledger_read_contract.hpp"
+#include "support/ledger_verdict_contract.hpp"
 #include "support/ledger_work_contract.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/wait_until.hpp"
 #include <postern/base/metrics.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
 #include <postern/io/ledger/sqlite_ledger.hpp>
+#include <postern/io/rows/checking_rows.hpp>
 #include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 #include <postern/io/sql/schema.hpp>
@@ -70,6 +71,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_a_file) {
   check_ledger_work(make);
   check_quotas(make);
   check_completed(make);
+  check_verdicts(make);
 }
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
@@ -82,6 +84,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
   check_ledger_work(make);
   check_quotas(make);
   check_completed(make);
+  check_verdicts(make);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -319,7 +322,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 8);
+  BOOST_TEST(*version->integer() == 9);
 }
 
 // The file as version 1 created it.
@@ -406,6 +409,16 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
       list_uploads(db, f);
     }
   list_uploads(db, {.unclaimed = true});
+  checking_rows checking(db, webhooks, 1s);
+  auto stored = some_completion(some_upload(7));
+  stored.needs_verdict = true;
+  uploads.confirm(stored);
+  checking.lease_due(at_second(9000), at_second(9001), 10);
+  checking.postpone(stored.of.id, at_second(2));
+  BOOST_TEST(checking.accept(stored.of.id, at_second(2)).has_value());
+  BOOST_TEST(checking.check_again(stored.of.id, {5, "e5", {}, {}}, at_second(2)).has_value());
+  BOOST_TEST(checking.finish_accepting(stored.of.id, "e", at_second(2), {}).has_value());
+  BOOST_TEST(checking.reject(stored.of.id, "", at_second(2), false).has_value());
   completed_rows completed(db, webhooks, 1s);
   BOOST_TEST(completed.claim(u.id, "x", at_second(5)).has_value());
   completed.start_removing_unclaimed(at_second(5), at_second(6), 10);

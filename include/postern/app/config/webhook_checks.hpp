@@ -1,4 +1,4 @@
-// The rules for [[webhooks]]. Used once at start, on one thread.
+// The rules for [[webhooks]] and for the accept hooks of profiles. Used once at start, on one thread.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -13,5 +13,6 @@ std::string setting_of_webhook(std::size_t number, std::string_view key);
 
 // Throws config_error.
 void check_webhooks(const config& c);
+void check_accept_hook(const profile& p);
 
 } // namespace postern::app

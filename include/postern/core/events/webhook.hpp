@@ -14,7 +14,7 @@
 
 namespace postern {
 
-enum class webhook_type { completed, failed, expired, overwritten, removed };
+enum class webhook_type { completed, failed, expired, overwritten, removed, checking, rejected };
 std::string_view name_of(webhook_type t); // "upload.completed"
 
 // An endpoint and the types of messages that it gets: names of types, "upload.*" or "*".

@@ -20,13 +20,15 @@ public:
   recorder(ledger& records, store& objects, const std::map<std::string, profile>& profiles)
       : ledger_(records), store_(objects), profiles_(profiles) {}
 
-  // Records a completion; counts and logs it when it is new. If the upload is completed by another object already, the
-  // completion stays, and the store is asked: if it has another object than the recorded one, that is recorded as an
-  // overwrite. errc::conflict: the upload is completed under another key, because a form without a file name was used
-  // twice; or it was removed. errc::ledger_failed, errc::unavailable.
+  // Records a completion, or that the object waits for a verdict of the application; logs it when it is new. If the
+  // upload is completed by another object already, the completion stays, and the store is asked: if it has another
+  // object than the recorded one, that is recorded as an overwrite. errc::conflict: the upload is completed under
+  // another key, because a form without a file name was used twice; or it was removed. errc::ledger_failed,
+  // errc::unavailable.
   task<result<upload>> record(upload of, stored_object found, completion_source by, millis_clock at) const;
 
 private:
+  void apply_profile(completion& done) const;
   task<result<upload>> record_overwrite(completion other, upload row) const;
 
   ledger& ledger_;

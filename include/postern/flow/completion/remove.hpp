@@ -35,7 +35,7 @@ public:
   // The same for an upload in the state removing.
   task<result<upload>> finish(upload u, millis_clock now) const;
 
-  // The form of a removed upload was posted again, before it expired: deletes that object.
+  // Deletes an object that the form of `u` has stored under u.key, and that its upload does not need.
   task<result<void>> remove_again(const upload& u, const stored_object& found) const;
 
   // Deletes a batch of uploads that nobody has claimed in time. True: more may be due. A store or ledger that gives no

@@ -37,7 +37,7 @@ private:
   task<bool> settle_batch(); // true: more may be due
   task<> settle(upload u, bool& store_is_silent);
   task<result<upload>> settle_quota(upload u, millis_clock now);
-  task<result<upload>> settle_removed(upload u);
+  task<result<upload>> delete_late_object(upload u);
   task<result<upload>> check(upload u, millis_clock now);
   task<bool> delete_batch(); // true: more may be old enough
 

@@ -1,33 +1,46 @@
-// POST /v1/uploads/{id}/claim keeps a completed upload; DELETE /v1/uploads/{id} removes it. For callers with the right
-// to manage. Owned by the node, shared by all threads.
+// How an application manages uploads. POST /v1/uploads/{id}/claim keeps a completed one, DELETE /v1/uploads/{id}
+// removes it; POST …/accept and …/reject are verdicts about one that is checked. For callers with the right to manage.
+// Owned by the node, shared by all threads.
 #pragma once
 
+#include <postern/flow/accept.hpp>
 #include <postern/flow/completion/remove.hpp>
 #include <postern/front/http_message.hpp>
 #include <postern/front/signing_gate.hpp>
 #include <postern/io/ledger.hpp>
+
+#include <string>
+#include <string_view>
 
 namespace postern::front {
 
 class manage_endpoint {
 public:
   // The references must outlive this.
-  manage_endpoint(const signing_gate& gate, ledger& records, const remover& removals)
-      : gate_(gate), ledger_(records), remover_(removals) {}
+  manage_endpoint(const signing_gate& gate, ledger& records, const remover& removals, acceptor& verdicts)
+      : gate_(gate), ledger_(records), remover_(removals), acceptor_(verdicts) {}
 
-  // Both answer with the whole upload as JSON.
+  // All answer with the whole upload as JSON. 202: the verdict is recorded, and the object still to be moved.
   task<response> claim(request& r);
   task<response> remove(request& r);
+  task<response> accept(request& r);
+  task<response> reject(request& r);
 
 private:
+  using body_parser = result<std::string> (*)(std::string_view);
   task<result<upload>> claim_upload(request& r);
   task<result<upload>> remove_upload(request& r);
+  task<result<upload>> accept_upload(request& r);
+  task<result<upload>> reject_upload(request& r);
+  // Admits the request, and reads the text in its body.
+  task<result<std::string>> read_body(request& r, body_parser parse);
   // That this request's caller may manage the upload.
   task<result<void>> admit(const request& r);
 
   const signing_gate& gate_;
   ledger& ledger_;
   const remover& remover_;
+  acceptor& acceptor_;
 };
 
 } // namespace postern::front

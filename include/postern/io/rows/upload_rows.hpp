@@ -45,6 +45,9 @@ public:
 private:
   std::int64_t first_check(const upload& u) const { return as_integer(u.expires_at + grace_); }
   upload existing(const std::string& id);
+  std::optional<upload> start_checking(const completion& c, millis_clock created_at);
+  std::optional<upload> complete(const completion& c, millis_clock created_at);
+  confirmation overwrite(const completion& c);
   void charge_completion(upload& u, std::uint64_t size, millis_clock at);
   void charge_overwrite(upload& u, std::uint64_t size);
   void report(const upload& changed) const {

@@ -1,0 +1,226 @@
+#include "support/fakes.hpp"
+#include "support/run_task.hpp"
+#include <postern/flow/accept.hpp>
+#include <postern/flow/completion/record.hpp>
+#include <postern/flow/completion/sweep.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace postern;
+using namespace std::chrono_literals;
+
+namespace {
+
+const signer own({secret("a secret for the tests only")});
+
+// One upload whose object is in quarantine, and a hook that answers as the test says.
+struct fixture {
+  millis_clock now{std::chrono::milliseconds(1'795'457'700'123)};
+  test::fake_store store;
+  test::fake_ledger ledger;
+  std::map<std::string, profile> profiles;
+  const recorder recording{ledger, store, profiles};
+  const std::string id = "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4";
+  const std::string key = "uploads/" + id + "/a b", quarantined = "media/quarantine/" + key, final = "media/" + key;
+
+  result<http_response> answer = failure{errc::unavailable, "nobody listens"};
+  std::vector<std::pair<http_request, std::string>> questions;
+  std::function<void()> before_answer = [] {};
+  acceptor verdicts{options(), store, ledger};
+
+  fixture() {
+    auto& rules = profiles["default"];
+    rules.accept.url = "https://app.example.com/judge";
+    rules.unclaimed = 1h;
+    put("abc");
+    (void)record();
+  }
+  acceptor_options options() {
+    acceptor_options o;
+    auto& hook = o.hooks["default"];
+    hook.to.at = parse_web_url("https://app.example.com/judge").value();
+    hook.to.keys = {secret("a secret of the hook")};
+    hook.to.send = [this](const http_request& r, std::string_view body) { return respond(r, std::string(body)); };
+    hook.deadline = 24h;
+    hook.unclaimed = 1h;
+    o.clock = [this] { return now; };
+    o.random = [] { return 0.0; };
+    return o;
+  }
+  task<result<http_response>> respond(http_request r, std::string body) {
+    questions.emplace_back(std::move(r), std::move(body));
+    before_answer();
+    co_return answer;
+  }
+  upload signed_row() const {
+    upload u;
+    u.id = id;
+    u.profile = "default";
+    u.bucket = "media";
+    u.key = "quarantine/" + key;
+    u.max_size = 100;
+    u.expires_at = now + 15min;
+    return u;
+  }
+  result<upload> record() {
+    return test::run_task(
+        recording.record(signed_row(), store.objects.at(quarantined), completion_source::fallback, now));
+  }
+  void put(const std::string& etag) {
+    stored_object o;
+    o.size = 50;
+    o.etag = etag;
+    o.meta.user.emplace_back("postern-id", id);
+    store.objects[quarantined] = o;
+  }
+  void says(int status, std::string body) {
+    http_response r;
+    r.status = status;
+    r.body = std::move(body);
+    answer = std::move(r);
+  }
+  void round() { test::run_task(verdicts.run_round()); }
+  upload& row() { return ledger.rows.at(id); }
+  bool is_stored(const std::string& name) { return store.objects.contains(name); }
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(an_object_waits_in_quarantine_for_its_verdict, fixture) {
+  BOOST_TEST((row().state == upload_state::checking && row().final_key == key));
+  says(200, R"({"verdict":"accept"})");
+  before_answer = [&] { BOOST_TEST(!is_stored(final)); };
+  round();
+  BOOST_TEST((row().state == upload_state::completed && row().key == key && row().etag == "copy-abc"));
+  BOOST_TEST((row().claim_until == now + 1h));
+  BOOST_TEST(is_stored(final));
+  BOOST_TEST(!is_stored(quarantined));
+  BOOST_TEST_REQUIRE(questions.size() == 1u);
+  const auto& [request, body] = questions[0];
+  BOOST_TEST(request.method == "POST");
+  BOOST_TEST(request.target == "/judge");
+  BOOST_TEST((body.find(R"("type":"upload.checking")") != body.npos));
+  BOOST_TEST((body.find(R"("stored_key":"quarantine/)" + key) != body.npos));
+  BOOST_TEST((body.find(R"("key":")" + key) != body.npos));
+  round();
+  BOOST_TEST(questions.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_rejected_object_is_deleted, fixture) {
+  says(200, "{\"verdict\":\"reject\",\"reason\":\"a virus:\\n EICAR\"}");
+  round();
+  BOOST_TEST((row().state == upload_state::rejected && row().reason == "a virus: EICAR"));
+  BOOST_TEST(store.objects.empty());
+  BOOST_TEST((test::run_task(verdicts.accept(id)).error().code == errc::conflict));
+  put("abc");
+  BOOST_TEST((record().error().code == errc::conflict));
+}
+
+// Whatever is no verdict is asked again, with growing pauses, until the deadline.
+BOOST_FIXTURE_TEST_CASE(answers_that_are_no_verdict_are_asked_again, fixture) {
+  const std::pair<int, std::string> answers[] = {{500, ""},
+                                                 {200, ""},
+                                                 {200, "yes"},
+                                                 {200, R"({"verdict":"maybe"})"},
+                                                 {200, R"(["accept"])"},
+                                                 {204, R"({"verdict":"accept"})"},
+                                                 {302, R"({"verdict":"accept"})"},
+                                                 {401, R"({"verdict":"reject"})"}};
+  unsigned asked = 0;
+  for (const auto& [status, body] : answers) BOOST_TEST_CONTEXT(status << " " << body) {
+      says(status, body);
+      now += 30min;
+      round();
+      BOOST_TEST(row().asked == ++asked);
+      BOOST_TEST((row().state == upload_state::checking));
+    }
+  answer = failure{errc::timed_out, "no answer"};
+  now += 30min;
+  round();
+  BOOST_TEST(row().asked == ++asked);
+  round();
+  BOOST_TEST(questions.size() == asked); // a pause comes first
+  BOOST_TEST(is_stored(quarantined));
+  now = *row().stored_at + 24h;
+  round();
+  BOOST_TEST((row().state == upload_state::rejected && row().reason == "no verdict before the deadline"));
+  BOOST_TEST(questions.size() == asked);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_verdict_may_come_later, fixture) {
+  says(202, "");
+  round();
+  BOOST_TEST((ledger.verdicts.at(id) == *row().stored_at + 24h));
+  BOOST_TEST((test::run_task(verdicts.accept(id)).value().state == upload_state::completed));
+  BOOST_TEST((test::run_task(verdicts.accept(id)).value().state == upload_state::completed)); // again
+  BOOST_TEST((test::run_task(verdicts.reject(id, "x")).error().code == errc::conflict));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_object_that_was_replaced_is_checked_again, fixture) {
+  says(200, R"({"verdict":"accept"})");
+  before_answer = [&] { put("other"); };
+  round();
+  BOOST_TEST((row().state == upload_state::checking && row().etag == "other" && !row().is_accepted));
+  BOOST_TEST(!is_stored(final));
+  before_answer = [] {};
+  round();
+  BOOST_TEST((row().state == upload_state::completed && row().etag == "copy-other"));
+  BOOST_TEST(questions.size() == 2u);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_object_that_disappeared_is_rejected, fixture) {
+  says(200, R"({"verdict":"accept"})");
+  before_answer = [&] { store.objects.clear(); };
+  round();
+  BOOST_TEST((row().state == upload_state::rejected));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_store_that_is_away_delays_the_move_and_asks_nobody_twice, fixture) {
+  says(200, R"({"verdict":"accept"})");
+  before_answer = [&] { store.broken = failure{errc::unavailable, "away"}; };
+  round();
+  BOOST_TEST((row().state == upload_state::checking && row().is_accepted));
+  BOOST_TEST((test::run_task(verdicts.accept(id)).value().state == upload_state::checking));
+  store.broken.reset();
+  now += 1s;
+  round();
+  BOOST_TEST((row().state == upload_state::completed));
+  BOOST_TEST(questions.size() == 1u);
+}
+
+// The form can be posted until it expires: what it stores after the verdict stays in quarantine, and is deleted.
+BOOST_FIXTURE_TEST_CASE(what_comes_behind_a_verdict_is_deleted, fixture) {
+  for (const bool is_accepted : {true, false}) {
+    says(200, is_accepted ? R"({"verdict":"accept"})" : R"({"verdict":"reject"})");
+    if (!is_accepted) {
+      ledger.rows.clear();
+      put("abc");
+      (void)record();
+    }
+    round();
+    put("later");
+    BOOST_TEST((record().error().code == errc::conflict));
+    const auto before = row();
+    ledger.checks[id] = now; // as the ledger schedules it
+    completer completions{own, store, ledger, recording};
+    const remover removals{{}, store, ledger};
+    sweeper_options options;
+    options.clock = [this] { return now; };
+    sweeper s(options, completions, removals, ledger);
+    test::run_task(s.run_round());
+    BOOST_TEST(!is_stored(quarantined));
+    BOOST_TEST(is_stored(final));
+    BOOST_TEST((row() == before));
+    BOOST_TEST(ledger.settled.contains(id));
+    ledger.checks.clear();
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(without_its_hook_an_upload_waits, fixture) {
+  auto o = options();
+  o.hooks.clear();
+  acceptor elsewhere(o, store, ledger);
+  test::run_task(elsewhere.run_round());
+  BOOST_TEST((row().state == upload_state::checking && row().asked == 1u));
+  BOOST_TEST(questions.empty());
+}
