@@ -28,9 +28,9 @@ def bearer(name):
     return {"Authorization": f"Bearer {name} has this key"}
 
 
-def upload(server, data, filename="a b.bin", content_type="image/png", profile="default", name="ann", bucket="local"):
+def upload(server, data, filename="a b.bin", content_type="image/png", profile="default", name="ann", bucket="local", **ask):
     """A completed upload: the form."""
-    form = server.sign(headers=bearer(name), filename=filename, content_type=content_type, profile=profile)
+    form = server.sign(headers=bearer(name), filename=filename, content_type=content_type, profile=profile, **ask)
     status, _, body = server.post_form(form["fields"], data, bucket)
     assert status == 303, (status, body)
     wait_until(lambda: server.status(form["id"])["state"] == "completed", "the completion")
@@ -109,10 +109,10 @@ class Callers(unittest.TestCase):
     def test_cookies_count_for_pages_of_the_same_site(self):
         class Application(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                known = self.headers.get("Cookie") == "session=ann"
+                known = self.headers.get("Cookie") == "session=carl"
                 self.send_response(200 if known else 401)
                 if known:
-                    self.send_header("X-User", "ann")
+                    self.send_header("X-User", "carl")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -125,14 +125,14 @@ class Callers(unittest.TestCase):
             self.addCleanup(application.shutdown)
             more = f'[server]\nallowed_origins = ["https://app.example.com"]\n[auth.forward]\nurl = "http://127.0.0.1:{application.server_port}/"\n'
             with Server(CONFIG + more) as server:
-                form = upload(server, b"of ann")
-                cookie = {"Cookie": "session=ann"}
+                form = upload(server, b"of carl", name="service", user="carl")
+                cookie = {"Cookie": "session=carl"}
                 for headers, expected in (({"Sec-Fetch-Site": "same-origin"}, 200), ({"Sec-Fetch-Site": "same-site"}, 200), ({"Sec-Fetch-Site": "cross-site"}, 401), ({"Sec-Fetch-Site": "none"}, 401), ({}, 401),
                                           ({"Origin": "https://app.example.com"}, 200), ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-site"}, 401), ({"Origin": "null"}, 401),
                                           ({"Sec-Fetch-Site": "same-site", "Cookie": "session=bob"}, 401)):
                     status, answer, body = download(server, form, name=None, **{**cookie, **headers})
                     self.assertEqual(status, expected, headers)
-                    self.assertEqual(body == b"of ann", expected == 200)
+                    self.assertEqual(body == b"of carl", expected == 200)
                     self.assertEqual(answer.get("access-control-allow-origin"), headers["Origin"] if headers.get("Origin") == "https://app.example.com" else None)
             application.shutdown()
 
