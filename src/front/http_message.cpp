@@ -3,11 +3,14 @@
 #include <postern/base/json.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/base/random.hpp>
 #include <postern/front/http_message.hpp>
 
 #include <boost/beast/http/status.hpp>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <chrono>
 #include <exception>
@@ -34,14 +37,15 @@ void append_number(std::string& out, std::uint64_t n) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
 }
 
-std::string_view retry_after(errc code) {
-  if (code == errc::too_many_requests) return "1";
-  return code == errc::quota_exceeded ? "60" : "5"; // a quota has room when another upload has ended, or tomorrow
+// In seconds.
+unsigned retry_pause(errc code) {
+  if (code == errc::too_many_requests) return 1;
+  return code == errc::quota_exceeded ? 60 : 5; // a quota has room when another upload has ended, or tomorrow
 }
 
 // The fields that say when to retry, or how to authenticate.
 void add_advice(response& r, errc code) {
-  if (r.status == 503 || r.status == 429) r.with("Retry-After", std::string(retry_after(code)));
+  if (r.status == 503 || r.status == 429) r.with("Retry-After", retry_after(retry_pause(code)));
   if (r.status == 401) r.with("WWW-Authenticate", "Bearer");
 }
 
@@ -154,6 +158,17 @@ response make_s3_error(const failure& why, std::string_view resource, std::strin
   auto r = make_response(row.status, "application/xml", std::move(xml));
   add_advice(r, why.code);
   return r;
+}
+
+std::string spread_retry_after(unsigned seconds, std::uint32_t chance) {
+  const auto spread = std::max(1u, seconds / 2);
+  return std::to_string(seconds + chance % (spread + 1));
+}
+
+std::string retry_after(unsigned seconds) {
+  std::array<unsigned char, 4> random;
+  random_bytes(random);
+  return spread_retry_after(seconds, std::bit_cast<std::uint32_t>(random));
 }
 
 void append_response(std::string& out, const response& r, bool keep_alive, bool is_head, std::string_view request_id) {

@@ -18,12 +18,13 @@ metrics::counter refused_connections("postern_connections_refused_total",
 // Connections beyond limits.connections for which others were cut that have not ended yet.
 constexpr std::uint64_t max_beyond = 16;
 
-// The answer to a connection that no limit allows. Its request is not read, so it has no id.
-std::string busy_answer() {
-  std::string out;
+// Answers to connections that no limit allows, with different values of Retry-After. Their requests are not read, so
+// they have no id.
+std::vector<std::string> busy_answers() {
+  std::vector<std::string> all(16);
   const failure why{errc::unavailable, "limits.connections or limits.connections_per_address is reached"};
-  append_response(out, problem_of(why, "none"), false, false, "none");
-  return out;
+  for (auto& out : all) append_response(out, problem_of(why, "none"), false, false, "none");
+  return all;
 }
 
 struct counted_as_open {
@@ -37,7 +38,7 @@ http_server::http_server(asio::io_context& on, const asio::ip::tcp::endpoint& at
                          connection_count& count, resources& shared, endpoint answer)
     : on_(on), options_(std::move(options)), count_(count), shared_(shared), answer_(std::move(answer)),
       acceptor_(on.get_executor()), connections_(on.get_executor()),
-      turned_away_(options_.tls ? tls_alert() : busy_answer()), clean_up_(on.get_executor()),
+      turned_away_(options_.tls ? std::vector{tls_alert()} : busy_answers()), clean_up_(on.get_executor()),
       sessions_(on.get_executor()) {
   listen_on(acceptor_, at);
 }

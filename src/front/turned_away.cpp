@@ -10,7 +10,8 @@ using std::chrono::steady_clock;
 
 void turned_away::add(tcp_socket socket) {
   const int fd = socket.native_handle();
-  ::send(fd, answer_.data(), answer_.size(), MSG_DONTWAIT | MSG_NOSIGNAL); // fits into the buffer of a new socket
+  const auto& answer = answers_[next_answer_++ % answers_.size()];
+  ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL); // fits into the buffer of a new socket
   ::shutdown(fd, SHUT_WR);
   drop_received(fd);
   if (all_.size() == max) all_.pop_front();

@@ -1,9 +1,14 @@
+#include "support/test_request.hpp"
 #include <postern/front/http_message.hpp>
 
 #include <boost/test/unit_test.hpp>
 
+#include <set>
+#include <string>
+
 using namespace postern;
 using namespace postern::front;
+using test::field_of;
 
 namespace {
 
@@ -35,6 +40,27 @@ BOOST_AUTO_TEST_CASE(a_problem_follows_rfc_9457) {
   BOOST_TEST(r.body.find("\"code\":\"too_many_requests\"") != std::string::npos);
   BOOST_TEST(printed(r).find("Retry-After: ") != std::string::npos);
   BOOST_TEST(printed(make_problem({errc::unauthorized, ""}, "")).find("WWW-Authenticate: Bearer") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(retry_after_is_spread_over_half_as_much_again) {
+  const auto values = [](unsigned seconds) {
+    std::set<std::string> all;
+    for (std::uint32_t chance = 0; chance < 1000; ++chance) all.insert(spread_retry_after(seconds, chance));
+    return all;
+  };
+  BOOST_TEST((values(1) == std::set<std::string>{"1", "2"}));
+  BOOST_TEST((values(5) == std::set<std::string>{"5", "6", "7"}));
+  BOOST_TEST((values(60).size() == 31u && *values(60).begin() == "60" && *values(60).rbegin() == "90"));
+  for (const auto code : {errc::too_many_requests, errc::quota_exceeded, errc::unavailable}) {
+    std::set<std::string> problems, errors;
+    for (int n = 0; n < 100; ++n) {
+      problems.insert(field_of(make_problem({code, "x"}, "req"), "Retry-After"));
+      errors.insert(field_of(make_s3_error({code, "x"}, "/b", "req"), "Retry-After"));
+    }
+    BOOST_TEST(problems.size() > 1u);
+    BOOST_TEST(errors.size() > 1u);
+    BOOST_TEST(!problems.contains("0"));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(an_error_of_s3_is_escaped_xml) {

@@ -13,7 +13,7 @@ namespace {
 
 struct fixture {
   asio::io_context loop{1};
-  front::turned_away refused{"HTTP/1.1 503 Busy\r\n\r\n"};
+  front::turned_away refused{std::vector<std::string>{"HTTP/1.1 503 Busy\r\n\r\n"}};
 };
 
 } // namespace

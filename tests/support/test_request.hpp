@@ -58,6 +58,13 @@ inline std::string field_of(const front::response& r, std::string_view name) {
   return "(absent)";
 }
 
+// Is it a Retry-After that was spread from this base (front::spread_retry_after)?
+inline bool is_spread(std::string_view retry_after, unsigned base) {
+  for (unsigned n = base; n <= base + std::max(1u, base / 2); ++n)
+    if (retry_after == std::to_string(n)) return true;
+  return false;
+}
+
 // Is it problem+json (RFC 9457) with all members?
 inline bool is_problem(const front::response& r, int status, std::string_view code) {
   const auto has = [&](std::string_view text) { return r.body.find(text) != std::string::npos; };

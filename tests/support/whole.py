@@ -55,6 +55,11 @@ def in_threads(work, items, seconds=300):
     return [results[i] for i in range(len(items))]
 
 
+def spread(seconds):
+    """The values of Retry-After that a pause of so many seconds may have."""
+    return [str(n) for n in range(seconds, seconds + max(1, seconds // 2) + 1)]
+
+
 SEED = os.environ.get("POSTERN_SEED") or str(int.from_bytes(os.urandom(4), "big"))
 
 
@@ -102,6 +107,9 @@ class Server:
             "POSTERN_STORE__CREDENTIALS__SECRET_KEY": SECRET_KEY,
             "POSTERN_LEDGER__URL": "sqlite:" + os.path.join(self.folder, "postern.db"),
             "POSTERN_LIMITS__SIGN_RATE": "0",
+            "POSTERN_LIMITS__STATUS_RATE": "0",
+            "POSTERN_LIMITS__EVENT_STREAM_RATE": "0",
+            "POSTERN_LIMITS__EVENT_STREAMS": "0",
             "POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS": "0",
         }
         self.environment.update({"POSTERN_" + k.upper(): str(v) for k, v in settings.items()})

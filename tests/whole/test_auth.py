@@ -104,7 +104,9 @@ class Rates(unittest.TestCase):
             self.assertEqual([a[0] for a in answers[:10]], [201] * 10)
             refused = [a for a in answers if a[0] == 429]
             self.assertGreater(len(refused), 5)
-            self.assertEqual((refused[0][1]["retry-after"], json.loads(refused[0][2])["code"]), ("1", "too_many_requests"))
+            self.assertEqual({json.loads(a[2])["code"] for a in refused}, {"too_many_requests"})
+            for answer in refused:
+                self.assertIn(answer[1]["retry-after"], spread(1))
             ask = lambda: server.request("POST", "/v1/uploads", '{"filename":"a"}', {"Content-Type": "application/json"})[0]
             wait_until(lambda: ask() == 201, "one more form, a fifth of a second later", 5)
 
@@ -113,7 +115,8 @@ class Rates(unittest.TestCase):
             held = [busy_connection(server) for _ in range(5)]
             with server.raw() as s:
                 status, headers, _ = read_answer(s)
-                self.assertEqual((status, headers["retry-after"]), (503, "5"))
+                self.assertEqual(status, 503)
+                self.assertIn(headers["retry-after"], spread(5))
             held.pop().close()
             wait_until(lambda: server.request("GET", "/postern.js")[0] == 200, "room for another connection", 5)
             [s.close() for s in held]

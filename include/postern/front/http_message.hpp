@@ -90,6 +90,12 @@ response make_s3_error(const failure& why, std::string_view resource, std::strin
 // The text about a failure that a client may read. For a failure of ours (5xx): only the sentence of its code.
 std::string text_for_client(const failure& why);
 
+// A value of Retry-After (RFC 9110 §10.2.3) in whole seconds: `seconds` to half as much again, and one second more at
+// least. Spread, so that clients that were refused together do not come back together. `chance`: any number.
+std::string spread_retry_after(unsigned seconds, std::uint32_t chance);
+// The same at random. `seconds` is at least 1.
+std::string retry_after(unsigned seconds);
+
 // Appends the response as it goes over the wire. With `is_head` the body is left out, but Content-Length is its length.
 void append_response(std::string& out, const response& r, bool keep_alive, bool is_head, std::string_view request_id);
 

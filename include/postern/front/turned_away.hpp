@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <deque>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace postern::front {
 
@@ -17,8 +19,8 @@ class turned_away {
 public:
   static constexpr std::size_t max = 64; // sockets
 
-  // `answer`: what each connection gets, as bytes.
-  explicit turned_away(std::string answer) : answer_(std::move(answer)) {}
+  // `answers`: what the connections get in turn, as bytes; at least one.
+  explicit turned_away(std::vector<std::string> answers) : answers_(std::move(answers)) {}
 
   void add(tcp_socket socket);
   // Drops what the clients have sent. Closes each socket whose client has left, and each that is older than a second.
@@ -31,7 +33,8 @@ private:
     tcp_socket socket;
     std::chrono::steady_clock::time_point since;
   };
-  const std::string answer_;
+  const std::vector<std::string> answers_;
+  std::size_t next_answer_ = 0;
   std::deque<refused> all_; // the oldest first
 };
 

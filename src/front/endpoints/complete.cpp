@@ -36,7 +36,7 @@ response answer_pending(const redirect_outcome& done, const request& r) {
                   ? make_response(202, "application/json", std::move(json))
                   : complete_page(202, "Upload received", "It is being confirmed. Reload this page in a moment.", json,
                                   done.claimed.origin);
-  made.with("Retry-After", "5");
+  made.with("Retry-After", retry_after(5));
   return made;
 }
 
