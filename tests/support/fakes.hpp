@@ -5,6 +5,7 @@
 #include <postern/io/ledger.hpp>
 #include <postern/io/store.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -203,6 +204,22 @@ struct fake_ledger : ledger {
   void record_progress(std::vector<std::pair<std::string, std::uint64_t>> received, millis_clock) override {
     for (const auto& [id, bytes] : received)
       if (const auto found = rows.find(id); found != rows.end()) found->second.received = bytes;
+  }
+  std::map<std::string, std::map<std::string, std::uint64_t>> taken; // by id and node
+  std::size_t largest_exchange = 0, exchanges = 0;
+  task<result<std::vector<rate_count>>> exchange_rates(std::string node, std::vector<rate_count> counts,
+                                                       millis_clock) override {
+    if (broken) co_return *broken;
+    ++exchanges;
+    largest_exchange = std::max(largest_exchange, counts.size());
+    std::vector<rate_count> others;
+    for (const auto& [id, n] : counts) {
+      taken[id][node] += n;
+      rate_count sum{id, 0};
+      for (const auto& [who, all] : taken[id]) sum.taken += who == node ? 0 : all;
+      others.push_back(sum);
+    }
+    co_return others;
   }
   std::map<std::string, millis_clock> checks; // by id
   task<result<upload>> check_later(upload u, millis_clock at) override {

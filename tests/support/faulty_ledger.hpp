@@ -121,6 +121,10 @@ public:
   task<result<std::vector<std::string>>> list_secrets(millis_clock since) override {
     return with("list_secrets", real_.list_secrets(since));
   }
+  task<result<std::vector<rate_count>>> exchange_rates(std::string node, std::vector<rate_count> taken,
+                                                       millis_clock now) override {
+    return with("exchange_rates", real_.exchange_rates(std::move(node), std::move(taken), now));
+  }
   task<result<upload>> find(std::string id) override { return with("find", real_.find(std::move(id))); }
   task<result<std::vector<upload>>> find_all(std::vector<std::string> ids) override {
     return with("find_all", real_.find_all(std::move(ids)));

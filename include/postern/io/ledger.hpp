@@ -79,6 +79,13 @@ struct webhook {
   std::string last_error; // of the last failed attempt
 };
 
+// How often something was admitted that a rate limits. `id` names the limit and the user: at most 64 letters and
+// digits.
+struct rate_count {
+  std::string id;
+  std::uint64_t taken = 0;
+};
+
 // How many messages to one endpoint the caller has room for.
 struct webhook_demand {
   std::string url;
@@ -246,6 +253,16 @@ public:
   virtual task<result<void>> note_secret(std::string fingerprint, millis_clock now) = 0;
   // The fingerprints of the secrets with which nodes have signed since then.
   virtual task<result<std::vector<std::string>>> list_secrets(millis_clock since) = 0;
+
+  // --- rates that several nodes hold together ---
+
+  static constexpr std::chrono::seconds rate_memory{20};
+  // Adds to what this node has admitted, and returns for each id how often the other nodes have admitted the same, in
+  // one transaction. Only differences between two totals mean anything: a total falls when a node has added nothing for
+  // rate_memory. Not idempotent: after a failure, do not retry. In a ledger of one node, does nothing and returns
+  // nothing.
+  virtual task<result<std::vector<rate_count>>> exchange_rates(std::string node, std::vector<rate_count> taken,
+                                                               millis_clock now) = 0;
 
   // --- uploads ---
 

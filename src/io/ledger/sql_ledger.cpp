@@ -3,6 +3,7 @@
 #include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/message_rows.hpp>
 #include <postern/io/rows/quota_rows.hpp>
+#include <postern/io/rows/rate_rows.hpp>
 #include <postern/io/rows/secret_rows.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 
@@ -56,7 +57,7 @@ public:
       : db_(std::move(writing)), transactions_(*db_, !outage, options.on_change), webhooks_(*db_, options.endpoints),
         uploads_(*db_, webhooks_, options.grace, transactions_.collector()),
         checking_(*db_, webhooks_, options.grace, transactions_.collector()),
-        completed_(*db_, webhooks_, options.grace, transactions_.collector()),
+        completed_(*db_, webhooks_, options.grace, transactions_.collector()), rates_(*db_),
         writer_(transactions_, use.commits, std::move(outage)) {
     if (connect_reader) readers_.emplace(std::move(connect_reader), use.reads);
   }
@@ -260,6 +261,17 @@ public:
     return read<std::vector<std::string>>([since](sql::database& db) { return postern::list_secrets(db, since); });
   }
 
+  // --- rates that several nodes hold together ---
+
+  task<result<std::vector<rate_count>>> exchange_rates(std::string node, std::vector<rate_count> taken,
+                                                       millis_clock now) override {
+    if (!db_->get_dialect().has_several_nodes) co_return std::vector<rate_count>{};
+    const std::function<result<std::vector<rate_count>>()> exchange =
+        [this, node = std::move(node), taken = std::move(taken), now] { return rates_.exchange(node, taken, now); };
+    std::string key = "rates";
+    co_return co_await write<std::vector<rate_count>>(std::move(key), exchange);
+  }
+
   // --- uploads ---
 
   task<result<upload>> find(std::string id) override {
@@ -312,6 +324,7 @@ private:
   upload_rows uploads_;
   checking_rows checking_;
   completed_rows completed_;
+  rate_rows rates_;
   std::atomic<bool> progress_is_queued_ = false;
   std::optional<readers> readers_;
   group_commit writer_; // last: its thread uses all members above

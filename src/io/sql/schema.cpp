@@ -72,12 +72,18 @@ constexpr const char* postgres_verdicts =
     "ALTER TABLE uploads ADD COLUMN asked BIGINT NOT NULL DEFAULT 0; "
     "ALTER TABLE uploads ADD COLUMN reason TEXT NOT NULL DEFAULT ''; "
     "CREATE INDEX uploads_to_judge ON uploads (ask_at, id) WHERE state = 'checking'";
+// How often each node has admitted what a rate limits: id names the limit and the user. One node needs no table. After
+// a crash the counts may be gone, so they are not logged. Rows are updated often, in place: no index but the key.
+constexpr const char* sqlite_rates = "SELECT 1";
+constexpr const char* postgres_rates =
+    "CREATE UNLOGGED TABLE rates (id TEXT COLLATE \"C\" NOT NULL, node TEXT COLLATE \"C\" NOT NULL, "
+    "taken BIGINT NOT NULL, noted_at BIGINT NOT NULL, PRIMARY KEY (id, node)) WITH (fillfactor = 50)";
 
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
 // attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
 // delivery_order: 0 for messages about completions, which go first; 1 for all others.
-constexpr std::array<const char*, 9> sqlite_steps{
+constexpr std::array<const char*, 10> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -119,10 +125,12 @@ constexpr std::array<const char*, 9> sqlite_steps{
     sqlite_claims,
 
     sqlite_verdicts,
+
+    sqlite_rates,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 9> postgres_steps{
+constexpr std::array<const char*, 10> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -160,12 +168,14 @@ constexpr std::array<const char*, 9> postgres_steps{
     postgres_claims,
 
     postgres_verdicts,
+
+    postgres_rates,
 };
 
 } // namespace
 
-const sql::dialect sqlite{sqlite_steps, "", "id IN (SELECT value FROM json_each($1))"};
+const sql::dialect sqlite{sqlite_steps, "", "id IN (SELECT value FROM json_each($1))", false};
 const sql::dialect postgres{postgres_steps, " FOR UPDATE SKIP LOCKED",
-                            "id = ANY (ARRAY(SELECT json_array_elements_text(CAST($1 AS json))))"};
+                            "id = ANY (ARRAY(SELECT json_array_elements_text(CAST($1 AS json))))", true};
 
 } // namespace postern::ledger_schema

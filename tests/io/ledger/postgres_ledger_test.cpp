@@ -1,3 +1,4 @@
+#include "support/ledger_rates_contract.hpp"
 #include "support/ledger_verdict_contract.hpp"
 #include "support/postgres_fixture.hpp"
 #include "support/wait_until.hpp"
@@ -28,6 +29,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_quotas(make);
   check_completed(make);
   check_verdicts(make);
+  check_rates(make, true);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -123,6 +125,31 @@ BOOST_AUTO_TEST_CASE(nodes_that_start_at_the_same_time_create_one_schema) {
   for (auto& t : threads) t.join();
   BOOST_TEST(good == 8u);
   BOOST_TEST(messages(*open()).size() == 8u);
+}
+
+BOOST_AUTO_TEST_CASE(a_database_of_version_8_gets_its_table_of_rates) {
+  BOOST_TEST(run_task(open()->confirm(some_completion(some_upload(1)))).has_value());
+  postgres::database(url, 8s).execute("DROP TABLE rates; UPDATE schema_version SET version = 8");
+  const auto l = open();
+  BOOST_TEST((run_task(l->find(some_upload(1).id)).value().state == upload_state::completed));
+  const std::vector<rate_count> some{{"u", 3}};
+  BOOST_TEST(run_task(l->exchange_rates("a", some, at_second(1))).value().at(0).taken == 0u);
+  BOOST_TEST(run_task(l->exchange_rates("b", some, at_second(1))).value().at(0).taken == 3u);
+}
+
+// Nodes write rows of their own only, so an exchange does not wait for another node's transaction.
+BOOST_AUTO_TEST_CASE(an_exchange_of_rates_waits_for_no_other_node) {
+  const auto l = open();
+  const std::vector<rate_count> some{{"u", 3}};
+  BOOST_TEST(run_task(l->exchange_rates("a", some, at_second(1))).has_value());
+  postgres::database other(url, 8s);
+  other.begin(true);
+  other.execute("INSERT INTO rates VALUES ('u', 'b', 1, 9999999999999); UPDATE rates SET taken = 4 WHERE node = 'b'");
+  const auto repeated = metric("postern_ledger_repeated_total");
+  BOOST_TEST(run_task(l->exchange_rates("a", some, at_second(10))).value().at(0).taken == 0u); // not yet committed
+  BOOST_TEST(metric("postern_ledger_repeated_total") == repeated);
+  other.commit();
+  BOOST_TEST(run_task(l->exchange_rates("a", some, at_second(11))).value().at(0).taken == 4u);
 }
 
 BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused) {

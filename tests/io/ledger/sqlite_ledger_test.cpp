@@ -1,3 +1,4 @@
+#include "support/ledger_rates_contract.hpp"
 #include "support/ledger_read_contract.hpp"
 #include "support/ledger_verdict_contract.hpp"
 #include "support/ledger_work_contract.hpp"
@@ -72,6 +73,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_a_file) {
   check_quotas(make);
   check_completed(make);
   check_verdicts(make);
+  check_rates(make, false);
 }
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
@@ -85,6 +87,17 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
   check_quotas(make);
   check_completed(make);
   check_verdicts(make);
+  check_rates(make, false);
+}
+
+// One node has nobody to exchange its rates with.
+BOOST_AUTO_TEST_CASE(an_exchange_of_rates_writes_nothing) {
+  const auto l = open();
+  BOOST_TEST(run_task(l->flush()).has_value());
+  const auto transactions = metric("postern_ledger_commit_seconds_count");
+  const std::vector<rate_count> some{{"u", 3}};
+  for (int n = 0; n < 10; ++n) BOOST_TEST(run_task(l->exchange_rates("a", some, at_second(n))).value().empty());
+  BOOST_TEST(metric("postern_ledger_commit_seconds_count") == transactions);
 }
 
 BOOST_AUTO_TEST_CASE(the_destructor_writes_the_queue) {
@@ -322,7 +335,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 9);
+  BOOST_TEST(*version->integer() == 10);
 }
 
 // The file as version 1 created it.

@@ -58,6 +58,8 @@ struct dialect {
   const char* for_update_skip_locked;
   // A condition: the column id is in the JSON array $1.
   const char* id_in_json;
+  // Several nodes may write to one database. Statements that only they need are written for PostgreSQL.
+  bool has_several_nodes;
 };
 
 enum class access { read_write, read_only };
