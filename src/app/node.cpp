@@ -12,7 +12,9 @@
 #include <postern/app/workers.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
-#include <postern/flow/admission/rate_limiter.hpp>
+#include <postern/base/uuid.hpp>
+#include <postern/flow/admission/rate_exchange.hpp>
+#include <postern/flow/admission/request_limits.hpp>
 #include <postern/flow/completion/complete.hpp>
 #include <postern/flow/completion/receive_events.hpp>
 #include <postern/flow/completion/sweep.hpp>
@@ -109,7 +111,7 @@ private:
 
   admission admission_; // credentials to callers
   const front::cors_rules cors_;
-  rate_limiter signing_rate_;
+  request_limits limits_;
   const front::signing_gate gate_;
   front::uploads_endpoint uploads_;
   front::fallback_endpoint fallback_;
@@ -134,7 +136,8 @@ private:
   sweeper sweeper_;
   secret_watch secret_watch_;
   heap_trim heap_trim_;
-  periodic_task sweep_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_;
+  rate_exchange rate_exchange_;
+  periodic_task sweep_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_, rates_;
   const webhook_clients webhook_clients_;
   notifier notifier_;
   std::size_t draining_ = 0; // workers and webhooks that still drain; home worker only
@@ -152,10 +155,8 @@ node::node(const config& c, std::function<config()> load)
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
-      admission_(c), cors_(c.server.public_url, c.server.allowed_origins),
-      signing_rate_(c.limits.sign_rate, c.limits.sign_burst,
-                    "limits.sign_rate allows " + std::to_string(c.limits.sign_rate) + " forms a second"),
-      gate_(admission_.callers(), cors_, signing_rate_),
+      admission_(c), cors_(c.server.public_url, c.server.allowed_origins), limits_(request_rates_of(c)),
+      gate_(admission_.callers(), cors_, limits_),
       uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c), gate_, service_.issuer), usage_(gate_, service_.forms, *service_.records),
@@ -170,6 +171,8 @@ node::node(const config& c, std::function<config()> load)
       hangups_(workers_.home().get_executor(), SIGHUP),
       sweeper_(sweeper_options_of(c), completer_, remover_, *service_.records),
       secret_watch_(service_.own.fingerprints(), *service_.records, c.sweep.claim_lifetime),
+      rate_exchange_({{"sign", &limits_.sign}, {"status", &limits_.status}, {"stream", &limits_.stream}},
+                     new_uuid_v7(now_millis()), [] { return std::chrono::steady_clock::now(); }),
       sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
       verdicts_(workers_.home().get_executor(), 1s, [this] { return acceptor_.run_round(); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
@@ -179,8 +182,10 @@ node::node(const config& c, std::function<config()> load)
       secrets_(workers_.home().get_executor(), 1min, [this] { return secret_watch_.run_round(); }),
       store_rounds_(workers_.home().get_executor(), 15s, [this] { return store_watch_.run_round(); }),
       token_keys_(workers_.home().get_executor(), 5s, [this] { return admission_.keep_fresh(); }),
-      trims_(workers_.home().get_executor(), 3s, [this] { return trim_heap(); }), webhook_clients_(c),
-      notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
+      trims_(workers_.home().get_executor(), 3s, [this] { return trim_heap(); }),
+      rates_(workers_.home().get_executor(), 1s,
+             [this] { return rate_exchange_.run_round(*service_.records, now_millis()); }),
+      webhook_clients_(c), notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
   log_start();
   if (auto first = service_.backend.first_credentials(); !first)
     log::error("no form can be signed until there are credentials",
@@ -203,6 +208,7 @@ int node::run() {
   tasks.start(store_rounds_.run());
   tasks.start(token_keys_.run());
   tasks.start(trims_.run());
+  tasks.start(rates_.run());
   tasks.start(notifier_.run());
   workers_.run();
   // The threads of the disk pool and of the ledger post to the loops, so they end before the loops are destroyed.
@@ -348,6 +354,7 @@ void node::stop_background_tasks() {
   store_rounds_.stop();
   token_keys_.stop();
   trims_.stop();
+  rates_.stop();
   hangups_.cancel();
   service_.backend.credentials.stop();
   http_client::stop(workers_.home()); // a question to an accept hook may last for a minute; it is asked again

@@ -104,6 +104,16 @@ trusted_issuers trusted_issuers_of(const config::events_section& e) {
   }
 }
 
+request_rates request_rates_of(const config& c) {
+  const auto& l = c.limits;
+  request_rates r;
+  r.sign = l.sign_rate, r.sign_burst = l.sign_burst;
+  r.status = l.status_rate, r.status_burst = l.status_burst;
+  r.stream = l.event_stream_rate, r.stream_burst = l.event_stream_burst;
+  r.streams = l.event_streams;
+  return r;
+}
+
 // Limits that are switched off still bound memory.
 std::size_t max_json_of(const config& c) { return c.limits.json_body ? c.limits.json_body : 16 << 20; }
 // SNS sends messages of up to 256 KiB.

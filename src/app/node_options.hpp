@@ -3,9 +3,10 @@
 
 #include <postern/app/capacity.hpp>
 #include <postern/app/storage.hpp>
+#include <postern/flow/admission/request_limits.hpp>
+#include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
-#include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/front/http_server.hpp>
@@ -28,8 +29,9 @@ sweeper_options sweeper_options_of(const config& c);
 front::server_options server_options_of(const config& c, asio::ssl::context* tls);
 http_client_options sns_client_options_of(const config::events_section& e);
 trusted_issuers trusted_issuers_of(const config::events_section& e); // throws std::runtime_error with the setting
-std::size_t max_json_of(const config& c);                            // bytes
-std::size_t max_event_of(const config& c);                           // bytes
+request_rates request_rates_of(const config& c);
+std::size_t max_json_of(const config& c);  // bytes
+std::size_t max_event_of(const config& c); // bytes
 std::size_t threads_of(const config& c);
 
 } // namespace postern::app

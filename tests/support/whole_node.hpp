@@ -285,8 +285,8 @@ private:
   event_receiver events_{{secret(event_token), {}, {bucket}}, completer_, sns_, ledger_};
   admitter admitter_{links()};
   const front::cors_rules cors_{url, {}};
-  rate_limiter rate_{1'000'000, 1'000'000, "the limit"};
-  const front::signing_gate gate_{admitter_, cors_, rate_};
+  request_limits limits_{request_rates{}};
+  const front::signing_gate gate_{admitter_, cors_, limits_};
   front::uploads_endpoint uploads_endpoint_{64 << 10, gate_, issuer_, ledger_, transfers_, feed_};
   front::fallback_endpoint fallback_endpoint_{url, form_reader_};
   front::complete_endpoint complete_endpoint_{completer_};

@@ -127,7 +127,7 @@ class BodyRate(unittest.TestCase):
 
 
 class SwitchedOff(unittest.TestCase):
-    LIMITS = ("request_header", "json_body", "form_fields", "header_timeout", "body_silence", "min_body_rate", "idle_timeout", "connections", "connections_per_address", "sign_rate", "sign_burst", "buffers", "store_requests")
+    LIMITS = ("request_header", "json_body", "form_fields", "header_timeout", "body_silence", "min_body_rate", "idle_timeout", "connections", "connections_per_address", "sign_rate", "sign_burst", "status_rate", "status_burst", "event_stream_rate", "event_stream_burst", "event_streams", "buffers", "store_requests")
 
     def test_what_the_defaults_would_refuse_is_taken(self):
         with Server(**{f"limits__{name}": "0" for name in self.LIMITS}) as server:

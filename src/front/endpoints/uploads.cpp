@@ -57,26 +57,40 @@ task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
 
 task<response> uploads_endpoint::show(request& r) {
   response made;
-  if (!is_uuid(r.path_parameter))
+  const auto admitted = co_await admit_to_ask(r);
+  const caller* who = admitted && *admitted ? &**admitted : nullptr;
+  if (!admitted)
+    made = make_problem(admitted.error(), r.id);
+  else if (!is_uuid(r.path_parameter))
     made = make_problem(failure{errc::not_found, "no such upload"}, r.id);
   else if (!accepts(r, "text/event-stream"))
-    made = co_await show_once(r);
+    made = co_await show_once(r, who);
   else
-    made = co_await stream(r);
+    made = co_await stream(r, who);
   made.with("Cache-Control", "no-store");
   co_return made;
 }
 
-task<response> uploads_endpoint::show_once(request& r) {
+task<result<std::optional<caller>>> uploads_endpoint::admit_to_ask(const request& r) const {
+  if (auto counted = gate_.count_question(r); !counted) co_return counted.error();
+  auto who = co_await gate_.identify(r);
+  if (!who) co_return std::optional<caller>();
+  if (auto counted = gate_.count_question(*who); !counted) co_return counted.error();
+  co_return std::optional<caller>(std::move(*who));
+}
+
+task<response> uploads_endpoint::show_once(request& r, const caller* who) {
   auto found = co_await ledger_.find(r.path_parameter);
   if (!found) co_return make_problem(found.error(), r.id);
   if (const auto received = transfers_.received(found->id)) found->received = received;
-  const bool is_whole = co_await may_see(r, *found);
+  const bool is_whole = who && who->may_see(found->profile, found->user);
   co_return make_response(200, "application/json", to_json(*found, is_whole));
 }
 
-task<response> uploads_endpoint::stream(request& r) {
+task<response> uploads_endpoint::stream(request& r, const caller* who) {
   const auto& id = r.path_parameter;
+  auto places = gate_.open_stream(r, who);
+  if (!places) co_return make_problem(places.error(), r.id);
   // Subscribed before the row is read, so that no change is missed.
   auto changes = feed_.subscribe(id, co_await asio::this_coro::executor);
   if (!changes) co_return make_problem(changes.error(), r.id);
@@ -87,18 +101,14 @@ task<response> uploads_endpoint::stream(request& r) {
     made.status = 204; // tells the browser not to reconnect
     co_return made;
   }
-  const bool is_whole = co_await may_see(r, *found);
+  const bool is_whole = who && who->may_see(found->profile, found->user);
   made = make_response(200, "text/event-stream", "retry: 2000\n\n");
   made.with("X-Accel-Buffering", "no"); // nginx must not hold events back
   const auto received = [this, id] { return transfers_.received(id); };
   auto events = std::make_shared<upload_event_stream>(std::move(*found), is_whole, std::move(*changes), received);
-  made.next_piece = [events] { return events->next(); };
+  const auto held = std::make_shared<signing_gate::stream_places>(std::move(*places));
+  made.next_piece = [events, held] { return events->next(); };
   co_return made;
-}
-
-task<bool> uploads_endpoint::may_see(const request& r, const upload& u) const {
-  const auto who = co_await gate_.identify(r);
-  co_return who && who->may_see(u.profile, u.user);
 }
 
 } // namespace postern::front

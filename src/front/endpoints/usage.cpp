@@ -37,8 +37,10 @@ std::optional<std::uint64_t> limit_of(std::uint64_t max) { return max ? std::opt
 } // namespace
 
 task<response> usage_endpoint::show(request& r) {
+  if (auto counted = gate_.count_question(r); !counted) co_return make_problem(counted.error(), r.id);
   const auto who = co_await gate_.identify(r);
   if (!who) co_return make_problem(who.error(), r.id);
+  if (auto counted = gate_.count_question(*who); !counted) co_return make_problem(counted.error(), r.id);
   const auto named = query_parameter(r.query, "profile"), user = query_parameter(r.query, "user");
   const std::string profile = named ? *named : "default", of = user ? *user : who->user;
   if (const auto why = why_no_key_part(of); !of.empty() && !why.empty())

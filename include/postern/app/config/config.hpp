@@ -46,9 +46,12 @@ struct config {
     std::chrono::milliseconds header_timeout{10'000}, body_silence{30'000}, idle_timeout{60'000};
     std::uint64_t min_body_rate = 1024; // bytes a second
     std::uint64_t connections = 20'000, connections_per_address = 200;
-    std::uint64_t sign_rate = 50, sign_burst = 100; // forms a second and user
-    std::uint64_t buffers = 512ull << 20;           // bytes
-    std::uint64_t store_requests = 500;             // fallback uploads that send to the store at the same time
+    std::uint64_t sign_rate = 50, sign_burst = 100;                 // forms a second and user
+    std::uint64_t status_rate = 100, status_burst = 500;            // questions a second, by address and by user
+    std::uint64_t event_stream_rate = 20, event_stream_burst = 400; // that begin in a second, likewise
+    std::uint64_t event_streams = 200;                              // at the same time, likewise
+    std::uint64_t buffers = 512ull << 20;                           // bytes
+    std::uint64_t store_requests = 500; // fallback uploads that send to the store at the same time
   } limits;
 
   struct api_key {

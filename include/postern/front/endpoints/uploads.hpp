@@ -10,6 +10,7 @@
 #include <postern/io/ledger.hpp>
 
 #include <cstddef>
+#include <optional>
 
 namespace postern::front {
 
@@ -23,14 +24,16 @@ public:
   // 201 with the form as JSON.
   task<response> sign(request& r);
   // A client that knows the id sees state, size and ETag. Only a caller with the right to read sees key and metadata.
+  // Counted for the client's network, and for the caller's user if the request has valid credentials.
   task<response> show(request& r);
 
 private:
   task<result<signed_form>> sign_form(request& r);
-  task<response> show_once(request& r);
-  task<response> stream(request& r);
-  // May this request's caller see the key and metadata?
-  task<bool> may_see(const request& r, const upload& u) const;
+  // The caller, or nothing if the request has no valid credentials. errc::too_many_requests.
+  task<result<std::optional<caller>>> admit_to_ask(const request& r) const;
+  // `who`: nullptr if there is no caller. It must outlive the call.
+  task<response> show_once(request& r, const caller* who);
+  task<response> stream(request& r, const caller* who);
 
   const std::size_t max_body_;
   const signing_gate& gate_;
