@@ -145,7 +145,7 @@ task<result<event_counts>> event_receiver::receive_all(event_message message, mi
          : *outcome == event_outcome::pending ? counts.pending
                                               : counts.ignored);
     } else if (retryable(outcome.error().code)) {
-      unrecorded = std::move(outcome.error());
+      unrecorded = outcome.error();
     } else {
       log::warning("event rejected", {{"bucket", bucket}, {"key", key}, {"why", describe(outcome.error())}});
       ++counts.rejected;
