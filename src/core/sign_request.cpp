@@ -1,6 +1,7 @@
 #include <postern/base/json.hpp>
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/s3/checksums.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/core/sign_request.hpp>
 
@@ -55,6 +56,17 @@ result<void> user_member(const json_value& v, sign_request& into) {
   return {};
 }
 
+// {"crc32c": "…"}: one checksum, because a form takes one.
+result<void> checksum_member(const json_value& v, sign_request& into) {
+  const auto* members = v.if_object();
+  const auto* text = members && members->size() == 1 ? members->begin()->second.if_string() : nullptr;
+  if (!text) return bad("checksum must be an object with one algorithm, such as {\"crc32c\": \"base64\"}");
+  auto field = checksum_field(members->begin()->first, *text);
+  if (!field) return bad("checksum: " + field.error().on);
+  into.checksum = std::move(*field);
+  return {};
+}
+
 result<void> read_member(std::string_view name, const json_value& v, sign_request& into) {
   const auto assign = [&](auto& target, auto read) -> result<void> {
     if (!read) return read.error();
@@ -67,6 +79,7 @@ result<void> read_member(std::string_view name, const json_value& v, sign_reques
   if (name == "return_to") return assign(into.return_to, text_member(v, name, 2048));
   if (name == "content_type") return assign(into.content_type, text_member(v, name, 255));
   if (name == "metadata") return assign(into.metadata, metadata_member(v));
+  if (name == "checksum") return checksum_member(v, into);
   if (name == "size") {
     const auto* n = v.if_int();
     if (!n || *n < 0) return bad("size must be a whole number of bytes");

@@ -259,6 +259,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
     fields.push_back({"success_action_status", std::to_string(*ask.success_action_status)});
   else
     fields.push_back({"success_action_redirect", form.complete_url});
+  if (ask.checksum) fields.push_back(*ask.checksum);
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 

@@ -1,6 +1,7 @@
 #include "support/fakes.hpp"
 #include <postern/base/encoding.hpp>
 #include <postern/base/json.hpp>
+#include <postern/core/s3/checksums.hpp>
 #include <postern/flow/sign.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -156,6 +157,23 @@ BOOST_FIXTURE_TEST_CASE(a_request_outside_its_profile_is_rejected_at_signing, fi
   ask.return_to.clear();
   ask.profile = "none";
   BOOST_TEST((refused() == errc::bad_request));
+}
+
+BOOST_AUTO_TEST_CASE(a_request_names_one_checksum) {
+  const auto read = [](const std::string& checksum) {
+    return parse_sign_request("{\"filename\":\"a\",\"checksum\":" + checksum + "}");
+  };
+  BOOST_TEST(read("{\"md5\":\"XUFAKrxLKna5cZ2REBfFkg==\"}")->checksum->name == "Content-MD5");
+  BOOST_TEST(read("{\"sha256\":\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"}")->checksum->name ==
+             "x-amz-checksum-sha256");
+  BOOST_TEST(read("{\"crc32c\":\"4waSgw\"}")->checksum->value == "4waSgw=="); // padded, as S3 wants it
+  BOOST_TEST(!read("null")->checksum.has_value());
+  for (const char* wrong : {"{}", "\"4waSgw==\"", "{\"crc32c\":1}", "{\"crc32c\":\"4waSg\"}",
+                            "{\"crc32c\":\"4waSg2==\",\"crc32\":\"4waSgw==\"}", "{\"crc64nvme\":\"AAAAAAAAAAA=\"}",
+                            "{\"sha256\":\"4waSgw==\"}"}) {
+    const auto ask = read(wrong);
+    BOOST_TEST((!ask && ask.error().code == errc::bad_request && ask.error().on.starts_with("checksum")), wrong);
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_prefix_of_return_to_never_admits_another_host, fixture) {

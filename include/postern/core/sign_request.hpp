@@ -3,6 +3,7 @@
 #pragma once
 
 #include <postern/base/error.hpp>
+#include <postern/core/s3/policy.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,7 @@ struct sign_request {
   std::optional<std::string> content_type;
   std::optional<std::uint64_t> size;
   std::vector<std::pair<std::string, std::string>> metadata;
+  std::optional<form_field> checksum; // of the file, as the field of the form
   std::string return_to;
   std::optional<int> success_action_status;
   std::string origin; // of the page that asks; from the request's header, not from its body; empty: none

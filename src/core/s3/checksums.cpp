@@ -23,6 +23,18 @@ constexpr std::array<known_checksum, 5> known_checksums{{{"content-md5", running
 
 } // namespace
 
+result<form_field> checksum_field(std::string_view algorithm, std::string_view base64) {
+  const auto name = algorithm == "md5" ? std::string("content-md5") : "x-amz-checksum-" + std::string(algorithm);
+  const auto known = std::find_if(known_checksums.begin(), known_checksums.end(),
+                                  [&](const known_checksum& k) { return k.field == name; });
+  if (known == known_checksums.end())
+    return failure{errc::invalid_argument, quote(algorithm) + " is not one of: crc32, crc32c, sha1, sha256, md5"};
+  const auto bytes = from_base64(base64);
+  if (!bytes || bytes->size() != known->length)
+    return failure{errc::invalid_argument, quote(base64) + " is not a " + std::string(algorithm) + " in base64"};
+  return form_field{algorithm == "md5" ? "Content-MD5" : name, to_base64(*bytes)};
+}
+
 result<checksums> checksums::read(const std::vector<form_field>& fields) {
   checksums out;
   bool has_one = false; // an x-amz-checksum field

@@ -8,9 +8,14 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace postern {
+
+// The form field of a checksum: x-amz-checksum-ALGORITHM, or Content-MD5. `algorithm` is crc32, crc32c, sha1, sha256 or
+// md5. errc::invalid_argument: another one, or not base64 of the right length.
+result<form_field> checksum_field(std::string_view algorithm, std::string_view base64);
 
 // The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256. Only
 // announced checksums are computed.
