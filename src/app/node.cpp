@@ -18,6 +18,7 @@
 #include <postern/flow/completion/complete.hpp>
 #include <postern/flow/completion/receive_events.hpp>
 #include <postern/flow/completion/sweep.hpp>
+#include <postern/flow/completion/verify.hpp>
 #include <postern/flow/notify.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/upload_feed.hpp>
@@ -97,6 +98,8 @@ private:
   form_service service_;               // signer, storage and ledger
   const std::unique_ptr<store> store_; // S3 or the file store
   store_watch store_watch_;
+  std::unique_ptr<magic_type_finder> types_; // none: no profile looks at bytes
+  const verifier verifier_;
   resources shared_; // memory and requests to the store, which all uploads share
   const recorder recorder_;
   const remover remover_;
@@ -146,12 +149,15 @@ private:
 node::node(const config& c, std::function<config()> load)
     : config_(c), in_force_(c), load_(std::move(load)), capacity_(plan_capacity(c, raise_descriptor_limit())),
       service_(c, node_ledger_options_of(c, feed_)), store_(service_.backend.open(c)),
-      store_watch_(c, service_.backend), shared_(resource_limits_of(c, capacity_, *store_)),
-      recorder_(*service_.records, *store_, config_.profiles), remover_({}, *store_, *service_.records),
-      transfers_(*store_, *service_.records, recorder_, now_millis),
+      store_watch_(c, service_.backend), types_(type_finder_of(c)),
+      verifier_(config_.profiles, types_.get(), *store_, *service_.records, now_millis),
+      shared_(resource_limits_of(c, capacity_, *store_)), recorder_(*service_.records, *store_, config_.profiles),
+      remover_({}, *store_, *service_.records),
+      transfers_(*store_, *service_.records, recorder_, now_millis, types_ ? &verifier_ : nullptr),
       form_reader_(form_reader_options_of(c, service_.options), service_.own, transfers_),
-      completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention), accept_hooks_(c),
-      acceptor_(accept_hooks_.options(), *store_, *service_.records),
+      completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention,
+                 types_ ? &verifier_ : nullptr),
+      accept_hooks_(c), acceptor_(accept_hooks_.options(), *store_, *service_.records),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
@@ -213,6 +219,7 @@ int node::run() {
   workers_.run();
   // The threads of the disk pool and of the ledger post to the loops, so they end before the loops are destroyed.
   service_.backend.disk.join();
+  types_.reset();
   service_.records.reset();
   log::info("stopped");
   return 0;

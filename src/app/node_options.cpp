@@ -114,6 +114,16 @@ request_rates request_rates_of(const config& c) {
   return r;
 }
 
+std::unique_ptr<magic_type_finder> type_finder_of(const config& c) {
+  const auto asks = std::find_if(c.profiles.begin(), c.profiles.end(),
+                                 [](const auto& named) { return named.second.checks(profile_check::type); });
+  if (asks == c.profiles.end()) return nullptr;
+  auto finder = make_magic_type_finder({});
+  if (auto ready = finder->check(); !ready)
+    throw std::runtime_error("profiles." + asks->first + ".verify: " + ready.error().on);
+  return finder;
+}
+
 // Limits that are switched off still bound memory.
 std::size_t max_json_of(const config& c) { return c.limits.json_body ? c.limits.json_body : 16 << 20; }
 // SNS sends messages of up to 256 KiB.

@@ -11,8 +11,10 @@
 #include <postern/front/endpoints/pages.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/io/aws/sns.hpp>
+#include <postern/io/magic/magic_type_finder.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,8 @@ front::server_options server_options_of(const config& c, asio::ssl::context* tls
 http_client_options sns_client_options_of(const config::events_section& e);
 trusted_issuers trusted_issuers_of(const config::events_section& e); // throws std::runtime_error with the setting
 request_rates request_rates_of(const config& c);
+// Empty if no profile looks at bytes. Throws std::runtime_error with the setting when the child process cannot start.
+std::unique_ptr<magic_type_finder> type_finder_of(const config& c);
 std::size_t max_json_of(const config& c);  // bytes
 std::size_t max_event_of(const config& c); // bytes
 std::size_t threads_of(const config& c);

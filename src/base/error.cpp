@@ -59,6 +59,8 @@ constexpr std::array table{
     errc_text{errc::entity_too_small, 400, "entity_too_small", "EntityTooSmall",
               "The file is smaller than the policy allows."},
     errc_text{errc::bad_digest, 400, "bad_digest", "BadDigest", "The data does not match its checksum."},
+    errc_text{errc::type_mismatch, 415, "type_mismatch", "InvalidArgument",
+              "The file is not of the type that it declares."},
     errc_text{errc::no_such_bucket, 404, "no_such_bucket", "NoSuchBucket", "This server does not serve the bucket."},
     errc_text{errc::store_failed, 503, "store_failed", "ServiceUnavailable",
               "The object store is unavailable at the moment; retry."},

@@ -35,6 +35,7 @@ std::string claim_payload(const claim& c) {
   optional("u", c.user);
   optional("r", c.return_to);
   optional("o", c.origin);
+  optional("t", c.content_type);
   w.end_object();
   return w.take();
 }
@@ -58,7 +59,8 @@ result<claim> read_claim_payload(std::string_view text) {
   if (number("v") != version || min < 0 || max < min || expires < 0) return unreadable;
   claim c{string("i"), string("p"), string("u"),
           string("b"), string("k"), {static_cast<std::uint64_t>(min), static_cast<std::uint64_t>(max)},
-          string("r"), string("o"), seconds_clock{std::chrono::seconds{expires}}};
+          string("r"), string("o"), seconds_clock{std::chrono::seconds{expires}},
+          string("t")};
   if (c.id.empty() || c.bucket.empty() || c.key.empty()) return unreadable;
   return c;
 }

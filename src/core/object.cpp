@@ -1,5 +1,7 @@
 #include <postern/core/object.hpp>
 
+#include <algorithm>
+
 namespace postern {
 
 std::string_view bare_etag(std::string_view etag) {
@@ -9,5 +11,11 @@ std::string_view bare_etag(std::string_view etag) {
 }
 
 std::string quoted_etag(std::string_view bare) { return '"' + std::string(bare) + '"'; }
+
+std::string content_type_of(const object_meta& meta) {
+  const auto type =
+      std::find_if(meta.headers.begin(), meta.headers.end(), [](const auto& h) { return h.first == "content-type"; });
+  return type == meta.headers.end() ? std::string{} : type->second;
+}
 
 } // namespace postern

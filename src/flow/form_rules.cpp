@@ -90,6 +90,7 @@ form_details details_of(const std::vector<form_field>& fields, const std::string
   auto& row = d.plan.row;
   row.bucket = bucket;
   row.key = value_of(fields, "key");
+  row.content_type = value_of(fields, "content-type");
   row.created_at = now;
   if (d.claimed) {
     row.id = d.claimed->id;

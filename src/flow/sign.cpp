@@ -132,6 +132,12 @@ result<void> check_key_metadata(const profile& rules, const sign_request& ask) {
   return {};
 }
 
+result<void> check_checksum(const profile& rules, const sign_request& ask) {
+  if (ask.checksum || !rules.checks(profile_check::checksum)) return {};
+  return bad("profile " + quote(rules.name) +
+             " needs a checksum of the file; send checksum with POST /v1/uploads, such as {\"crc32c\": \"base64\"}");
+}
+
 bool has_variable(std::string_view key) { return key.find("${") != key.npos; }
 
 // What stands before ${filename} in the key of a form whose file name is not known yet; else the whole key.
@@ -209,6 +215,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   if (!ask.return_to.empty() && !is_listed(rules.return_to, ask.return_to))
     return bad("return_to " + quote(ask.return_to) + " is not listed in profiles." + rules.name + ".return_to");
 
+  if (auto has = check_checksum(rules, ask); !has) return has.error();
+
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   signed_form form;
   form.id = new_uuid_v7(now);
@@ -243,7 +251,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
 
   const claim back{form.id,       rules.name, who.user,
                    form.bucket,   *key,       *length,
-                   ask.return_to, ask.origin, second + options_.claim_lifetime};
+                   ask.return_to, ask.origin, second + options_.claim_lifetime,
+                   *type};
   const auto token = own_.sign_claim(back);
   if (token.size() > options_.max_claim)
     return bad("the claim would have " + std::to_string(token.size()) + " bytes; the maximum is " +
@@ -269,6 +278,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
 
   auto& row = form.row;
+  row.content_type = back.content_type;
   row.id = form.id;
   row.profile = rules.name;
   row.user = who.user;

@@ -88,6 +88,7 @@ struct transfers::transfer {
   bool is_receiving = false; // the ledger knows of this attempt, and no object exists yet
   std::optional<entry> progress;
   std::uint64_t size = 0; // bytes of the file so far
+  std::string beginning;  // its first bytes, where they are looked at
   stored_object object;
 
   transfer(const transfer&) = delete;
@@ -218,6 +219,8 @@ result<void> transfers::decode(transfer& t, file_decoder::runs& out) {
     t.size += run.size();
     if (t.size > t.plan.row.max_size) return file_too_large(t.plan.length());
     t.plan.expected.add(run);
+    if (t.beginning.size() < looked_at_bytes && verifier_)
+      t.beginning.append(run.data(), std::min(run.size(), looked_at_bytes - t.beginning.size()));
     t.progress->add(run.size());
     bytes_in.add(run.size());
   }
@@ -228,6 +231,8 @@ task<result<void>> transfers::finish(transfer& t) {
   if (t.size < t.plan.row.min_size) co_return file_too_small(t.plan.length());
   if (auto right = t.plan.expected.check(); !right) co_return right.error();
   t.drop_buffers();
+  auto fits = co_await verify(t);
+  if (!fits) co_return fits.error();
   // The ledger runs calls in order, so after the flush the row that open_sink has written behind is durable. A crash
   // must not leave an object for which nobody asks. While the ledger is away, a redirect carries what the row has.
   auto durable = co_await ledger_.flush();
@@ -238,6 +243,11 @@ task<result<void>> transfers::finish(transfer& t) {
   t.into.reset();
   t.is_receiving = false;
   co_return result<void>{};
+}
+
+task<result<void>> transfers::verify(transfer& t) {
+  if (!verifier_) co_return result<void>{};
+  co_return co_await verifier_->judge(t.plan.row.profile, t.plan.row.content_type, std::move(t.beginning));
 }
 
 task<result<void>> transfers::record(transfer& t) {

@@ -21,7 +21,8 @@ claim example() {
           {0, 5ull << 30},
           "https://app.example.com/a?b=c",
           "https://app.example.com",
-          now + std::chrono::hours(1)};
+          now + std::chrono::hours(1),
+          "text/plain; charset=\"utf-8\""};
 }
 
 } // namespace
@@ -33,7 +34,7 @@ BOOST_AUTO_TEST_CASE(a_signed_claim_round_trips) {
              token.npos);
   BOOST_TEST((ours.read_claim(token, now).value() == example()));
   auto bare = example();
-  bare.profile = bare.user = bare.return_to = bare.origin = "";
+  bare.profile = bare.user = bare.return_to = bare.origin = bare.content_type = "";
   BOOST_TEST((ours.read_claim(ours.sign_claim(bare), now).value() == bare));
 }
 

@@ -89,6 +89,8 @@ BOOST_FIXTURE_TEST_CASE(the_claim_names_the_upload_and_everything_a_completion_n
   BOOST_TEST(c.origin == "https://app.example.com");
   BOOST_TEST(c.return_to == ask.return_to);
   BOOST_TEST(c.length.max == rules.max_size);
+  BOOST_TEST(c.content_type == "image/jpeg");
+  BOOST_TEST(ledger.rows.at(f.id).content_type == "image/jpeg");
   BOOST_TEST(*find_field(f.fields, "success_action_redirect") == f.complete_url);
 }
 
@@ -157,6 +159,22 @@ BOOST_FIXTURE_TEST_CASE(a_request_outside_its_profile_is_rejected_at_signing, fi
   ask.return_to.clear();
   ask.profile = "none";
   BOOST_TEST((refused() == errc::bad_request));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_profile_may_require_a_checksum, fixture) {
+  rules.verify.push_back(profile_check::checksum);
+  BOOST_TEST((refused() == errc::bad_request));
+  ask.checksum = checksum_field("crc32c", "4waSgw==").value();
+  const auto f = sign().value();
+  BOOST_TEST(*find_field(f.fields, "x-amz-checksum-crc32c") == "4waSgw==");
+  const auto rules_read = read_policy(*find_field(f.fields, "policy")).value();
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  BOOST_TEST(judge(rules_read, f.fields, "media", second).has_value());
+  auto without = f.fields;
+  std::erase_if(without, [](const auto& field) { return field.name == "x-amz-checksum-crc32c"; });
+  BOOST_TEST((judge(rules_read, without, "media", second).error().code == errc::policy_mismatch));
+  rules.verify.clear();
+  BOOST_TEST(sign().has_value()); // it may come unasked
 }
 
 BOOST_AUTO_TEST_CASE(a_request_names_one_checksum) {

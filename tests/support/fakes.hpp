@@ -194,9 +194,11 @@ struct fake_ledger : ledger {
     co_return confirmation{row, is_new};
   }
   task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock) override {
+    if (broken) co_return *broken;
     ++failed;
     auto& row = rows.emplace(u.id, u).first->second;
-    if (attempts[u.id] != attempt) co_return row;
+    if (!attempt.empty() && attempts[u.id] != attempt) co_return row;
+    if (row.state != upload_state::issued && row.state != upload_state::receiving) co_return row;
     row.state = upload_state::failed;
     row.failed_because = code;
     co_return row;

@@ -39,6 +39,7 @@ inline upload some_upload(unsigned n) {
   u.metadata = {{"order", "42"}, {"note", "two\nlines"}, {"empty", ""}};
   u.min_size = 1;
   u.max_size = 5ull << 30;
+  u.content_type = "text/plain; charset=\"utf-8\"";
   u.created_at = at_second(n);
   u.expires_at = at_second(n + 900);
   return u;
@@ -64,6 +65,7 @@ inline void check_as_issued(const upload& found, const upload& u) {
   BOOST_TEST((found.metadata == u.metadata));
   BOOST_TEST(found.min_size == u.min_size);
   BOOST_TEST(found.max_size == u.max_size);
+  BOOST_TEST(found.content_type == u.content_type);
   BOOST_TEST((found.created_at == u.created_at));
   BOOST_TEST((found.expires_at == u.expires_at));
 }
@@ -218,6 +220,10 @@ inline void check_attempts(const make_ledger_fn& make) {
   BOOST_TEST((run_task(l->fail(u, "t3", "bad_digest", at_second(12))).value().state == upload_state::failed));
   break_off("t3");
   BOOST_TEST(now().failed_because == "bad_digest");
+  l->start_receiving(u, "t4");
+  break_off("t4");
+  BOOST_TEST((run_task(l->fail(u, "", "type_mismatch", at_second(13))).value().state == upload_state::failed));
+  BOOST_TEST(now().failed_because == "type_mismatch"); // the object counts, whichever attempt brought it
   l->start_receiving(u, "t4");
   BOOST_TEST(run_task(l->confirm(some_completion(u))).has_value());
   break_off("t4");

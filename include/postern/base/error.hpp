@@ -49,6 +49,7 @@ enum class errc {
   entity_too_large,   // file over the policy's range
   entity_too_small,   // file under the policy's range
   bad_digest,         // the data does not have the checksum that was sent with it
+  type_mismatch,      // the file's first bytes are not of the type that it declares
   no_such_bucket,     // the form's bucket is not served here
 
   // The store, the ledger and the peer

@@ -26,6 +26,7 @@ struct claim {
   std::string return_to; // empty: the response is a page or JSON
   std::string origin;    // of the page that asked, for postMessage; empty when unknown
   seconds_clock expires;
+  std::string content_type = {}; // that was signed; empty: unknown, in claims of earlier versions
   bool operator==(const claim&) const = default;
 };
 

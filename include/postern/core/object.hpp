@@ -23,6 +23,8 @@ struct object_meta {
   std::vector<std::pair<std::string, std::string>> user;
 };
 
+std::string content_type_of(const object_meta& meta); // empty: none
+
 struct stored_object {
   std::uint64_t size = 0;
   std::string etag;                    // without quotes

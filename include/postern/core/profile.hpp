@@ -2,8 +2,10 @@
 #pragma once
 
 #include <postern/base/log.hpp>
+#include <postern/core/file_type.hpp>
 #include <postern/core/quota.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -28,6 +30,13 @@ struct accept_hook {
   bool operator==(const accept_hook&) const = default;
 };
 
+// What is compared before an upload is completed. Key, size and content type are compared with what was signed in any
+// case. type: the first bytes are looked at. checksum: the form must have a checksum of the file.
+enum class profile_check { size, content_type, type, checksum };
+
+// What becomes of the object of a file whose first bytes are not what it declares.
+enum class mismatch_action { remove, keep };
+
 struct profile {
   std::string name;
   std::string bucket;                                // never empty once configured
@@ -45,6 +54,11 @@ struct profile {
   std::chrono::seconds unclaimed{0}; // after so long, a completed upload that nobody claimed is removed; 0: never
   shown_where download = shown_where::as_file;
   std::vector<std::string> inline_types; // shown in the browser in any case: type/subtype, type/* or */*
+  std::vector<profile_check> verify{profile_check::size, profile_check::content_type};
+  mismatch_action on_mismatch = mismatch_action::remove;
+  postern::type_equivalents type_equivalents;
+
+  bool checks(profile_check c) const { return std::find(verify.begin(), verify.end(), c) != verify.end(); }
 };
 
 } // namespace postern

@@ -37,6 +37,7 @@ struct upload {
   std::string profile, user, bucket, key;
   std::vector<std::pair<std::string, std::string>> metadata; // from the application
   std::uint64_t min_size = 0, max_size = 0;                  // that the policy allows
+  std::string content_type;                                  // that was signed; empty: unknown
   millis_clock created_at{}, expires_at{};
   // The following are known once the upload is completed:
   std::optional<std::uint64_t> size;

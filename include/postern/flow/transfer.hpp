@@ -10,6 +10,7 @@
 #include <postern/base/error.hpp>
 #include <postern/core/upload_plan.hpp>
 #include <postern/flow/completion/record.hpp>
+#include <postern/flow/completion/verify.hpp>
 #include <postern/io/allowance.hpp>
 #include <postern/io/byte_source.hpp>
 #include <postern/io/ledger.hpp>
@@ -73,9 +74,11 @@ public:
   // The memory that has been taken for incoming_file::buffer, in bytes. The transfer gives it back.
   static constexpr std::size_t first_buffer = 8 << 10;
 
-  // The references must outlive this. `clock` tells the time of completions and failures.
-  transfers(store& objects, ledger& records, const recorder& completions, std::function<millis_clock()> clock)
-      : store_(objects), ledger_(records), recorder_(completions), clock_(std::move(clock)) {}
+  // The references must outlive this. `clock` tells the time of completions and failures. `bytes` looks at the first
+  // bytes of files; null: nobody does.
+  transfers(store& objects, ledger& records, const recorder& completions, std::function<millis_clock()> clock,
+            const verifier* bytes = nullptr)
+      : store_(objects), ledger_(records), recorder_(completions), clock_(std::move(clock)), verifier_(bytes) {}
 
   // The most memory that one transfer takes, in bytes, without spare memory.
   static std::uint64_t max_memory(const store& objects);
@@ -84,7 +87,8 @@ public:
   // under the key, and records the failure of an upload that had begun. errc::unavailable: it waited too long
   // for memory or for a request to the store, or had to leave. errc::conflict: the form has no file name in its key,
   // and was used for another name; or the upload was removed. errc::entity_too_large, errc::entity_too_small,
-  // errc::bad_digest, errc::incomplete_body, errc::timed_out; the failures of the decoder, the store and the ledger.
+  // errc::bad_digest, errc::type_mismatch, errc::incomplete_body, errc::timed_out; the failures of the decoder, the
+  // store and the ledger.
   // `plan` must outlive the call.
   task<result<stored_object>> carry(upload_plan& plan, incoming_file file);
 
@@ -105,6 +109,7 @@ private:
   static task<result<std::size_t>> fill(transfer& t);
   result<void> decode(transfer& t, file_decoder::runs& out);
   task<result<void>> finish(transfer& t);
+  task<result<void>> verify(transfer& t);
   task<result<void>> record(transfer& t);
   task<> give_up(transfer& t, const failure& why);
 
@@ -112,6 +117,7 @@ private:
   ledger& ledger_;
   const recorder& recorder_;
   const std::function<millis_clock()> clock_;
+  const verifier* const verifier_;
   mutable std::mutex mutex_; // guards running_
   std::multimap<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> running_;
 };

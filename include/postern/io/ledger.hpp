@@ -141,7 +141,8 @@ public:
 
   // The attempt was refused for good: the upload becomes failed. Announced once an upload, however often it fails.
   // `code` is errc_text::name. Creates the row if it is missing, and returns it. No effect if another attempt has begun
-  // since, or if the upload is completed or expired.
+  // since, or if the upload is completed or expired. An empty `attempt` stands for the object that is in the store,
+  // whichever attempt brought it.
   virtual task<result<upload>> fail(upload u, std::string attempt, std::string code, millis_clock at) = 0;
 
   // --- verdicts about uploads in the state checking ---

@@ -9,6 +9,7 @@
 #include <postern/core/download_rules.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
+#include <postern/core/sign_request.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/front/listen_address.hpp>
 #include <postern/front/trusted_proxies.hpp>
@@ -240,6 +241,24 @@ void check_form_values(const std::string& section, const profile& p) {
           quote(p.acl) + " is not one of S3's canned ACLs: " + all);
 }
 
+// What libmagic may find for a declared type. The names are compared in lower case.
+void check_type_equivalents(const std::string& section, profile& p) {
+  const auto setting = section + "type_equivalents";
+  type_equivalents checked;
+  for (const auto& [declared, findings] : p.type_equivalents) {
+    require(is_media_type(declared) && declared.find_first_of(";*") == declared.npos, setting,
+            quote(declared) + " is not a media type without parameters; write it like \"text/csv\" = [\"text/plain\"]");
+    for (const auto& one : findings)
+      require(is_media_type(one) && one.find(';') == one.npos, setting,
+              quote(one) + " is not a media type without parameters; write it like text/plain or text/*");
+    auto& list = checked[lower(declared)];
+    list.insert(list.end(), findings.begin(), findings.end());
+  }
+  p.type_equivalents = std::move(checked);
+  require(p.type_equivalents.empty() || p.checks(profile_check::type), setting,
+          "has no effect; " + section + "verify must have \"type\"");
+}
+
 void check_profile(config& c, profile& p) {
   const auto section = "profiles." + p.name + ".";
   if (p.bucket.empty()) p.bucket = c.store.bucket;
@@ -250,6 +269,7 @@ void check_profile(config& c, profile& p) {
   check_bucket_name(section + "bucket", p.bucket);
   check_key(section, p);
   check_form_values(section, p);
+  check_type_equivalents(section, p);
   require(p.min_size <= p.max_size, section + "min_size",
           size_text(p.min_size) + " is larger than max_size, " + size_text(p.max_size));
   require(p.expires > 0s && p.expires <= std::chrono::days(7), section + "expires",

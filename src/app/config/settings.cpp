@@ -73,6 +73,22 @@ const settings_of<quota>& quota_settings() {
   return all;
 }
 
+const choice_list_value<profile_check> checks_of_files{{{{"size", profile_check::size},
+                                                         {"content_type", profile_check::content_type},
+                                                         {"type", profile_check::type},
+                                                         {"checksum", profile_check::checksum}}}};
+
+struct mismatch_value {
+  choice_value<mismatch_action> choice{{{"delete", mismatch_action::remove}, {"keep", mismatch_action::keep}}};
+
+  void read(const source& s, mismatch_action& into) const {
+    if (s.node.value<std::string_view>() == "quarantine")
+      throw config_error("\"quarantine\" is not available in this version; use \"delete\" or \"keep\"");
+    choice.read(s, into);
+  }
+  std::string write(mismatch_action value) const { return choice.write(value); }
+};
+
 } // namespace
 
 // NOLINTNEXTLINE(readability-function-size): a table, with a line for each setting
@@ -227,6 +243,9 @@ const settings_of<profile>& profile_settings() {
       {"unclaimed", time_value{}, &profile::unclaimed},
       {"download", where, &profile::download},
       {"inline_types", text_list_value{}, &profile::inline_types},
+      {"verify", checks_of_files, &profile::verify},
+      {"on_mismatch", mismatch_value{}, &profile::on_mismatch},
+      {"type_equivalents", text_lists_value{}, &profile::type_equivalents},
   };
   return all;
 }

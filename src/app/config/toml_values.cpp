@@ -187,4 +187,18 @@ std::string text_table_value::write(const std::map<std::string, std::string>& va
   return "{" + (out.empty() ? "" : out + " ") + "}";
 }
 
+void text_lists_value::read(const source& s, std::map<std::string, std::vector<std::string>>& into) const {
+  const auto* table = s.node.as_table();
+  if (!table) throw config_error(shown(s.node) + " must be a table of lists: { name = [\"value\"] }");
+  into.clear();
+  for (const auto& [name, value] : *table)
+    text_list_value{}.read({value, s.environment}, into[std::string(name.str())]);
+}
+std::string text_lists_value::write(const std::map<std::string, std::vector<std::string>>& values) const {
+  std::string out;
+  for (const auto& [name, value] : values)
+    out.append(out.empty() ? " " : ", ").append(toml_key(name)).append(" = ").append(text_list_value{}.write(value));
+  return "{" + (out.empty() ? "" : out + " ") + "}";
+}
+
 } // namespace postern::app

@@ -129,6 +129,12 @@ struct text_table_value {
   std::string write(const std::map<std::string, std::string>& values) const;
 };
 
+// A table of lists of strings.
+struct text_lists_value {
+  void read(const source& s, std::map<std::string, std::vector<std::string>>& into) const;
+  std::string write(const std::map<std::string, std::vector<std::string>>& values) const;
+};
+
 // One of several words.
 template <class Enum> struct choice_value {
   std::vector<std::pair<std::string_view, Enum>> choices;

@@ -1,6 +1,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/text.hpp>
 #include <postern/base/uuid.hpp>
+#include <postern/core/file_type.hpp>
 #include <postern/core/object.hpp>
 #include <postern/flow/completion/complete.hpp>
 
@@ -24,6 +25,11 @@ result<void> judge(const upload& u, const stored_object& found, const std::optio
   if (found.size < u.min_size || found.size > u.max_size)
     return failure{errc::conflict, "the object has " + std::to_string(found.size) + " bytes; the policy allowed " +
                                        std::to_string(u.min_size) + " to " + std::to_string(u.max_size)};
+  // Some stores do not enforce the policy.
+  if (const auto type = content_type_of(found.meta);
+      !u.content_type.empty() && !is_same_content_type(type, u.content_type))
+    return failure{errc::conflict,
+                   "the object's content type is " + quote(type) + "; " + quote(u.content_type) + " was signed"};
   if (etag && bare_etag(*etag) != found.etag) return failure{errc::conflict, "the object has another ETag"};
   return {};
 }
@@ -59,6 +65,7 @@ upload upload_of(const claim& c, std::string key) {
   u.key = std::move(key);
   u.min_size = c.length.min;
   u.max_size = c.length.max;
+  u.content_type = c.content_type;
   u.expires_at = c.expires;
   return u;
 }
@@ -92,6 +99,9 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
   auto expected = upload_of(*c, std::move(key));
   auto found = co_await examine(expected, std::move(query.etag), std::move(client));
   if (!found) {
+    const bool was_removed = known && known->failed_because == text_of(errc::type_mismatch).name;
+    if (was_removed && found.error().code == errc::object_absent)
+      co_return failure{errc::type_mismatch, "the object was deleted"};
     if (store_answered(found.error())) co_return found.error();
     log::warning("completion pending: the store gives no answer",
                  {{"upload", c->id}, {"why", describe(found.error())}});
@@ -194,6 +204,10 @@ task<result<stored_object>> completer::examine(upload u, std::optional<std::stri
   auto found = co_await head_of(u, std::move(client));
   if (!found) co_return found.error();
   if (auto right = judge(u, *found, etag); !right) co_return right.error();
+  if (verifier_) {
+    auto fits = co_await verifier_->examine(std::move(u), *found);
+    if (!fits) co_return fits.error();
+  }
   co_return found;
 }
 

@@ -19,7 +19,9 @@ metrics::histogram lag("postern_completion_seconds", "From the signing of a form
 
 } // namespace
 
-bool store_answered(const failure& f) { return f.code == errc::object_absent || f.code == errc::conflict; }
+bool store_answered(const failure& f) {
+  return f.code == errc::object_absent || f.code == errc::conflict || f.code == errc::type_mismatch;
+}
 
 failure no_longer_possible(const upload& u) {
   const bool is_removed = u.state == upload_state::removing || u.state == upload_state::removed;

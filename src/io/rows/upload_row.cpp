@@ -16,10 +16,18 @@ std::string states_before(upload_state to) {
   return list + ")";
 }
 
+namespace {
+
+// A reserved name among the metadata, so that the signed content type needs no column.
+constexpr std::string_view content_type_name = "postern-content-type";
+
+} // namespace
+
 std::string metadata_text(const upload& u) {
-  if (u.metadata.empty()) return "{}";
+  if (u.metadata.empty() && u.content_type.empty()) return "{}";
   json_writer w;
   w.begin_object();
+  if (!u.content_type.empty()) w.member(content_type_name, u.content_type);
   for (const auto& [name, value] : u.metadata) w.member(name, value);
   w.end_object();
   return w.take();
@@ -27,14 +35,17 @@ std::string metadata_text(const upload& u) {
 
 namespace {
 
-std::vector<std::pair<std::string, std::string>> read_metadata(std::string_view text) {
-  std::vector<std::pair<std::string, std::string>> out;
-  if (text == "{}") return out;
+void read_metadata(std::string_view text, upload& into) {
+  if (text == "{}") return;
   if (auto v = read_json(text))
     if (const auto* members = v->if_object())
       for (const auto& [name, value] : *members)
-        if (const auto* s = value.if_string()) out.emplace_back(name, *s);
-  return out;
+        if (const auto* s = value.if_string()) {
+          if (name == content_type_name)
+            into.content_type = *s;
+          else
+            into.metadata.emplace_back(name, *s);
+        }
 }
 
 } // namespace
@@ -48,7 +59,7 @@ upload read_upload(sql::statement& s) {
   u.user = s.text();
   u.bucket = s.text();
   u.key = s.text();
-  u.metadata = read_metadata(s.text());
+  read_metadata(s.text(), u);
   u.min_size = unsigned_of(s.integer().value_or(0));
   u.max_size = unsigned_of(s.integer().value_or(0));
   u.created_at = as_time(s.integer().value_or(0));

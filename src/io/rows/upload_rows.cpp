@@ -37,7 +37,8 @@ const std::string reserve_key_sql =
 const std::string fail_sql =
     insert(", attempt, failed_because, failures", "'failed', $12, $13, 1",
            "UPDATE SET state = 'failed', failed_because = excluded.failed_because, failures = uploads.failures + 1 "
-           "WHERE uploads.attempt IN ('', excluded.attempt) AND uploads.state IN ('issued', 'receiving')" +
+           "WHERE (excluded.attempt = '' OR uploads.attempt IN ('', excluded.attempt)) "
+           "AND uploads.state IN ('issued', 'receiving')" +
                returning_upload + ", failures");
 const std::string confirm_sql = insert(
     ", size, etag, crc32c, completed_at, completed_by, claim_until", "'completed', $12, $13, $14, $15, $16, $17",

@@ -260,6 +260,38 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_setting_the_value_and_the_rule) {
   BOOST_TEST(error_text("[ledger]\nretention = \"0\"") == error_text(""));
 }
 
+BOOST_AUTO_TEST_CASE(a_profile_says_what_is_verified) {
+  const auto c = app::parse_config(R"(
+[profiles.a]
+verify = ["type", "size", "checksum"]
+on_mismatch = "keep"
+type_equivalents = { "Text/CSV" = ["application/json", "image/*"], "image/png" = "image/jpeg" }
+)",
+                                   no_environment);
+  const auto& p = c.profiles.at("a");
+  BOOST_TEST((p.checks(profile_check::type) && p.checks(profile_check::checksum)));
+  BOOST_TEST((p.on_mismatch == mismatch_action::keep));
+  BOOST_TEST((p.type_equivalents ==
+              type_equivalents{{"text/csv", {"application/json", "image/*"}}, {"image/png", {"image/jpeg"}}}));
+  BOOST_TEST(!c.profiles.at("default").checks(profile_check::type));
+  BOOST_TEST((c.profiles.at("default").on_mismatch == mismatch_action::remove));
+
+  const std::string looks = "[profiles.a]\nverify = [\"type\"]\n";
+  BOOST_TEST(error_mentions("[profiles.a]\nverify = [\"bytes\"]",
+                            {"profiles.a.verify", "\"bytes\"", "size, content_type, type, checksum"}));
+  BOOST_TEST(error_mentions(looks + "on_mismatch = \"quarantine\"",
+                            {"profiles.a.on_mismatch", "\"quarantine\"", "not available", "\"delete\" or \"keep\""}));
+  BOOST_TEST(error_mentions(looks + "on_mismatch = \"burn\"", {"profiles.a.on_mismatch", "delete, keep"}));
+  BOOST_TEST(error_mentions(looks + "type_equivalents = [\"text/csv\"]", {"profiles.a.type_equivalents", "table"}));
+  for (const char* wrong :
+       {"{ csv = [\"text/plain\"] }", "{ \"text/*\" = [\"text/plain\"] }", "{ \"text/csv; a=b\" = [\"text/plain\"] }",
+        "{ \"text/csv\" = [\"plain\"] }", "{ \"text/csv\" = [\"text/plain; a=b\"] }"})
+    BOOST_TEST(error_mentions(looks + "type_equivalents = " + wrong,
+                              {"profiles.a.type_equivalents", "is not a media type without parameters"}));
+  BOOST_TEST(error_mentions("[profiles.a]\ntype_equivalents = { \"text/csv\" = [\"text/plain\"] }",
+                            {"profiles.a.type_equivalents", "profiles.a.verify must have \"type\""}));
+}
+
 BOOST_AUTO_TEST_CASE(an_api_key_is_unique_and_names_profiles_that_exist) {
   const auto key = [](const std::string& name, char digit, const std::string& profile = "*") {
     return "{ name = \"" + name + "\", sha256 = \"" + std::string(64, digit) + "\", profiles = [\"" + profile + "\"] }";
@@ -358,6 +390,9 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 key = "x/${id}/\"quoted\\\\"
 tags = { team = "web", "the owner" = "ops" }
 return_to = ["https://app.example.com/done"]
+verify = ["type", "size"]
+on_mismatch = "keep"
+type_equivalents = { "text/csv" = ["text/*"], "image/png" = ["image/jpeg", "image/gif"] }
 )",
                                        no_environment);
   const auto text = app::to_toml(first);

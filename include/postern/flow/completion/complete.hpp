@@ -10,6 +10,7 @@
 #include <postern/core/upload.hpp>
 #include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/completion/record.hpp>
+#include <postern/flow/completion/verify.hpp>
 #include <postern/io/ledger.hpp>
 #include <postern/io/shared_head.hpp>
 #include <postern/io/store.hpp>
@@ -40,16 +41,19 @@ enum class event_outcome {
 
 class completer {
 public:
-  // The references must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none.
+  // The references must outlive this. `retention`: the ledger deletes older uploads; 0: it deletes none. `bytes` looks
+  // at the bytes of objects; null: nobody does.
   completer(const signer& own, store& objects, ledger& records, const recorder& completions,
-            std::chrono::milliseconds retention = {})
-      : own_(own), store_(objects), heads_(objects), ledger_(records), recorder_(completions), retention_(retention) {}
+            std::chrono::milliseconds retention = {}, const verifier* bytes = nullptr)
+      : own_(own), store_(objects), heads_(objects), ledger_(records), recorder_(completions), retention_(retention),
+        verifier_(bytes) {}
 
   // Completes the upload that the claim names. `client`: the network of the client, as in shared_head::ask. When the
   // store cannot be asked, the outcome is pending. errc::forbidden: the claim is forged, altered or expired, or bucket
   // or key are not the claim's. errc::object_absent. errc::conflict: the object is not the one that the claim describes
-  // (id, size, ETag), or the upload was removed. errc::too_many_requests: the claim's form has no file name, and the
-  // claim was shown again and again. errc::ledger_failed, errc::unavailable: retry.
+  // (id, size, content type, ETag), or the upload was removed. errc::type_mismatch: as examine.
+  // errc::too_many_requests: the claim's form has no file name, and the claim was shown again and again.
+  // errc::ledger_failed, errc::unavailable: retry.
   task<result<redirect_outcome>> complete_by_redirect(std::string token, redirect_parameters query, std::string client,
                                                       millis_clock now);
 
@@ -61,9 +65,10 @@ public:
   // errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must retry.
   task<result<event_outcome>> complete_by_event(object_event event, millis_clock now, bool& store_is_silent);
 
-  // Asks the store for the upload's object and compares id, size and, where given, ETag. errc::object_absent: there is
-  // none. errc::conflict: it is another one. Any other failure: the store could not be asked. `client` as in
-  // shared_head::ask.
+  // Asks the store for the upload's object and compares id, size, content type and, where given, ETag; then its bytes
+  // are looked at, if the profile says so. errc::object_absent: there is none. errc::conflict: it is another one.
+  // errc::type_mismatch: it is not what it declares, and the upload has failed. Any other failure: the store could not
+  // be asked. `client` as in shared_head::ask.
   task<result<stored_object>> examine(upload u, std::optional<std::string> etag, std::string client = {});
   // The same, also for an upload whose file name, and with it the key, is unknown, because the browser sent the form
   // straight to the store: lists the keys that the form allowed, and sets u.key to the one whose object carries the id.
@@ -83,6 +88,7 @@ private:
   ledger& ledger_;
   const recorder& recorder_;
   const std::chrono::milliseconds retention_;
+  const verifier* const verifier_;
   // A form without a file name covers any key below its prefix, and each costs the store a request.
   rate_limiter claims_{1, 20, "this claim may be shown 20 times at once, and then once a second"};
 };

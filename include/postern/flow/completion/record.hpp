@@ -36,7 +36,7 @@ private:
   const std::map<std::string, profile>& profiles_;
 };
 
-// Whether this failure of a store is an answer about the object: there is none, or it is another one.
+// Whether this failure is an answer about the object: there is none, it is another one, or not what it declares.
 bool store_answered(const failure& f);
 
 // "the upload was removed" and the like, for an upload whose state is final.
