@@ -128,11 +128,6 @@ result<void> check_fields(const std::vector<form_field>& fields) {
   return {};
 }
 
-bool is_served(const std::vector<std::string>& buckets, std::string_view bucket) {
-  return std::any_of(buckets.begin(), buckets.end(),
-                     [&](const auto& b) { return b == bucket || (b == "*" && is_bucket_name(bucket)); });
-}
-
 std::string with_result(std::string_view redirect, std::string_view bucket, std::string_view key,
                         std::string_view etag) {
   auto url = with_parameter(std::string(redirect), "bucket", bucket);

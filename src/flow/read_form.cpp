@@ -2,6 +2,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/core/s3/form_promise.hpp>
 #include <postern/core/s3/form_signature.hpp>
+#include <postern/core/s3/served_buckets.hpp>
 #include <postern/flow/completion/complete.hpp>
 #include <postern/flow/read_form.hpp>
 

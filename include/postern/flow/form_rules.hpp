@@ -33,9 +33,6 @@ form_details details_of(const std::vector<form_field>& fields, const std::string
 // that is none, a field x-amz-… that would have no effect.
 result<void> check_fields(const std::vector<form_field>& fields);
 
-// Whether the bucket is served: it is in the list, or the list has "*".
-bool is_served(const std::vector<std::string>& buckets, std::string_view bucket);
-
 // success_action_redirect with bucket, key and etag appended in AWS's order, the ETag in %22.
 std::string with_result(std::string_view redirect, std::string_view bucket, std::string_view key,
                         std::string_view etag);

@@ -1,6 +1,5 @@
 #include <postern/base/text.hpp>
 #include <postern/core/http/byte_range.hpp>
-#include <postern/core/object.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -47,7 +46,7 @@ std::string content_range(const byte_range& r, std::uint64_t size) {
 }
 
 bool allows_range(std::string_view if_range, std::string_view etag) {
-  return if_range.empty() || (!etag.empty() && if_range == quoted_etag(etag));
+  return if_range.empty() || (!etag.empty() && if_range == "\"" + std::string(etag) + "\"");
 }
 
 } // namespace postern

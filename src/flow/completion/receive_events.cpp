@@ -4,9 +4,9 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/base/text.hpp>
+#include <postern/core/s3/served_buckets.hpp>
 #include <postern/flow/admission/admit.hpp>
 #include <postern/flow/completion/receive_events.hpp>
-#include <postern/flow/form_rules.hpp>
 
 namespace postern {
 namespace {
