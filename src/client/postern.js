@@ -248,8 +248,8 @@
   Upload.prototype.complete = function () {
     this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
+      if (xhr.status === 202 || (upload && upload.state === 'checking')) return this.watch(0);
       if (upload) return this.finish(null, upload);
-      if (xhr.status === 202) return this.watch(0);
       this.retry(failureOf(xhr, 'The completion'), this.complete);
     }).send();
   };
@@ -260,6 +260,7 @@
     this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
+      if (upload && upload.state === 'checking') return this.watch(0);
       var lost = failure('network', 'The connection was closed early.', 0, true);
       if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return this.retry(lost, this.noAnswer); // still unknown
       this.explain(function (why) {
@@ -364,7 +365,8 @@
     this.request('GET', this.form.complete_url, { Accept: 'application/json' }, null, function (xhr) {
       var upload = xhr.status === 200 && parse(xhr.responseText);
       if (upload && upload.state === 'completed') return this.finish(null, upload);
-      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return; // watch() goes on
+      if (upload && upload.state === 'checking') return; // watch() goes on
+      if (xhr.status === 0 || xhr.status === 202 || xhr.status === 429 || xhr.status >= 500) return; // here too
       if (!this.tryFallback('the store did not take the form', false)) this.finish(refusalIn(frame));
     }).send();
   };
