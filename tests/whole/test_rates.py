@@ -156,7 +156,7 @@ class TwoNodes(unittest.TestCase):
                 answer.read()
                 self.assertIn(answer.status, (201, 429))
                 signed += answer.status == 201
-                time.sleep(0.002)  # the pace is far above the rate, and leaves room for the nodes
+                time.sleep(0.015)  # the pace is far above the rate, and leaves room for the nodes
             c.close()
             return signed
 
