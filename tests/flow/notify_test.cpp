@@ -1,5 +1,6 @@
 #include "support/notify_house.hpp"
 #include <postern/base/metrics.hpp>
+#include <postern/core/events/webhook.hpp>
 
 #include <boost/test/unit_test.hpp>
 

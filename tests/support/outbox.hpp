@@ -110,6 +110,9 @@ struct outbox final : ledger {
   task<result<upload>> finish_removing(std::string, millis_clock) override {
     co_return failure(errc::internal, "not asked");
   }
+  task<result<std::vector<rate_count>>> exchange_rates(std::string, std::vector<rate_count>, millis_clock) override {
+    co_return failure(errc::internal, "not asked");
+  }
   task<result<void>> settle(std::string, std::optional<std::uint64_t>) override {
     co_return failure(errc::internal, "not asked");
   }
