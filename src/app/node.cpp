@@ -157,7 +157,7 @@ node::node(const config& c, std::function<config()> load)
       form_reader_(form_reader_options_of(c, service_.options), service_.own, transfers_),
       completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention,
                  types_ ? &verifier_ : nullptr),
-      accept_hooks_(c), acceptor_(accept_hooks_.options(), *store_, *service_.records),
+      accept_hooks_(c), acceptor_(accept_hooks_.options(), *store_, *service_.records, completer_),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
       event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
@@ -180,7 +180,7 @@ node::node(const config& c, std::function<config()> load)
       rate_exchange_({{"sign", &limits_.sign}, {"status", &limits_.status}, {"stream", &limits_.stream}},
                      new_uuid_v7(now_millis()), [] { return std::chrono::steady_clock::now(); }),
       sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
-      verdicts_(workers_.home().get_executor(), 1s, [this] { return acceptor_.run_round(); }),
+      verdicts_(workers_.home().get_executor(), 1s, [this] { return acceptor_.run_round(workers_.home_tasks()); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
       // Progress seen through another node is at most two seconds old: the sum of both pauses and periodic_task's
       // jitter.
@@ -207,7 +207,7 @@ int node::run() {
   tasks.start(reload_on_signal());
   tasks.start(service_.backend.credentials.keep_fresh());
   tasks.start(sweep_.run());
-  if (!accept_hooks_.empty()) tasks.start(verdicts_.run());
+  tasks.start(verdicts_.run()); // also without a hook: uploads may still wait for one that was removed
   tasks.start(progress_.run());
   tasks.start(changes_.run());
   tasks.start(secrets_.run());

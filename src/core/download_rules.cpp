@@ -41,6 +41,8 @@ bool is_active_type(std::string_view media_type) {
   const auto type = essence_of(media_type);
   if (type.empty()) return true;
   const auto subtype = std::string_view(type).substr(type.find('/') + 1);
+  // Browsers guess the type of these from the bytes (WHATWG MIME Sniffing, §7).
+  if (type.find('*') != type.npos || type.find("unknown") != type.npos) return true;
   if (type.starts_with("multipart/") || type.starts_with("message/")) return true; // MHTML
   if (subtype.ends_with("+xml") || subtype.starts_with("xml") || subtype == "xsl" || subtype == "xslt") return true;
   for (const auto part : {"html", "svg", "ecmascript", "javascript", "jscript", "livescript", "shockwave"})

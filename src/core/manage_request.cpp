@@ -3,6 +3,7 @@
 #include <postern/core/manage_request.hpp>
 
 #include <algorithm>
+#include <vector>
 
 namespace postern {
 namespace {
@@ -11,21 +12,36 @@ failure bad(std::string what) { return failure{errc::bad_request, std::move(what
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
-// The text of an object's only member, which has this name.
-result<std::string> only_member(std::string_view body, std::string_view name, std::size_t max) {
-  if (body.empty()) return std::string();
+struct text_member {
+  std::string_view name;
+  std::size_t max; // bytes
+  std::string* into;
+};
+
+result<void> read_text(const json_value& value, const text_member& m) {
+  const auto* text = value.if_string();
+  const std::string name(m.name);
+  if (!text) return bad(name + " must be a string");
+  if (text->size() > m.max) return bad(name + " is longer than " + std::to_string(m.max) + " bytes");
+  if (std::any_of(text->begin(), text->end(), is_control)) return bad(name + " has a control character");
+  *m.into = *text;
+  return {};
+}
+
+// Reads an object that may have these members, each once.
+result<void> read_members(std::string_view body, std::vector<text_member> allowed) {
+  if (body.empty()) return {};
   auto json = read_json(body);
   if (!json) return json.error();
   const auto* members = json->if_object();
   if (!members) return bad("the body must be a JSON object");
-  if (members->empty()) return std::string();
-  if (members->size() > 1 || members->front().first != name)
-    return bad("the body may have the member " + quote(name) + " only, once");
-  const auto* text = members->front().second.if_string();
-  if (!text) return bad(std::string(name) + " must be a string");
-  if (text->size() > max) return bad(std::string(name) + " is longer than " + std::to_string(max) + " bytes");
-  if (std::any_of(text->begin(), text->end(), is_control)) return bad(std::string(name) + " has a control character");
-  return *text;
+  for (const auto& [name, value] : *members) {
+    const auto known = std::find_if(allowed.begin(), allowed.end(), [&](const auto& m) { return m.name == name; });
+    if (known == allowed.end()) return bad("unknown or repeated member " + quote(name));
+    if (auto read = read_text(value, *known); !read) return read;
+    allowed.erase(known);
+  }
+  return {};
 }
 
 // At most `max` bytes, cut at a character's border.
@@ -42,9 +58,24 @@ std::string without_controls(std::string_view text, std::size_t max) {
 
 } // namespace
 
-result<std::string> parse_claim_body(std::string_view body) { return only_member(body, "reference", max_reference); }
+result<std::string> parse_claim_body(std::string_view body) {
+  std::string reference;
+  if (auto read = read_members(body, {{"reference", max_reference, &reference}}); !read) return read.error();
+  return reference;
+}
 
-result<std::string> parse_reject_body(std::string_view body) { return only_member(body, "reason", max_reason); }
+result<verdict> parse_accept_body(std::string_view body) {
+  verdict v{true, {}, {}};
+  if (auto read = read_members(body, {{"etag", max_etag, &v.etag}}); !read) return read.error();
+  return v;
+}
+
+result<verdict> parse_reject_body(std::string_view body) {
+  verdict v;
+  if (auto read = read_members(body, {{"reason", max_reason, &v.reason}, {"etag", max_etag, &v.etag}}); !read)
+    return read.error();
+  return v;
+}
 
 result<verdict> parse_verdict(std::string_view body) {
   auto json = read_json(body);
@@ -52,8 +83,8 @@ result<verdict> parse_verdict(std::string_view body) {
   const auto* said = json->find("verdict");
   const auto* word = said ? said->if_string() : nullptr;
   if (!word || (*word != "accept" && *word != "reject"))
-    return bad(R"(its body is not {"verdict":"accept"} or {"verdict":"reject","reason":"…"})");
-  verdict v{*word == "accept", {}};
+    return bad(R"(the verdict must be {"verdict":"accept"} or {"verdict":"reject","reason":"…"})");
+  verdict v{*word == "accept", {}, {}};
   const auto* reason = json->find("reason");
   if (const auto* text = reason ? reason->if_string() : nullptr; text && !v.is_accepted)
     v.reason = without_controls(*text, max_reason);

@@ -12,6 +12,12 @@ std::string_view bare_etag(std::string_view etag) {
 
 std::string quoted_etag(std::string_view bare) { return '"' + std::string(bare) + '"'; }
 
+std::string upload_id_of(const object_meta& meta) {
+  for (const auto& [name, value] : meta.user)
+    if (name == "postern-id") return value;
+  return {};
+}
+
 std::string content_type_of(const object_meta& meta) {
   const auto type =
       std::find_if(meta.headers.begin(), meta.headers.end(), [](const auto& h) { return h.first == "content-type"; });

@@ -164,6 +164,10 @@ result<signed_form> form_signer::sign_blank(std::string_view profile, std::strin
                                             millis_clock now) const {
   const auto* rules = find_profile(profile);
   if (!rules) return bad("there is no profile " + quote(profile));
+  if (rules->accept.exists())
+    return bad("profile " + quote(profile) +
+               " has an accept hook, and S3 takes any number of files from a form without a file name; use another "
+               "profile, or a page that signs a form for each file");
   if (!rules->key.ends_with(filename_variable))
     return bad("profiles." + rules->name +
                ".key must end in ${filename} for this page, because the file's name is unknown until it is posted");

@@ -101,8 +101,8 @@ struct transfers::transfer {
 task<result<stored_object>> transfers::carry(upload_plan& plan, incoming_file file) {
   transfer t(plan, std::move(file));
   t.attempt = new_uuid_v7(clock_());
-  co_await find_user(plan);
-  auto done = co_await run(t);
+  auto done = co_await find_user(plan);
+  if (done) done = co_await run(t);
   if (done) co_return std::move(t.object);
   co_await give_up(t, done.error());
   co_return done.error();
@@ -110,12 +110,15 @@ task<result<stored_object>> transfers::carry(upload_plan& plan, incoming_file fi
 
 // A form that asks for a status instead of the redirect has no claim, and so does not name its user. The ledger knows
 // the user, if it can be asked.
-task<> transfers::find_user(upload_plan& plan) {
-  if (!plan.row.profile.empty()) co_return;
+task<result<void>> transfers::find_user(upload_plan& plan) {
+  if (!plan.row.profile.empty()) co_return result<void>{};
   auto signed_for = co_await ledger_.find(plan.row.id);
-  if (!signed_for) co_return;
+  if (!signed_for && signed_for.error().code == errc::not_found) co_return result<void>{};
+  if (!signed_for) co_return signed_for.error();
   plan.row.profile = signed_for->profile;
   plan.row.user = plan.who.user = signed_for->user;
+  plan.row.final_key = signed_for->final_key;
+  co_return result<void>{};
 }
 
 task<result<void>> transfers::run(transfer& t) {

@@ -211,7 +211,8 @@ task<bool> http_session::write_to_length(const response& made) {
   for (auto left = *made.length - made.body.size(); left > 0;) {
     connection_.expires_after(0ms); // next_piece has its own deadlines
     auto piece = co_await made.next_piece();
-    if (!piece || piece->empty() || piece->size() > left) co_return false;
+    if (!piece || piece->size() > left) co_return false;
+    if (piece->empty()) continue;
     left -= piece->size();
     if (limits_.body.max_silence.count()) connection_.expires_after(limits_.body.max_silence);
     auto written = co_await connection_.write(*piece);

@@ -8,7 +8,12 @@ BOOST_AUTO_TEST_CASE(bodies_of_claims_and_rejections) {
   BOOST_TEST(parse_claim_body("").value() == "");
   BOOST_TEST(parse_claim_body("{}").value() == "");
   BOOST_TEST(parse_claim_body(R"({"reference":"order 17"})").value() == "order 17");
-  BOOST_TEST(parse_reject_body(R"({"reason":"a virus"})").value() == "a virus");
+  BOOST_TEST(parse_reject_body(R"({"reason":"a virus"})").value().reason == "a virus");
+  const auto both = parse_reject_body(R"({"etag":"9a71","reason":"a virus"})").value();
+  BOOST_TEST((both.etag == "9a71" && both.reason == "a virus" && !both.is_accepted));
+  BOOST_TEST(parse_accept_body(R"({"etag":"9a71"})").value().etag == "9a71");
+  BOOST_TEST((parse_accept_body("").value().is_accepted && parse_accept_body("{}").value().etag.empty()));
+  BOOST_TEST(!parse_accept_body(R"({"reason":"x"})"));
   BOOST_TEST(parse_claim_body("{\"reference\":\"" + std::string(max_reference, 'x') + "\"}").has_value());
   const std::string refused[] = {"{",
                                  "[]",

@@ -26,7 +26,8 @@ struct fixture {
   result<http_response> answer = failure{errc::unavailable, "nobody listens"};
   std::vector<std::pair<http_request, std::string>> questions;
   std::function<void()> before_answer = [] {};
-  acceptor verdicts{options(), store, ledger};
+  completer completions{own, store, ledger, recording};
+  acceptor verdicts{options(), store, ledger, completions};
 
   fixture() {
     auto& rules = profiles["default"];
@@ -79,7 +80,21 @@ struct fixture {
     r.body = std::move(body);
     answer = std::move(r);
   }
-  void round() { test::run_task(verdicts.run_round()); }
+  void round() { run(verdicts); }
+  static void run(acceptor& which) {
+    const auto whole_round = [](acceptor& a) -> task<> {
+      group started(co_await asio::this_coro::executor);
+      co_await a.run_round(started);
+      (void)co_await started.wait(10s);
+    };
+    test::run_task(whole_round(which));
+  }
+  result<upload> accept(std::string etag = {}) {
+    return test::run_task(verdicts.settle(id, {true, "", std::move(etag)}));
+  }
+  result<upload> reject(std::string reason) {
+    return test::run_task(verdicts.settle(id, {false, std::move(reason), ""}));
+  }
   upload& row() { return ledger.rows.at(id); }
   bool is_stored(const std::string& name) { return store.objects.contains(name); }
 };
@@ -111,7 +126,7 @@ BOOST_FIXTURE_TEST_CASE(a_rejected_object_is_deleted, fixture) {
   round();
   BOOST_TEST((row().state == upload_state::rejected && row().reason == "a virus: EICAR"));
   BOOST_TEST(store.objects.empty());
-  BOOST_TEST((test::run_task(verdicts.accept(id)).error().code == errc::conflict));
+  BOOST_TEST((accept().error().code == errc::conflict));
   put("abc");
   BOOST_TEST((record().error().code == errc::conflict));
 }
@@ -150,10 +165,12 @@ BOOST_FIXTURE_TEST_CASE(answers_that_are_no_verdict_are_asked_again, fixture) {
 BOOST_FIXTURE_TEST_CASE(a_verdict_may_come_later, fixture) {
   says(202, "");
   round();
+  BOOST_TEST(row().asked == 0u);
+  BOOST_TEST((accept("that of another object").error().code == errc::conflict));
   BOOST_TEST((ledger.verdicts.at(id) == *row().stored_at + 24h));
-  BOOST_TEST((test::run_task(verdicts.accept(id)).value().state == upload_state::completed));
-  BOOST_TEST((test::run_task(verdicts.accept(id)).value().state == upload_state::completed)); // again
-  BOOST_TEST((test::run_task(verdicts.reject(id, "x")).error().code == errc::conflict));
+  BOOST_TEST((accept().value().state == upload_state::completed));
+  BOOST_TEST((accept().value().state == upload_state::completed)); // again
+  BOOST_TEST((reject("x").error().code == errc::conflict));
 }
 
 BOOST_FIXTURE_TEST_CASE(an_object_that_was_replaced_is_checked_again, fixture) {
@@ -168,6 +185,69 @@ BOOST_FIXTURE_TEST_CASE(an_object_that_was_replaced_is_checked_again, fixture) {
   BOOST_TEST(questions.size() == 2u);
 }
 
+// A verdict that is said twice, by the answer and by a request of its own, is about one object only.
+BOOST_FIXTURE_TEST_CASE(a_second_word_about_the_first_object_accepts_no_other_one, fixture) {
+  says(200, R"({"verdict":"accept"})");
+  before_answer = [&] {
+    put("evil");
+    BOOST_TEST((accept("abc").value().state == upload_state::checking)); // checked again
+  };
+  round();
+  BOOST_TEST((row().state == upload_state::checking && row().etag == "evil" && !row().is_accepted));
+  BOOST_TEST(!is_stored(final));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_replaces_an_object_must_be_what_was_signed, fixture) {
+  says(200, R"({"verdict":"accept"})");
+  before_answer = [&] {
+    put("larger");
+    store.objects[quarantined].size = 1000; // the form allows 100
+  };
+  round();
+  BOOST_TEST((row().state == upload_state::rejected));
+  BOOST_TEST(!is_stored(final));
+}
+
+// A node was killed after the copy. What the form brought since is not what was judged.
+BOOST_FIXTURE_TEST_CASE(a_copy_that_was_not_recorded_counts, fixture) {
+  row().is_accepted = true;
+  store.objects[final] = store.objects[quarantined];
+  store.objects[final].etag = "the copy's";
+  put("later");
+  round();
+  BOOST_TEST((row().state == upload_state::completed && row().etag == "the copy's"));
+  BOOST_TEST(questions.empty());
+}
+
+// An upload without a row, whose profile nobody knows, leaves quarantine by a verdict only.
+BOOST_FIXTURE_TEST_CASE(a_lost_row_does_not_lose_the_hook, fixture) {
+  ledger.rows.clear();
+  auto u = signed_row();
+  u.profile.clear();
+  u.user.clear();
+  const auto found = store.objects.at(quarantined);
+  const auto recorded = test::run_task(recording.record(u, found, completion_source::event, now)).value();
+  BOOST_TEST((recorded.state == upload_state::checking && recorded.final_key == key));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_hook_that_hangs_is_not_asked_about_every_upload, fixture) {
+  answer = failure{errc::timed_out, "no answer"};
+  for (int n = 0; n < 5; ++n) {
+    auto u = row();
+    u.id = "01a20a86-41d4-7ac8-8ecb-00000000000" + std::to_string(n);
+    ledger.rows[u.id] = u;
+    ledger.verdicts[u.id] = now + 1s;
+  }
+  round();
+  BOOST_TEST(questions.size() == 1u);
+  now += 1s;
+  round();
+  BOOST_TEST(questions.size() == 1u);
+  now += 30s;
+  round();
+  BOOST_TEST(questions.size() > 1u);
+}
+
 BOOST_FIXTURE_TEST_CASE(an_object_that_disappeared_is_rejected, fixture) {
   says(200, R"({"verdict":"accept"})");
   before_answer = [&] { store.objects.clear(); };
@@ -180,9 +260,9 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_is_away_delays_the_move_and_asks_nobody_twi
   before_answer = [&] { store.broken = failure{errc::unavailable, "away"}; };
   round();
   BOOST_TEST((row().state == upload_state::checking && row().is_accepted));
-  BOOST_TEST((test::run_task(verdicts.accept(id)).value().state == upload_state::checking));
+  BOOST_TEST((accept().value().state == upload_state::checking));
   store.broken.reset();
-  now += 1s;
+  now += 1min;
   round();
   BOOST_TEST((row().state == upload_state::completed));
   BOOST_TEST(questions.size() == 1u);
@@ -202,7 +282,6 @@ BOOST_FIXTURE_TEST_CASE(what_comes_behind_a_verdict_is_deleted, fixture) {
     BOOST_TEST((record().error().code == errc::conflict));
     const auto before = row();
     ledger.checks[id] = now; // as the ledger schedules it
-    completer completions{own, store, ledger, recording};
     const remover removals{{}, store, ledger};
     sweeper_options options;
     options.clock = [this] { return now; };
@@ -219,8 +298,11 @@ BOOST_FIXTURE_TEST_CASE(what_comes_behind_a_verdict_is_deleted, fixture) {
 BOOST_FIXTURE_TEST_CASE(without_its_hook_an_upload_waits, fixture) {
   auto o = options();
   o.hooks.clear();
-  acceptor elsewhere(o, store, ledger);
-  test::run_task(elsewhere.run_round());
-  BOOST_TEST((row().state == upload_state::checking && row().asked == 1u));
+  acceptor elsewhere(o, store, ledger, completions);
+  run(elsewhere);
+  BOOST_TEST((row().state == upload_state::checking && row().asked == 0u));
   BOOST_TEST(questions.empty());
+  now += 24h;
+  run(elsewhere);
+  BOOST_TEST((row().state == upload_state::rejected));
 }

@@ -64,8 +64,8 @@ struct fixture {
   transfers carriers{store, ledger, recording, now_millis};
   form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, carriers};
   completer completions{own, store, ledger, recording};
+  acceptor verdicts{acceptor_options{{}, now_millis, [] { return 0.5; }}, store, ledger, completions};
   const remover removals{{}, store, ledger};
-  acceptor verdicts{acceptor_options{{}, now_millis, [] { return 0.5; }}, store, ledger};
   fake_sns topics;
   upload_feed changes;
   form_signer forms{signer_options(), own};

@@ -255,17 +255,18 @@ struct fake_ledger : ledger {
     co_return due;
   }
   std::map<std::string, millis_clock> verdicts; // when each is due, by id
-  task<result<void>> postpone_verdict(std::string id, millis_clock at) override {
+  task<result<void>> postpone_verdict(std::string id, millis_clock at, bool has_failed) override {
     if (broken) co_return *broken;
     verdicts[id] = at;
-    ++rows.at(id).asked;
+    rows.at(id).asked += has_failed ? 1 : 0;
     co_return result<void>{};
   }
-  task<result<upload>> accept(std::string id, millis_clock leased_until) override {
+  task<result<upload>> accept(std::string id, std::string etag, millis_clock leased_until) override {
     if (broken) co_return *broken;
     auto& row = rows.at(id);
     if (row.state == upload_state::completed) co_return row;
-    if (row.state != upload_state::checking) co_return failure(errc::conflict, "not checking");
+    if (row.state != upload_state::checking || (!etag.empty() && etag != row.etag))
+      co_return failure(errc::conflict, "not checking");
     row.is_accepted = true;
     verdicts[id] = leased_until;
     co_return row;
@@ -280,8 +281,8 @@ struct fake_ledger : ledger {
     row.stored_at = verdicts[id] = at;
     co_return row;
   }
-  task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
-                                        std::optional<millis_clock> claim_until) override {
+  task<result<confirmation>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                              std::optional<millis_clock> claim_until) override {
     if (broken) co_return *broken;
     auto& row = rows.at(id);
     verdicts.erase(id);
@@ -291,18 +292,19 @@ struct fake_ledger : ledger {
     row.etag = etag;
     row.completed_at = at;
     row.claim_until = claim_until;
-    co_return row;
+    co_return confirmation{row, true};
   }
-  task<result<upload>> reject(std::string id, std::string reason, millis_clock, bool is_gone) override {
+  task<result<confirmation>> reject(std::string id, std::string etag, std::string reason, millis_clock,
+                                    bool is_gone) override {
     if (broken) co_return *broken;
     auto& row = rows.at(id);
-    if (row.state == upload_state::rejected) co_return row;
-    if (row.state != upload_state::checking || (row.is_accepted && !is_gone))
+    if (row.state == upload_state::rejected) co_return confirmation{row, false};
+    if (row.state != upload_state::checking || (row.is_accepted && !is_gone) || (!etag.empty() && etag != row.etag))
       co_return failure(errc::conflict, "not checking");
     verdicts.erase(id);
     row.state = upload_state::rejected;
     row.reason = reason;
-    co_return row;
+    co_return confirmation{row, true};
   }
   task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) override {
     if (broken) co_return *broken;

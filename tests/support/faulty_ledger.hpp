@@ -48,21 +48,22 @@ public:
   task<result<std::vector<upload>>> lease_due_verdicts(millis_clock now, millis_clock until, std::size_t max) override {
     return with("lease_due_verdicts", real_.lease_due_verdicts(now, until, max));
   }
-  task<result<void>> postpone_verdict(std::string id, millis_clock at) override {
-    return with("postpone_verdict", real_.postpone_verdict(std::move(id), at));
+  task<result<void>> postpone_verdict(std::string id, millis_clock at, bool has_failed) override {
+    return with("postpone_verdict", real_.postpone_verdict(std::move(id), at, has_failed));
   }
-  task<result<upload>> accept(std::string id, millis_clock until) override {
-    return with("accept", real_.accept(std::move(id), until));
+  task<result<upload>> accept(std::string id, std::string etag, millis_clock until) override {
+    return with("accept", real_.accept(std::move(id), std::move(etag), until));
   }
   task<result<upload>> check_again(std::string id, stored_object found, millis_clock at) override {
     return with("check_again", real_.check_again(std::move(id), std::move(found), at));
   }
-  task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
-                                        std::optional<millis_clock> claim_until) override {
+  task<result<confirmation>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                              std::optional<millis_clock> claim_until) override {
     return with("finish_accepting", real_.finish_accepting(std::move(id), std::move(etag), at, claim_until));
   }
-  task<result<upload>> reject(std::string id, std::string reason, millis_clock at, bool is_gone) override {
-    return with("reject", real_.reject(std::move(id), std::move(reason), at, is_gone));
+  task<result<confirmation>> reject(std::string id, std::string etag, std::string reason, millis_clock at,
+                                    bool is_gone) override {
+    return with("reject", real_.reject(std::move(id), std::move(etag), std::move(reason), at, is_gone));
   }
   task<result<upload>> claim_upload(std::string id, std::string reference, millis_clock at) override {
     return with("claim_upload", real_.claim_upload(std::move(id), std::move(reference), at));

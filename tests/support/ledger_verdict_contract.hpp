@@ -31,12 +31,16 @@ public:
   std::vector<upload> due(std::int64_t at) {
     return run_task(ledger_->lease_due_verdicts(at_second(at), at_second(at + 100), 10)).value();
   }
-  result<upload> accept() { return run_task(ledger_->accept(u.id, at_second(120))); }
+  result<upload> accept(const std::string& etag = {}) { return run_task(ledger_->accept(u.id, etag, at_second(120))); }
   result<upload> finish(std::int64_t at = 30) {
-    return run_task(ledger_->finish_accepting(u.id, "e2", at_second(at), at_second(500)));
+    return row_of(run_task(ledger_->finish_accepting(u.id, "e2", at_second(at), at_second(500))));
   }
-  result<upload> reject(bool is_gone = false) {
-    return run_task(ledger_->reject(u.id, "a virus", at_second(40), is_gone));
+  result<upload> reject(bool is_gone = false, const std::string& etag = {}) {
+    return row_of(run_task(ledger_->reject(u.id, etag, "a virus", at_second(40), is_gone)));
+  }
+  static result<upload> row_of(result<confirmation> c) {
+    if (!c) return c.error();
+    return std::move(c->row);
   }
   bool is_conflict(const result<upload>& r) { return !r && r.error().code == errc::conflict; }
   std::size_t messages(std::string_view type) {
@@ -68,7 +72,7 @@ inline void check_a_check(const make_ledger_fn& make) {
   BOOST_TEST(q.due(9).empty());
   BOOST_TEST(q.due(10).size() == 1u);
   BOOST_TEST(q.due(109).empty()); // leased
-  BOOST_TEST(run_task(q->postpone_verdict(q.u.id, at_second(300))).has_value());
+  BOOST_TEST(run_task(q->postpone_verdict(q.u.id, at_second(300), true)).has_value());
   BOOST_TEST(q.row().asked == 1u);
   BOOST_TEST(q.due(299).empty());
   BOOST_TEST(q.due(300).size() == 1u);
@@ -78,9 +82,11 @@ inline void check_a_check(const make_ledger_fn& make) {
 inline void check_an_acceptance(const make_ledger_fn& make) {
   checking_checks q(make);
   BOOST_TEST((q.finish().value().state == upload_state::checking)); // not accepted: no way to completed
+  BOOST_TEST(q.is_conflict(q.accept("another object's ETag")));
+  BOOST_TEST(q.is_conflict(q.reject(false, "another object's ETag")));
+  BOOST_TEST(q.accept("e1").value().is_accepted);
   BOOST_TEST(q.accept().value().is_accepted);
   BOOST_TEST(q.is_conflict(q.reject()));
-  BOOST_TEST(run_task(q->postpone_verdict(q.u.id, at_second(9000))).has_value()); // an answer that came late
   BOOST_TEST(q.due(119).empty());
   BOOST_TEST(q.due(120).size() == 1u); // whoever began to move the object did not get on with it
   const auto completed = q.finish().value();
@@ -111,8 +117,8 @@ inline void check_a_rejection(const make_ledger_fn& make) {
   BOOST_TEST(q.is_conflict(run_task(q->start_removing(q.u.id, at_second(50)))));
   BOOST_TEST(run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10)).value().size() == 1u);
   const auto other = some_upload(2).id;
-  BOOST_TEST((run_task(q->accept(other, at_second(1))).error().code == errc::not_found));
-  BOOST_TEST((run_task(q->reject(other, "", at_second(1), false)).error().code == errc::not_found));
+  BOOST_TEST((run_task(q->accept(other, "", at_second(1))).error().code == errc::not_found));
+  BOOST_TEST((run_task(q->reject(other, "", "", at_second(1), false)).error().code == errc::not_found));
 }
 
 inline void check_a_check_that_begins_anew(const make_ledger_fn& make) {

@@ -85,17 +85,20 @@ struct outbox final : ledger {
   task<result<std::vector<upload>>> lease_due_verdicts(millis_clock, millis_clock, std::size_t) override {
     co_return failure(errc::internal, "not asked");
   }
-  task<result<void>> postpone_verdict(std::string, millis_clock) override {
+  task<result<void>> postpone_verdict(std::string, millis_clock, bool) override {
     co_return failure(errc::internal, "not asked");
   }
-  task<result<upload>> accept(std::string, millis_clock) override { co_return failure(errc::internal, "not asked"); }
+  task<result<upload>> accept(std::string, std::string, millis_clock) override {
+    co_return failure(errc::internal, "not asked");
+  }
   task<result<upload>> check_again(std::string, stored_object, millis_clock) override {
     co_return failure(errc::internal, "not asked");
   }
-  task<result<upload>> finish_accepting(std::string, std::string, millis_clock, std::optional<millis_clock>) override {
+  task<result<confirmation>> finish_accepting(std::string, std::string, millis_clock,
+                                              std::optional<millis_clock>) override {
     co_return failure(errc::internal, "not asked");
   }
-  task<result<upload>> reject(std::string, std::string, millis_clock, bool) override {
+  task<result<confirmation>> reject(std::string, std::string, std::string, millis_clock, bool) override {
     co_return failure(errc::internal, "not asked");
   }
   task<result<upload>> claim_upload(std::string, std::string, millis_clock) override {

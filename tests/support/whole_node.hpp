@@ -277,10 +277,10 @@ private:
   std::map<std::string, profile> profiles_;
   recorder recorder_{ledger_, store_, profiles_};
   remover remover_{{}, store_, ledger_};
-  acceptor acceptor_{acceptor_options{{}, now_millis, [] { return 0.5; }}, store_, ledger_};
   transfers transfers_{store_, ledger_, recorder_, now_millis};
   form_reader form_reader_{reader_options(signer_options()), own_, transfers_};
   completer completer_{own_, store_, ledger_, recorder_};
+  acceptor acceptor_{acceptor_options{{}, now_millis, [] { return 0.5; }}, store_, ledger_, completer_};
   no_sns sns_;
   event_receiver events_{{secret(event_token), {}, {bucket}}, completer_, sns_, ledger_};
   admitter admitter_{links()};

@@ -136,8 +136,11 @@ class Verdicts(unittest.TestCase):
             judged = server.status(form["id"])["etag"]
             server.post_form(form["fields"], EICAR)
             self.assertEqual(server.status(form["id"])["etag"], judged)
-            status, upload = call(server, "POST", f"/v1/uploads/{form['id']}/accept")
+            self.assertEqual(call(server, "POST", f"/v1/uploads/{form['id']}/accept", {"etag": "x" * 32})[0], 409)
+            status, upload = call(server, "POST", f"/v1/uploads/{form['id']}/accept", {"etag": judged})
             self.assertEqual((status, upload["state"], upload["size"]), (202, "checking", len(EICAR)))
+            status, problem = call(server, "POST", f"/v1/uploads/{form['id']}/accept", {"etag": judged})
+            self.assertEqual((status, problem["code"]), (409, "conflict"), "said twice, it accepts nothing else")
             self.assertNotEqual(upload["etag"], judged)
             self.assertEqual(final_names(server.objects()), [])
             receiver.wait("/judge", 2)  # another question, about the other object
@@ -194,6 +197,9 @@ class Verdicts(unittest.TestCase):
         for wrong, why in (("quarantine = ''", "quarantine"), ("quarantine = 'q'", "quarantine"), ("quarantine = 'uploads/'", "quarantine"), ("timeout = '5m'", "timeout"), ("deadline = '1s'", "deadline"), ("ca_file = 'x'", "ca_file")):
             with self.assertRaisesRegex(RuntimeError, r"profiles\.default\.accept\." + why):
                 Server(config(1, hook=wrong + "\n").replace("timeout = '2s'\n", "" if "timeout" in wrong else "timeout = '2s'\n"))
+        for more, why in (("acl = 'public-read'", "acl"), ("overwrite = true", "overwrite")):
+            with self.assertRaisesRegex(RuntimeError, r"profiles\.default\.accept\.url: cannot be combined with .*" + why):
+                Server(config(1, more + "\n"))
         with self.assertRaisesRegex(RuntimeError, "does not begin with https"):
             Server(config(1).replace("allow_private = true\n", "", 1))
         with self.assertRaisesRegex(RuntimeError, "secret: is missing"):

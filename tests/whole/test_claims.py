@@ -110,6 +110,24 @@ class Managing(unittest.TestCase):
             self.assertEqual(delete(server, second["id"])[1]["state"], "removed")
             self.assertEqual(server.objects(), {})
 
+    def test_nothing_of_a_form_that_was_posted_twice_stays(self):
+        with Server(config("quota = { per_user = '300000' }\nmax_size = '200000'\n")) as server:
+            status, form = call(server, "POST", "/v1/uploads", {"filename": "a", "success_action_status": 204}, "ann")
+            self.assertEqual(status, 201)
+            for size in (1, 100_000):
+                self.assertEqual(server.post_form(form["fields"], b"x" * size)[0], 204)
+            self.assertEqual(delete(server, form["id"])[1]["state"], "removed")
+            self.assertEqual(server.objects(), {})
+            self.assertEqual(call(server, "GET", "/v1/usage?user=ann")[1]["user_total"]["used"], 0)
+
+    def test_an_equal_file_of_another_upload_stays(self):
+        """Two files with the same content have the same ETag in most stores."""
+        with Server(config("key = 'same/${filename}'\noverwrite = true\n")) as server:
+            first, second = upload(server), upload(server)
+            self.assertEqual(claim(server, second["id"])[0], 200)
+            self.assertEqual(delete(server, first["id"])[1]["state"], "removed")
+            self.assertEqual(len(server.objects()), 1)
+
     @unittest.skipUnless(rgw.is_installed(), "radosgw is not installed")
     def test_a_removal_goes_on_after_kill(self):
         with rgw.Rgw() as s3, s3_server(s3, config()) as server:
@@ -156,7 +174,7 @@ class Unclaimed(unittest.TestCase):
             server.set_clock(7 * DAY + 60)
             for form in (forgotten, foreign):
                 wait_until(lambda form=form: server.status(form["id"])["state"] == "removed", "the removal")
-            self.assertEqual(sorted(server.objects().values()), [6, 14])
+            self.assertEqual(sorted(server.objects().values()), [6, 14], "another program's file is left alone")
             self.assertEqual(claim(server, forgotten["id"])[0], 409)
             self.assertEqual(server.status(kept["id"])["state"], "completed")
             wait_until(lambda: sorted(a.json()["data"]["id"] for a in receiver.arrivals if a.json()["type"] == "upload.removed") == sorted([forgotten["id"], foreign["id"]]), "the webhooks")

@@ -74,7 +74,7 @@ def judge(id, etag):
     found = scan(id, etag)
     verdict = {"verdict": "accept"} if found is None else {"verdict": "reject", "reason": "found by ClamAV: " + found}
     print(f"upload={id} verdict={verdict['verdict']} found={found or '-'}", file=sys.stderr, flush=True)
-    path, body = ("accept", "") if found is None else ("reject", json.dumps({"reason": verdict["reason"]}))
+    path, body = ("accept" if found is None else "reject"), json.dumps({**{k: v for k, v in verdict.items() if k == "reason"}, "etag": etag})
     connection, response = send("POST", f"{POSTERN}/v1/uploads/{id}/{path}", {"Authorization": "Bearer " + KEY, "Content-Type": "application/json"}, body)
     response.read()
     connection.close()

@@ -14,7 +14,7 @@ enum class caller_right : unsigned char {
   sign = 1,   // ask for a form
   read = 2,   // see the key and metadata of the uploads of its user
   user = 4,   // sign for any user, and read or manage the uploads of all users
-  manage = 8, // claim and delete the uploads of its user
+  manage = 8, // claim, delete, accept and reject the uploads of its user
 };
 
 // A set of rights.

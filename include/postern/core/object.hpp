@@ -24,6 +24,7 @@ struct object_meta {
 };
 
 std::string content_type_of(const object_meta& meta); // empty: none
+std::string upload_id_of(const object_meta& meta);    // of the upload that stored the object; empty: none
 
 struct stored_object {
   std::uint64_t size = 0;

@@ -100,7 +100,7 @@ public:
 private:
   struct transfer;
   class entry;
-  task<> find_user(upload_plan& plan);
+  task<result<void>> find_user(upload_plan& plan);
   task<result<void>> run(transfer& t);
   static task<result<void>> take_buffers(transfer& t);
   task<result<void>> open_sink(transfer& t);

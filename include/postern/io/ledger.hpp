@@ -52,7 +52,7 @@ struct completion {
 // What the ledger has after a completion.
 struct confirmation {
   upload row;
-  bool is_new = false; // the upload was neither completed nor checked before
+  bool is_new = false; // this call has changed its state
 };
 
 struct upload_filter {
@@ -151,21 +151,25 @@ public:
   // be moved. As lease_due_checks.
   virtual task<result<std::vector<upload>>> lease_due_verdicts(millis_clock now, millis_clock leased_until,
                                                                std::size_t max) = 0;
-  // The hook gave no verdict; it is due again at `at`. Counts in upload::asked.
-  virtual task<result<void>> postpone_verdict(std::string id, millis_clock at) = 0;
-  // The object is accepted, and to be moved; due again at `leased_until`. Returns the row; also one that was completed
-  // before. errc::conflict: any other state. errc::not_found.
-  virtual task<result<upload>> accept(std::string id, millis_clock leased_until) = 0;
+  // The verdict, or the move of an accepted object, is due again at `at`. `has_failed`: counts in upload::asked.
+  virtual task<result<void>> postpone_verdict(std::string id, millis_clock at, bool has_failed) = 0;
+  // The object with this ETag is accepted, and to be moved; due again at `leased_until`. Empty: whatever object is
+  // checked. Returns the row; also one that was completed before. errc::conflict: another object is checked, or any
+  // other state. errc::not_found.
+  virtual task<result<upload>> accept(std::string id, std::string etag, millis_clock leased_until) = 0;
   // Another object was found in the place of the one that is checked: its check begins anew. Returns the row.
   virtual task<result<upload>> check_again(std::string id, stored_object found, millis_clock at) = 0;
-  // An accepted object is at its final key, with this ETag: the upload is completed, as by confirm. Has a check later,
-  // for what the form may still store; it ends with settle. Returns the row.
-  virtual task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
-                                                std::optional<millis_clock> claim_until) = 0;
-  // The object is rejected: its quota is given back. Has a check later, as above. Returns the row; also one that was
-  // rejected before. `is_gone`: the object has disappeared, so it is rejected even if it was accepted. errc::conflict:
-  // it was accepted, or has another state. errc::not_found.
-  virtual task<result<upload>> reject(std::string id, std::string reason, millis_clock at, bool is_gone) = 0;
+  // An accepted object is at its final key, with this ETag there: the upload is completed, as by confirm. The form can
+  // be posted until it expires, so the upload has one check more, after which settle is called. is_new: this call did
+  // it.
+  virtual task<result<confirmation>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                                      std::optional<millis_clock> claim_until) = 0;
+  // The object with this ETag (empty: whatever object is checked) is rejected: its quota is given back. Has one check
+  // more, as above. Returns the row; also one that was rejected before. `is_gone`: the object has disappeared, so it is
+  // rejected even if it was accepted. errc::conflict: it was accepted, another object is checked, or another state.
+  // errc::not_found.
+  virtual task<result<confirmation>> reject(std::string id, std::string etag, std::string reason, millis_clock at,
+                                            bool is_gone) = 0;
 
   // --- what becomes of a completed upload ---
 

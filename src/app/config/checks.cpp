@@ -284,8 +284,10 @@ void check_profile(config& c, profile& p) {
   require(c.ledger.retention == 0s || c.ledger.retention >= needed, "ledger.retention",
           time_text(c.ledger.retention) + " is shorter than sweep.claim_lifetime, sweep.grace and " + section +
               "expires together, " + time_text(needed) + "; 0 keeps all uploads");
-  require(c.ledger.retention == 0s || p.unclaimed + needed <= c.ledger.retention, section + "unclaimed",
-          time_text(p.unclaimed) + ", with the times of its form and claim, is longer than ledger.retention, " +
+  const std::chrono::milliseconds judged = p.accept.exists() ? p.accept.deadline : 0s;
+  require(c.ledger.retention == 0s || p.unclaimed + judged + needed <= c.ledger.retention, section + "unclaimed",
+          time_text(p.unclaimed) +
+              ", with the times of its form, claim and verdict, is longer than ledger.retention, " +
               time_text(c.ledger.retention) + ": the upload would be forgotten before it is removed");
 }
 

@@ -31,6 +31,12 @@ const std::vector<std::string>& known_types() {
   return all;
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  std::string all;
+  for (const auto& name : names) all.append(all.empty() ? "" : ", ").append(name);
+  return all;
+}
+
 // Judges an IP address in the URL now instead of at each delivery. Returns what is wrong, or nothing.
 std::string address_fault(const web_url& url, bool allow_private) {
   const auto host = url.server.bare_host();
@@ -69,9 +75,7 @@ void check_types(const config::webhook_section& w, std::size_t n) {
     if (std::find(known.begin(), known.end(), t) != known.end()) continue;
     const auto near = nearest(t, known);
     reject(n, "types: unknown type " + quote(t) +
-                  (near.empty() ? "; the types are *, upload.completed, .failed, .expired, .overwritten, .removed, "
-                                  ".checking and .rejected"
-                                : "; did you mean " + near + "?"));
+                  (near.empty() ? "; the types are " + listed(known) : "; did you mean " + near + "?"));
   }
 }
 
@@ -120,6 +124,12 @@ void check_accept_hook(const profile& p) {
           time_text(hook.deadline) + " is out of range; it must be 10s to 30d");
   require(hook.ca_file.empty() || hook.url.starts_with("https://"), "ca_file",
           "is set but the URL is not https; remove it");
+  require(
+      p.acl.empty() && p.storage_class.empty() && p.sse.empty() && p.sse_kms_key.empty(), "url",
+      "cannot be combined with acl, storage_class, sse or sse_kms_key of the profile, because S3 does not keep them "
+      "when it copies an accepted object; set a default on the bucket instead");
+  require(!p.overwrite, "url",
+          "cannot be combined with overwrite = true: uploads would replace each other's objects while they are judged");
   const auto& prefix = hook.quarantine;
   require(!prefix.empty(), "quarantine",
           "is empty, but a form can be posted again while its object is judged, so objects must be stored apart until "

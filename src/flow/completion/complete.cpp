@@ -12,15 +12,9 @@ namespace {
 
 constexpr std::size_t max_listed = 32; // objects below the prefix of one form; a form makes one
 
-std::string id_in(const object_meta& meta) {
-  const auto id =
-      std::find_if(meta.user.begin(), meta.user.end(), [](const auto& m) { return m.first == "postern-id"; });
-  return id == meta.user.end() ? std::string{} : id->second;
-}
-
 // Is this the object for which the form was signed?
 result<void> judge(const upload& u, const stored_object& found, const std::optional<std::string>& etag) {
-  if (id_in(found.meta) != u.id)
+  if (upload_id_of(found.meta) != u.id)
     return failure{errc::conflict, "the object belongs to another upload: its metadata postern-id differs"};
   if (found.size < u.min_size || found.size > u.max_size)
     return failure{errc::conflict, "the object has " + std::to_string(found.size) + " bytes; the policy allowed " +
@@ -97,6 +91,7 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
   if (c->key.ends_with(filename_variable))
     if (auto may = claims_.take(c->id, std::chrono::steady_clock::now()); !may) co_return may.error();
   auto expected = upload_of(*c, std::move(key));
+  if (known) expected.final_key = known->final_key;
   auto found = co_await examine(expected, std::move(query.etag), std::move(client));
   if (!found) {
     const bool was_removed = known && known->failed_because == text_of(errc::type_mismatch).name;
@@ -177,7 +172,7 @@ task<result<upload>> completer::rebuild_from_object(object_event event, millis_c
   auto found = co_await head_of(u);
   if (!found) co_return found.error();
   const auto ids = ids_in_key(event.key);
-  const auto id = id_in(found->meta);
+  const auto id = upload_id_of(found->meta);
   if (std::find(ids.begin(), ids.end(), id) == ids.end())
     co_return failure{errc::conflict,
                       "no upload was signed for that bucket and key, and the object's metadata names none"};

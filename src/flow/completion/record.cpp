@@ -2,6 +2,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/flow/completion/record.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
@@ -21,6 +22,14 @@ metrics::histogram lag("postern_completion_seconds", "From the signing of a form
 
 bool store_answered(const failure& f) {
   return f.code == errc::object_absent || f.code == errc::conflict || f.code == errc::type_mismatch;
+}
+
+void note_completion(const upload& u) {
+  const auto by = u.completed_by.value_or(completion_source::sweep);
+  completions[static_cast<std::size_t>(by)].add();
+  const auto took = u.completed_at.value_or(u.created_at) - u.created_at;
+  lag.observe(std::chrono::duration<double>(took).count());
+  log::info("upload completed", {{"upload", u.id}, {"size", u.size.value_or(0)}, {"source", name_of(by)}});
 }
 
 failure no_longer_possible(const upload& u) {
@@ -47,8 +56,20 @@ task<result<upload>> recorder::record_overwrite(completion other, upload row) co
 }
 
 void recorder::apply_profile(completion& done) const {
-  const auto found = profiles_.find(done.of.profile);
+  // The form was signed for quarantine, whatever the configuration says now.
+  if (!done.of.final_key.empty() && done.of.final_key != done.of.key) {
+    done.needs_verdict = true;
+    done.final_key = done.of.final_key;
+    return;
+  }
+  const auto in_quarantine = [&](const auto& named) {
+    return named.second.accept.exists() && done.of.key.starts_with(named.second.accept.quarantine);
+  };
+  auto found = profiles_.find(done.of.profile);
+  // An upload that is known by its object only: nothing leaves quarantine unjudged.
+  if (found == profiles_.end()) found = std::find_if(profiles_.begin(), profiles_.end(), in_quarantine);
   if (found == profiles_.end()) return;
+  done.of.profile = found->first;
   const auto& rules = found->second;
   if (rules.accept.exists()) {
     done.needs_verdict = true;
@@ -81,11 +102,7 @@ task<result<upload>> recorder::record(upload of, stored_object found, completion
   if (row.key != done.of.key) co_return failure{errc::conflict, "the form was used before, for another file"};
   if (row.etag != done.etag && row.overwritten_etag == done.etag) co_return std::move(recorded->row); // known already
   if (row.etag != done.etag) co_return co_await record_overwrite(std::move(done), row);
-  if (recorded->is_new) {
-    completions[static_cast<std::size_t>(by)].add();
-    lag.observe(std::chrono::duration<double>(at - row.created_at).count());
-    log::info("upload completed", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});
-  }
+  if (recorded->is_new) note_completion(row);
   co_return std::move(recorded->row);
 }
 

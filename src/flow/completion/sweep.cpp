@@ -83,14 +83,8 @@ task<result<upload>> sweeper::settle_quota(upload u, millis_clock now) {
 // The form has expired. Until now it could be posted again, although its upload was removed or rejected, or its object
 // moved out of quarantine.
 task<result<upload>> sweeper::delete_late_object(upload u) {
-  auto late = u;
-  if (!u.form_key.empty()) late.key = u.form_key;
-  auto found = co_await completer_.find_object(late);
-  if (!found && !store_answered(found.error())) co_return found.error(); // the lease ends, and the sweep asks again
-  if (found) {
-    auto gone = co_await remover_.remove_again(late, *found);
-    if (!gone) co_return gone.error();
-  }
+  auto deleted = co_await remover_.delete_late_object(u);
+  if (!deleted) co_return deleted.error(); // the lease ends, and the sweep asks again
   auto settled = co_await ledger_.settle(u.id, std::nullopt);
   if (!settled) co_return settled.error();
   co_return u;

@@ -15,8 +15,6 @@ std::array<metrics::counter, 3> verdicts{{
     {"postern_type_checks_total", "Files whose first bytes were looked at, by verdict", "verdict=\"unknown\""},
 }};
 
-constexpr std::chrono::seconds max_read_time{4}; // a browser may be waiting
-
 std::string declared_type(const upload& u, const stored_object& found) {
   return u.content_type.empty() ? content_type_of(found.meta) : u.content_type;
 }
@@ -61,8 +59,7 @@ task<result<std::string>> verifier::read_beginning(const upload& u, const stored
   if (found.size == 0) co_return std::string{};
   object_name name{u.bucket, u.key};
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(found.size, looked_at_bytes));
-  auto reading = store_.read_some(std::move(name), found.etag, 0, wanted);
-  auto bytes = co_await within(max_read_time, std::move(reading), "the store sent no bytes in time");
+  auto bytes = co_await store_.read_some(std::move(name), found.etag, 0, wanted);
   if (bytes && bytes->size() != wanted)
     co_return failure{errc::unavailable,
                       "the store sent " + std::to_string(bytes->size()) + " of " + std::to_string(wanted) + " bytes"};
@@ -83,6 +80,7 @@ task<result<void>> verifier::examine(upload u, stored_object found) const {
   std::string any_attempt;
   auto row = co_await ledger_.fail(u, std::move(any_attempt), std::move(code), clock_());
   if (!row) co_return row.error();
+  if (row->state == upload_state::checking) co_return fits; // the acceptor rejects it
   if (row->state != upload_state::failed && row->state != upload_state::expired) co_return result<void>{};
   log::warning("upload failed: the file is not what it declares",
                {{"upload", u.id}, {"profile", u.profile}, {"why", fits.error().on}});

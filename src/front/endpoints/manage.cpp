@@ -37,12 +37,12 @@ task<response> manage_endpoint::remove(request& r) {
 }
 
 task<response> manage_endpoint::accept(request& r) {
-  const auto done = co_await accept_upload(r);
+  const auto done = co_await settle(r, parse_accept_body);
   co_return answer(r, done);
 }
 
 task<response> manage_endpoint::reject(request& r) {
-  const auto done = co_await reject_upload(r);
+  const auto done = co_await settle(r, parse_reject_body);
   co_return answer(r, done);
 }
 
@@ -60,32 +60,30 @@ task<result<void>> manage_endpoint::admit(const request& r) {
   co_return result<void>{};
 }
 
-task<result<std::string>> manage_endpoint::read_body(request& r, body_parser parse) {
+task<result<std::string>> manage_endpoint::read_body(request& r) {
   auto admitted = co_await admit(r);
   if (!admitted) co_return admitted.error();
   auto body = co_await read_text(r, max_body);
   if (!body) co_return body.error();
   if (!body->empty() && !type_matches("application/json", r.field(http::field::content_type)))
     co_return failure{errc::unsupported_type, "the body must be application/json"};
-  co_return parse(*body);
+  co_return body;
 }
 
 task<result<upload>> manage_endpoint::claim_upload(request& r) {
-  auto reference = co_await read_body(r, parse_claim_body);
+  auto body = co_await read_body(r);
+  if (!body) co_return body.error();
+  auto reference = parse_claim_body(*body);
   if (!reference) co_return reference.error();
   co_return co_await ledger_.claim_upload(r.path_parameter, std::move(*reference), now_millis());
 }
 
-task<result<upload>> manage_endpoint::accept_upload(request& r) {
-  auto admitted = co_await admit(r);
-  if (!admitted) co_return admitted.error();
-  co_return co_await acceptor_.accept(r.path_parameter);
-}
-
-task<result<upload>> manage_endpoint::reject_upload(request& r) {
-  auto reason = co_await read_body(r, parse_reject_body);
-  if (!reason) co_return reason.error();
-  co_return co_await acceptor_.reject(r.path_parameter, std::move(*reason));
+task<result<upload>> manage_endpoint::settle(request& r, verdict_parser parse) {
+  auto body = co_await read_body(r);
+  if (!body) co_return body.error();
+  auto said = parse(*body);
+  if (!said) co_return said.error();
+  co_return co_await acceptor_.settle(r.path_parameter, std::move(*said));
 }
 
 task<result<upload>> manage_endpoint::remove_upload(request& r) {

@@ -123,15 +123,17 @@ public:
   task<result<uploads>> lease_due_verdicts(millis_clock now, millis_clock leased_until, std::size_t max) override {
     return write<uploads>("", [=, this] { return checking_.lease_due(now, leased_until, max); });
   }
-  task<result<void>> postpone_verdict(std::string id, millis_clock at) override {
+  task<result<void>> postpone_verdict(std::string id, millis_clock at, bool has_failed) override {
     auto key = id;
-    return write<void>(std::move(key),
-                       [this, id = std::move(id), at] { return done([&] { checking_.postpone(id, at); }); });
+    return write<void>(std::move(key), [this, id = std::move(id), at, has_failed] {
+      return done([&] { checking_.postpone(id, at, has_failed); });
+    });
   }
-  task<result<upload>> accept(std::string id, millis_clock leased_until) override {
+  task<result<upload>> accept(std::string id, std::string etag, millis_clock leased_until) override {
     auto key = id;
-    return write<upload>(std::move(key),
-                         [this, id = std::move(id), leased_until] { return checking_.accept(id, leased_until); });
+    return write<upload>(std::move(key), [this, id = std::move(id), etag = std::move(etag), leased_until] {
+      return checking_.accept(id, etag, leased_until);
+    });
   }
   task<result<upload>> check_again(std::string id, stored_object found, millis_clock at) override {
     auto key = id;
@@ -139,18 +141,19 @@ public:
       return checking_.check_again(id, found, at);
     });
   }
-  task<result<upload>> finish_accepting(std::string id, std::string etag, millis_clock at,
-                                        std::optional<millis_clock> claim_until) override {
+  task<result<confirmation>> finish_accepting(std::string id, std::string etag, millis_clock at,
+                                              std::optional<millis_clock> claim_until) override {
     auto key = id;
-    return write<upload>(std::move(key), [this, id = std::move(id), etag = std::move(etag), at, claim_until] {
+    return write<confirmation>(std::move(key), [this, id = std::move(id), etag = std::move(etag), at, claim_until] {
       return checking_.finish_accepting(id, etag, at, claim_until);
     });
   }
-  task<result<upload>> reject(std::string id, std::string reason, millis_clock at, bool is_gone) override {
+  task<result<confirmation>> reject(std::string id, std::string etag, std::string reason, millis_clock at,
+                                    bool is_gone) override {
     auto key = id;
-    return write<upload>(std::move(key), [this, id = std::move(id), reason = std::move(reason), at, is_gone] {
-      return checking_.reject(id, reason, at, is_gone);
-    });
+    return write<confirmation>(std::move(key),
+                               [this, id = std::move(id), etag = std::move(etag), reason = std::move(reason), at,
+                                is_gone] { return checking_.reject(id, etag, reason, at, is_gone); });
   }
 
   // --- what becomes of a completed upload ---

@@ -57,11 +57,11 @@ task<result<std::string>> finder::find(std::string first_bytes) {
     waiting_.fetch_sub(1);
     co_return failure{errc::unavailable, "too many files wait for a look at their bytes"};
   }
+  const std::unique_ptr<std::atomic<std::size_t>, void (*)(std::atomic<std::size_t>*)> place(
+      &waiting_, [](auto* waiting) { waiting->fetch_sub(1); });
   const auto asked = steady_clock::now();
   const auto look = [this, &first_bytes, asked] { return answer(first_bytes, asked); };
-  auto found = co_await on_pool(thread_, look);
-  waiting_.fetch_sub(1);
-  co_return found;
+  co_return co_await on_pool(thread_, look);
 }
 
 result<void> finder::check() {

@@ -10,9 +10,10 @@ namespace {
 
 const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
 const std::string postpone_sql =
-    "UPDATE uploads SET ask_at = $1, asked = asked + 1 WHERE id = $2 AND state = 'checking' AND is_accepted = 0";
+    "UPDATE uploads SET ask_at = $1, asked = asked + $2 WHERE id = $3 AND state = 'checking'";
 const std::string accept_sql =
-    "UPDATE uploads SET is_accepted = 1, ask_at = $1 WHERE id = $2 AND state = 'checking'" + returning_upload;
+    "UPDATE uploads SET is_accepted = 1, ask_at = $1 WHERE id = $2 AND state = 'checking' AND $3 IN ('', etag)" +
+    returning_upload;
 const std::string check_again_sql = "UPDATE uploads SET size = $1, etag = $2, crc32c = $3, stored_at = $4, "
                                     "ask_at = $4, is_accepted = 0, asked = 0 "
                                     "WHERE id = $5 AND state = 'checking' AND etag <> $2" +
@@ -23,14 +24,17 @@ const std::string completed_sql =
     "WHERE id = $4 AND state = 'checking' AND is_accepted = 1" +
     returning_upload;
 const std::string reject_sql = "UPDATE uploads SET state = 'rejected', reason = $1 "
-                               "WHERE id = $2 AND state = 'checking' AND is_accepted <= $3" +
+                               "WHERE id = $2 AND state = 'checking' AND is_accepted <= $3 AND $4 IN ('', etag)" +
                                returning_upload;
 
 // An object that was moved or deleted is looked for once more, so soon at the earliest: the request that deletes it may
 // be lost.
 constexpr std::chrono::minutes clean_up_pause{2};
 
-failure not_checked(const upload& u) {
+failure no_verdict_possible(const upload& u, const std::string& etag) {
+  if (u.state == upload_state::checking && !etag.empty() && etag != u.etag)
+    return {errc::conflict, "the verdict is about another object: the one that is checked has the ETag " + u.etag};
+  if (u.state == upload_state::checking) return {errc::conflict, "the upload was accepted before"};
   return {errc::conflict,
           "only an upload that is being checked can be accepted or rejected; the state of this one is " +
               std::string(name_of(u.state))};
@@ -51,16 +55,16 @@ std::vector<upload> checking_rows::lease_due(millis_clock now, millis_clock leas
   return found;
 }
 
-void checking_rows::postpone(const std::string& id, millis_clock at) {
-  db_.prepared(postpone_sql).bind(as_integer(at), id).run();
+void checking_rows::postpone(const std::string& id, millis_clock at, bool has_failed) {
+  db_.prepared(postpone_sql).bind(as_integer(at), static_cast<std::int64_t>(has_failed ? 1 : 0), id).run();
 }
 
-result<upload> checking_rows::accept(const std::string& id, millis_clock leased_until) {
-  if (auto accepted = one_upload(db_.prepared(accept_sql).bind(as_integer(leased_until), id)))
+result<upload> checking_rows::accept(const std::string& id, const std::string& etag, millis_clock leased_until) {
+  if (auto accepted = one_upload(db_.prepared(accept_sql).bind(as_integer(leased_until), id, etag)))
     return std::move(*accepted);
   auto row = find(id);
   if (!row || row->state == upload_state::completed) return row;
-  return not_checked(*row);
+  return no_verdict_possible(*row, etag);
 }
 
 result<upload> checking_rows::check_again(const std::string& id, const stored_object& found, millis_clock at) {
@@ -78,31 +82,37 @@ std::int64_t checking_rows::last_check(const upload& u, millis_clock at) const {
   return as_integer(std::max(u.expires_at + grace_, at + clean_up_pause));
 }
 
-result<upload> checking_rows::finish_accepting(const std::string& id, const std::string& etag, millis_clock at,
-                                               std::optional<millis_clock> claim_until) {
+result<confirmation> checking_rows::finish_accepting(const std::string& id, const std::string& etag, millis_clock at,
+                                                     std::optional<millis_clock> claim_until) {
   const auto claim = claim_until ? std::optional(as_integer(*claim_until)) : std::nullopt;
   auto completed = one_upload(db_.prepared(completed_sql).bind(etag, as_integer(at), claim, id));
-  if (!completed) return find(id);
+  if (!completed) {
+    auto row = find(id);
+    if (!row) return row.error();
+    return confirmation{std::move(*row)};
+  }
   db_.prepared(check_at_sql).bind(last_check(*completed, at), id).run();
   quotas_.charge(*completed, completed->size, std::nullopt); // what the form stores now goes into quarantine only
   outbox_.announce(webhook_type::completed, *completed, at);
   report(*completed);
-  return std::move(*completed);
+  return confirmation{std::move(*completed), true};
 }
 
-result<upload> checking_rows::reject(const std::string& id, const std::string& reason, millis_clock at, bool is_gone) {
-  auto rejected = one_upload(db_.prepared(reject_sql).bind(reason, id, static_cast<std::int64_t>(is_gone ? 1 : 0)));
+result<confirmation> checking_rows::reject(const std::string& id, const std::string& etag, const std::string& reason,
+                                           millis_clock at, bool is_gone) {
+  auto rejected =
+      one_upload(db_.prepared(reject_sql).bind(reason, id, static_cast<std::int64_t>(is_gone ? 1 : 0), etag));
   if (!rejected) {
     auto row = find(id);
-    if (!row || row->state == upload_state::rejected) return row;
-    if (row->state == upload_state::checking) return failure{errc::conflict, "the upload was accepted before"};
-    return not_checked(*row);
+    if (!row) return row.error();
+    if (row->state == upload_state::rejected) return confirmation{std::move(*row)};
+    return no_verdict_possible(*row, etag);
   }
   db_.prepared(check_at_sql).bind(last_check(*rejected, at), id).run();
   quotas_.charge(*rejected, std::nullopt, std::nullopt);
   outbox_.announce(webhook_type::rejected, *rejected, at);
   report(*rejected);
-  return std::move(*rejected);
+  return confirmation{std::move(*rejected), true};
 }
 
 result<upload> checking_rows::find(const std::string& id) {

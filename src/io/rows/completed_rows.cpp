@@ -3,6 +3,7 @@
 #include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/upload_rows.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -19,6 +20,8 @@ const std::string removed_sql =
     "UPDATE uploads SET state = 'removed', removed_at = $1, ask_at = NULL WHERE id = $2 AND state IN " +
     states_before(upload_state::removed) + returning_upload;
 const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
+
+constexpr std::chrono::minutes clean_up_pause{2};
 
 failure no_such_upload() { return {errc::not_found, "no such upload"}; }
 
@@ -79,8 +82,10 @@ result<upload> completed_rows::finish_removing(const std::string& id, millis_clo
     return std::move(*row);
   }
   quotas_.release(*removed);
-  // Until then the form can be posted again, and what it stores must be deleted too.
-  const auto last_check = removed->expires_at + grace_;
+  // Until then the form can be posted again, and what it stores must be deleted too; or an object that was moved out of
+  // quarantine is not deleted there yet.
+  const auto form_ends = removed->expires_at + grace_;
+  const auto last_check = removed->form_key.empty() ? form_ends : std::max(form_ends, at + clean_up_pause);
   if (at < last_check)
     db_.prepared(check_at_sql).bind(as_integer(last_check), id).run();
   else

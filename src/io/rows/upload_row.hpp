@@ -20,11 +20,11 @@ inline const std::string upload_columns =
 inline const std::string returning_upload = " RETURNING " + upload_columns;
 inline const std::string select_upload = "SELECT " + upload_columns + " FROM uploads WHERE ";
 
-// The states in which the arrival of an object counts, as an SQL list. From checking, only a verdict leads on.
-inline const std::string states_before_arrival = "('issued', 'receiving', 'failed', 'expired')";
-
 // The states that may become `to`, as an SQL list.
 std::string states_before(upload_state to);
+
+// The states in which the arrival of an object counts, as an SQL list. From checking, only a verdict leads on.
+inline const std::string states_before_arrival = states_before(upload_state::checking);
 
 // The column metadata.
 std::string metadata_text(const upload& u);

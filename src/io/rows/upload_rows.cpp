@@ -122,7 +122,7 @@ upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::m
                db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving', "
                              "'checking', 'removing') "
-                             "AND reserved IS NULL "
+                             "AND reserved IS NULL AND claim_until IS NULL "
                              "AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.upload_id = uploads.id "
                              "AND webhooks.due_at IS NOT NULL) ORDER BY created_at, id LIMIT $2") +
                  db.get_dialect().for_update_skip_locked) {}

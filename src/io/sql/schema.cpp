@@ -63,7 +63,7 @@ constexpr const char* sqlite_verdicts =
     "ALTER TABLE uploads ADD COLUMN is_accepted INTEGER NOT NULL DEFAULT 0; "
     "ALTER TABLE uploads ADD COLUMN asked INTEGER NOT NULL DEFAULT 0; "
     "ALTER TABLE uploads ADD COLUMN reason TEXT NOT NULL DEFAULT ''; "
-    "CREATE INDEX uploads_to_judge ON uploads (ask_at, id) WHERE state = 'checking'";
+    "CREATE INDEX uploads_to_judge ON uploads (state, ask_at, id) WHERE state = 'checking'";
 constexpr const char* postgres_verdicts =
     "ALTER TABLE uploads ADD COLUMN final_key TEXT NOT NULL DEFAULT ''; "
     "ALTER TABLE uploads ADD COLUMN form_key TEXT NOT NULL DEFAULT ''; "
@@ -71,7 +71,7 @@ constexpr const char* postgres_verdicts =
     "ALTER TABLE uploads ADD COLUMN is_accepted BIGINT NOT NULL DEFAULT 0; "
     "ALTER TABLE uploads ADD COLUMN asked BIGINT NOT NULL DEFAULT 0; "
     "ALTER TABLE uploads ADD COLUMN reason TEXT NOT NULL DEFAULT ''; "
-    "CREATE INDEX uploads_to_judge ON uploads (ask_at, id) WHERE state = 'checking'";
+    "CREATE INDEX uploads_to_judge ON uploads (state, ask_at, id) WHERE state = 'checking'";
 // How often each node has admitted what a rate limits: id names the limit and the user. One node needs no table. After
 // a crash the counts may be gone, so they are not logged. Rows are updated often, in place: no index but the key.
 constexpr const char* sqlite_rates = "SELECT 1";

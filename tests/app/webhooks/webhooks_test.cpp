@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_webhook_by_number) {
   BOOST_TEST(error_mentions(at("https://a.example.com", "types = [\"upload.complete\"]\n"),
                             {"types", "did you mean upload.completed?"}));
   BOOST_TEST(error_mentions(at("https://a.example.com", "types = [\"everything\"]\n"),
-                            {"types", ".expired and .overwritten"}));
+                            {"types", "upload.expired, upload.overwritten, upload.removed"}));
   BOOST_TEST(error_mentions(at("https://a.example.com", "types = []\n"), {"types: is empty"}));
   BOOST_TEST(
       error_mentions(at("https://a.example.com", "allow_private = \"yes\"\n"), {"allow_private", "true or false"}));

@@ -67,10 +67,42 @@ BOOST_FIXTURE_TEST_CASE(a_completed_upload_is_removed_with_its_object, fixture) 
   BOOST_TEST((remove().error().code == errc::conflict));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_replaced_object_is_left_alone, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_object_of_another_upload_is_left_alone, fixture) {
+  for (const auto* other : {"01a20a86-41d4-7ac8-8ecb-000000000002", ""}) { // "": another program's
+    row().state = upload_state::completed;
+    put(*other ? "abc" : "another"); // a file with the same content has the same ETag
+    store.objects[name()].meta.user.clear();
+    if (*other) store.objects[name()].meta.user.emplace_back("postern-id", other);
+    BOOST_TEST((remove().value().state == upload_state::removed));
+    BOOST_TEST(is_stored());
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(what_the_same_form_stored_later_is_deleted_too, fixture) {
   put("another");
   BOOST_TEST((remove().value().state == upload_state::removed));
-  BOOST_TEST(is_stored());
+  BOOST_TEST(!is_stored());
+}
+
+// A form that an SDK signed may store an object that names no upload.
+BOOST_FIXTURE_TEST_CASE(an_object_that_names_no_upload_is_known_by_its_etag, fixture) {
+  store.objects[name()].meta.user.clear();
+  BOOST_TEST((remove().value().state == upload_state::removed));
+  BOOST_TEST(!is_stored());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_silent_store_ends_the_batch, fixture) {
+  for (int n = 0; n < 100; ++n) {
+    auto u = row();
+    u.id = "01a20a86-41d4-7ac8-8ecb-0000000001" + std::to_string(n + 10);
+    ledger.rows[u.id] = u;
+  }
+  now += 2h;
+  store.broken = failure{errc::unavailable, "away"};
+  sweep();
+  std::size_t removing = 0;
+  for (const auto& [id_of_it, u] : ledger.rows) removing += u.state == upload_state::removing ? 1 : 0;
+  BOOST_TEST(removing == remover_options{}.max_in_flight);
 }
 
 BOOST_FIXTURE_TEST_CASE(the_sweep_goes_on_with_a_removal_that_broke_off, fixture) {

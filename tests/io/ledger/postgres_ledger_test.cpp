@@ -356,11 +356,11 @@ BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   stored.needs_verdict = true;
   uploads.confirm(stored);
   checking.lease_due(early, late, 5);
-  checking.postpone("x", first);
-  (void)checking.accept("x", first);
+  checking.postpone("x", first, true);
+  (void)checking.accept("x", "", first);
   (void)checking.check_again("x", {5, "e5", {}, {}}, first);
   (void)checking.finish_accepting("x", "e", first, {});
-  (void)checking.reject("x", "", first, false);
+  (void)checking.reject("x", "", "", first, false);
   completed_rows completed(db, webhooks, 1s);
   (void)completed.claim("x", "y", first);
   completed.start_removing_unclaimed(first, late, 5);

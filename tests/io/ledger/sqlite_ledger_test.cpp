@@ -427,11 +427,11 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   stored.needs_verdict = true;
   uploads.confirm(stored);
   checking.lease_due(at_second(9000), at_second(9001), 10);
-  checking.postpone(stored.of.id, at_second(2));
-  BOOST_TEST(checking.accept(stored.of.id, at_second(2)).has_value());
+  checking.postpone(stored.of.id, at_second(2), true);
+  BOOST_TEST(checking.accept(stored.of.id, "", at_second(2)).has_value());
   BOOST_TEST(checking.check_again(stored.of.id, {5, "e5", {}, {}}, at_second(2)).has_value());
   BOOST_TEST(checking.finish_accepting(stored.of.id, "e", at_second(2), {}).has_value());
-  BOOST_TEST(checking.reject(stored.of.id, "", at_second(2), false).has_value());
+  BOOST_TEST(checking.reject(stored.of.id, "", "", at_second(2), false).has_value());
   completed_rows completed(db, webhooks, 1s);
   BOOST_TEST(completed.claim(u.id, "x", at_second(5)).has_value());
   completed.start_removing_unclaimed(at_second(5), at_second(6), 10);

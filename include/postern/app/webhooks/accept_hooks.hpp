@@ -18,7 +18,6 @@ public:
   // Throws config_error when a ca_file cannot be used.
   explicit accept_hooks(const config& c);
 
-  bool empty() const { return hooks_.empty(); }
   acceptor_options options() const; // with the system's clock and random numbers
 
 private:

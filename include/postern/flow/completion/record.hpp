@@ -39,6 +39,9 @@ private:
 // Whether this failure is an answer about the object: there is none, it is another one, or not what it declares.
 bool store_answered(const failure& f);
 
+// Counts and logs a completion that is new.
+void note_completion(const upload& u);
+
 // "the upload was removed" and the like, for an upload whose state is final.
 failure no_longer_possible(const upload& u);
 

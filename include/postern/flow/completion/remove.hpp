@@ -1,7 +1,7 @@
 // The remover: deletes the objects of completed uploads, when a caller says so or when nobody has claimed the upload in
 // time. First the ledger says that the upload is being removed, so a claim either comes before the removal or is
-// refused. An object that has been replaced since the upload was recorded is left in the store. Owned by the node,
-// shared by all threads.
+// refused. What carries the upload's id is deleted, also when its form was posted again since; an object of another
+// upload is left in the store. Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -35,15 +35,17 @@ public:
   // The same for an upload in the state removing.
   task<result<upload>> finish(upload u, millis_clock now) const;
 
-  // Deletes an object that the form of `u` has stored under u.key, and that its upload does not need.
-  task<result<void>> remove_again(const upload& u, const stored_object& found) const;
+  // The form of `u` can no longer be posted. Deletes the object that it stored after the upload had ended, or after its
+  // object was moved: whatever carries the upload's id.
+  task<result<void>> delete_late_object(const upload& u) const;
 
   // Deletes a batch of uploads that nobody has claimed in time. True: more may be due. A store or ledger that gives no
   // answer ends the batch; the sweep goes on with what was not deleted.
   task<bool> remove_unclaimed(millis_clock now) const;
 
 private:
-  task<> finish_and_log(upload u, millis_clock now) const;
+  task<result<bool>> delete_object(const upload& u, std::string key) const;
+  task<> finish_and_log(upload u, millis_clock now, bool& store_is_silent) const;
 
   const remover_options options_;
   store& store_;

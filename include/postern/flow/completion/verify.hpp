@@ -36,8 +36,8 @@ public:
 
   // Judges the object of an upload that is not completed. errc::type_mismatch: the upload is recorded as failed, and
   // the object is deleted if the profile says so and its ETag is still the one that was looked at. A completed upload
-  // does not fail: its new object is an overwrite. errc::unavailable, errc::store_failed, errc::ledger_failed: ask
-  // later.
+  // does not fail: its new object is an overwrite. Nor does one that is being checked, whose caller rejects it.
+  // errc::unavailable, errc::store_failed, errc::ledger_failed: ask later.
   task<result<void>> examine(upload u, stored_object found) const;
 
 private:

@@ -27,13 +27,12 @@ public:
   task<response> reject(request& r);
 
 private:
-  using body_parser = result<std::string> (*)(std::string_view);
+  using verdict_parser = result<verdict> (*)(std::string_view);
   task<result<upload>> claim_upload(request& r);
   task<result<upload>> remove_upload(request& r);
-  task<result<upload>> accept_upload(request& r);
-  task<result<upload>> reject_upload(request& r);
-  // Admits the request, and reads the text in its body.
-  task<result<std::string>> read_body(request& r, body_parser parse);
+  task<result<upload>> settle(request& r, verdict_parser parse);
+  // Admits the request, and reads its body.
+  task<result<std::string>> read_body(request& r);
   // That this request's caller may manage the upload.
   task<result<void>> admit(const request& r);
 

@@ -6,6 +6,7 @@
 #include <postern/base/error.hpp>
 #include <postern/core/object.hpp>
 #include <postern/core/upload.hpp>
+#include <postern/io/ledger.hpp>
 #include <postern/io/rows/quota_rows.hpp>
 #include <postern/io/rows/webhook_rows.hpp>
 #include <postern/io/sql/database.hpp>
@@ -26,12 +27,13 @@ public:
                 std::function<void(const upload&)> on_change = {});
 
   std::vector<upload> lease_due(millis_clock now, millis_clock leased_until, std::size_t max);
-  void postpone(const std::string& id, millis_clock at);
-  result<upload> accept(const std::string& id, millis_clock leased_until);
+  void postpone(const std::string& id, millis_clock at, bool has_failed);
+  result<upload> accept(const std::string& id, const std::string& etag, millis_clock leased_until);
   result<upload> check_again(const std::string& id, const stored_object& found, millis_clock at);
-  result<upload> finish_accepting(const std::string& id, const std::string& etag, millis_clock at,
-                                  std::optional<millis_clock> claim_until);
-  result<upload> reject(const std::string& id, const std::string& reason, millis_clock at, bool is_gone);
+  result<confirmation> finish_accepting(const std::string& id, const std::string& etag, millis_clock at,
+                                        std::optional<millis_clock> claim_until);
+  result<confirmation> reject(const std::string& id, const std::string& etag, const std::string& reason,
+                              millis_clock at, bool is_gone);
 
 private:
   std::int64_t last_check(const upload& u, millis_clock at) const;
