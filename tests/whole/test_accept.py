@@ -77,7 +77,9 @@ def final_names(names):
 
 class Verdicts(unittest.TestCase):
     def types(self, receiver, form):
-        return [a.json()["type"].removeprefix("upload.") for a in receiver.at("/hooks") if a.json()["data"]["id"] == form["id"]]
+        """Of the messages about this upload. After a kill, a message may come again, with the same id."""
+        messages = {a.id: a.json() for a in receiver.at("/hooks")}
+        return [m["type"].removeprefix("upload.") for m in messages.values() if m["data"]["id"] == form["id"]]
 
     def check_end(self, receiver, server, form, wanted, questions):
         wait_for(server, form, wanted, 40)
@@ -162,7 +164,7 @@ class Verdicts(unittest.TestCase):
                     server.start()
             for form in forms:
                 wait_for(server, form, "completed", 400)
-                wait_until(lambda form=form: self.types(receiver, form) == ["checking", "completed"], "each webhook once", 60)
+                wait_until(lambda form=form: self.types(receiver, form) == ["checking", "completed"], "one message of each kind", 120)
             self.assertEqual(final_names(watcher.stop()), sorted("local/" + f["key"] for f in forms))
             wait_until(lambda: len(server.objects()) == len(forms), "nothing left in quarantine", 180)
 
@@ -234,6 +236,7 @@ def post_to(url, body, content_type):
     c.request("POST", at.path, body, {"Content-Type": content_type})
     r = c.getresponse()
     r.read()
+    c.close()
     return r.status, {k.lower(): v for k, v in r.getheaders()}
 
 
