@@ -49,7 +49,8 @@ const std::string confirm_sql = insert(
 // Its next check is that of the verdict.
 const std::string start_checking_sql =
     insert(", size, etag, crc32c, stored_at, completed_by, final_key", "'checking', $12, $13, $14, $15, $16, $17",
-           "UPDATE SET state = 'checking', failed_because = '', key = excluded.key, size = excluded.size, "
+           "UPDATE SET state = 'checking', profile = CASE uploads.profile WHEN '' THEN excluded.profile ELSE "
+           "uploads.profile END, failed_because = '', key = excluded.key, size = excluded.size, "
            "etag = excluded.etag, crc32c = excluded.crc32c, stored_at = excluded.stored_at, "
            "completed_by = excluded.completed_by, final_key = excluded.final_key, ask_at = excluded.ask_at "
            "WHERE uploads.state IN " +
