@@ -97,7 +97,7 @@ class Events(unittest.TestCase):
     def test_a_later_object_with_another_etag_is_an_overwrite(self):
         form = self.uploaded(profile="live")
         before = self.check(form, "completed")
-        self.s3.request("PUT", form["key"], body=b"another", headers={"x-amz-meta-postern-id": form["id"]})
+        self.s3.request("PUT", form["key"], body=b"another", headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": form["id"]})
         after = self.server.status(form["id"])
         self.assertEqual((after["state"], after["etag"], after["size"]), ("completed", before["etag"], 13000))
         self.assertIn("overwritten_at", after)
@@ -131,7 +131,7 @@ class Events(unittest.TestCase):
     def test_repeated_events_in_any_order_are_one_completion(self):
         form = self.uploaded()
         first = self.s3.head(form["key"])["etag"].strip('"')
-        self.s3.request("PUT", form["key"], body=b"second", headers={"x-amz-meta-postern-id": form["id"]})
+        self.s3.request("PUT", form["key"], body=b"second", headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": form["id"]})
         second = self.s3.head(form["key"])["etag"].strip('"')
         # The later event arrives first. The object of the earlier event has been overwritten.
         for _ in range(3):
@@ -203,17 +203,17 @@ class Events(unittest.TestCase):
 
     def test_an_object_that_does_not_match_its_upload_is_ignored(self):
         form = self.server.sign()
-        self.s3.request("PUT", form["key"], body=b"x" * ((1 << 20) + 1), headers={"x-amz-meta-postern-id": form["id"]})
+        self.s3.request("PUT", form["key"], body=b"x" * ((1 << 20) + 1), headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": form["id"]})
         self.assertEqual(self.post_events(record(form)), (0, 1))  # larger than the policy allowed
         self.s3.request("PUT", form["key"], body=b"put by someone else")
         self.assertEqual(self.post_events(record(form)), (0, 1))
-        self.s3.request("PUT", form["key"], body=b"of another upload", headers={"x-amz-meta-postern-id": "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4"})
+        self.s3.request("PUT", form["key"], body=b"of another upload", headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": "01a20a86-41d4-7ac8-8ecb-3931cee2cfd4"})
         self.assertEqual(self.post_events(record(form)), (0, 1))
         self.check(form, "issued")
         exact = self.server.sign(size=5)
-        self.s3.request("PUT", exact["key"], body=b"123456", headers={"x-amz-meta-postern-id": exact["id"]})
+        self.s3.request("PUT", exact["key"], body=b"123456", headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": exact["id"]})
         self.assertEqual(self.post_events(record(exact)), (0, 1))
-        self.s3.request("PUT", exact["key"], body=b"12345", headers={"x-amz-meta-postern-id": exact["id"]})
+        self.s3.request("PUT", exact["key"], body=b"12345", headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": exact["id"]})
         self.assertEqual(self.post_events(record(exact)), (1, 0))
 
     def test_a_bad_record_does_not_keep_the_ones_beside_it_from_being_recorded(self):

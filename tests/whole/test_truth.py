@@ -25,7 +25,7 @@ def post(form, data=b"hello"):
 
 def put(s3, form, body, **metadata):
     """Puts an object that no form of Postern allows, under the form's key, with the form's id."""
-    s3.request("PUT", form["key"], body=body, headers={"x-amz-meta-postern-id": form["id"], **metadata})
+    s3.request("PUT", form["key"], body=body, headers={"Content-Type": "application/octet-stream", "x-amz-meta-postern-id": form["id"], **metadata})
 
 
 def event(server, form, etag="", size=5):
