@@ -161,7 +161,7 @@ class Exactness(unittest.TestCase):
         for thread in threads:
             thread.join(120)
         node = self.nodes[0]
-        wait_until(lambda: usage(node)["user_in_flight"]["now"] == 0, "all reservations settled", 60)
+        wait_until(lambda: usage(node)["user_in_flight"]["now"] == 0, "all reservations settled", 180)  # a node that is killed leases its checks for two minutes
         now = usage(node)
         completed = [u["size"] for u in node.uploads("completed")]
         print(f"quota {self.QUOTA}, {self.CLIENTS} clients, {kills} kills: {len(completed)} completed, {sum(completed)} bytes; {len(self.refusals)} refusals", file=sys.stderr)

@@ -77,7 +77,8 @@ class Load(unittest.TestCase):
             print(f"\n{count} uploads of {size // MIB} MiB at once: peak {peak / MIB:.1f} MiB over the {idle / MIB:.1f} MiB that {count} idle connections cost, with a budget of {budget // MIB} MiB; too busy: {sum(busy for *_, busy in answers)} times", file=sys.stderr)
             if not is_sanitized():
                 self.assertLessEqual(peak, budget)
-            self.assertLess(written(server) - disk, 8 * MIB)
+            # The ledger's rows of progress, once a second: the slower the machine, the more of them.
+            self.assertLess(written(server) - disk, max(8 * MIB, count * size // 100))
             for n in range(0, count, 17):
                 self.assertEqual(s3.hash_of(answers[n][0]["key"]), Pattern(size, n).sha256())
             self.assertEqual(s3.multiparts(), 0)
