@@ -24,16 +24,6 @@ task<result<std::string>> download_bytes::next() {
   co_return std::move(*piece);
 }
 
-namespace {
-
-std::string type_of(const stored_object& object) {
-  for (const auto& [name, value] : object.meta.headers)
-    if (name == "content-type") return value;
-  return {};
-}
-
-} // namespace
-
 task<result<download>> downloads::find(std::string id, caller who) {
   if (!is_uuid(id)) co_return failure{errc::not_found, "no such upload"};
   auto row = co_await ledger_.find(id);
@@ -56,7 +46,7 @@ task<result<download>> downloads::find(std::string id, caller who) {
   static const profile removed{}; // from the configuration: as strict as the default
   what.etag = std::move(object->etag);
   what.size = object->size;
-  what.as = show_object(configured ? *configured : removed, type_of(*object), row->key);
+  what.as = show_object(configured ? *configured : removed, content_type_of(object->meta), row->key);
   co_return what;
 }
 

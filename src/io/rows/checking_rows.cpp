@@ -8,7 +8,6 @@
 namespace postern {
 namespace {
 
-const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
 const std::string postpone_sql =
     "UPDATE uploads SET ask_at = $1, asked = asked + $2 WHERE id = $3 AND state = 'checking'";
 const std::string accept_sql =
@@ -26,10 +25,6 @@ const std::string completed_sql =
 const std::string reject_sql = "UPDATE uploads SET state = 'rejected', reason = $1 "
                                "WHERE id = $2 AND state = 'checking' AND is_accepted <= $3 AND $4 IN ('', etag)" +
                                returning_upload;
-
-// An object that was moved or deleted is looked for once more, so soon at the earliest: the request that deletes it may
-// be lost.
-constexpr std::chrono::minutes clean_up_pause{2};
 
 failure no_verdict_possible(const upload& u, const std::string& etag) {
   if (u.state == upload_state::checking && !etag.empty() && etag != u.etag)
@@ -117,7 +112,7 @@ result<confirmation> checking_rows::reject(const std::string& id, const std::str
 
 result<upload> checking_rows::find(const std::string& id) {
   auto row = find_upload(db_, id);
-  if (!row) return failure{errc::not_found, "no such upload"};
+  if (!row) return no_such_upload();
   return std::move(*row);
 }
 

@@ -19,11 +19,6 @@ const std::string removing_sql =
 const std::string removed_sql =
     "UPDATE uploads SET state = 'removed', removed_at = $1, ask_at = NULL WHERE id = $2 AND state IN " +
     states_before(upload_state::removed) + returning_upload;
-const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
-
-constexpr std::chrono::minutes clean_up_pause{2};
-
-failure no_such_upload() { return {errc::not_found, "no such upload"}; }
 
 failure not_completed(std::string_view what, const upload& u) {
   return {errc::conflict, "only a completed upload can be " + std::string(what) + "; the state of this one is " +

@@ -1,9 +1,11 @@
 // One row of the table of uploads, and its value. For the units of this room.
 #pragma once
 
+#include <postern/base/error.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/io/sql/database.hpp>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +27,14 @@ std::string states_before(upload_state to);
 
 // The states in which the arrival of an object counts, as an SQL list. From checking, only a verdict leads on.
 inline const std::string states_before_arrival = states_before(upload_state::checking);
+
+inline const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
+
+// An object that was moved out of quarantine, or rejected, is looked for once more, so soon at the earliest: the
+// request that deletes it may be lost.
+inline constexpr std::chrono::minutes clean_up_pause{2};
+
+inline failure no_such_upload() { return {errc::not_found, "no such upload"}; }
 
 // The column metadata.
 std::string metadata_text(const upload& u);

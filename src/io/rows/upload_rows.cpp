@@ -71,7 +71,6 @@ const std::string expire_sql =
     "UPDATE uploads SET state = 'expired', ask_at = NULL WHERE id = $1 AND state IN ('issued', 'receiving')" +
     returning_upload;
 const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = $1" + returning_upload;
-const std::string check_at_sql = "UPDATE uploads SET ask_at = $1 WHERE id = $2";
 const std::string find_sql = select_upload + "id = $1";
 const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
 
