@@ -46,7 +46,7 @@ bool is_active_type(std::string_view media_type) {
   if (type.starts_with("multipart/") || type.starts_with("message/")) return true; // MHTML
   if (subtype.ends_with("+xml") || subtype.starts_with("xml") || subtype == "xsl" || subtype == "xslt") return true;
   for (const auto part : {"html", "svg", "ecmascript", "javascript", "jscript", "livescript", "shockwave"})
-    if (subtype.find(part) != subtype.npos) return true;
+    if (type.find(part) != type.npos) return true;
   return false;
 }
 
