@@ -12,6 +12,8 @@ namespace {
 
 // Larger buffers mean fewer wakeups, here and at both peers. A buffer grows by a factor, so that few reads are small.
 constexpr std::size_t min_buffer = transfers::first_buffer, max_buffer = 1 << 20, growth = 4;
+// The kernel clears the pages of each new buffer, so a few small reads are no reason for a smaller one.
+constexpr unsigned max_small_reads = 32;
 
 // Can the same form still be stored, sent once more? Then nothing is wrong with it: a connection, a store or a node
 // broke.
@@ -82,6 +84,7 @@ struct transfers::transfer {
   incoming_file file; // its buffer is the one that is being decoded and written
   read_buffer filling;
   std::size_t buffer_size = min_buffer; // of the buffer that is filled next
+  unsigned small_reads = 0;             // in a row, that a smaller buffer would have held
   std::uint64_t buffers = first_buffer; // memory that is taken for both
   std::unique_ptr<sink> into;
   std::string attempt;       // this transfer's id in the ledger
@@ -186,9 +189,12 @@ task<result<void>> transfers::write(transfer& t, const file_decoder::runs& runs)
 }
 
 task<result<std::size_t>> transfers::fill(transfer& t) {
-  auto ready = co_await t.file.body.wait();
-  if (!ready) co_return ready.error();
-  if (t.filling.size() != t.buffer_size) t.filling = read_buffer(t.buffer_size);
+  if (t.filling.size() != t.buffer_size) {
+    t.filling = read_buffer();
+    auto ready = co_await t.file.body.wait();
+    if (!ready) co_return ready.error();
+    t.filling = read_buffer(t.buffer_size);
+  }
   co_return co_await t.file.body.read_some(t.filling.all());
 }
 
@@ -197,16 +203,18 @@ void transfers::transfer::choose_buffer_size(std::size_t n) {
   auto& share = file.share;
   const auto larger = std::min(buffer_size * growth, max_buffer);
   const auto smaller = std::max(buffer_size / growth, min_buffer);
+  small_reads = n < smaller ? small_reads + 1 : 0;
   if (n == file.buffer.size() && larger > buffer_size) {
     const auto more = 2 * (larger - buffer_size);
     if (!share.take_spare_memory(more)) return;
     buffers += more;
     buffer_size = larger;
-  } else if (smaller < buffer_size && (n < smaller || share.is_memory_scarce())) {
+  } else if (smaller < buffer_size && (small_reads >= max_small_reads || share.is_memory_scarce())) {
     const auto less = 2 * (buffer_size - smaller);
     share.release_memory(less); // early: the buffers shrink when each is filled next
     buffers -= less;
     buffer_size = smaller;
+    small_reads = 0;
   }
 }
 
