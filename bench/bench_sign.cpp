@@ -14,11 +14,13 @@ int main() {
   options.profiles["default"].name = "default";
   options.profiles["default"].bucket = "media";
   options.public_url = "https://uploads.example.com";
-  options.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
-  options.region = "eu-west-1";
+  form_store store;
+  store.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
+  store.region = "eu-west-1";
   auto keys = std::make_shared<const held_credentials>(held_credentials{
       {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}}, std::nullopt, ""});
-  options.credentials = [&keys] { return keys; };
+  store.credentials = [&keys] { return keys; };
+  options.find_store = only(std::move(store));
   const form_signer forms(options, own);
   sign_request ask;
   ask.filename = "cat.jpg";

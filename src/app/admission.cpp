@@ -1,6 +1,6 @@
 #include <postern/app/admission.hpp>
 #include <postern/app/config/jwt_keys.hpp>
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/storage.hpp>
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/flow/admission/api_keys.hpp>

@@ -33,7 +33,8 @@ std::uint64_t raise_descriptor_limit() {
 
 capacity plan_capacity(const config& c, std::uint64_t descriptors) {
   const auto free = descriptors - std::min(descriptors / 2, set_apart);
-  const bool has_files = c.store.type == "file";
+  const bool has_files = c.store.type == "file" &&
+                         std::all_of(c.stores.begin(), c.stores.end(), [](const auto& s) { return s.type == "file"; });
   const auto& l = c.limits;
   capacity plan;
   // An upload has descriptors of its own: its file, or two connections to S3, because the answer to one part is awaited

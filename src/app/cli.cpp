@@ -38,7 +38,8 @@ struct options {
   std::size_t limit = 100;
   bool follow = false, json = false, unclaimed = false;
   webhooks_command webhooks;
-  bool apply = false;    // setup
+  std::string store; // setup; empty: all
+  bool apply = false;
   bool defaults = false; // config
   std::string key_name;  // keys new
 };
@@ -84,8 +85,10 @@ task<> issue_form(const form_issuer& issuer, sign_request ask, result<signed_for
 int sign(const options& o, const char* const* environment) {
   const auto c = load_to_sign(o, environment);
   form_service service(c, ledger_options_of(c));
-  if (const auto first = service.backend.first_credentials(); !first) {
-    const auto& why = first.error();
+  // Of several stores, others than the profile's may lack credentials.
+  const auto missing = service.backends.first_credentials();
+  if (!service.backends.has_credentials()) {
+    const auto& why = missing.front().second;
     std::fprintf(stderr, "postern: %s; set store.credentials, or run postern doctor\n",
                  (why.on.empty() ? describe(why) : why.on).c_str());
     return 1;
@@ -356,7 +359,8 @@ private:
     setup->require_subcommand(1);
     const auto add_document = [&](document which, const char* name, const char* what) {
       auto* command =
-          add(*setup, name, what, [this, which] { return set_up(load(o_, environment_), which, o_.apply); });
+          add(*setup, name, what, [this, which] { return set_up(load(o_, environment_), which, o_.apply, o_.store); });
+      command->add_option("--store", o_.store, "only for this store: its name in [[stores]], or default for [store]");
       command->add_flag("--apply", o_.apply,
                         which == document::cors ? "put the rules into each bucket and keep the rules of others"
                                                 : "refused: only the CORS rules can be applied");

@@ -6,7 +6,7 @@
 #include <postern/app/node.hpp>
 #include <postern/app/secret_watch.hpp>
 #include <postern/app/server_tls.hpp>
-#include <postern/app/store_watch.hpp>
+#include <postern/app/stores/store_watch.hpp>
 #include <postern/app/webhooks/accept_hooks.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/app/workers.hpp>
@@ -55,6 +55,17 @@ std::string listed(const std::vector<std::string>& names) {
   return all;
 }
 
+std::vector<std::string> stores_shown(const config& c) {
+  const auto shown = [](const config::store_section& s) {
+    const auto at = s.type == "file" ? "file:" + s.path.string()
+                                     : "s3:" + s.bucket + " at " + (s.endpoint.empty() ? s.region : s.endpoint);
+    return (s.name.empty() ? "" : s.name + "=") + at;
+  };
+  std::vector<std::string> all{shown(c.store)};
+  for (const auto& s : c.stores) all.push_back(shown(s));
+  return all;
+}
+
 void log_who_may_sign(const config& c) {
   if (c.auth.anonymous)
     log::warning("anyone may sign: auth.anonymous is true");
@@ -80,7 +91,7 @@ private:
   task<> reload_on_signal();
   void reload();
   task<result<void>> check_signing();
-  task<result<void>> check_store();
+  task<result<void>> check_stores();
   std::vector<front::readiness_part> readiness_parts();
   task<> record_progress();
   task<> trim_heap();
@@ -95,9 +106,9 @@ private:
   const std::function<config()> load_;
   const capacity capacity_;            // what the system allows
   upload_feed feed_;                   // tells event streams about changes
-  form_service service_;               // signer, storage and ledger
-  const std::unique_ptr<store> store_; // S3 or the file store
-  store_watch store_watch_;
+  form_service service_;               // signer, stores and ledger
+  const std::unique_ptr<store> store_; // all stores as one
+  store_watches store_watches_;
   std::unique_ptr<magic_type_finder> types_; // none: no profile looks at bytes
   const verifier verifier_;
   resources shared_; // memory and requests to the store, which all uploads share
@@ -148,8 +159,8 @@ private:
 
 node::node(const config& c, std::function<config()> load)
     : config_(c), in_force_(c), load_(std::move(load)), capacity_(plan_capacity(c, raise_descriptor_limit())),
-      service_(c, node_ledger_options_of(c, feed_)), store_(service_.backend.open(c)),
-      store_watch_(c, service_.backend), types_(type_finder_of(c)),
+      service_(c, node_ledger_options_of(c, feed_)), store_(service_.backends.open()),
+      store_watches_(service_.backends), types_(type_finder_of(c)),
       verifier_(config_.profiles, types_.get(), *store_, *service_.records, now_millis),
       shared_(resource_limits_of(c, capacity_, *store_)), recorder_(*service_.records, *store_, config_.profiles),
       remover_({}, *store_, *service_.records),
@@ -160,14 +171,15 @@ node::node(const config& c, std::function<config()> load)
       accept_hooks_(c), acceptor_(accept_hooks_.options(), *store_, *service_.records, completer_),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
-      event_receiver_({c.events.token, c.events.sns_topics, served_buckets(c)}, completer_, *sns_, *service_.records),
+      event_receiver_({c.events.token, c.events.sns_topics, service_.backends.buckets()}, completer_, *sns_,
+                      *service_.records),
       admission_(c), cors_(c.server.public_url, c.server.allowed_origins), limits_(request_rates_of(c)),
       gate_(admission_.callers(), cors_, limits_),
       uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
-      pages_(pages_options_of(c), gate_, service_.issuer), usage_(gate_, service_.forms, *service_.records),
-      manage_(gate_, *service_.records, remover_, acceptor_), downloads_(*store_, *service_.records, service_.forms),
-      download_(gate_, downloads_, shared_),
+      pages_(pages_options_of(c, service_.backends), gate_, service_.issuer),
+      usage_(gate_, service_.forms, *service_.records), manage_(gate_, *service_.records, remover_, acceptor_),
+      downloads_(*store_, *service_.records, service_.forms), download_(gate_, downloads_, shared_),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
       public_router_(
           front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_}), cors_),
@@ -186,16 +198,16 @@ node::node(const config& c, std::function<config()> load)
       // jitter.
       changes_(workers_.home().get_executor(), 750ms, [this] { return feed_.poll(*service_.records); }),
       secrets_(workers_.home().get_executor(), 1min, [this] { return secret_watch_.run_round(); }),
-      store_rounds_(workers_.home().get_executor(), 15s, [this] { return store_watch_.run_round(); }),
+      store_rounds_(workers_.home().get_executor(), 15s, [this] { return store_watches_.run_round(); }),
       token_keys_(workers_.home().get_executor(), 5s, [this] { return admission_.keep_fresh(); }),
       trims_(workers_.home().get_executor(), 3s, [this] { return trim_heap(); }),
       rates_(workers_.home().get_executor(), 1s,
              [this] { return rate_exchange_.run_round(*service_.records, now_millis()); }),
       webhook_clients_(c), notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
   log_start();
-  if (auto first = service_.backend.first_credentials(); !first)
+  for (const auto& [name, why] : service_.backends.first_credentials())
     log::error("no form can be signed until there are credentials",
-               {{"why", describe(first.error())}, {"see", "postern doctor"}});
+               {{"store", name}, {"why", describe(why)}, {"see", "postern doctor"}});
   listen();
 }
 
@@ -205,7 +217,7 @@ int node::run() {
   if (admin_server_) tasks.start(admin_server_->run());
   tasks.start(drain_on_signal());
   tasks.start(reload_on_signal());
-  tasks.start(service_.backend.credentials.keep_fresh());
+  for (const auto& each : service_.backends.all()) tasks.start(each->backend.credentials.keep_fresh());
   tasks.start(sweep_.run());
   tasks.start(verdicts_.run()); // also without a hook: uploads may still wait for one that was removed
   tasks.start(progress_.run());
@@ -218,7 +230,7 @@ int node::run() {
   tasks.start(notifier_.run());
   workers_.run();
   // The threads of the disk pool and of the ledger post to the loops, so they end before the loops are destroyed.
-  service_.backend.disk.join();
+  service_.backends.join();
   types_.reset();
   service_.records.reset();
   log::info("stopped");
@@ -238,16 +250,13 @@ void node::listen() {
 }
 
 void node::log_start() const {
-  const auto& s = config_.store;
-  log::info("starting",
-            {{"version", version()},
-             {"public_url", config_.server.public_url},
-             {"store", s.type == "file" ? "file:" + s.path.string()
-                                        : "s3:" + s.bucket + " at " + (s.endpoint.empty() ? s.region : s.endpoint)},
-             {"ledger", ledger_shown(config_.ledger.url)},
-             {"threads", workers_.size()},
-             {"profiles", config_.profiles.size()},
-             {"webhooks", config_.webhooks.size()}});
+  log::info("starting", {{"version", version()},
+                         {"public_url", config_.server.public_url},
+                         {"store", listed(stores_shown(config_))},
+                         {"ledger", ledger_shown(config_.ledger.url)},
+                         {"threads", workers_.size()},
+                         {"profiles", config_.profiles.size()},
+                         {"webhooks", config_.webhooks.size()}});
   if (!config_.other_variables.empty())
     log::warning("environment variables are ignored",
                  {{"names", listed(config_.other_variables)},
@@ -294,17 +303,17 @@ void node::reload() {
 std::vector<front::readiness_part> node::readiness_parts() {
   return {{"sign", [this] { return check_signing(); }},
           {"record", [this] { return service_.records->flush(); }},
-          {"store", [this] { return check_store(); }}};
+          {"store", [this] { return check_stores(); }}};
 }
 
 task<result<void>> node::check_signing() {
-  if (service_.options.credentials()) co_return result<void>{};
+  if (service_.backends.has_credentials()) co_return result<void>{};
   co_return failure{errc::unavailable, "there are no credentials for the store"};
 }
 
-task<result<void>> node::check_store() {
+task<result<void>> node::check_stores() {
   auto kept = co_await store_->check();
-  co_return kept ? store_watch_.last() : kept;
+  co_return kept ? store_watches_.last() : kept;
 }
 
 // --- background tasks ---
@@ -363,15 +372,15 @@ void node::stop_background_tasks() {
   trims_.stop();
   rates_.stop();
   hangups_.cancel();
-  service_.backend.credentials.stop();
+  for (const auto& each : service_.backends.all()) each->backend.credentials.stop();
   http_client::stop(workers_.home()); // a question to an accept hook may last for a minute; it is asked again
 }
 
 } // namespace
 
 form_service::form_service(const config& c, const ledger_options& records_with)
-    : own(c.server.secrets), backend(c, own), records(make_ledger(records_with)),
-      options(form_signer_options_of(c, backend)), forms(options, own), issuer(forms, *records) {}
+    : own(c.server.secrets), backends(c, own), records(make_ledger(records_with)),
+      options(form_signer_options_of(c, backends)), forms(options, own), issuer(forms, *records) {}
 
 int serve(const config& c, std::function<config()> load) {
   std::signal(SIGPIPE, SIG_IGN);

@@ -20,17 +20,13 @@ std::size_t max_claim_of(const config& c) {
 
 } // namespace
 
-form_signer_options form_signer_options_of(const config& c, const storage& backend) {
+form_signer_options form_signer_options_of(const config& c, const stores& backends) {
   return {c.profiles,
           c.server.public_url,
-          direct_urls(c),
-          c.store.region,
-          [&backend] { return backend.credentials.current(); },
-          [&backend] { return backend.clock.ahead(); },
+          [&backends](const std::string& bucket) { return backends.find(bucket); },
           c.sweep.claim_lifetime,
           c.limits.form_fields,
-          max_claim_of(c),
-          c.store.type == "file" ? 255u : 0u};
+          max_claim_of(c)};
 }
 
 // A node that starts before its database signs meanwhile, and records later.
@@ -41,19 +37,12 @@ ledger_options node_ledger_options_of(const config& c, upload_feed& feed) {
   return o;
 }
 
-front::pages_options pages_options_of(const config& c) {
+front::pages_options pages_options_of(const config& c, const stores& backends) {
   front::pages_options o;
   o.demo = c.server.demo;
   o.version = version();
-  for (auto& [bucket, url] : direct_urls(c)) o.direct_urls.push_back(url);
+  o.direct_urls = backends.direct_urls();
   return o;
-}
-
-// The buckets of forms and of events.
-std::vector<std::string> served_buckets(const config& c) {
-  auto buckets = c.store.other_buckets;
-  buckets.push_back(c.store.bucket);
-  return buckets;
 }
 
 form_limits form_limits_of(const config& c) {
@@ -64,10 +53,7 @@ form_limits form_limits_of(const config& c) {
 
 form_reader_options form_reader_options_of(const config& c, const form_signer_options& s) {
   form_reader_options o;
-  o.buckets = served_buckets(c);
-  o.region = s.region;
-  o.credentials = s.credentials;
-  o.store_ahead = s.store_ahead;
+  o.find_store = s.find_store;
   o.limits = form_limits_of(c);
   o.clock = now_millis;
   return o;

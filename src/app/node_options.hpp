@@ -2,7 +2,7 @@
 #pragma once
 
 #include <postern/app/capacity.hpp>
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/stores.hpp>
 #include <postern/flow/admission/request_limits.hpp>
 #include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/read_form.hpp>
@@ -20,10 +20,9 @@
 
 namespace postern::app {
 
-form_signer_options form_signer_options_of(const config& c, const storage& backend);
+form_signer_options form_signer_options_of(const config& c, const stores& backends);
 ledger_options node_ledger_options_of(const config& c, upload_feed& feed);
-front::pages_options pages_options_of(const config& c);
-std::vector<std::string> served_buckets(const config& c);
+front::pages_options pages_options_of(const config& c, const stores& backends);
 form_reader_options form_reader_options_of(const config& c, const form_signer_options& s);
 form_limits form_limits_of(const config& c);
 resource_limits resource_limits_of(const config& c, const capacity& possible, const store& objects);

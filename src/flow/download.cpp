@@ -52,7 +52,9 @@ task<result<download>> downloads::find(std::string id, caller who) {
 
 task<result<presigned_url>> downloads::presign(download what) {
   response_headers headers{std::move(what.as.content_disposition), std::move(what.as.content_type)};
-  auto signing = store_.as_presigner()->presign_get(std::move(what.name), url_lifetime, std::move(headers));
+  auto signing = store_.for_bucket(what.name.bucket)
+                     .as_presigner()
+                     ->presign_get(std::move(what.name), url_lifetime, std::move(headers));
   co_return co_await std::move(signing);
 }
 

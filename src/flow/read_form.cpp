@@ -157,22 +157,24 @@ task<result<void>> form_reader::read_fields(upload_form& f, byte_source& body, a
   }
 }
 
-result<void> form_reader::authenticate(const std::vector<form_field>& fields) const {
+result<void> form_reader::authenticate(const std::vector<form_field>& fields, const std::string& bucket) const {
   const auto* text = find_field(fields, "policy");
   if (!text) return failure{errc::forbidden, "the form has no policy"};
   if (const auto* own = find_field(fields, "x-ignore-postern"); own && own_.verify_policy(*text, *own)) return {};
-  const auto current = options_.credentials();
+  const auto* store = options_.find_store(bucket);
+  if (!store) return failure{errc::no_such_bucket, quote(bucket)};
+  const auto current = store->credentials();
   if (!current)
     return failure{errc::unavailable,
                    "there are no S3 credentials to verify the form's signature with; run postern doctor"};
-  return verify_form_signature(fields, *text, current->keys, options_.region);
+  return verify_form_signature(fields, *text, current->keys, store->region);
 }
 
 // Checks everything that S3 checks before the file's first byte.
 result<void> form_reader::judge_form(upload_form& f, const std::string& bucket) const {
   auto& fields = f.parser.fields();
   if (!find_field(fields, "key")) return failure{errc::missing_key, "the form has no field named key"};
-  if (auto authentic = authenticate(fields); !authentic) return authentic;
+  if (auto authentic = authenticate(fields, bucket); !authentic) return authentic;
   auto rules = read_policy(*find_field(fields, "policy"));
   if (!rules) return rules.error();
   expand_filename(fields, f.parser.file().filename);
@@ -183,13 +185,14 @@ result<void> form_reader::judge_form(upload_form& f, const std::string& bucket) 
   auto& row = f.details.plan.row;
   // A form is valid while it is so by the store's clock or by this machine's: it may have been signed before the
   // difference was known.
-  const auto store_ahead = std::min(options_.store_ahead(), std::chrono::seconds(0));
+  const auto* store = options_.find_store(bucket);
+  const auto store_ahead = store ? std::min(store->ahead(), std::chrono::seconds(0)) : std::chrono::seconds(0);
   auto length = judge(*rules, fields, bucket, std::chrono::floor<std::chrono::seconds>(now + store_ahead));
   if (!length) return length.error();
   row.min_size = length->min;
   row.max_size = length->max;
   row.expires_at = rules->expires - store_ahead;
-  if (!is_served(options_.buckets, bucket)) return failure{errc::no_such_bucket, quote(bucket)};
+  if (!store) return failure{errc::no_such_bucket, quote(bucket)};
   if (f.details.claimed && !covers_key(f.details.claimed->key, row.key))
     return failure{errc::policy_mismatch, "the claim names another key"};
   if (f.details.claimed && f.details.claimed->key.ends_with(filename_variable))

@@ -194,9 +194,9 @@ std::shared_ptr<const form_signer::day_key> form_signer::key_of(const sigv4::cre
 // AWS's fields, the policy, and the two signatures over it. The policy has a condition for each field, so they come
 // last.
 void form_signer::add_signatures(signed_form& form, const length_range& length, const sigv4::credentials& keys,
-                                 seconds_clock now) const {
+                                 const std::string& region, seconds_clock now) const {
   auto& fields = form.fields;
-  const sigv4::scope scope{amz_date(now), options_.region, "s3"};
+  const sigv4::scope scope{amz_date(now), region, "s3"};
   fields.push_back({"x-amz-algorithm", "AWS4-HMAC-SHA256"});
   fields.push_back({"x-amz-credential", sigv4::credential(keys.access_key, scope)});
   fields.push_back({"x-amz-date", scope.date});
@@ -236,21 +236,23 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   if (has_variable(without_filename(form.key, filename)))
     return bad("the key " + quote(form.key) +
                " would have ${, which S3 replaces; change the file's name or the metadata");
-  if (options_.max_key_part && has_longer_part(*key, options_.max_key_part))
-    return failure{errc::key_too_long, "the store takes at most " + std::to_string(options_.max_key_part) +
+  const auto* store = options_.find_store(form.bucket);
+  if (!store) return failure{errc::no_such_bucket, quote(form.bucket)};
+  if (store->max_key_part && has_longer_part(*key, store->max_key_part))
+    return failure{errc::key_too_long, "the store takes at most " + std::to_string(store->max_key_part) +
                                            " bytes between two slashes of a key"};
   // A policy must not outlive the keys that sign it. S3 would reject the form, with an error that names neither.
-  const auto current = options_.credentials();
+  const auto current = store->credentials();
   if (!current)
     return failure{errc::unavailable, "no credentials for the store at the moment; the server's log has the reason"};
-  const auto store_ahead = options_.store_ahead();
+  const auto store_ahead = store->ahead();
   const auto store_time = second + store_ahead;
   form.expires_at = store_time + rules.expires;
   if (current->expires && *current->expires < form.expires_at) form.expires_at = *current->expires;
   form.fallback_url = options_.public_url + "/upload/" + form.bucket;
   // S3 takes no larger file from a form. The fallback does.
-  const auto direct = options_.direct_urls.find(form.bucket);
-  form.url = direct == options_.direct_urls.end() || length->min > max_post_size ? form.fallback_url : direct->second;
+  const auto direct = store->direct_urls.find(form.bucket);
+  form.url = direct == store->direct_urls.end() || length->min > max_post_size ? form.fallback_url : direct->second;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
   const claim back{form.id,       rules.name, who.user,
@@ -276,12 +278,13 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 
-  add_signatures(form, *length, current->keys, store_time);
+  add_signatures(form, *length, current->keys, store->region, store_time);
   if (const auto size = size_of_form(fields, ask.filename); options_.max_form && size > options_.max_form)
     return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
 
-  auto& row = form.row;
+  form.row = std::make_shared<upload>();
+  auto& row = *form.row;
   row.content_type = back.content_type;
   row.id = form.id;
   row.profile = rules.name;

@@ -40,7 +40,12 @@ task<> shared_head::ask_store(std::string id, object_name name, std::string clie
     until.expires_at(at);
     co_await until.async_wait(use_task);
   }
-  const auto held = co_await places_.wait_for(std::move(client), max_wait);
+  auto bucket = name.bucket;
+  if (&store_.for_bucket(bucket) == &store_) bucket.clear(); // there is one store: no share
+  // Before the other place, which others need.
+  const auto of_bucket = co_await places_of_buckets_.wait_for(std::move(bucket), max_wait);
+  auto held = shared_places::place(nullptr, {&places_});
+  if (of_bucket) held = co_await places_.wait_for(std::move(client), max_wait);
   waiting = take_waiting(id);
   result<stored_object> found =
       failure{errc::too_many_requests, "the store is being asked about many other objects; try again in a second"};

@@ -28,10 +28,12 @@ struct fixture {
     p.bucket = "media";
     p.limits = limits;
     o.public_url = "https://up.example.com";
-    o.region = "eu-west-1";
-    o.credentials = [] {
+    form_store store;
+    store.region = "eu-west-1";
+    store.credentials = [] {
       return std::make_shared<const held_credentials>(held_credentials{{"AKIA", secret("key"), {}}, {}, "test"});
     };
+    o.find_store = only(std::move(store));
     const form_signer forms(std::move(o), own);
     const form_issuer issuer(forms, ledger);
     return test::run_task(ask.filename.empty() ? issuer.issue_blank(ask.profile, ask.return_to, who, now_millis())

@@ -47,13 +47,18 @@ struct fixture {
     ask.filename = filename;
     sign();
   }
+  static find_form_store stores_with(std::string bucket) {
+    form_store store;
+    store.region = "eu-west-1";
+    store.credentials = [] { return std::make_shared<const held_credentials>(some_credentials()); };
+    return only(std::move(store), std::move(bucket));
+  }
   // A form as Postern signs it, with these rules and this request.
   void sign() {
     form_signer_options o;
     o.profiles["default"] = rules;
     o.public_url = "https://up.example.com";
-    o.region = "eu-west-1";
-    o.credentials = [] { return std::make_shared<const held_credentials>(some_credentials()); };
+    o.find_store = stores_with("");
     const form_signer forms(std::move(o), own);
     auto form = blank ? forms.sign_blank("default", ask.return_to, {}, signed_at) : forms.sign(ask, {}, signed_at);
     fields = form.value().fields;
@@ -74,9 +79,7 @@ struct fixture {
   }
   form_reader make_reader() {
     form_reader_options o;
-    o.buckets = {"media"};
-    o.region = "eu-west-1";
-    o.credentials = [] { return std::make_shared<const held_credentials>(some_credentials()); };
+    o.find_store = stores_with("media");
     o.clock = [this] { return now; };
     return form_reader(std::move(o), own, carriers);
   }

@@ -20,6 +20,7 @@ struct fixture {
   test::fake_ledger ledger;
   profile rules;
   held_credentials held;
+  form_store store;
   form_signer_options options;
   sign_request ask;
   caller who;
@@ -28,10 +29,10 @@ struct fixture {
     rules.name = "default";
     rules.bucket = "media";
     options.public_url = "https://up.example.com";
-    options.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
-    options.region = "eu-west-1";
+    store.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
+    store.region = "eu-west-1";
     held.keys = {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}};
-    options.credentials = [this] { return std::make_shared<const held_credentials>(held); };
+    store.credentials = [this] { return std::make_shared<const held_credentials>(held); };
     ask.filename = "cat.jpg";
     ask.content_type = "image/jpeg";
     ask.origin = "https://app.example.com";
@@ -39,9 +40,10 @@ struct fixture {
   }
   result<signed_form> sign() {
     options.profiles["default"] = rules;
+    options.find_store = only(store);
     const form_signer forms(options, own);
     auto made = forms.sign(ask, who, now);
-    if (made) ledger.issue(made->row);
+    if (made) ledger.issue(*made->row);
     return made;
   }
   errc refused() {
@@ -122,7 +124,7 @@ BOOST_FIXTURE_TEST_CASE(a_policy_never_outlives_the_keys_that_signed_it, fixture
   BOOST_TEST((read_policy(*find_field(sign()->fields, "policy"))->expires == *held.expires));
   held.expires = second + std::chrono::hours(1);
   BOOST_TEST((sign()->expires_at == second + std::chrono::minutes(15)));
-  options.credentials = [] { return credentials_ptr{}; };
+  store.credentials = [] { return credentials_ptr{}; };
   BOOST_TEST((refused() == errc::unavailable));
 }
 
@@ -271,9 +273,10 @@ BOOST_FIXTURE_TEST_CASE(threads_that_sign_while_the_credentials_change_get_forms
   other.keys.access_key = "AKIAI44QH8DHBEXAMPLE";
   other.keys.secret_key = secret("je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY");
   std::atomic<unsigned> asked = 0;
-  options.credentials = [&] {
+  store.credentials = [&] {
     return std::make_shared<const held_credentials>(asked.fetch_add(1, std::memory_order_relaxed) % 2 ? held : other);
   };
+  options.find_store = only(store);
   const form_signer forms(options, own);
   std::vector<signed_form> made[3];
   std::vector<std::thread> threads;

@@ -62,7 +62,7 @@ struct fixture {
   const std::map<std::string, profile> profiles;
   const recorder recording{ledger, store, profiles};
   transfers carriers{store, ledger, recording, now_millis};
-  form_reader form_taker{{{"media"}, "eu-west-1", {}, {}, now_millis}, own, carriers};
+  form_reader form_taker{{only({}, "media"), {}, now_millis}, own, carriers};
   completer completions{own, store, ledger, recording};
   acceptor verdicts{acceptor_options{{}, now_millis, [] { return 0.5; }}, store, ledger, completions};
   const remover removals{{}, store, ledger};
@@ -127,11 +127,13 @@ struct fixture {
       p.bucket = "media";
     }
     o.public_url = "https://up.example.com";
-    o.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
-    o.region = "eu-west-1";
-    o.credentials = [] {
+    form_store store;
+    store.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
+    store.region = "eu-west-1";
+    store.credentials = [] {
       return std::make_shared<const held_credentials>(held_credentials{{"AKIA", secret("key"), {}}, {}, "test"});
     };
+    o.find_store = only(std::move(store));
     return o;
   }
 

@@ -36,6 +36,8 @@ struct slow_store final : store {
     co_return failure(errc::internal, "not asked");
   }
   std::uint64_t max_memory() const override { return 0; }
+  store* part = nullptr; // as if it were several stores
+  store& for_bucket(const std::string&) override { return part ? *part : *this; }
   task<result<std::vector<std::string>>> list(std::string, std::string, std::size_t) override {
     co_return failure(errc::internal, "not asked");
   }
@@ -116,6 +118,21 @@ BOOST_AUTO_TEST_CASE(questions_about_many_objects_leave_connections_for_uploads)
   test::run_task(about_many());
   BOOST_TEST(std::count(answers.begin(), answers.end(), 0u) == 200 - static_cast<int>(shared_head::max_at_once));
   BOOST_TEST(store.most == static_cast<int>(shared_head::max_at_once));
+}
+
+BOOST_AUTO_TEST_CASE(one_store_of_several_leaves_places_for_the_others) {
+  slow_store store, part;
+  store.part = &part;
+  store.takes = 2s;
+  shared_head heads(store);
+  std::vector<std::uint64_t> answers;
+  const auto about_many = [&]() -> task<> {
+    group asking(co_await asio::this_coro::executor);
+    for (int n = 0; n < 100; ++n) asking.start(ask_at_once(heads, std::to_string(n), 1, answers));
+    co_await asking.wait(10s);
+  };
+  test::run_task(about_many());
+  BOOST_TEST(store.most == static_cast<int>(shared_head::max_of_bucket));
 }
 
 BOOST_AUTO_TEST_CASE(one_client_leaves_places_for_others) {

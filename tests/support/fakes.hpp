@@ -17,6 +17,7 @@ struct fake_store final : store {
   std::map<std::string, stored_object> objects; // by bucket/key
   std::map<std::string, std::string> contents;  // what sinks wrote, by bucket/key
   std::optional<failure> broken, lost;          // lost: what check answers
+  std::set<std::string> silent_buckets;         // as if their store gave no answer
   int heads = 0, opened = 0, abandoned = 0, writes = 0;
   int fails_at_write = -1; // counted from 0 over all sinks
   bool fails_at_finish = false;
@@ -61,6 +62,7 @@ struct fake_store final : store {
   task<result<stored_object>> head(object_name n) override {
     ++heads;
     if (broken) co_return *broken;
+    if (silent_buckets.contains(n.bucket)) co_return failure(errc::unavailable, "no answer");
     const auto found = objects.find(n.bucket + "/" + n.key);
     if (found == objects.end()) co_return failure(errc::object_absent, n.key);
     co_return found->second;
@@ -230,12 +232,13 @@ struct fake_ledger : ledger {
     if (row.state != upload_state::completed) checks[u.id] = at;
     co_return row;
   }
-  task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until,
-                                                     std::size_t max) override {
+  task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
+                                                     bucket_names without) override {
     if (broken) co_return *broken;
     std::vector<upload> due;
     for (auto& [id, at] : checks)
-      if (at <= now && due.size() < max) due.push_back(rows.at(id)), at = leased_until;
+      if (at <= now && due.size() < max && !without.contains(rows.at(id).bucket))
+        due.push_back(rows.at(id)), at = leased_until;
     co_return due;
   }
   task<result<upload>> expire(std::string id, millis_clock) override {
@@ -330,11 +333,12 @@ struct fake_ledger : ledger {
     co_return row;
   }
   task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock leased_until,
-                                                             std::size_t max) override {
+                                                             std::size_t max, bucket_names without) override {
     if (broken) co_return *broken;
     std::vector<upload> started;
     for (auto& [id, row] : rows)
-      if (row.state == upload_state::completed && row.claim_until && *row.claim_until <= now && started.size() < max) {
+      if (row.state == upload_state::completed && row.claim_until && *row.claim_until <= now && started.size() < max &&
+          !without.contains(row.bucket)) {
         row.state = upload_state::removing;
         row.claim_until.reset();
         checks[id] = leased_until;

@@ -42,8 +42,9 @@ public:
   task<result<upload>> check_later(upload u, millis_clock at) override {
     return with("check_later", real_.check_later(std::move(u), at));
   }
-  task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock until, std::size_t max) override {
-    return with("lease_due_checks", real_.lease_due_checks(now, until, max));
+  task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock until, std::size_t max,
+                                                     bucket_names without) override {
+    return with("lease_due_checks", real_.lease_due_checks(now, until, max, std::move(without)));
   }
   task<result<std::vector<upload>>> lease_due_verdicts(millis_clock now, millis_clock until, std::size_t max) override {
     return with("lease_due_verdicts", real_.lease_due_verdicts(now, until, max));
@@ -71,9 +72,9 @@ public:
   task<result<upload>> start_removing(std::string id, millis_clock until) override {
     return with("start_removing", real_.start_removing(std::move(id), until));
   }
-  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock until,
-                                                             std::size_t max) override {
-    return with("start_removing_unclaimed", real_.start_removing_unclaimed(now, until, max));
+  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock until, std::size_t max,
+                                                             bucket_names without) override {
+    return with("start_removing_unclaimed", real_.start_removing_unclaimed(now, until, max, std::move(without)));
   }
   task<result<upload>> finish_removing(std::string id, millis_clock at) override {
     return with("finish_removing", real_.finish_removing(std::move(id), at));

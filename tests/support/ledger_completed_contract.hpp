@@ -31,10 +31,10 @@ public:
     return run_task(ledger_->finish_removing(u.id, at_second(at)));
   }
   std::vector<upload> unclaimed(std::int64_t at) {
-    return run_task(ledger_->start_removing_unclaimed(at_second(at), at_second(at + 100), 10)).value();
+    return run_task(ledger_->start_removing_unclaimed(at_second(at), at_second(at + 100), 10, {})).value();
   }
   std::vector<upload> due_checks(std::int64_t at) {
-    return run_task(ledger_->lease_due_checks(at_second(at), at_second(at + 1), 10)).value();
+    return run_task(ledger_->lease_due_checks(at_second(at), at_second(at + 1), 10, {})).value();
   }
   std::size_t messages(std::string_view type) {
     std::size_t n = 0;

@@ -102,7 +102,7 @@ inline void check_charged_overwrites(const make_ledger_fn& make) {
   q.check("ann", {60, 0, 0});
   overwrite(20);
   q.check("ann", {20, 40, 0});
-  const auto leased = run_task((*q).lease_due_checks(at_second(5000), at_second(5001), 10)).value();
+  const auto leased = run_task((*q).lease_due_checks(at_second(5000), at_second(5001), 10, {})).value();
   BOOST_TEST_REQUIRE(leased.size() == 1u); // the form has expired: what does the store have?
   BOOST_TEST((leased.front().state == upload_state::completed));
   BOOST_TEST(run_task((*q).settle(a.id, 50)).has_value());
@@ -110,7 +110,7 @@ inline void check_charged_overwrites(const make_ledger_fn& make) {
   q.check("ann", {50, 0, 0});
   BOOST_TEST(run_task((*q).settle(a.id, std::nullopt)).has_value()); // somebody deleted it from the store
   q.check("ann", {50, 0, 0});
-  BOOST_TEST(run_task((*q).lease_due_checks(at_second(9000), at_second(9001), 10)).value().empty());
+  BOOST_TEST(run_task((*q).lease_due_checks(at_second(9000), at_second(9001), 10, {})).value().empty());
 }
 
 // A failed form can still be posted to the store, so what it reserves is free only when the form has expired.

@@ -76,7 +76,8 @@ inline void check_a_check(const make_ledger_fn& make) {
   BOOST_TEST(q.row().asked == 1u);
   BOOST_TEST(q.due(299).empty());
   BOOST_TEST(q.due(300).size() == 1u);
-  BOOST_TEST(run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10)).value().empty()); // not the sweep's
+  BOOST_TEST(
+      run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10, {})).value().empty()); // not the sweep's
 }
 
 inline void check_an_acceptance(const make_ledger_fn& make) {
@@ -99,8 +100,8 @@ inline void check_an_acceptance(const make_ledger_fn& make) {
   BOOST_TEST(q.messages("upload.completed") == 1u);
   BOOST_TEST((q.usage() == quota_totals{60, 0, 0}));
   // What the form stores until it expires is looked for once more.
-  BOOST_TEST(run_task(q->lease_due_checks(at_second(800), at_second(801), 10)).value().empty());
-  BOOST_TEST(run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10)).value().size() == 1u);
+  BOOST_TEST(run_task(q->lease_due_checks(at_second(800), at_second(801), 10, {})).value().empty());
+  BOOST_TEST(run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10, {})).value().size() == 1u);
 }
 
 inline void check_a_rejection(const make_ledger_fn& make) {
@@ -115,7 +116,7 @@ inline void check_a_rejection(const make_ledger_fn& make) {
   BOOST_TEST((q.usage() == quota_totals{0, 0, 0}));
   BOOST_TEST(q.is_conflict(run_task(q->claim_upload(q.u.id, "x", at_second(50)))));
   BOOST_TEST(q.is_conflict(run_task(q->start_removing(q.u.id, at_second(50)))));
-  BOOST_TEST(run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10)).value().size() == 1u);
+  BOOST_TEST(run_task(q->lease_due_checks(at_second(9000), at_second(9001), 10, {})).value().size() == 1u);
   const auto other = some_upload(2).id;
   BOOST_TEST((run_task(q->accept(other, "", at_second(1))).error().code == errc::not_found));
   BOOST_TEST((run_task(q->reject(other, "", "", at_second(1), false)).error().code == errc::not_found));

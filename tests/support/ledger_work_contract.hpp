@@ -34,7 +34,7 @@ using names = std::vector<std::string>;
 // --- checks ------------------------------------------------------------------------------------------
 
 inline names lease_due_checks(ledger& l, std::int64_t now, std::int64_t leased_until, std::size_t max = 100) {
-  return ids_of(run_task(l.lease_due_checks(at_second(now), at_second(leased_until), max)).value());
+  return ids_of(run_task(l.lease_due_checks(at_second(now), at_second(leased_until), max, {})).value());
 }
 
 inline void check_checks(const make_ledger_fn& make) {

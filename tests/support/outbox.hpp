@@ -107,7 +107,8 @@ struct outbox final : ledger {
   task<result<upload>> start_removing(std::string, millis_clock) override {
     co_return failure(errc::internal, "not asked");
   }
-  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock, millis_clock, std::size_t) override {
+  task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock, millis_clock, std::size_t,
+                                                             bucket_names) override {
     co_return failure(errc::internal, "not asked");
   }
   task<result<upload>> finish_removing(std::string, millis_clock) override {
@@ -132,7 +133,7 @@ struct outbox final : ledger {
   task<result<void>> break_off(std::string, std::string) override { co_return none(); }
   task<result<upload>> fail(upload, std::string, std::string, millis_clock) override { co_return none(); }
   task<result<upload>> check_later(upload, millis_clock) override { co_return none(); }
-  task<result<std::vector<upload>>> lease_due_checks(millis_clock, millis_clock, std::size_t) override {
+  task<result<std::vector<upload>>> lease_due_checks(millis_clock, millis_clock, std::size_t, bucket_names) override {
     co_return none();
   }
   task<result<upload>> expire(std::string, millis_clock) override { co_return none(); }

@@ -94,7 +94,7 @@ public:
     who.name = who.user = "app";
     who.profiles = {"*"};
     auto form = forms_.sign_blank("default", "", who, now_millis()).value();
-    ledger_.issue(form.row);
+    ledger_.issue(*form.row);
     return form;
   }
   // One round of the sweep, three days later: every policy has ended.
@@ -227,17 +227,17 @@ private:
     p.name = "default";
     p.bucket = bucket;
     o.public_url = url;
-    o.region = "eu-west-1";
-    o.credentials = [] {
+    form_store store;
+    store.region = "eu-west-1";
+    store.credentials = [] {
       return std::make_shared<const held_credentials>(held_credentials{{"AKIA", secret("key"), {}}, {}, "test"});
     };
+    o.find_store = only(std::move(store), bucket);
     return o;
   }
   static form_reader_options reader_options(const form_signer_options& s) {
     form_reader_options o;
-    o.buckets = {bucket};
-    o.region = s.region;
-    o.credentials = s.credentials;
+    o.find_store = s.find_store;
     o.clock = now_millis;
     return o;
   }

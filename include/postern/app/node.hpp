@@ -3,7 +3,7 @@
 #pragma once
 
 #include <postern/app/config/config.hpp>
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/stores.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/flow/issue.hpp>
 #include <postern/io/ledger.hpp>
@@ -20,7 +20,7 @@ struct form_service {
   form_service(const config& c, const ledger_options& records_with);
 
   const signer own;                // Postern's own signatures, of policies and claims
-  storage backend;                 // the store's client and credentials
+  stores backends;                 // the stores' clients and credentials
   std::unique_ptr<ledger> records; // never empty until the node resets it
   const form_signer_options options;
   form_signer forms;

@@ -16,6 +16,7 @@ namespace postern {
 
 // Where a browser shows a downloaded object: it saves it as a file, or shows it in its window.
 enum class shown_where : unsigned char { as_file, in_browser };
+
 // The application, or a virus scanner in its place, which judges each stored object before its upload is completed.
 struct accept_hook {
   std::string url;                           // empty: there is none, and a stored object completes its upload
@@ -39,6 +40,7 @@ enum class mismatch_action { remove, keep };
 
 struct profile {
   std::string name;
+  std::string store;                                 // one of [[stores]], by name; empty: [store]
   std::string bucket;                                // never empty once configured
   std::string key = "uploads/${id}/${filename}";     // see fill_key
   std::vector<std::string> key_metadata;             // names of metadata that the key may name as ${meta.NAME}

@@ -59,12 +59,13 @@ public:
   downloads(store& objects, ledger& records, const form_signer& forms)
       : store_(objects), ledger_(records), form_signer_(forms) {}
 
-  // errc::not_found: no such upload. errc::forbidden: the caller may not read it. errc::conflict: it is neither completed nor
-  // being checked by this caller, who has the right to manage; or its object was replaced. errc::object_absent: its object was removed.
+  // errc::not_found: no such upload. errc::forbidden: the caller may not read it. errc::conflict: it is neither
+  // completed nor being checked by this caller, who has the right to manage; or its object was replaced.
+  // errc::object_absent: its object was removed.
   task<result<download>> find(std::string id, caller who);
 
-  // Whether the store itself sends objects, to whom a URL was signed. Then ask presign, else read.
-  bool has_urls() const { return store_.as_presigner() != nullptr; }
+  // Whether the store itself sends this object, by a URL that was signed. Then ask presign, else read.
+  bool has_url(const download& what) const { return store_.for_bucket(what.name.bucket).as_presigner() != nullptr; }
   task<result<presigned_url>> presign(download what);
   download_bytes read(download what, byte_range part, allowance& share) {
     return {store_, std::move(what), part, share};

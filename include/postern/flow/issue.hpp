@@ -25,7 +25,8 @@ public:
                                         millis_clock now) const;
 
 private:
-  task<result<signed_form>> record(result<signed_form> made, caller_limits limits) const;
+  // errc::forbidden: the caller may upload nothing.
+  result<quota> quota_of(const signed_form& f, const caller_limits& limits) const;
 
   const form_signer& form_signer_;
   ledger& ledger_;

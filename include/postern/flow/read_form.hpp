@@ -9,8 +9,8 @@
 #include <postern/core/upload_plan.hpp>
 #include <postern/flow/admission/rate_limiter.hpp>
 #include <postern/flow/form_rules.hpp>
+#include <postern/flow/form_store.hpp>
 #include <postern/flow/transfer.hpp>
-#include <postern/io/aws/credentials.hpp>
 #include <postern/io/byte_source.hpp>
 
 #include <cstdint>
@@ -22,13 +22,11 @@
 namespace postern {
 
 struct form_reader_options {
-  std::vector<std::string> buckets; // that a form may name; "*" among them: any
-  std::string region;
-  // A form that was signed with these is authentic, even if another program made it.
-  std::function<credentials_ptr()> credentials;
+  // Of the buckets that a form may name. A form that was signed with the store's credentials is authentic, even if
+  // another program made it.
+  find_form_store find_store;
   form_limits limits;
   std::function<millis_clock()> clock;
-  store_clock_difference store_ahead = [] { return std::chrono::seconds(0); };
 };
 
 // A request to the fallback.
@@ -73,7 +71,7 @@ public:
 private:
   struct upload_form;
   task<result<void>> read_fields(upload_form& f, byte_source& body, allowance& share) const;
-  result<void> authenticate(const std::vector<form_field>& fields) const;
+  result<void> authenticate(const std::vector<form_field>& fields, const std::string& bucket) const;
   result<void> judge_form(upload_form& f, const std::string& bucket) const;
   result<void> count_try(const upload_form& f);
   result<incoming_file> file_of(upload_form& f, byte_source& body, allowance& share) const;

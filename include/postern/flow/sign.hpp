@@ -12,7 +12,7 @@
 #include <postern/core/s3/sigv4.hpp>
 #include <postern/core/sign_request.hpp>
 #include <postern/core/upload.hpp>
-#include <postern/io/aws/credentials.hpp>
+#include <postern/flow/form_store.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -35,26 +35,18 @@ struct signed_form {
   std::string url, fallback_url;
   std::vector<form_field> fields; // in the form's order; the file follows, in a field named "file"
   std::string complete_url, status_url;
-  upload row; // what the ledger records; moved there by form_issuer
+  std::shared_ptr<upload> row; // what the ledger records; moved there by form_issuer
 };
 
 std::string to_json(const signed_form& f);
 
-// The credentials that are valid now, without waiting; nullptr: there are none. Any thread.
-using current_credentials = std::function<credentials_ptr()>;
-
 struct form_signer_options {
   std::map<std::string, profile> profiles;
   std::string public_url; // without a slash at the end
-  std::map<std::string, std::string>
-      direct_urls; // by bucket: the form's action; a bucket without one has the fallback only
-  std::string region;
-  current_credentials credentials;
-  store_clock_difference store_ahead = [] { return std::chrono::seconds(0); };
+  find_form_store find_store;
   std::chrono::seconds claim_lifetime{24 * 3600};
   std::size_t max_form = 20'000;             // bytes ahead of the file that S3 and the fallback take; 0: no limit
   std::size_t max_claim = signer::max_token; // bytes of a claim's token
-  std::size_t max_key_part = 0;              // bytes between two slashes of a key that the store can hold; 0: no limit
 };
 
 class form_signer {
@@ -85,7 +77,7 @@ private:
   result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
                                const caller& who, millis_clock now) const;
   void add_signatures(signed_form& form, const length_range& length, const sigv4::credentials& keys,
-                      seconds_clock now) const;
+                      const std::string& region, seconds_clock now) const;
   result<length_range> range_for(const profile& rules, const sign_request& ask, const caller_limits& limits) const;
 
   const form_signer_options options_;

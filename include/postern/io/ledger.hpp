@@ -25,11 +25,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace postern {
+
+using bucket_names = std::set<std::string>;
 
 // An object exists in the store. Holds everything that is needed to record the upload if the ledger has no row of it.
 struct completion {
@@ -183,9 +186,10 @@ public:
   // already. errc::conflict: any other state. errc::not_found.
   virtual task<result<upload>> start_removing(std::string id, millis_clock leased_until) = 0;
 
-  // The same for at most `max` uploads that nobody has claimed, the longest overdue first.
+  // The same for at most `max` uploads that nobody has claimed, the longest overdue first. Uploads in the buckets
+  // `without` are left out.
   virtual task<result<std::vector<upload>>> start_removing_unclaimed(millis_clock now, millis_clock leased_until,
-                                                                     std::size_t max) = 0;
+                                                                     std::size_t max, bucket_names without) = 0;
 
   // The object is gone: removing becomes removed, which is announced, and the upload no longer counts to the totals of
   // its quota; to those of its day it does. While the form can be posted again, it has a check, which ends with settle.
@@ -202,8 +206,9 @@ public:
   // Returns at most `max` uploads whose check is due, the longest due first: those of check_later, and uploads that are
   // not completed although their policy and the grace period have ended, or whose removal has not ended. Leases them:
   // no other call, on any node, gets them before `leased_until`. confirm, expire and finish_removing end the lease.
+  // Uploads in the buckets `without` are left out: their store gives no answer now.
   virtual task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until,
-                                                             std::size_t max) = 0;
+                                                             std::size_t max, bucket_names without) = 0;
 
   // The store has no object, and the policy has ended. issued and receiving become expired; failed and completed stay.
   // No further checks. Returns the row, or errc::not_found.

@@ -1,8 +1,8 @@
 // store::head for many callers. However often a claim or an event is repeated, the store gets ten of these requests a
 // second at most for one object: calls within a tenth of a second after a request share the next one. So each answer is
 // newer than the call that gets it, and a call on its own does not wait. Questions about different objects have a limit
-// together, so that uploads find connections to the store, and a quarter of it is the share of one client. Shared by
-// all threads.
+// together, so that uploads find connections to the store, and a quarter of it is the share of one client. Of several
+// stores, one has half of it: the others are asked although it is silent. Shared by all threads.
 #pragma once
 
 #include <postern/io/shared_places.hpp>
@@ -24,6 +24,7 @@ public:
   static constexpr std::chrono::milliseconds pause{100};     // between two questions about one object
   static constexpr std::size_t max_at_once = 48;             // questions about all objects
   static constexpr std::size_t max_of_client = 12;           // of these, questions for one client
+  static constexpr std::size_t max_of_bucket = 24;           // and about one bucket, if there are several stores
   static constexpr std::chrono::milliseconds max_wait{1000}; // for one of these places
 
   // The store must outlive this, and this must outlive the loops on which it is called.
@@ -49,6 +50,7 @@ private:
   std::map<std::string, questions> objects_;         // by bucket/key
   std::size_t forget_at_ = 1024;                     // when there are so many, old ones are looked for
   shared_places places_{max_at_once, max_of_client}; // of questions that the store is asked now
+  shared_places places_of_buckets_{static_cast<std::size_t>(-1), max_of_bucket};
 };
 
 } // namespace postern

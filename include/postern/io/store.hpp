@@ -150,7 +150,11 @@ public:
   // remote store is not asked. errc::unavailable says what has happened.
   virtual task<result<void>> check() { co_return result<void>{}; }
 
-  // This store's further powers: nullptr where it does not have them, else a pointer into this store.
+  // The store that has this bucket: this one, unless it is several stores as one (stores_by_bucket).
+  virtual store& for_bucket(const std::string& /*bucket*/) { return *this; }
+
+  // This store's further powers: nullptr where it does not have them, else a pointer into this store. Ask for_bucket
+  // first.
   virtual resumable_store* as_resumable_store() { return nullptr; }
   virtual presigner* as_presigner() { return nullptr; }
 };

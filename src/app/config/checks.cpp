@@ -17,6 +17,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <set>
 
 namespace postern::app {
 namespace {
@@ -159,37 +161,66 @@ void check_ledger(const config::ledger_section& l) {
 }
 
 void check_store(config::store_section& s) {
-  require(s.type == "s3" || s.type == "file", "store.type", quote(s.type) + " is neither \"s3\" nor \"file\"");
+  require(s.type == "s3" || s.type == "file", s.setting("type"), quote(s.type) + " is neither \"s3\" nor \"file\"");
   if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
-  require(!s.bucket.empty(), "store.bucket", "is empty; name the bucket in S3");
-  check_bucket_name("store.bucket", s.bucket);
+  require(!s.bucket.empty(), s.setting("bucket"), "is empty; name the bucket in S3");
+  check_bucket_name(s.setting("bucket"), s.bucket);
   for (const auto& name : s.other_buckets)
-    if (name != "*") check_bucket_name("store.other_buckets", name);
-  require(!s.region.empty(), "store.region", "is empty; name a region such as eu-west-1");
-  require(is_region_name(s.region), "store.region",
+    if (name != "*") check_bucket_name(s.setting("other_buckets"), name);
+  require(!s.region.empty(), s.setting("region"), "is empty; name a region such as eu-west-1");
+  require(is_region_name(s.region), s.setting("region"),
           quote(s.region) + " cannot be the name of a region; use letters, digits and hyphens, as in eu-west-1");
-  require(s.deadline >= 1s && s.deadline <= 1h, "store.deadline",
+  require(s.deadline >= 1s && s.deadline <= 1h, s.setting("deadline"),
           time_text(s.deadline) + " is out of range; it must be 1s to 1h, and less than what proxies in front allow");
-  for (const auto& [name, url] : {std::pair{"store.endpoint", s.endpoint},
-                                  {"store.public_endpoint", s.public_endpoint},
-                                  {"store.credentials.sts_endpoint", s.sts_endpoint}})
-    require(url.empty() || is_web_url(url), name,
+  for (const auto& [name, url] : {std::pair{"endpoint", s.endpoint},
+                                  {"public_endpoint", s.public_endpoint},
+                                  {"credentials.sts_endpoint", s.sts_endpoint}})
+    require(url.empty() || is_web_url(url), s.setting(name),
             quote(url) + " is not an http or https URL; write it like https://s3.example.com");
 }
 
 void check_credentials(const config::store_section& s) {
-  require(s.access_key.empty() == s.secret_key.empty(), "store.credentials",
+  require(s.access_key.empty() == s.secret_key.empty(), s.setting("credentials"),
           "only one of access_key and secret_key is set; set both, or neither");
-  require(s.session_token.empty() || !s.access_key.empty(), "store.credentials.session_token",
+  require(s.session_token.empty() || !s.access_key.empty(), s.setting("credentials.session_token"),
           "is set without access_key and secret_key; set them too");
-  require(s.profile.empty() || s.access_key.empty(), "store.credentials.profile",
+  require(s.profile.empty() || s.access_key.empty(), s.setting("credentials.profile"),
           quote(s.profile) + " and access_key are both set; remove one of them");
-  require(s.external_id.empty() || !s.role_arn.empty(), "store.credentials.external_id",
+  require(s.external_id.empty() || !s.role_arn.empty(), s.setting("credentials.external_id"),
           quote(s.external_id) + " is for a role; set role_arn too");
-  require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), "store.credentials.role_arn",
+  require(s.role_arn.empty() || s.role_arn.starts_with("arn:"), s.setting("credentials.role_arn"),
           quote(s.role_arn) + " is not an ARN; write it like arn:aws:iam::123456789012:role/uploader");
-  require(s.duration > 0s && s.duration <= 12h, "store.credentials.duration",
+  require(s.duration > 0s && s.duration <= 12h, s.setting("credentials.duration"),
           time_text(s.duration) + " is out of range; AWS allows up to 12h");
+}
+
+// The ledger and events know an object's bucket, which says in which store it is.
+void check_bucket_is_in_one_store(std::map<std::string, std::string>& setting_of, const std::string& bucket,
+                                  const std::string& setting) {
+  const auto [other, is_new] = setting_of.emplace(bucket, setting);
+  require(is_new || other->second == setting, setting,
+          quote(bucket) + " stands in " + other->second +
+              " too; a bucket's name says in which store an object is, so each name may stand in one store only");
+}
+
+void check_stores(config& c) {
+  std::set<std::string> names;
+  std::map<std::string, std::string> bucket_settings;
+  std::vector<config::store_section*> all{&c.store};
+  for (auto& s : c.stores) {
+    require(is_plain_name(s.name), "stores",
+            quote(s.name) + " is not the name of a store: it may have letters, digits, - _ and . only");
+    require(s.name != "default", "stores", "\"default\" is how metrics name [store]; give this store another name");
+    require(names.insert(s.name).second, "stores", "two stores have the name " + quote(s.name));
+    all.push_back(&s);
+  }
+  for (auto* s : all) {
+    check_store(*s);
+    check_credentials(*s);
+    check_bucket_is_in_one_store(bucket_settings, s->bucket, s->setting("bucket"));
+    for (const auto& other : std::set<std::string>(s->other_buckets.begin(), s->other_buckets.end()))
+      if (other != s->bucket) check_bucket_is_in_one_store(bucket_settings, other, s->setting("other_buckets"));
+  }
 }
 
 void check_return_to(const std::string& setting, const std::string& url) {
@@ -259,13 +290,23 @@ void check_type_equivalents(const std::string& section, profile& p) {
           "has no effect; " + section + "verify must have \"type\"");
 }
 
+void check_store_of(const config& c, const std::string& section, profile& p) {
+  const auto* own = c.find_store(p.store);
+  std::vector<std::string> names;
+  for (const auto& s : c.stores) names.push_back(s.name);
+  require(own != nullptr, section + "store",
+          "there is no store " + quote(p.store) + " in [[stores]]" + suggestion(p.store, names));
+  if (p.bucket.empty()) p.bucket = own->bucket;
+  const auto* has_it = c.find_store_of_bucket(p.bucket);
+  const auto remedy = has_it && !has_it->name.empty() ? "; set " + section + "store = " + quote(has_it->name) : "";
+  require(has_it == own, section + "bucket",
+          quote(p.bucket) + " is neither " + own->setting("bucket") + " nor in " + own->setting("other_buckets") +
+              remedy);
+}
+
 void check_profile(config& c, profile& p) {
   const auto section = "profiles." + p.name + ".";
-  if (p.bucket.empty()) p.bucket = c.store.bucket;
-  const auto& others = c.store.other_buckets;
-  const auto is_listed = [&](std::string_view b) { return std::find(others.begin(), others.end(), b) != others.end(); };
-  require(p.bucket == c.store.bucket || is_listed("*") || is_listed(p.bucket), section + "bucket",
-          quote(p.bucket) + " is neither store.bucket nor in store.other_buckets");
+  check_store_of(c, section, p);
   check_bucket_name(section + "bucket", p.bucket);
   check_key(section, p);
   check_form_values(section, p);
@@ -342,8 +383,7 @@ void complete_and_check(config& c) {
   check_api_keys(c.auth.api_keys);
   check_jwt(c.jwt);
   check_forward(c.forward);
-  check_store(c.store);
-  check_credentials(c.store);
+  check_stores(c);
   check_ledger(c.ledger);
   check_events(c.events);
   require(c.sweep.interval >= 100ms, "sweep.interval",

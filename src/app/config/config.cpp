@@ -184,7 +184,7 @@ void check_all(config& c, const std::vector<variable>& variables) {
     const std::string text = e.what(), setting = text.substr(0, text.find_first_of(":,"));
     std::string in_section;
     for (const auto& v : variables) {
-      if (v.path == setting) reject(v, text.substr(setting.size()));
+      if (v.path == setting || setting.starts_with(v.path + ".")) reject(v, text.substr(v.path.size()));
       if (v.path.starts_with(setting + ".")) in_section.append(in_section.empty() ? "" : ", ").append(v.name);
     }
     if (in_section.empty()) throw;
@@ -211,6 +211,35 @@ config read(const toml::table& table, const char* const* environment_block) {
 }
 
 } // namespace
+
+bool config::store_section::names_bucket(std::string_view wanted) const {
+  return wanted == bucket || std::find(other_buckets.begin(), other_buckets.end(), wanted) != other_buckets.end();
+}
+
+std::string config::store_section::setting(std::string_view of) const {
+  return (name.empty() ? "store." : "stores." + name + ".") + std::string(of);
+}
+
+std::string config::store_section::header(std::string_view subsection) const {
+  const auto path = (name.empty() ? "store" : "stores") + (subsection.empty() ? "" : "." + std::string(subsection));
+  if (name.empty()) return "[" + path + "]";
+  return (subsection.empty() ? "[[" + path + "]]" : "[" + path + "]") + "  # " + name;
+}
+
+const config::store_section* config::find_store(std::string_view name) const {
+  if (name.empty()) return &store;
+  const auto found = std::find_if(stores.begin(), stores.end(), [&](const auto& s) { return s.name == name; });
+  return found == stores.end() ? nullptr : &*found;
+}
+
+const config::store_section* config::find_store_of_bucket(std::string_view bucket) const {
+  for (const auto name : {bucket, std::string_view("*")}) {
+    if (store.names_bucket(name)) return &store;
+    for (const auto& s : stores)
+      if (s.names_bucket(name)) return &s;
+  }
+  return nullptr;
+}
 
 std::string with_variable(const config& c, const std::string& error) {
   const auto end = std::min(error.find_first_of(":,"), error.size());

@@ -3,6 +3,8 @@
 #include <postern/app/config/spelling.hpp>
 #include <postern/core/s3/policy.hpp>
 
+#include <algorithm>
+
 namespace postern::app {
 namespace {
 
@@ -14,16 +16,31 @@ template <class Object> struct object_value {
     const auto* table = s.node.as_table();
     if (!table) throw config_error("must be a table, such as { " + std::string(settings().front().name) + " = … }");
     into = {};
-    for (const auto& [key, node] : *table) {
-      const std::string name(key.str());
+    read_members(*table, "", s.environment, into);
+  }
+
+  // A table that is no setting's value has more settings: credentials = { access_key = … }.
+  void read_members(const toml::table& from, const std::string& prefix, const environment_map& environment,
+                    Object& into) const {
+    for (const auto& [key, node] : from) {
+      const auto name = prefix + std::string(key.str());
       const auto* known = find_setting(settings(), name);
+      if (!known && node.is_table() && has_section(name)) {
+        read_members(*node.as_table(), name + ".", environment, into);
+        continue;
+      }
       if (!known) throw config_error(name + ": unknown setting" + suggestion(name, names_of(settings())));
       try {
-        known->read(into, {node, s.environment});
+        known->read(into, {node, environment});
       } catch (const config_error& e) {
         throw config_error(name + ": " + e.what());
       }
     }
+  }
+
+  bool has_section(const std::string& name) const {
+    return std::any_of(settings().begin(), settings().end(),
+                       [&](const auto& s) { return s.name.starts_with(name + "."); });
   }
 
   std::string write(const Object& object) const {
@@ -89,6 +106,24 @@ struct mismatch_value {
   std::string write(mismatch_action value) const { return choice.write(value); }
 };
 
+const settings_of<config::store_section>& named_store_settings() {
+  static const auto all = [] {
+    auto settings = store_settings();
+    settings.insert(settings.begin(), {"name", text_value{}, &config::store_section::name});
+    return settings;
+  }();
+  return all;
+}
+
+// With the settings of [store] before those of [[stores]].
+settings_of<config> with_store(settings_of<config> others) {
+  const auto at = std::find_if(others.begin(), others.end(), [](const auto& s) { return s.name == "stores"; });
+  settings_of<config> own;
+  for (const auto& s : store_settings()) own.emplace_back("store", s, &config::store);
+  others.insert(at, own.begin(), own.end());
+  return others;
+}
+
 } // namespace
 
 // NOLINTNEXTLINE(readability-function-size): a table, with a line for each setting
@@ -98,7 +133,6 @@ const settings_of<config>& config_settings() {
   using auth = config::auth_section;
   using jwt = config::jwt_section;
   using forward = config::forward_section;
-  using store = config::store_section;
   using ledger = config::ledger_section;
   using events = config::events_section;
   using sweep = config::sweep_section;
@@ -119,7 +153,9 @@ const settings_of<config>& config_settings() {
                                                {"warning", log::level::warning},
                                                {"error", log::level::error}}};
   static const choice_value<log::format> format{{{"logfmt", log::format::logfmt}, {"json", log::format::json}}};
-  static const settings_of<config> all{
+  static const object_list_value<config::store_section> stores{{named_store_settings},
+                                                               "a list of stores: [[stores]] sections"};
+  static const settings_of<config> all = with_store({
       {"server.listen", texts, &config::server, &server::listen},
       {"server.public_url", text, &config::server, &server::public_url},
       {"server.admin_listen", text, &config::server, &server::admin_listen},
@@ -169,26 +205,7 @@ const settings_of<config>& config_settings() {
       {"auth.forward.cache", time, &config::forward, &forward::cache},
       {"auth.forward.send", texts, &config::forward, &forward::send},
       {"auth.forward.ca_file", text, &config::forward, &forward::ca_file},
-      {"store.type", text, &config::store, &store::type},
-      {"store.path", text, &config::store, &store::path},
-      {"store.bucket", text, &config::store, &store::bucket},
-      {"store.other_buckets", texts, &config::store, &store::other_buckets},
-      {"store.region", text, &config::store, &store::region},
-      {"store.endpoint", text, &config::store, &store::endpoint},
-      {"store.public_endpoint", text, &config::store, &store::public_endpoint},
-      {"store.path_style", boolean, &config::store, &store::path_style},
-      {"store.ca_file", text, &config::store, &store::ca_file},
-      {"store.timeout", time, &config::store, &store::timeout},
-      {"store.deadline", time, &config::store, &store::deadline},
-      {"store.credentials.access_key", text, &config::store, &store::access_key},
-      {"store.credentials.secret_key", one_secret, &config::store, &store::secret_key},
-      {"store.credentials.session_token", one_secret, &config::store, &store::session_token},
-      {"store.credentials.profile", text, &config::store, &store::profile},
-      {"store.credentials.role_arn", text, &config::store, &store::role_arn},
-      {"store.credentials.external_id", text, &config::store, &store::external_id},
-      {"store.credentials.session_name", text, &config::store, &store::session_name},
-      {"store.credentials.duration", time, &config::store, &store::duration},
-      {"store.credentials.sts_endpoint", text, &config::store, &store::sts_endpoint},
+      {"stores", stores, &config::stores},
       {"ledger.url", database_url_value{}, &config::ledger, &ledger::url},
       {"ledger.retention", time, &config::ledger, &ledger::retention},
       {"events.token", one_secret, &config::events, &events::token},
@@ -201,6 +218,34 @@ const settings_of<config>& config_settings() {
       {"webhooks", webhooks, &config::webhooks},
       {"log.level", level, &config::logging, &logging::level},
       {"log.format", format, &config::logging, &logging::format},
+  });
+  return all;
+}
+
+const settings_of<config::store_section>& store_settings() {
+  using store = config::store_section;
+  constexpr text_value text;
+  static const settings_of<store> all{
+      {"type", text, &store::type},
+      {"path", text, &store::path},
+      {"bucket", text, &store::bucket},
+      {"other_buckets", text_list_value{}, &store::other_buckets},
+      {"region", text, &store::region},
+      {"endpoint", text, &store::endpoint},
+      {"public_endpoint", text, &store::public_endpoint},
+      {"path_style", bool_value{}, &store::path_style},
+      {"ca_file", text, &store::ca_file},
+      {"timeout", time_value{}, &store::timeout},
+      {"deadline", time_value{}, &store::deadline},
+      {"credentials.access_key", text, &store::access_key},
+      {"credentials.secret_key", secret_value{}, &store::secret_key},
+      {"credentials.session_token", secret_value{}, &store::session_token},
+      {"credentials.profile", text, &store::profile},
+      {"credentials.role_arn", text, &store::role_arn},
+      {"credentials.external_id", text, &store::external_id},
+      {"credentials.session_name", text, &store::session_name},
+      {"credentials.duration", time_value{}, &store::duration},
+      {"credentials.sts_endpoint", text, &store::sts_endpoint},
   };
   return all;
 }
@@ -222,6 +267,7 @@ const settings_of<profile>& profile_settings() {
   constexpr text_value text;
   const choice_value<shown_where> where{{{"attachment", shown_where::as_file}, {"inline", shown_where::in_browser}}};
   static const settings_of<profile> all{
+      {"store", text, &profile::store},
       {"bucket", text, &profile::bucket},
       {"key", text, &profile::key},
       {"key_metadata", text_list_value{}, &profile::key_metadata},

@@ -20,7 +20,14 @@ template <class Object> struct setting {
         write([=](const Object& o) { return kind.write((o.*....*members)); }),
         is_same([=](const Object& a, const Object& b) { return (a.*....*members) == (b.*....*members); }) {}
 
-  std::string_view name; // with the sections: "server.listen"
+  // A setting of a member, under the member's name.
+  template <class Member>
+  setting(std::string_view section, const setting<Member>& one, Member Object::*member)
+      : name(std::string(section) + "." + one.name), read([=](Object& o, const source& s) { one.read(o.*member, s); }),
+        write([=](const Object& o) { return one.write(o.*member); }),
+        is_same([=](const Object& a, const Object& b) { return one.is_same(a.*member, b.*member); }) {}
+
+  std::string name; // with the sections: "server.listen"
   std::function<void(Object&, const source&)> read;
   std::function<std::string(const Object&)> write; // as TOML
   std::function<bool(const Object&, const Object&)> is_same;
@@ -32,6 +39,7 @@ const settings_of<config>& config_settings();
 const settings_of<profile>& profile_settings();
 const settings_of<config::api_key>& api_key_settings();
 const settings_of<config::webhook_section>& webhook_settings();
+const settings_of<config::store_section>& store_settings(); // without the name
 
 // nullptr when there is none of that name.
 template <class Object> const setting<Object>* find_setting(const settings_of<Object>& all, std::string_view name) {

@@ -60,19 +60,23 @@ task<finding> check_store(examination& exam) {
     try {
       (void)exam.backend.open(exam.c);
     } catch (const std::exception& e) {
-      co_return finding::failed(e.what(), "The user that runs Postern must be able to write in store.path.");
+      co_return finding::failed(e.what(), "The user that runs Postern must be able to write in " +
+                                              exam.c.store.setting("path") + ".");
     }
     co_return finding::passed("the directory " + exam.c.store.path.string() + " can be used");
   }
   auto place = place_in(exam, exam.c.store.bucket);
-  if (!place) co_return finding::failed(place.error().on, "Set store.endpoint to a URL such as https://s3.example.com");
+  if (!place)
+    co_return finding::failed(place.error().on,
+                              "Set " + exam.c.store.setting("endpoint") + " to a URL such as https://s3.example.com");
   // The request is not signed: any answer shows that the store is reachable, and its Date field has the store's time.
   const auto ask = request_to({place->at, place->path}, "HEAD");
   auto before = std::chrono::system_clock::now();
   auto answer = co_await exam.backend.http.send(ask);
   const auto middle = before + (std::chrono::system_clock::now() - before) / 2;
   const auto url = place->at.origin();
-  if (!answer) co_return explain_unreachable(is_aws(exam.c) ? "store.region" : "store.endpoint", url, answer.error());
+  if (!answer)
+    co_return explain_unreachable(exam.c.store.setting(is_aws(exam.c) ? "region" : "endpoint"), url, answer.error());
   if (const auto date = parse_http_date(answer->field("date")); date)
     // Date is cut to whole seconds, so the store's clock is half a second later on average.
     exam.clock_ahead = *date - std::chrono::round<std::chrono::seconds>(middle - 500ms);
@@ -107,7 +111,7 @@ task<finding> check_credentials(examination& exam) {
 task<finding> check_role(examination& exam) {
   if (!is_s3(exam)) co_return finding::skipped("the file store needs no role");
   if (exam.c.store.role_arn.empty())
-    co_return finding::skipped("store.credentials.role_arn is empty, so no role is assumed");
+    co_return finding::skipped(exam.c.store.setting("credentials.role_arn") + " is empty, so no role is assumed");
   const auto sts = sts_of(exam.c);
   const auto role = role_of(exam.c);
   const auto now = system_clock_in_seconds()();
@@ -188,8 +192,9 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
   ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}};
   auto answer = co_await exam.backend.http.send(ask);
   if (!answer)
-    co_return explain_unreachable(exam.c.store.public_endpoint.empty() ? "store.endpoint" : "store.public_endpoint",
-                                  url->server.origin(), answer.error());
+    co_return explain_unreachable(
+        exam.c.store.setting(exam.c.store.public_endpoint.empty() ? "endpoint" : "public_endpoint"),
+        url->server.origin(), answer.error());
   // A bucket without rules answers 403. The other statuses mean that the bucket is absent or in another region.
   if (answer->status == 404 || answer->status == 400 || (answer->status >= 300 && answer->status < 400))
     co_return finding::skipped("skipped, because the bucket answers the preflight with " +

@@ -2,8 +2,14 @@
 #include <postern/app/doctor/doctor.hpp>
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/app/setup/setup.hpp>
+#include <postern/app/stores/stores.hpp>
 
+#include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace postern::app {
 namespace {
@@ -37,11 +43,15 @@ private:
   std::string failed_;
 };
 
+std::string shown_place(const config::store_section& s) {
+  return s.type == "file" ? "the directory " + s.path.string()
+                          : "S3 at " + (s.endpoint.empty() ? "AWS, " + s.region : s.endpoint);
+}
+
 finding check_configuration(const config& c) {
-  const auto store = c.store.type == "file" ? "the directory " + c.store.path.string()
-                                            : "S3 at " + (is_aws(c) ? "AWS, " + c.store.region : c.store.endpoint);
-  const auto text =
-      "public_url " + c.server.public_url + ", store " + store + ", ledger " + without_password(c.ledger.url);
+  auto text = "public_url " + c.server.public_url + ", store " + shown_place(c.store);
+  for (const auto& s : c.stores) text += ", " + shown_name(s) + " " + shown_place(s);
+  text += ", ledger " + without_password(c.ledger.url);
   if (c.admits_nobody())
     return finding::warning(text + "; nobody may sign uploads",
                             "Set auth.api_keys for the application's back end. To try Postern out without keys, set "
@@ -76,11 +86,9 @@ task<> check_origins(examination& exam, bool is_store_reached) {
     }
 }
 
-task<> check_all(examination& exam, bool& has_ended) {
+// One store, and the profiles that upload to it.
+task<> check_store_and_forms(examination& exam) {
   check_sequence checks(exam.out);
-  // With the file store the form goes to the running server, so the first question is whether there is one.
-  std::optional<finding> public_url;
-  if (!is_s3(exam)) public_url = co_await check_public_url(exam);
   co_await checks.run("store", check_store(exam));
   const bool is_store_reached = checks.failed().empty();
   if (is_store_reached)
@@ -91,6 +99,10 @@ task<> check_all(examination& exam, bool& has_ended) {
   co_await checks.run("AssumeRole", check_role(exam));
   for (const auto& bucket : buckets_of(exam.c)) co_await check_bucket_and_forms(exam, checks, bucket);
   co_await check_origins(exam, is_store_reached);
+}
+
+// What all stores have in common.
+task<> check_node(examination& exam, std::optional<finding> public_url) {
   auto ledger = co_await check_ledger(exam);
   exam.out.add("ledger", ledger);
   auto secrets = co_await check_secrets(exam);
@@ -103,6 +115,30 @@ task<> check_all(examination& exam, bool& has_ended) {
   exam.out.add("public_url", *public_url);
   auto large = co_await check_large_form(exam);
   exam.out.add("large form", large);
+}
+
+using examinations = std::vector<std::unique_ptr<examination>>; // one for each store
+
+// The first one whose store has profiles can post forms to the running server.
+examination& any_with_profiles(const examinations& all) {
+  for (const auto& one : all)
+    if (!one->c.profiles.empty()) return *one;
+  return *all.front();
+}
+
+task<> check_all(const examinations& all, bool& has_ended) {
+  auto& any = any_with_profiles(all);
+  // With a file store the form goes to the running server, so the first question is whether there is one.
+  std::optional<finding> public_url;
+  const bool has_files = std::any_of(all.begin(), all.end(), [](const auto& one) { return !is_s3(*one); });
+  if (has_files) public_url = co_await check_public_url(any);
+  for (const auto& one : all) {
+    one->is_served = any.is_served;
+    if (all.size() > 1) one->out.begin_section(shown_name(one->c.store));
+    co_await check_store_and_forms(*one);
+  }
+  if (all.size() > 1) any.out.begin_section("Postern");
+  co_await check_node(any, std::move(public_url));
   has_ended = true;
 }
 
@@ -126,14 +162,17 @@ int examine(const std::function<config()>& load, const std::string& config_optio
   if (c->logging.level != log::level::debug) log::set_up(log::level::error, c->logging.format);
   asio::io_context loop{1}; // must outlive the threads that answer to it
   try {
-    examination exam(std::move(*c), out, config_option);
-    (void)direct_urls(exam.c); // throws when store.public_endpoint cannot be used
-    out.add("configuration", check_configuration(exam.c));
+    examinations all;
+    for (auto& seen : by_store(*c)) {
+      all.push_back(std::make_unique<examination>(std::move(seen), out, config_option));
+      (void)direct_urls(all.back()->c); // throws when the store's public_endpoint cannot be used
+    }
+    out.add("configuration", check_configuration(*c));
     group running(loop.get_executor());
     bool has_ended = false;
-    running.start(check_all(exam, has_ended));
+    running.start(check_all(all, has_ended));
     loop.run();
-    exam.backend.disk.join();
+    for (const auto& one : all) one->backend.join();
     if (!has_ended)
       out.add("doctor", finding::failed("stopped before the last check because of a bug; the log line above names it",
                                         "Report this log line to the authors of Postern."));

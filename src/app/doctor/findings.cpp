@@ -85,6 +85,11 @@ void report::add(std::string_view check, const finding& f) {
   std::fflush(to_);
 }
 
+void report::begin_section(std::string_view title) {
+  std::fprintf(to_, "%s%.*s\n", ends_with_empty_line_ ? "" : "\n", static_cast<int>(title.size()), title.data());
+  ends_with_empty_line_ = false;
+}
+
 int report::finish() {
   const auto count = [](unsigned n, const char* what) {
     return n ? ", " + std::to_string(n) + " " + what : std::string{};

@@ -31,7 +31,9 @@ finding explain_missing_credentials(const config& c, const failure& why) {
       "Postern has looked in this order:\n" + places + "Give credentials in one of these ways:\n  " + keys +
           "\n  aws configure                     # writes ~/.aws/credentials\n"
           "or in the configuration, with the secret in a file that only this user may read:\n"
-          "  [store.credentials]\n  access_key = \"AKIA…\"\n  secret_key = { file = \"/etc/postern/s3-secret\" }\n" +
+          "  " +
+          c.store.header("credentials") +
+          "\n  access_key = \"AKIA…\"\n  secret_key = { file = \"/etc/postern/s3-secret\" }\n" +
           (is_aws(c) ? "On EC2, ECS or EKS, give the machine, task or service account a role instead: then there is no "
                        "secret to keep."
                      : "The store's own tool creates keys: radosgw-admin user create, or mc admin user add."));
@@ -99,7 +101,7 @@ finding explain_refused_signature(const config& c, const aws_error& e, const sig
   }
   return finding::failed(cause + "most likely the secret key does not belong to the access key " +
                              quote(keys.access_key),
-                         "Other causes: store.region (" + quote(c.store.region) +
+                         "Other causes: " + c.store.setting("region") + " (" + quote(c.store.region) +
                              ") is wrong, or a proxy before the store changes the header Host (" + quote(host) +
                              ") or the path. The clock was checked already.\n" + secret_remedy(c, keys));
 }
@@ -110,15 +112,17 @@ finding explain_unknown_key(const config& c, const aws_error& e, const sigv4::cr
       host + " does not know the access key " + quote(keys.access_key) + " (" + refusal_text(e) + ")",
       "It is misspelt, deleted or inactive, or belongs to another store or partition. " +
           std::string(is_aws(c) ? "This lists the keys that exist:\n  aws iam list-access-keys --user-name NAME"
-                                : "store.endpoint is " + quote(c.store.endpoint) + "."));
+                                : c.store.setting("endpoint") + " is " + quote(c.store.endpoint) + "."));
 }
 
-finding explain_expired_token(const aws_error& e, const sigv4::credentials& keys) {
+finding explain_expired_token(const config& c, const aws_error& e, const sigv4::credentials& keys) {
   return finding::failed("the keys are no longer valid (" + refusal_text(e) + ")",
-                         keys.session_token.empty() ? "The store requires a session token with these keys: set "
-                                                      "AWS_SESSION_TOKEN or store.credentials.session_token."
-                                                    : "Temporary keys expire. Get new ones, or let Postern renew them: "
-                                                      "give the machine a role, or set store.credentials.role_arn.");
+                         keys.session_token.empty()
+                             ? "The store requires a session token with these keys: set AWS_SESSION_TOKEN or " +
+                                   c.store.setting("credentials.session_token") + "."
+                             : "Temporary keys expire. Get new ones, or let Postern renew them: give the machine a "
+                               "role, or set " +
+                                   c.store.setting("credentials.role_arn") + ".");
 }
 
 } // namespace
@@ -130,7 +134,7 @@ std::optional<finding> explain_refused_keys(const config& c, const aws_error& e,
   if (e.code == "RequestTimeTooSkewed" || e.code == "RequestExpired")
     return finding::failed(host + " rejects this machine's time (" + refusal_text(e) + ")", clock_remedy());
   if (e.code.starts_with("ExpiredToken") || e.code == "InvalidToken" || e.code == "TokenRefreshRequired")
-    return explain_expired_token(e, keys);
+    return explain_expired_token(c, e, keys);
   return std::nullopt;
 }
 
@@ -165,10 +169,11 @@ std::string roles_trust(const config& c, const std::string& caller) {
 
 std::string external_id(const config& c) {
   if (c.store.external_id.empty())
-    return "The external id: store.credentials.external_id is empty. If the role's trust policy has a condition "
-           "sts:ExternalId, ask the owner of the role for its value and set it:\n  [store.credentials]\n  external_id "
-           "= \"…\"";
-  return "The external id: store.credentials.external_id is " + quote(c.store.external_id) +
+    return "The external id: " + c.store.setting("credentials.external_id") +
+           " is empty. If the role's trust policy has a condition "
+           "sts:ExternalId, ask the owner of the role for its value and set it:\n  " +
+           c.store.header("credentials") + "\n  external_id = \"…\"";
+  return "The external id: " + c.store.setting("credentials.external_id") + " is " + quote(c.store.external_id) +
          ". The condition sts:ExternalId in the role's trust policy must have the same value.";
 }
 
@@ -201,36 +206,41 @@ finding explain_unauthorized(const config& c, const aws_error& e, const std::str
                                          "names the caller itself, the first is not needed:"
                                    : "The caller is in the account " + from + ", the role in " + to +
                                          ". Both accounts must allow it, and STS does not say which one does not:";
-  return finding::failed(cause,
-                         accounts + "\n\n1. " + callers_policy(c, who) + "\n2. " + roles_trust(c, caller) + "\n3. " +
-                             external_id(c) +
-                             "\n\nSTS answers the same when there is no such role: check store.credentials.role_arn.");
+  return finding::failed(cause, accounts + "\n\n1. " + callers_policy(c, who) + "\n2. " + roles_trust(c, caller) +
+                                    "\n3. " + external_id(c) +
+                                    "\n\nSTS answers the same when there is no such role: check " +
+                                    c.store.setting("credentials.role_arn") + ".");
 }
 
 } // namespace
 
 finding explain_refused_role(const config& c, const aws_error& e, const std::string& caller,
                              const sigv4::credentials& keys, const std::string& sts) {
-  if (e.status == 0) return explain_unreachable("store.credentials.sts_endpoint", sts, {e.category, e.message});
+  if (e.status == 0)
+    return explain_unreachable(c.store.setting("credentials.sts_endpoint"), sts, {e.category, e.message});
   if (auto by_keys = explain_refused_keys(c, e, keys, sts)) return *by_keys;
   const auto& role = c.store.role_arn;
   if (e.status == 404 || e.code == "NoSuchEntity")
-    return finding::failed(
-        "there is no role " + role + " at " + sts + " (" + refusal_text(e) + ")",
-        "Check the spelling of store.credentials.role_arn. This lists the roles that exist:\n  aws iam list-roles");
+    return finding::failed("there is no role " + role + " at " + sts + " (" + refusal_text(e) + ")",
+                           "Check the spelling of " + c.store.setting("credentials.role_arn") +
+                               ". This lists the roles that exist:\n  aws iam list-roles");
   if (contains(e.message, "DurationSeconds") || contains(e.message, "MaxSessionDuration"))
-    return finding::failed("store.credentials.duration is longer than the role allows (" + refusal_text(e) + ")",
+    return finding::failed(c.store.setting("credentials.duration") + " is longer than the role allows (" +
+                               refusal_text(e) + ")",
                            "Set a shorter one; at most an hour if the caller's keys come from a role themselves:\n"
-                           "  [store.credentials]\n  duration = \"1h\"\n"
-                           "or raise the role's maximum session duration.");
+                           "  " +
+                               c.store.header("credentials") +
+                               "\n  duration = \"1h\"\n"
+                               "or raise the role's maximum session duration.");
   if (e.code == "RegionDisabledException")
     return finding::failed("STS is disabled in this region (" + refusal_text(e) + ")",
                            "Enable it (IAM, Account settings, Security Token Service), or name the endpoint of another "
-                           "region in store.credentials.sts_endpoint.");
+                           "region in " +
+                               c.store.setting("credentials.sts_endpoint") + ".");
   if (e.code == "AccessDenied" || e.status == 403) return explain_unauthorized(c, e, caller);
   return finding::failed("STS refuses AssumeRole for " + role + " (" + refusal_text(e) + ")",
-                         "Check that " + sts +
-                             " is STS (store.credentials.sts_endpoint), and check store.credentials.role_arn.");
+                         "Check that " + sts + " is STS (" + c.store.setting("credentials.sts_endpoint") +
+                             "), and check " + c.store.setting("credentials.role_arn") + ".");
 }
 
 } // namespace postern::app

@@ -18,7 +18,9 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::string_view contents = "postern doctor was here\n";
-constexpr const char* check_path = "Check the path and the permissions of store.path.";
+std::string check_path(const examination& exam) {
+  return "Check the path and the permissions of " + exam.c.store.setting("path") + ".";
+}
 constexpr std::uint64_t max_probe_size = 1 << 20;
 constexpr std::uint64_t large_probe_size = (1 << 20) + (64 << 10); // nginx's limit is 1 MiB unless it is told otherwise
 
@@ -94,7 +96,7 @@ task<finding> probe_s3(examination& exam, object_name name) {
 task<std::optional<finding>> put_file(const examination& exam, store& objects, object_name name) {
   object_meta meta;
   auto sink = co_await objects.open(name, std::move(meta), contents.size(), nullptr);
-  if (!sink) co_return finding::failed(describe(sink.error()), check_path);
+  if (!sink) co_return finding::failed(describe(sink.error()), check_path(exam));
   auto written = co_await (*sink)->write({contents.data(), contents.size()});
   if (!written) {
     co_await (*sink)->abandon();
@@ -102,7 +104,7 @@ task<std::optional<finding>> put_file(const examination& exam, store& objects, o
                               "Check the free space of the disk:\n  df -h " + exam.c.store.path.string());
   }
   auto finished = co_await (*sink)->finish();
-  if (!finished) co_return finding::failed(describe(finished.error()), check_path);
+  if (!finished) co_return finding::failed(describe(finished.error()), check_path(exam));
   co_return std::nullopt;
 }
 
@@ -113,8 +115,8 @@ task<finding> probe_files(examination& exam, object_name name) {
   if (bad) co_return *bad;
   auto head = co_await objects->head(name);
   auto removed = co_await objects->remove(name);
-  if (!head) co_return finding::failed(describe(head.error()), check_path);
-  if (!removed) co_return finding::failed(describe(removed.error()), check_path);
+  if (!head) co_return finding::failed(describe(head.error()), check_path(exam));
+  if (!removed) co_return finding::failed(describe(removed.error()), check_path(exam));
   co_return finding::passed("put, read (HEAD) and deleted in " + quote(name.bucket));
 }
 
@@ -136,9 +138,11 @@ result<signed_form> sign_probe(examination& exam, const profile& rules) {
   form_signer_options options;
   options.profiles = exam.c.profiles;
   options.public_url = exam.c.server.public_url;
-  options.direct_urls = direct_urls(exam.c);
-  options.region = exam.c.store.region;
-  options.credentials = [&] { return exam.keys; };
+  form_store signed_for;
+  signed_for.region = exam.c.store.region;
+  signed_for.credentials = [&] { return exam.keys; };
+  signed_for.direct_urls = direct_urls(exam.c);
+  options.find_store = only(std::move(signed_for));
   options.claim_lifetime = exam.c.sweep.claim_lifetime;
   const form_signer forms(std::move(options), exam.server_signer);
   sign_request ask;
@@ -192,8 +196,9 @@ finding other_store(const examination& exam) {
                            "The running server has another store. Run the doctor with the server's configuration and "
                            "environment, or restart the server.");
   return finding::failed("the running server keeps its objects elsewhere than in " + exam.c.store.path.string(),
-                         "A relative store.path is relative to the working directory. Run the doctor in the server's "
-                         "working directory, or set an absolute path.");
+                         "A relative " + exam.c.store.setting("path") +
+                             " is relative to the working directory. Run the doctor in the server's "
+                             "working directory, or set an absolute path.");
 }
 
 // Does the running server have the same store and the same server.secrets? The doctor puts an object that does not
@@ -259,10 +264,10 @@ const profile* find_profile_for(const config& c, std::uint64_t size) {
 finding form_finding(const examination& exam, const result<http_response>& answer, const signed_form& form,
                      const std::string& url) {
   if (!answer)
-    return explain_unreachable(!is_s3(exam)                           ? "server.public_url"
-                               : exam.c.store.public_endpoint.empty() ? "store.endpoint"
-                                                                      : "store.public_endpoint",
-                               url, answer.error());
+    return explain_unreachable(
+        is_s3(exam) ? exam.c.store.setting(exam.c.store.public_endpoint.empty() ? "endpoint" : "public_endpoint")
+                    : std::string("server.public_url"),
+        url, answer.error());
   if (answer->status >= 400 || (answer->status >= 300 && answer->status != 303)) {
     const auto policy =
         std::find_if(form.fields.begin(), form.fields.end(), [](auto& f) { return f.name == "policy"; });
@@ -302,7 +307,9 @@ task<finding> check_form(examination& exam, const profile& rules) {
   }
   const auto size = std::clamp<std::uint64_t>(contents.size(), rules.min_size, rules.max_size);
   const auto url = parse_web_url(is_s3(exam) ? form->url : form->fallback_url);
-  if (!url) co_return finding::failed(url.error().on, "Check store.public_endpoint and store.endpoint.");
+  if (!url)
+    co_return finding::failed(url.error().on, "Check " + exam.c.store.setting("public_endpoint") + " and " +
+                                                  exam.c.store.setting("endpoint") + ".");
   const deferred_signals until_removed;
   auto answer = co_await post_form(is_s3(exam) ? exam.backend.http : exam.browser, *form, *url, size);
   auto found = form_finding(exam, answer, *form, url->server.origin() + url->target);

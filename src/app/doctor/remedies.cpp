@@ -73,12 +73,14 @@ finding explain_unreachable(const std::string& setting, const std::string& url, 
                            "Check for a firewall or a missing route between this machine and that host. From this "
                            "machine, try:\n  curl -v " +
                                url);
-  const bool is_store = setting.starts_with("store."), is_webhook = setting.starts_with("webhooks");
+  const bool is_store = setting.starts_with("store"), is_webhook = setting.starts_with("webhooks");
+  const std::string section = setting.starts_with("store.") ? "[store]" : is_store ? "[[stores]]" : "[[webhooks]]";
   if (contains(why.on, "cannot be resolved"))
     return finding::failed(cause, "The DNS of this machine does not know the host name. Check the spelling in " +
                                       setting + "." +
                                       (is_store ? " A store that has no host name for each bucket needs:\n"
-                                                  "  [store]\n  path_style = true"
+                                                  "  " +
+                                                      section + "\n  path_style = true"
                                                 : ""));
   // Words of OpenSSL.
   const bool is_certificate = contains(why.on, "certificate") || contains(why.on, "mismatch");
@@ -87,8 +89,8 @@ finding explain_unreachable(const std::string& setting, const std::string& url, 
         "the TLS certificate of " + url + " is not trusted here, or was issued for another name (" +
             why.on.substr(why.on.rfind(": ") + 2) + ")",
         (is_store || is_webhook
-             ? "If an authority of your own issued it, name the certificate of that authority (PEM):\n  " +
-                   std::string(is_store ? "[store]" : "[[webhooks]]") + "\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
+             ? "If an authority of your own issued it, name the certificate of that authority (PEM):\n  " + section +
+                   "\n  ca_file = \"/etc/ssl/certs/our-ca.pem\"\n"
              : "Browsers reject it too, unless they trust its authority.\n") +
             std::string("Otherwise the server needs a certificate that is issued for the host name in ") + setting +
             ", has not expired, and is sent with its chain.");
@@ -122,21 +124,21 @@ finding judge_clock(const config& c, std::chrono::seconds ahead) {
 // --- the store --------------------------------------------------------------------------------------
 
 finding explain_other_region(const config& c, const std::string& bucket, const std::string& region) {
-  return finding::failed(
-      "the bucket " + quote(bucket) + " is in the region " + quote(region) + ", and store.region is " +
-          quote(c.store.region),
-      "A form is signed for one region, and S3 refuses it in another. Set:\n  [store]\n  region = \"" + region + "\"");
+  return finding::failed("the bucket " + quote(bucket) + " is in the region " + quote(region) + ", and " +
+                             c.store.setting("region") + " is " + quote(c.store.region),
+                         "A form is signed for one region, and S3 refuses it in another. Set:\n  " + c.store.header() +
+                             "\n  region = \"" + region + "\"");
 }
 
 finding explain_refused_request(const config& c, const aws_error& e, const attempt& a) {
-  if (e.status == 0) return explain_unreachable("store.endpoint", a.host, {e.category, e.message});
+  if (e.status == 0) return explain_unreachable(c.store.setting("endpoint"), a.host, {e.category, e.message});
   if (auto by_keys = explain_refused_keys(c, e, a.keys, a.host)) return *by_keys;
   if (!e.region.empty() && e.region != c.store.region) return explain_other_region(c, a.bucket, e.region);
   if (e.code == "NoSuchBucket" || (e.status == 404 && e.code.empty())) {
     const auto at = is_aws(c) ? "" : " --endpoint-url " + c.store.endpoint;
     return finding::failed("there is no bucket " + quote(a.bucket) + (is_aws(c) ? " in S3" : " at " + c.store.endpoint),
-                           "Create it, or name another bucket in store.bucket:\n  aws s3 mb s3://" + a.bucket +
-                               " --region " + c.store.region + at);
+                           "Create it, or name another bucket in " + c.store.setting("bucket") +
+                               ":\n  aws s3 mb s3://" + a.bucket + " --region " + c.store.region + at);
   }
   if (e.code == "AccessDenied" || e.status == 403)
     return finding::failed(
@@ -148,8 +150,9 @@ finding explain_refused_request(const config& c, const aws_error& e, const attem
   if (e.status == 301 || e.status == 307 || e.status == 400)
     return finding::failed(
         "the store refuses the request (" + refusal_text(e) + ")",
-        "Check that the bucket is in the region " + quote(c.store.region) + " (store.region), and that " +
-            quote(a.host) + " is its host. Stores other than AWS nearly always need:\n  [store]\n  path_style = true");
+        "Check that the bucket is in the region " + quote(c.store.region) + " (" + c.store.setting("region") +
+            "), and that " + quote(a.host) +
+            " is its host. Stores other than AWS nearly always need:\n  [store]\n  path_style = true");
   return finding::failed("the store refuses " + a.action + " (" + refusal_text(e) + ")",
                          e.status >= 500 ? "The store has a problem of its own. Look into its log, or try again later."
                                          : "The Amazon S3 API Reference explains the code under \"Error responses\".");
@@ -185,7 +188,7 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
                              "A proxy at " + p.url + " passes on another form than the one that was posted.");
     return finding::failed(
         "the store says SignatureDoesNotMatch for the form, although it accepts requests with the same keys",
-        "So the secret and the clock are right. Either store.region (" + quote(c.store.region) +
+        "So the secret and the clock are right. Either " + c.store.setting("region") + " (" + quote(c.store.region) +
             ") is wrong, or a proxy at " + p.url + " changes a field.");
   }
   if (contains(e.message, "expired"))

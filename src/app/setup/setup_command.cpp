@@ -1,9 +1,10 @@
 // `postern setup`: prints the documents, or puts the CORS rule into the buckets.
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/app/setup/setup.hpp>
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/stores.hpp>
 #include <postern/core/claim.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace postern::app {
@@ -67,8 +68,6 @@ std::string caller_of(const config& c) {
 }
 
 int print_trust(const config& c) {
-  if (c.store.role_arn.empty())
-    throw config_error("`setup trust` prints the trust policy of a role, and store.credentials.role_arn is empty");
   const auto caller = caller_of(c);
   hint("# The trust policy of the role. In the AWS console: IAM, Roles, " + role_name_of(c.store.role_arn) +
        ", Trust relationships, Edit.");
@@ -170,22 +169,49 @@ int apply_cors(const config& c) {
   return run_alone(all());
 }
 
-} // namespace
-
-int set_up(const config& c, document which, bool apply) {
-  if (apply && which != document::cors)
-    throw config_error("only `setup cors` has --apply. Postern's keys should not be able to change their own "
-                       "permissions: print the document without --apply and paste it as an administrator.");
-  if (c.store.type != "s3")
-    throw config_error("`setup` is for S3, and store.type is \"file\": a directory has no policies and no CORS rules");
-  // The command prints what it does, so the log has errors only.
-  if (c.logging.level != log::level::debug) log::set_up(log::level::error, c.logging.format);
+int set_up_store(const config& c, document which, bool apply) {
   switch (which) {
   case document::iam: return print_iam(c);
   case document::trust: return print_trust(c);
   case document::cors: break;
   }
   return apply ? apply_cors(c) : print_cors(c);
+}
+
+// Those that need this document. Throws config_error when none does.
+std::vector<config> chosen_stores(const config& c, document which, const std::string& only_store) {
+  auto all = by_store(c);
+  if (!only_store.empty()) std::erase_if(all, [&](const auto& one) { return metric_name(one.store) != only_store; });
+  if (all.empty())
+    throw config_error("there is no store " + quote(only_store) + " in [[stores]]; \"default\" is [store]");
+  const auto first = all.front().store;
+  std::erase_if(all, [](const auto& one) { return one.store.type != "s3"; });
+  if (all.empty())
+    throw config_error("`setup` is for S3, and " + first.setting("type") +
+                       " is \"file\": a directory has no policies and no CORS rules");
+  const auto first_s3 = all.front().store;
+  if (which == document::trust) std::erase_if(all, [](const auto& one) { return one.store.role_arn.empty(); });
+  if (all.empty())
+    throw config_error("`setup trust` prints the trust policy of a role, and " +
+                       first_s3.setting("credentials.role_arn") + " is empty");
+  return all;
+}
+
+} // namespace
+
+int set_up(const config& c, document which, bool apply, const std::string& only_store) {
+  if (apply && which != document::cors)
+    throw config_error("only `setup cors` has --apply. Postern's keys should not be able to change their own "
+                       "permissions: print the document without --apply and paste it as an administrator.");
+  const auto stores = chosen_stores(c, which, only_store);
+  // The command prints what it does, so the log has errors only.
+  if (c.logging.level != log::level::debug) log::set_up(log::level::error, c.logging.format);
+  int code = 0;
+  for (const auto& one : stores) {
+    if (stores.size() > 1) hint("# --- " + shown_name(one.store) + " (--store " + metric_name(one.store) + ")");
+    code = std::max(code, set_up_store(one, which, apply));
+  }
+  return code;
 }
 
 } // namespace postern::app

@@ -119,7 +119,7 @@ task<result<upload>> completer::find_by_key(object_event event) {
   co_return failure{errc::not_found, "no upload was signed for that bucket and key"};
 }
 
-task<result<event_outcome>> completer::complete_by_event(object_event event, millis_clock now, bool& store_is_silent) {
+task<result<event_outcome>> completer::complete_by_event(object_event event, millis_clock now, bucket_names& silent) {
   if (!event.created || ids_in_key(event.key).empty()) co_return event_outcome::ignored;
   const auto refused = [&event](std::string_view upload, const failure& why) {
     log::info("event ignored",
@@ -128,7 +128,8 @@ task<result<event_outcome>> completer::complete_by_event(object_event event, mil
   };
   auto known = co_await find_by_key(event);
   if (!known && known.error().code != errc::not_found) co_return known.error();
-  if (!known && store_is_silent) co_return failure{errc::unavailable, "the store gives no answer"};
+  const bool is_silent = silent.contains(event.bucket);
+  if (!known && is_silent) co_return failure{errc::unavailable, "the store gives no answer"};
   if (!known) known = co_await rebuild_from_object(event, now);
   // A store that refuses to show an object (403) will refuse later too.
   if (!known && known.error().code != errc::store_failed && !store_answered(known.error())) co_return known.error();
@@ -143,9 +144,9 @@ task<result<event_outcome>> completer::complete_by_event(object_event event, mil
       failure{errc::unavailable, "the store gave no answer to an earlier event of this message"};
   // An overwrite may be any object, so it is not judged.
   auto looking = is_completed ? head_of(expected) : examine(expected, std::nullopt);
-  if (!store_is_silent) found = co_await std::move(looking);
+  if (!is_silent) found = co_await std::move(looking);
   if (!found && store_answered(found.error())) co_return refused(expected.id, found.error());
-  store_is_silent = !found && found.error().code != errc::too_many_requests;
+  if (!found && found.error().code != errc::too_many_requests) silent.insert(event.bucket);
   // The sweep skips completed uploads, so the event is rejected and the sender retries.
   if (!found && is_completed) co_return failure{errc::unavailable, "the store gives no answer"};
   // The event reports another object than the store now has. The event proves nothing, but the store is checked later.

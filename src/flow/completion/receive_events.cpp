@@ -128,7 +128,7 @@ task<result<event_counts>> event_receiver::receive_sns(sns_message m, millis_clo
 task<result<event_counts>> event_receiver::receive_all(event_message message, millis_clock now) {
   event_counts counts;
   std::optional<failure> unrecorded; // an event that the sender must send again
-  bool store_is_silent = false;
+  bucket_names silent;               // whose store gave no answer to an earlier event
   for (const auto& why : message.rejected) {
     log::warning("event rejected", {{"why", why}});
     ++counts.rejected;
@@ -139,7 +139,7 @@ task<result<event_counts>> event_receiver::receive_all(event_message message, mi
       continue;
     }
     const auto bucket = e.bucket, key = e.key;
-    auto outcome = co_await completer_.complete_by_event(std::move(e), now, store_is_silent);
+    auto outcome = co_await completer_.complete_by_event(std::move(e), now, silent);
     if (outcome) {
       ++(*outcome == event_outcome::recorded  ? counts.recorded
          : *outcome == event_outcome::pending ? counts.pending

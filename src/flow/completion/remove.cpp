@@ -60,24 +60,23 @@ task<result<void>> remover::delete_late_object(const upload& u) const {
   co_return result<void>{};
 }
 
-task<bool> remover::remove_unclaimed(millis_clock now) const {
-  auto due = co_await ledger_.start_removing_unclaimed(now, now + options_.lease, options_.max_in_flight);
+task<bool> remover::remove_unclaimed(millis_clock now, bucket_names& silent) const {
+  auto due = co_await ledger_.start_removing_unclaimed(now, now + options_.lease, options_.max_in_flight, silent);
   if (!due) {
     log::warning("sweep: unclaimed uploads cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
   }
-  bool store_is_silent = false;
   group removals(co_await asio::this_coro::executor);
-  for (const auto& u : *due) removals.start(finish_and_log(u, now, store_is_silent));
+  for (const auto& u : *due) removals.start(finish_and_log(u, now, silent));
   for (bool all = false; !all;) all = co_await removals.wait(options_.lease); // each request has a deadline
-  co_return due->size() == options_.max_in_flight && !store_is_silent;
+  co_return due->size() == options_.max_in_flight;
 }
 
-task<> remover::finish_and_log(upload u, millis_clock now, bool& store_is_silent) const {
-  const auto id = u.id;
+task<> remover::finish_and_log(upload u, millis_clock now, bucket_names& silent) const {
+  const auto id = u.id, bucket = u.bucket;
   auto done = co_await finish(std::move(u), now);
   if (done) co_return;
-  if (retryable(done.error().code)) store_is_silent = true; // the other removals would fail too
+  if (retryable(done.error().code)) silent.insert(bucket); // its other removals would fail too
   log::warning("sweep: an upload cannot be removed", {{"upload", id}, {"why", describe(done.error())}});
 }
 

@@ -13,33 +13,33 @@ constexpr std::chrono::seconds pause_after_silence{10}; // before a store that g
 } // namespace
 
 task<> sweeper::run_round() {
-  for (bool more = true; more;) more = co_await settle_batch();
-  for (bool more = true; more;) more = co_await remover_.remove_unclaimed(options_.clock());
+  bucket_names silent;
+  for (bool more = true; more;) more = co_await settle_batch(silent);
+  for (bool more = true; more;) more = co_await remover_.remove_unclaimed(options_.clock(), silent);
   for (bool more = options_.retention.count() > 0; more;) more = co_await delete_batch();
 }
 
-task<bool> sweeper::settle_batch() {
+task<bool> sweeper::settle_batch(bucket_names& silent) {
   const auto now = options_.clock();
-  auto due = co_await ledger_.lease_due_checks(now, now + options_.lease, options_.max_in_flight);
+  auto due = co_await ledger_.lease_due_checks(now, now + options_.lease, options_.max_in_flight, silent);
   if (!due) {
     log::warning("sweep: due checks cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
   }
-  bool store_is_silent = false;
   group checks(co_await asio::this_coro::executor);
-  for (auto& u : *due) checks.start(settle(std::move(u), store_is_silent));
+  for (auto& u : *due) checks.start(settle(std::move(u), silent));
   for (bool all = false; !all;) all = co_await checks.wait(options_.lease); // each check has a deadline
-  co_return !due->empty() && !store_is_silent;
+  co_return !due->empty();
 }
 
-task<> sweeper::settle(upload u, bool& store_is_silent) {
+task<> sweeper::settle(upload u, bucket_names& silent) {
   checked.add();
-  const auto id = u.id;
+  const auto id = u.id, bucket = u.bucket;
   auto settled = co_await check(std::move(u), options_.clock());
   if (settled) co_return;
   log::warning("sweep: an upload cannot be checked", {{"upload", id}, {"why", describe(settled.error())}});
   const auto code = settled.error().code;
-  if (retryable(code) && code != errc::too_many_requests) store_is_silent = true; // the other uploads would fail too
+  if (retryable(code) && code != errc::too_many_requests) silent.insert(bucket); // its other uploads would fail too
 }
 
 // An object that fits completes the upload. Without one the upload expires, once its policy has expired. Returns the

@@ -75,7 +75,7 @@ task<response> download_endpoint::get(request& r) {
   if (!what) {
     log::info("download refused", {{"request", r.id}, {"client", r.client_address}, {"why", describe(what.error())}});
     made = make_problem(what.error(), r.id);
-  } else if (downloads_.has_urls()) {
+  } else if (downloads_.has_url(*what)) {
     made = co_await redirect(r, std::move(*what));
   } else {
     made = co_await send(r, std::move(*what));

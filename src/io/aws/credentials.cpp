@@ -12,12 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-metrics::gauge expiry("postern_credentials_expire_seconds",
-                      "When the S3 credentials in use expire, in seconds since 1970; 0: never", "");
-metrics::counter renewals("postern_credentials_renewals_total", "Times that S3 credentials were fetched",
-                          "outcome=\"ok\"");
-metrics::counter failures("postern_credentials_renewals_total", "Times that S3 credentials were fetched",
-                          "outcome=\"failed\"");
+constexpr const char *renewals = "postern_credentials_renewals_total",
+                     *renewals_help = "Times that S3 credentials were fetched";
 
 class static_credentials final : public credential_source {
 public:
@@ -87,8 +83,13 @@ credential_source_ptr make_credential_chain(std::vector<credential_source_ptr> s
 
 // --- the cache --------------------------------------------------------------------------------------
 
-credential_cache::credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock)
-    : source_(std::move(source)), spare_(spare), clock_(std::move(clock)) {}
+credential_cache::credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock,
+                                   const std::string& store)
+    : source_(std::move(source)), spare_(spare), clock_(std::move(clock)),
+      expiry_("postern_credentials_expire_seconds",
+              "When the S3 credentials in use expire, in seconds since 1970; 0: never", "store=\"" + store + "\""),
+      renewed_(renewals, renewals_help, "store=\"" + store + "\",outcome=\"ok\""),
+      failed_(renewals, renewals_help, "store=\"" + store + "\",outcome=\"failed\"") {}
 
 credentials_ptr credential_cache::current() const {
   std::lock_guard lock(mutex_);
@@ -179,11 +180,11 @@ void credential_cache::finish_fetch(const result<credentials_ptr>& fetched) {
   }
   if (fetched) {
     const auto& [keys, expires, source] = **fetched;
-    renewals.add();
-    expiry.set(expires ? expires->time_since_epoch().count() : 0);
+    renewed_.add();
+    expiry_.set(expires ? expires->time_since_epoch().count() : 0);
     log::info("credentials fetched", {{"source", source}, {"expires", expires ? iso8601(*expires) : "never"}});
   } else {
-    failures.add();
+    failed_.add();
   }
   for (auto& w : waiting) w.reply(fetched);
 }

@@ -170,9 +170,10 @@ public:
       return completed_.start_removing(id, leased_until);
     });
   }
-  task<result<uploads>> start_removing_unclaimed(millis_clock now, millis_clock leased_until,
-                                                 std::size_t max) override {
-    return write<uploads>("", [=, this] { return completed_.start_removing_unclaimed(now, leased_until, max); });
+  task<result<uploads>> start_removing_unclaimed(millis_clock now, millis_clock leased_until, std::size_t max,
+                                                 bucket_names without) override {
+    return write<uploads>("",
+                          [=, this] { return completed_.start_removing_unclaimed(now, leased_until, max, without); });
   }
   task<result<upload>> finish_removing(std::string id, millis_clock at) override {
     auto key = id;
@@ -185,8 +186,9 @@ public:
     auto id = u.id;
     return write<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.check_later(u, at); });
   }
-  task<result<uploads>> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max) override {
-    return write<uploads>("", [=, this] { return uploads_.lease_due_checks(now, leased_until, max); });
+  task<result<uploads>> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
+                                         bucket_names without) override {
+    return write<uploads>("", [=, this] { return uploads_.lease_due_checks(now, leased_until, max, without); });
   }
   task<result<upload>> expire(std::string id, millis_clock at) override {
     auto key = id;

@@ -30,7 +30,7 @@ failure not_completed(std::string_view what, const upload& u) {
 completed_rows::completed_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
                                std::function<void(const upload&)> on_change)
     : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
-      unclaimed_sql_(select_upload + "claim_until <= $1 ORDER BY claim_until, id LIMIT $2" +
+      unclaimed_sql_(select_upload + "claim_until <= $1" + not_in_buckets("$2") + " ORDER BY claim_until, id LIMIT $3" +
                      db.get_dialect().for_update_skip_locked) {}
 
 result<upload> completed_rows::claim(const std::string& id, const std::string& reference, millis_clock at) {
@@ -58,9 +58,10 @@ result<upload> completed_rows::start_removing(const std::string& id, millis_cloc
 }
 
 std::vector<upload> completed_rows::start_removing_unclaimed(millis_clock now, millis_clock leased_until,
-                                                             std::size_t max) {
+                                                             std::size_t max, const bucket_names& without) {
   std::vector<upload> started;
-  for (const auto& u : all_uploads(db_.prepared(unclaimed_sql_).bind(as_integer(now), as_limit(max)))) {
+  const auto buckets = listed_buckets(without);
+  for (const auto& u : all_uploads(db_.prepared(unclaimed_sql_).bind(as_integer(now), buckets, as_limit(max)))) {
     auto removing = one_upload(db_.prepared(removing_sql).bind(as_integer(leased_until), u.id));
     if (!removing) continue;
     report(*removing);

@@ -3,6 +3,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/upload.hpp>
+#include <postern/io/ledger.hpp>
 #include <postern/io/sql/database.hpp>
 
 #include <chrono>
@@ -20,6 +21,16 @@ inline const std::string upload_columns =
     "claim_until, claimed_at, claimed_as, removed_at, "
     "final_key, form_key, stored_at, is_accepted, asked, reason";
 inline const std::string returning_upload = " RETURNING " + upload_columns;
+// A condition on rows: their bucket is none of the list in this parameter, which listed_buckets has made.
+inline std::string not_in_buckets(const std::string& parameter) {
+  return " AND replace(" + parameter + ", '/' || bucket || '/', '') = " + parameter;
+}
+inline std::string listed_buckets(const bucket_names& all) {
+  std::string list; // no bucket's name has a slash
+  for (const auto& one : all) list += "/" + one + "/";
+  return list;
+}
+
 inline const std::string select_upload = "SELECT " + upload_columns + " FROM uploads WHERE ";
 
 // The states that may become `to`, as an SQL list.

@@ -118,8 +118,8 @@ std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
 upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
                          std::function<void(const upload&)> on_change)
     : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
-      due_sql_(select_upload + "ask_at <= $1 AND state <> 'checking' ORDER BY ask_at, id LIMIT $2" +
-               db.get_dialect().for_update_skip_locked),
+      due_sql_(select_upload + "ask_at <= $1 AND state <> 'checking'" + not_in_buckets("$2") +
+               " ORDER BY ask_at, id LIMIT $3" + db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving', "
                              "'checking', 'removing') "
                              "AND reserved IS NULL AND claim_until IS NULL "
@@ -264,8 +264,10 @@ upload upload_rows::check_later(const upload& u, millis_clock at) {
   return row ? std::move(*row) : existing(u.id);
 }
 
-std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max) {
-  auto found = all_uploads(db_.prepared(due_sql_).bind(as_integer(now), as_limit(max)));
+std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
+                                                  const bucket_names& without) {
+  const auto buckets = listed_buckets(without);
+  auto found = all_uploads(db_.prepared(due_sql_).bind(as_integer(now), buckets, as_limit(max)));
   auto& lease = db_.prepared(check_at_sql);
   for (const auto& u : found) lease.bind(as_integer(leased_until), u.id).run();
   return found;

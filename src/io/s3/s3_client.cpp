@@ -8,14 +8,15 @@ namespace postern {
 
 namespace {
 
-metrics::counter requests("postern_store_requests_total", "Requests to S3", "outcome=\"ok\"");
-metrics::counter failures("postern_store_requests_total", "Requests to S3", "outcome=\"failed\"");
-metrics::histogram request_seconds("postern_store_request_seconds", "How long requests to S3 took, tries included", "");
+std::string label_of(const s3_options& o) { return "store=\"" + o.name + "\""; }
 
 } // namespace
 
 s3_client::s3_client(s3_options options, http_client& http, credential_cache& credentials, store_clock& clock)
-    : options_(std::move(options)), http_(http), credentials_(credentials), clock_(clock) {}
+    : options_(std::move(options)), http_(http), credentials_(credentials), clock_(clock),
+      succeeded_("postern_store_requests_total", "Requests to S3", label_of(options_) + ",outcome=\"ok\""),
+      failed_("postern_store_requests_total", "Requests to S3", label_of(options_) + ",outcome=\"failed\""),
+      seconds_("postern_store_request_seconds", "How long requests to S3 took, tries included", label_of(options_)) {}
 
 std::string s3_client::region_of(const std::string& bucket) const {
   std::lock_guard lock(mutex_);
@@ -98,14 +99,14 @@ task<aws_result<http_response>> s3_client::perform(call c) {
     auto answer = co_await http_.send(*request, c.body, c.max);
     auto error = error_in(answer, c.can_fail_late || c.method == "POST", c.to_text());
     if (!error) {
-      requests.add();
-      request_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
+      succeeded_.add();
+      seconds_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count());
       co_return std::move(*answer);
     }
     log::debug("store request failed", {{"why", to_failure(*error).on}, {"try", a.failed + 1}});
     const bool again = co_await should_retry(*error, answer ? &*answer : nullptr, c, a);
     if (!again) {
-      failures.add();
+      failed_.add();
       report(*error);
       co_return std::move(*error);
     }

@@ -370,6 +370,87 @@ BOOST_AUTO_TEST_CASE(a_secret_of_the_wrong_type_is_not_quoted) {
 
 // --- printing ---------------------------------------------------------------------------------------
 
+namespace {
+
+// Two stores, and what follows.
+std::string with_archive(const std::string& more_of_archive, const std::string& more = "") {
+  return "[store]\nbucket = \"media\"\n[[stores]]\nname = \"archive\"\nbucket = \"tape\"\n" + more_of_archive + more;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(further_stores_are_read) {
+  const auto c = app::parse_config(secrets + with_archive(R"(
+type = "s3"
+other_buckets = ["film"]
+deadline = "20s"
+[stores.credentials]
+access_key = "AKIA"
+secret_key = "shhh"
+[[stores]]
+name = "disk"
+bucket = "paper"
+credentials = { profile = "x" }
+[profiles.old]
+store = "archive"
+[profiles.film]
+store = "archive"
+bucket = "film"
+)"),
+                                   no_environment);
+  BOOST_TEST(c.stores.size() == 2u);
+  const auto& archive = c.stores.front();
+  BOOST_TEST(archive.access_key == "AKIA");
+  BOOST_TEST((archive.deadline == std::chrono::seconds(20)));
+  BOOST_TEST(c.stores.back().profile == "x");
+  BOOST_TEST(c.profiles.at("old").bucket == "tape");
+  BOOST_TEST(c.profiles.at("film").bucket == "film");
+  BOOST_TEST(c.profiles.at("default").bucket == "media");
+  BOOST_TEST(c.find_store_of_bucket("film") == &archive);
+  BOOST_TEST(c.find_store_of_bucket("media") == &c.store);
+  BOOST_TEST(c.find_store_of_bucket("other") == nullptr);
+  BOOST_TEST(app::to_toml(c).find("shhh") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(any_bucket_is_in_the_store_that_does_not_list_its_buckets) {
+  const auto c = app::parse_config(
+      secrets +
+          "[store]\nbucket = \"media\"\nother_buckets = \"*\"\n[[stores]]\nname = \"archive\"\nbucket = \"tape\"\n",
+      no_environment);
+  BOOST_TEST(c.find_store_of_bucket("tape") == &c.stores.front());
+  BOOST_TEST(c.find_store_of_bucket("whatever") == &c.store);
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_store_is_named) {
+  BOOST_TEST(error_text(with_archive("")) == "");
+  BOOST_TEST(error_mentions("[[stores]]\nbucket = \"tape\"", {"stores: \"\" is not the name of a store"}));
+  BOOST_TEST(error_mentions("[[stores]]\nname = \"a b\"", {"stores: \"a b\" is not the name of a store"}));
+  BOOST_TEST(error_mentions("[[stores]]\nname = \"default\"\nbucket = \"x\"", {"stores: \"default\"", "[store]"}));
+  BOOST_TEST(error_mentions(with_archive("", "[[stores]]\nname = \"archive\"\nbucket = \"x\""),
+                            {"stores: two stores have the name \"archive\""}));
+  BOOST_TEST(error_mentions(with_archive("regoin = \"x\""), {"number 1, regoin", "did you mean region?"}));
+  BOOST_TEST(error_mentions(with_archive("credentials = { acces_key = \"x\" }"),
+                            {"credentials.acces_key", "did you mean credentials.access_key?"}));
+  BOOST_TEST(error_mentions(with_archive("type = \"tape\""), {"stores.archive.type: \"tape\" is neither"}));
+  BOOST_TEST(error_mentions(with_archive("credentials = { access_key = \"x\" }"),
+                            {"stores.archive.credentials: only one of access_key and secret_key"}));
+  BOOST_TEST(error_mentions("[store]\nbucket = \"tape\"\n[[stores]]\nname = \"a\"\nbucket = \"tape\"",
+                            {"stores.a.bucket: \"tape\" stands in store.bucket too"}));
+  BOOST_TEST(error_mentions(with_archive("other_buckets = [\"media\"]"),
+                            {"stores.archive.other_buckets: \"media\" stands in store.bucket too"}));
+  BOOST_TEST(error_mentions("[store]\nother_buckets = \"*\"\n" + with_archive("other_buckets = \"*\"").substr(8),
+                            {"stores.archive.other_buckets: \"*\" stands in store.other_buckets too"}));
+  BOOST_TEST(error_mentions(with_archive("", "[profiles.a]\nstore = \"archiv\""),
+                            {"profiles.a.store: there is no store \"archiv\"", "did you mean archive?"}));
+  BOOST_TEST(
+      error_mentions(with_archive("", "[profiles.a]\nbucket = \"tape\""),
+                     {"profiles.a.bucket: \"tape\" is neither store.bucket", "set profiles.a.store = \"archive\""}));
+  BOOST_TEST(error_mentions(with_archive("", "[profiles.a]\nstore = \"archive\"\nbucket = \"media\""),
+                            {"\"media\" is neither stores.archive.bucket"}));
+  const char* const environment[] = {"POSTERN_STORES=[{ name = \"a\", type = \"tape\" }]", nullptr};
+  BOOST_TEST(error_text("", environment).starts_with("POSTERN_STORES.a.type: \"tape\""));
+}
+
 BOOST_AUTO_TEST_CASE(the_printed_configuration_reads_back_as_the_same) {
   const auto first = app::parse_config(secrets + R"(
 listen = ["127.0.0.1:1", "[::1]:2"]
@@ -386,6 +467,12 @@ format = "json"
 [[auth.api_keys]]
 name = "app"
 sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+[[stores]]
+name = "archive"
+bucket = "tape"
+[stores.credentials]
+role_arn = "arn:aws:iam::1:role/x"
+external_id = "an id"
 [profiles."a b"]
 key = "x/${id}/\"quoted\\\\"
 tags = { team = "web", "the owner" = "ops" }
@@ -405,6 +492,7 @@ type_equivalents = { "text/csv" = ["text/*"], "image/png" = ["image/jpeg", "imag
   BOOST_TEST((second.limits.body_silence == std::chrono::milliseconds(1500)));
   BOOST_TEST(second.auth.api_keys.front().name == "app");
   BOOST_TEST((second.logging.level == log::level::warning));
+  BOOST_TEST((second.stores == first.stores));
   const auto& p = second.profiles.at("a b");
   BOOST_TEST(p.key == first.profiles.at("a b").key);
   BOOST_TEST(p.tags.at("the owner") == "ops");

@@ -105,6 +105,19 @@ BOOST_FIXTURE_TEST_CASE(a_silent_store_ends_the_batch, fixture) {
   BOOST_TEST(removing == remover_options{}.max_in_flight);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_silent_store_holds_up_no_removal_in_another, fixture) {
+  for (int n = 0; n < 100; ++n) {
+    auto u = row();
+    u.id = "01a20a86-41d4-7ac8-8ecb-0000000000" + std::to_string(n + 10); // before the fixture's
+    u.bucket = "away";
+    ledger.rows[u.id] = u;
+  }
+  now += 2h;
+  store.silent_buckets = {"away"};
+  sweep();
+  BOOST_TEST((row().state == upload_state::removed));
+}
+
 BOOST_FIXTURE_TEST_CASE(the_sweep_goes_on_with_a_removal_that_broke_off, fixture) {
   store.broken = failure{errc::unavailable, "away"};
   BOOST_TEST((remove().error().code == errc::unavailable));

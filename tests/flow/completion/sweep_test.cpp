@@ -136,6 +136,16 @@ BOOST_FIXTURE_TEST_CASE(a_store_that_does_not_answer_ends_the_round_and_loses_no
   BOOST_TEST(ledger.confirmed == 6);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_store_that_does_not_answer_holds_up_no_other, fixture) {
+  options.max_in_flight = 2;
+  store.silent_buckets = {"away"};
+  for (int i = 0; i < 10; ++i) ledger.rows.at(add(i)).bucket = "away"; // these are due first
+  for (int i = 10; i < 15; ++i) add_object(add(i));
+  sweep();
+  BOOST_TEST(ledger.confirmed == 5);
+  BOOST_TEST(store.heads == 2 + 5);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_ledger_that_does_not_answer_ends_the_round, fixture) {
   add_object(add(1));
   ledger.broken = failure(errc::unavailable, "the ledger");

@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_lease_excludes_the_other_nodes) {
   const auto work = [&](ledger& l) -> task<> {
     for (;;) {
       const auto messages = co_await l.lease_due_webhooks(at_second(9000), at_second(9999), demands);
-      const auto questions = co_await l.lease_due_checks(at_second(9000), at_second(9999), 7);
+      const auto questions = co_await l.lease_due_checks(at_second(9000), at_second(9999), 7, {});
       std::lock_guard lock(mutex);
       if (!messages || !questions || (messages->empty() && questions->empty())) co_return;
       for (const auto& m : *messages) announced.push_back(m.upload_id);
@@ -334,7 +334,7 @@ BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   uploads.start_receiving(some_upload(1), "t1");
   uploads.fail(some_upload(1), "t1", "x", first);
   uploads.confirm(some_completion(some_upload(1)));
-  uploads.lease_due_checks(early, late, 5);
+  uploads.lease_due_checks(early, late, 5, {});
   list_uploads(db, {.limit = 10});
   list_uploads(db, {.state = upload_state::failed, .limit = 10});
   list_uploads(db, {.since = late, .limit = 10});
@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(no_statement_scans_a_large_table) {
   (void)checking.reject("x", "", "", first, false);
   completed_rows completed(db, webhooks, 1s);
   (void)completed.claim("x", "y", first);
-  completed.start_removing_unclaimed(first, late, 5);
+  completed.start_removing_unclaimed(first, late, 5, {});
   (void)completed.start_removing("x", first);
   (void)completed.finish_removing("x", first);
   uploads.purge(early, 5);

@@ -367,7 +367,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_the_first_version_is_migrated) {
   // The migration schedules their checks ten minutes after their policies end.
   const auto due = [&](std::int64_t now) {
     return ids_of(
-        run_task(l->lease_due_checks(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9)).value());
+        run_task(l->lease_due_checks(millis_clock{std::chrono::milliseconds(now)}, millis_clock{}, 9, {})).value());
   };
   BOOST_TEST(due(601'999).empty());
   BOOST_TEST(due(602'001) == (names{"a", "c"}));
@@ -409,7 +409,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   uploads.reserve_key(u, "k/${filename}", "t1");
   uploads.fail(u, "t1", "x", at_second(1));
   uploads.check_later(u, at_second(1));
-  uploads.lease_due_checks(at_second(2), at_second(3), 10);
+  uploads.lease_due_checks(at_second(2), at_second(3), 10, {});
   uploads.expire(u.id, at_second(4));
   for (const char* etag : {"e1", "e2"}) uploads.confirm(some_completion(u, etag));
   for (const bool with_state : {false, true})
@@ -434,7 +434,7 @@ BOOST_AUTO_TEST_CASE(every_statement_finds_its_rows_by_an_index) {
   BOOST_TEST(checking.reject(stored.of.id, "", "", at_second(2), false).has_value());
   completed_rows completed(db, webhooks, 1s);
   BOOST_TEST(completed.claim(u.id, "x", at_second(5)).has_value());
-  completed.start_removing_unclaimed(at_second(5), at_second(6), 10);
+  completed.start_removing_unclaimed(at_second(5), at_second(6), 10, {});
   BOOST_TEST(completed.start_removing(u.id, at_second(6)).has_value());
   BOOST_TEST(completed.finish_removing(u.id, at_second(7)).has_value());
   webhooks.expire("https://a", at_second(1), "x");

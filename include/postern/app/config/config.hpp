@@ -95,6 +95,7 @@ struct config {
   } forward;
 
   struct store_section {
+    std::string name;                           // of one of [[stores]]; empty: [store]
     std::string type = "file";                  // or "s3"
     std::filesystem::path path = "var/objects"; // of the file store
     std::string bucket;                         // empty: "local" with the file store
@@ -111,7 +112,15 @@ struct config {
     std::string profile; // of AWS's shared files
     std::string role_arn, external_id, session_name = "postern", sts_endpoint;
     std::chrono::seconds duration{3600}; // of the role's session
+
+    bool names_bucket(std::string_view wanted) const; // in bucket or other_buckets
+    // Its setting `of` as messages name it: "store.region", "stores.archive.region".
+    std::string setting(std::string_view of) const;
+    // The line above its settings in the file, for examples: "[store.credentials]", "[[stores]]  # archive".
+    std::string header(std::string_view subsection = {}) const;
+    bool operator==(const store_section&) const = default;
   } store;
+  std::vector<store_section> stores; // [[stores]]: further ones
 
   struct ledger_section {
     std::string url = "sqlite:var/postern.db";
@@ -151,6 +160,11 @@ struct config {
   bool admits_nobody() const {
     return !auth.anonymous && auth.api_keys.empty() && jwt.keys.empty() && forward.url.empty();
   }
+
+  // The store of that name; empty: [store]. nullptr: there is none.
+  const store_section* find_store(std::string_view name) const;
+  // The store that has this bucket: the one that names it, else the one whose other_buckets has "*". nullptr: none.
+  const store_section* find_store_of_bucket(std::string_view bucket) const;
 
   std::map<std::string, std::string> environment; // at start; AWS's own variables are read from it
   std::map<std::string, std::string> variables;   // the variable that gave a setting, by the setting's path

@@ -4,7 +4,7 @@
 
 #include <postern/app/config/config.hpp>
 #include <postern/app/doctor/findings.hpp>
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/storage.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/core/claim.hpp>
 #include <postern/io/aws/credentials.hpp>

@@ -45,6 +45,8 @@ public:
   // Texts of less than 8 bytes are ignored, because they would occur by chance.
   void hide(std::string_view text);
   void add(std::string_view check, const finding& f);
+  // The next findings are about this.
+  void begin_section(std::string_view title);
   // Prints the summary. Returns the program's exit code.
   int finish();
 

@@ -54,8 +54,8 @@ result<cors_merge> merge_cors(const config& c, std::string_view existing);
 
 enum class document { iam, trust, cors };
 // `postern setup`: prints the document to standard output and what to do with it to standard error. With `apply` it
-// puts the CORS rule into each bucket instead. Returns the exit code. Throws config_error when the configuration needs
-// no such document.
-int set_up(const config& c, document which, bool apply);
+// puts the CORS rule into each bucket instead. For each store in S3, or for the one of this name ("default" is
+// [store]; empty: all). Returns the exit code. Throws config_error when the configuration needs no such document.
+int set_up(const config& c, document which, bool apply, const std::string& only_store = {});
 
 } // namespace postern::app

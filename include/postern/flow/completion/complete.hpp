@@ -60,10 +60,10 @@ public:
   // Completes the upload whose object an authentic sender reports. Idempotent; events may come in any order. The object
   // is compared with the upload's row. If the ledger has no row, because the process that signed the form was killed
   // before the row was written, the upload is rebuilt from the object's metadata. After completion, an object with
-  // another ETag is recorded as an overwrite. `store_is_silent`: if true, the store is not asked, because it gave no
-  // answer to an earlier event of the same message; the call sets it if the store gives no answer now.
-  // errc::ledger_failed, errc::unavailable: nothing was recorded; the sender must retry.
-  task<result<event_outcome>> complete_by_event(object_event event, millis_clock now, bool& store_is_silent);
+  // another ETag is recorded as an overwrite. `silent`: the buckets about which a store gave no answer to an earlier
+  // event of the same message, and is not asked again; the call adds its own if there is none now. errc::ledger_failed,
+  // errc::unavailable: nothing was recorded; the sender must retry.
+  task<result<event_outcome>> complete_by_event(object_event event, millis_clock now, bucket_names& silent);
 
   // Asks the store for the upload's object and compares id, size, content type and, where given, ETag; then its bytes
   // are looked at, if the profile says so. errc::object_absent: there is none. errc::conflict: it is another one.

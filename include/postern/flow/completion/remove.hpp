@@ -39,13 +39,13 @@ public:
   // object was moved: whatever carries the upload's id.
   task<result<void>> delete_late_object(const upload& u) const;
 
-  // Deletes a batch of uploads that nobody has claimed in time. True: more may be due. A store or ledger that gives no
-  // answer ends the batch; the sweep goes on with what was not deleted.
-  task<bool> remove_unclaimed(millis_clock now) const;
+  // Deletes a batch of uploads that nobody has claimed in time, but none of the buckets `silent`, to which it adds
+  // those whose store gives no answer. True: more may be due. The sweep goes on with what was not deleted.
+  task<bool> remove_unclaimed(millis_clock now, bucket_names& silent) const;
 
 private:
   task<result<bool>> delete_object(const upload& u, std::string key) const;
-  task<> finish_and_log(upload u, millis_clock now, bool& store_is_silent) const;
+  task<> finish_and_log(upload u, millis_clock now, bucket_names& silent) const;
 
   const remover_options options_;
   store& store_;

@@ -29,13 +29,14 @@ public:
       : options_(std::move(options)), completer_(completions), remover_(removals), ledger_(records) {}
 
   // Checks all uploads that are due, removes those that nobody has claimed in time, and deletes from the ledger those
-  // that are older than the retention. A store or ledger that gives
-  // no answer ends the round; uploads that were not settled are due again.
+  // that are older than the retention. A store that gives no answer is asked no more in this round, and a ledger that
+  // gives none ends it; uploads that were not settled are due again.
   task<> run_round();
 
 private:
-  task<bool> settle_batch(); // true: more may be due
-  task<> settle(upload u, bool& store_is_silent);
+  // `silent`: the buckets whose store gave no answer in this round.
+  task<bool> settle_batch(bucket_names& silent); // true: more may be due
+  task<> settle(upload u, bucket_names& silent);
   task<result<upload>> settle_quota(upload u, millis_clock now);
   task<result<upload>> delete_late_object(upload u);
   task<result<upload>> check(upload u, millis_clock now);

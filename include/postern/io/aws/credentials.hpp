@@ -5,6 +5,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
+#include <postern/base/metrics.hpp>
 #include <postern/core/s3/sigv4.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/aws/store_clock.hpp>
@@ -107,7 +108,9 @@ task<aws_result<std::string>> caller_identity(http_client& http, const sts_optio
 class credential_cache {
 public:
   // keep_fresh renews credentials when `spare` or half of their lifetime is left, whichever is shorter.
-  credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock);
+  // `store`: whose they are, in metrics.
+  credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock,
+                   const std::string& store = "default");
 
   // The credentials that are valid now, without waiting. nullptr: there are none.
   credentials_ptr current() const;
@@ -136,6 +139,8 @@ private:
   const credential_source_ptr source_;
   const std::chrono::seconds spare_;
   const utc_clock clock_;
+  metrics::gauge expiry_;
+  metrics::counter renewed_, failed_;
   mutable std::mutex mutex_;
   credentials_ptr current_;
   seconds_clock fetched_at_{};

@@ -25,7 +25,8 @@ public:
 
   result<upload> claim(const std::string& id, const std::string& reference, millis_clock at);
   result<upload> start_removing(const std::string& id, millis_clock leased_until);
-  std::vector<upload> start_removing_unclaimed(millis_clock now, millis_clock leased_until, std::size_t max);
+  std::vector<upload> start_removing_unclaimed(millis_clock now, millis_clock leased_until, std::size_t max,
+                                               const bucket_names& without);
   result<upload> finish_removing(const std::string& id, millis_clock at);
 
 private:

@@ -37,7 +37,8 @@ public:
   void break_off(const std::string& id, const std::string& attempt);
   upload fail(const upload& u, const std::string& attempt, const std::string& code, millis_clock at);
   upload check_later(const upload& u, millis_clock at);
-  std::vector<upload> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max);
+  std::vector<upload> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
+                                       const bucket_names& without);
   std::optional<upload> expire(const std::string& id, millis_clock at);
   void settle(const std::string& id, std::optional<std::uint64_t> stored);
   std::size_t purge(millis_clock created_before, std::size_t max);

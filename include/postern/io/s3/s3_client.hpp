@@ -12,6 +12,7 @@
 #pragma once
 
 #include <postern/base/dates.hpp>
+#include <postern/base/metrics.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/aws/credentials.hpp>
 #include <postern/io/net/http_client.hpp>
@@ -152,6 +153,8 @@ private:
   http_client& http_;
   credential_cache& credentials_;
   store_clock& clock_;
+  metrics::counter succeeded_, failed_; // requests
+  metrics::histogram seconds_;
   std::function<void(const aws_error&)> report_;
   std::atomic<std::optional<bool>> takes_trailers_{};
   mutable std::mutex mutex_;

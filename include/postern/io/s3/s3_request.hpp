@@ -17,8 +17,9 @@
 namespace postern {
 
 struct s3_options {
-  std::string endpoint;        // URL; empty: AWS's for the region
-  std::string public_endpoint; // the endpoint's URL for browsers, where it differs
+  std::string name = "default"; // of the store, in metrics
+  std::string endpoint;         // URL; empty: AWS's for the region
+  std::string public_endpoint;  // the endpoint's URL for browsers, where it differs
   std::string region = "us-east-1";
   bool path_style = false;                    // http://host/bucket/key instead of http://bucket.host/key
   std::chrono::milliseconds timeout{30'000};  // of each wait for the server

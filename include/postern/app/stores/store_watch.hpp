@@ -1,15 +1,18 @@
-// Watches whether the store lets this node in. Asks it at the start and every 15 seconds, and keeps the last answer for
-// /readyz. Logs what an operator must repair: also when a request of an upload is refused, once a minute at most. Owned
-// by the node; it asks on the home thread.
+// Watches whether the stores let this node in. Asks each at the start and every 15 seconds, and keeps its last answer
+// for /readyz and metrics. Logs what an operator must repair: also when a request of an upload is refused, once a
+// minute at most. Owned by the node; it asks on the home thread.
 #pragma once
 
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/stores.hpp>
+#include <postern/base/metrics.hpp>
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace postern::app {
 
@@ -25,10 +28,11 @@ private:
   std::size_t left_out_ = 0;
 };
 
+// Of one store.
 class store_watch {
 public:
-  // `backend` must outlive this. Before the first operation of its client.
-  store_watch(const config& c, storage& backend);
+  // `of` must outlive this. Before the first operation of its client.
+  explicit store_watch(stores::one& of);
 
   task<> run_round();
   // The last answer. errc::unavailable: it was not asked yet. Any thread.
@@ -42,14 +46,29 @@ private:
   void note_refusal(const aws_error& e);
 
   storage& backend_;
+  const std::string name_; // in metrics and log lines
+  metrics::gauge is_up_;
   const std::set<std::string> buckets_;
   const std::filesystem::path folder_; // of the file store
+  const std::string path_setting_;     // that names it
   minute_limit refusals_, failures_;
   mutable std::mutex mutex_; // guards last_
   result<void> last_;
   std::string remedy_; // of the last answer; home thread only, like the next ones
   std::string told_;   // why the store could not be used, as it was logged; empty: it could be used
   bool has_told_of_permission_ = false;
+};
+
+class store_watches {
+public:
+  explicit store_watches(const stores& all);
+
+  task<> run_round();
+  // Success when at least one store can be used: the node still serves its uploads. Else why the first one cannot.
+  result<void> last() const;
+
+private:
+  std::vector<std::unique_ptr<store_watch>> all_;
 };
 
 } // namespace postern::app

@@ -1,4 +1,4 @@
-#include <postern/app/store_watch.hpp>
+#include <postern/app/stores/store_watch.hpp>
 
 #include <boost/test/unit_test.hpp>
 

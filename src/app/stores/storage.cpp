@@ -1,4 +1,4 @@
-#include <postern/app/storage.hpp>
+#include <postern/app/stores/storage.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/io/files/file_store.hpp>
 #include <postern/io/s3/s3_store.hpp>
@@ -84,6 +84,7 @@ http_client make_http_client(const std::string& setting, http_client_options opt
 
 s3_options s3_options_of(const config& c) {
   s3_options o;
+  o.name = metric_name(c.store);
   o.endpoint = c.store.endpoint;
   o.public_endpoint = c.store.public_endpoint;
   o.region = c.store.region;
@@ -94,16 +95,20 @@ s3_options s3_options_of(const config& c) {
 }
 
 storage::storage(const config& c, const signer& own)
-    : http(make_http_client("store.ca_file", {c.store.ca_file})),
-      credentials(source_of(c, own, http, clock), min_lifetime_of(c), [this] { return clock.now(); }),
-      s3(client_of(c, http, credentials, clock)) {}
+    : http(make_http_client(c.store.setting("ca_file"), {c.store.ca_file})),
+      credentials(
+          source_of(c, own, http, clock), min_lifetime_of(c), [this] { return clock.now(); }, metric_name(c.store)),
+      s3(client_of(c, http, credentials, clock)),
+      disk(c.store.type == "file" ? std::make_unique<asio::thread_pool>(4) : nullptr) {}
 
 std::unique_ptr<store> storage::open(const config& c) {
   if (s3) return make_s3_store(*s3);
-  return make_file_store({c.store.path}, disk);
+  return make_file_store({c.store.path}, *disk);
 }
 
-result<credentials_ptr> storage::first_credentials() { return run_alone(credentials.get()); }
+void storage::join() {
+  if (disk) disk->join();
+}
 
 ledger_options ledger_options_of(const config& c) {
   ledger_options o;
@@ -112,6 +117,8 @@ ledger_options ledger_options_of(const config& c) {
   o.grace = c.sweep.grace;
   return o;
 }
+
+std::string metric_name(const config::store_section& s) { return s.name.empty() ? "default" : s.name; }
 
 std::map<std::string, std::string> direct_urls(const config& c) {
   std::map<std::string, std::string> out;

@@ -1,6 +1,7 @@
-// The store that the configuration names, with the credentials and HTTP clients that it needs. Serving, `postern sign`,
+// One store of the configuration, with the credentials and HTTP clients that it needs. Serving, `postern sign`,
 // `postern setup` and the doctor all begin with it. Also the functions that turn the configuration into the options of
-// the io units.
+// the io units. They all look at config::store and config::profiles; `stores` has one such configuration for each
+// store.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -30,17 +31,17 @@ public:
   http_client http;
   store_clock clock{system_clock_in_seconds()};
   credential_cache credentials;
-  const std::unique_ptr<s3_client> s3; // nullptr with the file store
-  asio::thread_pool disk{4};           // for the blocking calls of the file store
-
+  const std::unique_ptr<s3_client> s3;           // nullptr with the file store
+  const std::unique_ptr<asio::thread_pool> disk; // for the blocking calls of the file store; nullptr with S3
   // Opens the store. The file store creates its folder. Destroy the store before this object.
   std::unique_ptr<store> open(const config& c);
 
-  // Fetches the first credentials, on an io_context of its own, and waits for them.
-  result<credentials_ptr> first_credentials();
+  // Waits for the threads of `disk`, before the loops to which they answer are destroyed.
+  void join();
 };
 
 ledger_options ledger_options_of(const config& c);
+std::string metric_name(const config::store_section& s); // the value of the label "store": "default", "archive"
 
 // The URL to which browsers post, by bucket, for the buckets of all profiles. Empty with the file store.
 std::map<std::string, std::string> direct_urls(const config& c);

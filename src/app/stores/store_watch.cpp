@@ -1,5 +1,5 @@
 #include <postern/app/setup/setup.hpp>
-#include <postern/app/store_watch.hpp>
+#include <postern/app/stores/store_watch.hpp>
 #include <postern/base/log.hpp>
 
 #include <cerrno>
@@ -27,8 +27,11 @@ bool minute_limit::take(std::chrono::steady_clock::time_point now, std::size_t& 
   return true;
 }
 
-store_watch::store_watch(const config& c, storage& backend)
-    : backend_(backend), buckets_(buckets_of(c)), folder_(c.store.path),
+store_watch::store_watch(stores::one& of)
+    : backend_(of.backend), name_(metric_name(of.settings.store)),
+      is_up_("postern_store_up", "1 while the store can be used, by its last answer", "store=\"" + name_ + "\""),
+      buckets_(buckets_of(of.settings)), folder_(of.settings.store.path),
+      path_setting_(of.settings.store.setting("path")),
       last_(failure{errc::unavailable, "the store was not asked yet"}) {
   if (!backend_.s3)
     last_ = examine_folder();
@@ -44,6 +47,7 @@ result<void> store_watch::last() const {
 // A store without credentials is not asked: credentials has logged why there are none.
 task<> store_watch::run_round() {
   if (backend_.s3 && !backend_.credentials.current()) {
+    is_up_.set(0);
     std::lock_guard lock(mutex_);
     last_ = failure{errc::unavailable, "there are no credentials for the store"};
     co_return;
@@ -74,7 +78,8 @@ task<result<void>> store_watch::ask(std::string bucket) {
   if (location || location.error().code == "AccessDenied") {
     if (!std::exchange(has_told_of_permission_, true))
       log::error("the store denies a permission",
-                 {{"bucket", bucket},
+                 {{"store", name_},
+                  {"bucket", bucket},
                   {"why", to_failure(head.error()).on},
                   {"remedy", "uploads may work; postern setup iam prints all permissions that Postern needs"}});
     co_return result<void>{};
@@ -85,7 +90,7 @@ task<result<void>> store_watch::ask(std::string bucket) {
 
 result<void> store_watch::examine_folder() const {
   if (::access(folder_.c_str(), R_OK | W_OK | X_OK) == 0) return {};
-  return failure{errc::store_failed, "store.path " + folder_.string() + ": " + std::strerror(errno)};
+  return failure{errc::store_failed, path_setting_ + " " + folder_.string() + ": " + std::strerror(errno)};
 }
 
 void store_watch::note(const result<void>& answer) {
@@ -93,16 +98,18 @@ void store_watch::note(const result<void>& answer) {
     std::lock_guard lock(mutex_);
     last_ = answer;
   }
+  is_up_.set(answer.has_value());
   if (answer) {
-    if (!told_.empty()) log::info("the store can be used again");
+    if (!told_.empty()) log::info("the store can be used again", {{"store", name_}});
     told_.clear();
     return;
   }
   std::size_t left_out = 0;
   const auto& why = answer.error().on;
   if (!failures_.take(std::chrono::steady_clock::now(), left_out) && why == told_) return;
-  log::error("the store cannot be used",
-             {{"why", why}, {"remedy", remedy_.empty() ? std::string("run postern doctor") : remedy_}});
+  log::error(
+      "the store cannot be used",
+      {{"store", name_}, {"why", why}, {"remedy", remedy_.empty() ? std::string("run postern doctor") : remedy_}});
   told_ = why;
 }
 
@@ -112,7 +119,25 @@ void store_watch::note_refusal(const aws_error& e) {
   std::size_t left_out = 0;
   if (refusals_.take(std::chrono::steady_clock::now(), left_out))
     log::error("the store refuses requests",
-               {{"why", to_failure(e).on}, {"remedy", remedy_of(e)}, {"left_out", left_out}});
+               {{"store", name_}, {"why", to_failure(e).on}, {"remedy", remedy_of(e)}, {"left_out", left_out}});
+}
+
+store_watches::store_watches(const stores& all) {
+  for (const auto& each : all.all()) all_.push_back(std::make_unique<store_watch>(*each));
+}
+
+task<> store_watches::run_round() {
+  group rounds(co_await asio::this_coro::executor);
+  for (const auto& each : all_) rounds.start(each->run_round());
+  for (bool all = false; !all;) all = co_await rounds.wait(max_wait);
+}
+
+result<void> store_watches::last() const {
+  const auto first = all_.front()->last();
+  if (first) return first;
+  for (const auto& each : all_)
+    if (const auto other = each->last()) return other;
+  return first;
 }
 
 } // namespace postern::app
