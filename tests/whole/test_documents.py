@@ -97,6 +97,7 @@ class References(unittest.TestCase):
         # The members of lists have no value before there is an item.
         one = printed_settings(POSTERN_AUTH__API_KEYS='[{ name = "a", sha256 = "%s" }]' % ("0" * 64), POSTERN_WEBHOOKS='[{ url = "https://a.example.com", secret = "sixteen bytes or more" }]')
         required = {"auth.api_keys.name", "auth.api_keys.sha256", "webhooks.url", "webhooks.secret"}
+        expected["stores.name"] = None  # the others are those of [store]
         for setting in ("auth.api_keys", "webhooks"):
             for name, value in one[setting][0].items():
                 expected[f"{setting}.{name}"] = None if f"{setting}.{name}" in required else value
