@@ -33,19 +33,23 @@ std::uint64_t raise_descriptor_limit() {
 
 capacity plan_capacity(const config& c, std::uint64_t descriptors) {
   const auto free = descriptors - std::min(descriptors / 2, set_apart);
-  const bool has_files = c.store.type == "file" &&
-                         std::all_of(c.stores.begin(), c.stores.end(), [](const auto& s) { return s.type == "file"; });
+  const auto has_store_of = [&](const std::string& type) {
+    return c.store.type == type ||
+           std::any_of(c.stores.begin(), c.stores.end(), [&](const auto& s) { return s.type == type; });
+  };
+  const bool has_s3 = has_store_of("s3");
   const auto& l = c.limits;
   capacity plan;
   // An upload has descriptors of its own: its file, or two connections to S3, because the answer to one part is awaited
   // while the next part is sent.
   plan.store_requests = lower(l.store_requests, free / 4);
-  const auto by_descriptors = free - (has_files ? free / 2 : 2 * plan.store_requests);
+  auto by_descriptors = free - (has_s3 ? 2 * plan.store_requests : 0);
+  if (has_store_of("file")) by_descriptors -= by_descriptors / 2;
   const auto by_memory = l.buffers ? l.buffers / 2 / front::http_server::connection_memory : by_descriptors;
   plan.connections = lower(l.connections, std::min(by_descriptors, by_memory));
   const auto more_descriptors = "only " + std::to_string(descriptors) +
                                 " file descriptors may be open; raise LimitNOFILE= or ulimit -n, or lower the limit";
-  if (!has_files) warn("limits.store_requests", l.store_requests, plan.store_requests, more_descriptors);
+  if (has_s3) warn("limits.store_requests", l.store_requests, plan.store_requests, more_descriptors);
   warn("limits.connections", l.connections, plan.connections,
        by_memory < by_descriptors ? "connections may take half of limits.buffers; raise it, or lower the limit"
                                   : more_descriptors);

@@ -38,7 +38,8 @@ struct options {
   std::size_t limit = 100;
   bool follow = false, json = false, unclaimed = false;
   webhooks_command webhooks;
-  std::string store; // setup; empty: all
+  // setup
+  std::string store; // empty: all
   bool apply = false;
   bool defaults = false; // config
   std::string key_name;  // keys new
@@ -85,14 +86,11 @@ task<> issue_form(const form_issuer& issuer, sign_request ask, result<signed_for
 int sign(const options& o, const char* const* environment) {
   const auto c = load_to_sign(o, environment);
   form_service service(c, ledger_options_of(c));
-  // Of several stores, others than the profile's may lack credentials.
-  const auto missing = service.backends.first_credentials();
-  if (!service.backends.has_credentials()) {
-    const auto& why = missing.front().second;
-    std::fprintf(stderr, "postern: %s; set store.credentials, or run postern doctor\n",
-                 (why.on.empty() ? describe(why) : why.on).c_str());
-    return 1;
-  }
+  if (const auto rules = c.profiles.find(o.profile); rules != c.profiles.end())
+    if (const auto fetched = service.backends.fetch_credentials(rules->second.bucket); !fetched) {
+      std::fprintf(stderr, "postern: %s; set them, or run postern doctor\n", fetched.error().on.c_str());
+      return 1;
+    }
   sign_request ask;
   ask.filename = o.filename;
   ask.profile = o.profile;

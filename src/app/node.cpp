@@ -16,6 +16,7 @@
 #include <postern/flow/admission/rate_exchange.hpp>
 #include <postern/flow/admission/request_limits.hpp>
 #include <postern/flow/completion/complete.hpp>
+#include <postern/flow/completion/probe.hpp>
 #include <postern/flow/completion/receive_events.hpp>
 #include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/completion/verify.hpp>
@@ -148,10 +149,11 @@ private:
 
   // Background tasks, on the home worker.
   sweeper sweeper_;
+  prober prober_;
   secret_watch secret_watch_;
   heap_trim heap_trim_;
   rate_exchange rate_exchange_;
-  periodic_task sweep_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_, rates_;
+  periodic_task sweep_, probes_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_, rates_;
   const webhook_clients webhook_clients_;
   notifier notifier_;
   std::size_t draining_ = 0; // workers and webhooks that still drain; home worker only
@@ -188,10 +190,12 @@ node::node(const config& c, std::function<config()> load)
       workers_(threads_of(c), capacity_.sockets()), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
       hangups_(workers_.home().get_executor(), SIGHUP),
       sweeper_(sweeper_options_of(c), completer_, remover_, *service_.records),
+      prober_(prober_options_of(c), completer_, *service_.records),
       secret_watch_(service_.own.fingerprints(), *service_.records, c.sweep.claim_lifetime),
       rate_exchange_({{"sign", &limits_.sign}, {"status", &limits_.status}, {"stream", &limits_.stream}},
                      new_uuid_v7(now_millis()), [] { return std::chrono::steady_clock::now(); }),
       sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
+      probes_(workers_.home().get_executor(), 1s, [this] { return prober_.run_round(); }),
       verdicts_(workers_.home().get_executor(), 1s, [this] { return acceptor_.run_round(workers_.home_tasks()); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
       // Progress seen through another node is at most two seconds old: the sum of both pauses and periodic_task's
@@ -205,7 +209,7 @@ node::node(const config& c, std::function<config()> load)
              [this] { return rate_exchange_.run_round(*service_.records, now_millis()); }),
       webhook_clients_(c), notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
   log_start();
-  for (const auto& [name, why] : service_.backends.first_credentials())
+  for (const auto& [name, why] : service_.backends.fetch_credentials())
     log::error("no form can be signed until there are credentials",
                {{"store", name}, {"why", describe(why)}, {"see", "postern doctor"}});
   listen();
@@ -219,6 +223,7 @@ int node::run() {
   tasks.start(reload_on_signal());
   for (const auto& each : service_.backends.all()) tasks.start(each->backend.credentials.keep_fresh());
   tasks.start(sweep_.run());
+  if (config_.sweep.probe) tasks.start(probes_.run());
   tasks.start(verdicts_.run()); // also without a hook: uploads may still wait for one that was removed
   tasks.start(progress_.run());
   tasks.start(changes_.run());
@@ -307,14 +312,11 @@ std::vector<front::readiness_part> node::readiness_parts() {
 }
 
 task<result<void>> node::check_signing() {
-  if (service_.backends.has_credentials()) co_return result<void>{};
+  if (service_.backends.any_has_credentials()) co_return result<void>{};
   co_return failure{errc::unavailable, "there are no credentials for the store"};
 }
 
-task<result<void>> node::check_stores() {
-  auto kept = co_await store_->check();
-  co_return kept ? store_watches_.last() : kept;
-}
+task<result<void>> node::check_stores() { co_return co_await store_watches_.check(); }
 
 // --- background tasks ---
 
@@ -363,6 +365,7 @@ void node::note_drained() {
 
 void node::stop_background_tasks() {
   sweep_.stop();
+  probes_.stop();
   verdicts_.stop();
   progress_.stop();
   changes_.stop();

@@ -59,6 +59,14 @@ form_reader_options form_reader_options_of(const config& c, const form_signer_op
   return o;
 }
 
+prober_options prober_options_of(const config& c) {
+  prober_options o;
+  o.max_at_once = c.sweep.probe_rate;
+  o.grace = c.sweep.grace;
+  o.clock = now_millis;
+  return o;
+}
+
 sweeper_options sweeper_options_of(const config& c) {
   sweeper_options o;
   o.retention = c.ledger.retention;

@@ -4,6 +4,7 @@
 #include <postern/app/capacity.hpp>
 #include <postern/app/stores/stores.hpp>
 #include <postern/flow/admission/request_limits.hpp>
+#include <postern/flow/completion/probe.hpp>
 #include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
@@ -26,6 +27,7 @@ front::pages_options pages_options_of(const config& c, const stores& backends);
 form_reader_options form_reader_options_of(const config& c, const form_signer_options& s);
 form_limits form_limits_of(const config& c);
 resource_limits resource_limits_of(const config& c, const capacity& possible, const store& objects);
+prober_options prober_options_of(const config& c);
 sweeper_options sweeper_options_of(const config& c);
 front::server_options server_options_of(const config& c, asio::ssl::context* tls);
 http_client_options sns_client_options_of(const config::events_section& e);

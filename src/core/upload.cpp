@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array<std::string_view, upload_state_count> state_names{
     "issued", "receiving", "checking", "completed", "rejected", "failed", "expired", "removing", "removed"};
-constexpr std::array<std::string_view, 4> source_names{"fallback", "redirect", "event", "sweep"};
+constexpr std::array<std::string_view, 5> source_names{"fallback", "redirect", "event", "sweep", "probe"};
 
 template <class E, std::size_t N>
 std::optional<E> find_name(const std::array<std::string_view, N>& names, std::string_view name) {

@@ -1,6 +1,7 @@
 #include <postern/io/shared_head.hpp>
 
 #include <algorithm>
+#include <cstdint>
 
 namespace postern {
 
@@ -40,18 +41,21 @@ task<> shared_head::ask_store(std::string id, object_name name, std::string clie
     until.expires_at(at);
     co_await until.async_wait(use_task);
   }
-  auto bucket = name.bucket;
-  if (&store_.for_bucket(bucket) == &store_) bucket.clear(); // there is one store: no share
-  // Before the other place, which others need.
-  const auto of_bucket = co_await places_of_buckets_.wait_for(std::move(bucket), max_wait);
+  // Taken first: who waits for it holds no place that questions to other stores need.
+  const auto of_store = co_await places_of_stores_.wait_for(share_of(name.bucket), max_wait);
   auto held = shared_places::place(nullptr, {&places_});
-  if (of_bucket) held = co_await places_.wait_for(std::move(client), max_wait);
+  if (of_store) held = co_await places_.wait_for(std::move(client), max_wait);
   waiting = take_waiting(id);
   result<stored_object> found =
       failure{errc::too_many_requests, "the store is being asked about many other objects; try again in a second"};
   if (held) found = co_await store_.head(std::move(name));
   (void)cancel_guard.release();
   for (auto& answer : waiting) answer(found);
+}
+
+// In whose share a question about this bucket counts. Empty: there is one store, and no share.
+std::string shared_head::share_of(const std::string& bucket) const {
+  return store_.count() > 1 ? std::to_string(reinterpret_cast<std::uintptr_t>(&store_.for_bucket(bucket))) : "";
 }
 
 // The calls that the question which is asked now answers. Later calls wait for the next one.

@@ -36,8 +36,10 @@ struct slow_store final : store {
     co_return failure(errc::internal, "not asked");
   }
   std::uint64_t max_memory() const override { return 0; }
-  store* part = nullptr; // as if it were several stores
-  store& for_bucket(const std::string&) override { return part ? *part : *this; }
+  std::size_t stores = 1;
+  std::size_t count() const override { return stores; }
+  store& for_bucket(const std::string& bucket) override { return bucket == "other" ? *other : *this; }
+  store* other = this;
   task<result<std::vector<std::string>>> list(std::string, std::string, std::size_t) override {
     co_return failure(errc::internal, "not asked");
   }
@@ -121,18 +123,26 @@ BOOST_AUTO_TEST_CASE(questions_about_many_objects_leave_connections_for_uploads)
 }
 
 BOOST_AUTO_TEST_CASE(one_store_of_several_leaves_places_for_the_others) {
-  slow_store store, part;
-  store.part = &part;
+  slow_store store, other;
+  store.other = &other;
+  store.stores = 2;
   store.takes = 2s;
   shared_head heads(store);
   std::vector<std::uint64_t> answers;
+  const auto about_other = [&]() -> task<> {
+    const auto found = co_await heads.ask({"other", "a"});
+    answers.push_back(found ? 1 : 0);
+  };
   const auto about_many = [&]() -> task<> {
     group asking(co_await asio::this_coro::executor);
-    for (int n = 0; n < 100; ++n) asking.start(ask_at_once(heads, std::to_string(n), 1, answers));
+    std::vector<std::uint64_t> ignored;
+    for (int n = 0; n < 100; ++n) asking.start(ask_at_once(heads, std::to_string(n), 1, ignored));
+    asking.start(about_other());
     co_await asking.wait(10s);
   };
   test::run_task(about_many());
-  BOOST_TEST(store.most == static_cast<int>(shared_head::max_of_bucket));
+  BOOST_TEST((answers == std::vector<std::uint64_t>{1}));
+  BOOST_TEST(store.most == static_cast<int>(shared_head::max_of_store) + 1);
 }
 
 BOOST_AUTO_TEST_CASE(one_client_leaves_places_for_others) {

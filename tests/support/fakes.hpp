@@ -241,6 +241,18 @@ struct fake_ledger : ledger {
         due.push_back(rows.at(id)), at = leased_until;
     co_return due;
   }
+  task<result<std::vector<upload>>> lease_due_probes(millis_clock now, millis_clock leased_until, std::size_t max,
+                                                     bucket_names without) override {
+    if (broken) co_return *broken;
+    std::vector<upload> due;
+    for (auto& [id, at] : checks) {
+      const auto& row = rows.at(id);
+      const bool is_probed = row.expires_at > now && may_follow(row.state, upload_state::completed);
+      if (at <= now && due.size() < max && is_probed && !without.contains(row.bucket))
+        due.push_back(row), at = leased_until;
+    }
+    co_return due;
+  }
   task<result<upload>> expire(std::string id, millis_clock) override {
     if (broken) co_return *broken;
     const auto found = rows.find(id);

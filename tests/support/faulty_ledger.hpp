@@ -42,6 +42,10 @@ public:
   task<result<upload>> check_later(upload u, millis_clock at) override {
     return with("check_later", real_.check_later(std::move(u), at));
   }
+  task<result<std::vector<upload>>> lease_due_probes(millis_clock now, millis_clock until, std::size_t max,
+                                                     bucket_names without) override {
+    return with("lease_due_probes", real_.lease_due_probes(now, until, max, std::move(without)));
+  }
   task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock until, std::size_t max,
                                                      bucket_names without) override {
     return with("lease_due_checks", real_.lease_due_checks(now, until, max, std::move(without)));

@@ -72,6 +72,54 @@ inline void check_checks(const make_ledger_fn& make) {
   BOOST_TEST(lease_due_checks(*l, 20000, 20001) == names{b.id});
 }
 
+// With probes, an upload has two kinds of checks, one before its form ends and one after.
+inline void check_probes(const make_ledger_fn& make) {
+  ledger_options o;
+  o.grace = std::chrono::seconds(100);
+  o.first_probe = std::chrono::seconds(5);
+  const auto l = make(o);
+  const auto lease_due_probes = [&](std::int64_t now, std::int64_t until, bucket_names without = {}) {
+    return ids_of(run_task(l->lease_due_probes(at_second(now), at_second(until), 100, std::move(without))).value());
+  };
+  auto a = some_upload(1), b = some_upload(2), done = some_upload(3);
+  for (auto* u : {&a, &b, &done}) {
+    u->created_at = at_second(10);
+    u->expires_at = at_second(910);
+    l->issue(*u);
+  }
+  BOOST_TEST(run_task(l->confirm(some_completion(done))).has_value());
+  BOOST_TEST(lease_due_probes(14, 100).empty());
+  BOOST_TEST(lease_due_checks(*l, 500, 600).empty()); // these are the probes'
+  BOOST_TEST(lease_due_probes(15, 100) == (names{a.id, b.id}));
+  BOOST_TEST(lease_due_probes(99, 200).empty()); // leased
+  BOOST_TEST(run_task(l->check_later(a, at_second(60))).has_value());
+  BOOST_TEST(lease_due_probes(60, 200) == names{a.id});
+  BOOST_TEST(lease_due_probes(909, 910) == (names{b.id, a.id}));
+  BOOST_TEST(lease_due_probes(910, 999).empty()); // their forms have ended
+  BOOST_TEST(lease_due_checks(*l, 911, 999) == (names{a.id, b.id}));
+}
+
+inline void check_excluded_buckets(const make_ledger_fn& make) {
+  ledger_options o;
+  o.grace = std::chrono::seconds(100);
+  const auto l = make(o);
+  names ids;
+  for (const std::string bucket : {"a", "aa", "b_c"}) {
+    auto u = some_upload(static_cast<unsigned>(1 + ids.size()));
+    u.bucket = bucket;
+    l->issue(u);
+    ids.push_back(u.id);
+  }
+  const auto due = [&](bucket_names without) { // leased until now: not leased
+    return ids_of(run_task(l->lease_due_checks(at_second(9000), at_second(9000), 100, std::move(without))).value());
+  };
+  BOOST_TEST(due({}) == ids);
+  BOOST_TEST(due({"a"}) == (names{ids[1], ids[2]}));
+  BOOST_TEST(due({"aa", "bxc"}) == (names{ids[0], ids[2]}));
+  BOOST_TEST(due({"a", "aa"}) == names{ids[2]});
+  BOOST_TEST(due({"a", "aa", "b_c"}).empty());
+}
+
 inline void check_check_later(const make_ledger_fn& make) {
   const auto l = make({});
   const auto known = some_upload(1), unknown = some_upload(2), done = some_upload(3);
@@ -419,6 +467,8 @@ inline void check_work_at_once(const make_ledger_fn& make) {
 
 inline void check_ledger_work(const make_ledger_fn& make) {
   check_checks(make);
+  check_probes(make);
+  check_excluded_buckets(make);
   check_check_later(make);
   check_expire(make);
   check_announcements(make);

@@ -133,6 +133,9 @@ struct outbox final : ledger {
   task<result<void>> break_off(std::string, std::string) override { co_return none(); }
   task<result<upload>> fail(upload, std::string, std::string, millis_clock) override { co_return none(); }
   task<result<upload>> check_later(upload, millis_clock) override { co_return none(); }
+  task<result<std::vector<upload>>> lease_due_probes(millis_clock, millis_clock, std::size_t, bucket_names) override {
+    co_return none();
+  }
   task<result<std::vector<upload>>> lease_due_checks(millis_clock, millis_clock, std::size_t, bucket_names) override {
     co_return none();
   }

@@ -16,7 +16,7 @@ ROOMS = {
     "io/files": ["io"], "io/magic": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
     "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"],
     "front/endpoints": ["front"], "front": ["front/endpoints"],
-    "app/config": [], "app/webhooks": ["app/config"], "app/stores": ["app/config", "app/setup", "app/webhooks"],
+    "app/config": [], "app/webhooks": ["app/config"], "app/stores": ["app/config", "app/webhooks"],
     "app/setup": ["app/config", "app/doctor", "app/stores"], "app/doctor": ["app", "app/config", "app/setup", "app/stores", "app/webhooks"],
     "app": ["app/config", "app/doctor", "app/setup", "app/stores", "app/webhooks"],
 }

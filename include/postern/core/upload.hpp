@@ -27,7 +27,7 @@ std::string upload_state_names(); // "issued, receiving, … or removed"
 bool may_follow(upload_state from, upload_state to);
 
 // How a completion became known.
-enum class completion_source { fallback, redirect, event, sweep };
+enum class completion_source { fallback, redirect, event, sweep, probe };
 std::string_view name_of(completion_source e);
 std::optional<completion_source> completion_source_of(std::string_view name);
 

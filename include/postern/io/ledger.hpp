@@ -206,8 +206,14 @@ public:
   // Returns at most `max` uploads whose check is due, the longest due first: those of check_later, and uploads that are
   // not completed although their policy and the grace period have ended, or whose removal has not ended. Leases them:
   // no other call, on any node, gets them before `leased_until`. confirm, expire and finish_removing end the lease.
-  // Uploads in the buckets `without` are left out: their store gives no answer now.
+  // Uploads in the buckets `without` are left out: their store gives no answer now. With probes, those whose form can
+  // still be posted are due for lease_due_probes alone.
   virtual task<result<std::vector<upload>>> lease_due_checks(millis_clock now, millis_clock leased_until,
+                                                             std::size_t max, bucket_names without) = 0;
+
+  // The same for uploads that are not completed, and whose form can still be posted. The first probe is due
+  // ledger_options::first_probe after the form was signed; the next one when check_later says so.
+  virtual task<result<std::vector<upload>>> lease_due_probes(millis_clock now, millis_clock leased_until,
                                                              std::size_t max, bucket_names without) = 0;
 
   // The store has no object, and the policy has ended. issued and receiving become expired; failed and completed stay.

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <string>
@@ -24,8 +25,8 @@ public:
   static constexpr std::chrono::milliseconds pause{100};     // between two questions about one object
   static constexpr std::size_t max_at_once = 48;             // questions about all objects
   static constexpr std::size_t max_of_client = 12;           // of these, questions for one client
-  static constexpr std::size_t max_of_bucket = 24;           // and about one bucket, if there are several stores
-  static constexpr std::chrono::milliseconds max_wait{1000}; // for one of these places
+  static constexpr std::size_t max_of_store = 24;            // and questions to one store, if there are several
+  static constexpr std::chrono::milliseconds max_wait{1000}; // for each of the two places that a question needs
 
   // The store must outlive this, and this must outlive the loops on which it is called.
   explicit shared_head(store& objects) : store_(objects) {}
@@ -42,6 +43,7 @@ private:
     std::vector<reply> waiting; // for the next question; the first call has started it
   };
   task<> ask_store(std::string id, object_name name, std::string client, clock_point at);
+  std::string share_of(const std::string& bucket) const;
   std::vector<reply> take_waiting(const std::string& id);
   void forget_old(clock_point now);
 
@@ -50,7 +52,7 @@ private:
   std::map<std::string, questions> objects_;         // by bucket/key
   std::size_t forget_at_ = 1024;                     // when there are so many, old ones are looked for
   shared_places places_{max_at_once, max_of_client}; // of questions that the store is asked now
-  shared_places places_of_buckets_{static_cast<std::size_t>(-1), max_of_bucket};
+  shared_places places_of_stores_{std::numeric_limits<std::size_t>::max(), max_of_store};
 };
 
 } // namespace postern

@@ -152,6 +152,7 @@ public:
 
   // The store that has this bucket: this one, unless it is several stores as one (stores_by_bucket).
   virtual store& for_bucket(const std::string& /*bucket*/) { return *this; }
+  virtual std::size_t count() const { return 1; } // of the stores that this is
 
   // This store's further powers: nullptr where it does not have them, else a pointer into this store. Ask for_bucket
   // first.

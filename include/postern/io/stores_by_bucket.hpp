@@ -1,5 +1,4 @@
-// Several stores as one: the bucket of an object says which of them has it. So whoever works with objects need not know
-// how many stores there are.
+// Several stores as one: the bucket of an object says which of them has it. Callers need not know how many there are.
 #pragma once
 
 #include <postern/io/store.hpp>
@@ -29,12 +28,13 @@ public:
   task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override;
   task<result<void>> remove(object_name name) override;
   task<result<void>> remove_if_match(object_name name, std::string etag) override;
-  // Fails only when all fail: objects in the others are safe.
+  // Fails only when all fail: uploads to the others can go on.
   task<result<void>> check() override;
   store& for_bucket(const std::string& bucket) override;
+  std::size_t count() const override { return all_.size(); }
 
 private:
-  // Has no bucket.
+  // Stands for the store of a bucket that none of them has.
   class no_store;
 
   const std::vector<std::unique_ptr<store>> all_;

@@ -194,13 +194,13 @@ void check_credentials(const config::store_section& s) {
           time_text(s.duration) + " is out of range; AWS allows up to 12h");
 }
 
-// The ledger and events know an object's bucket, which says in which store it is.
+// The ledger and events name only the bucket, so a bucket must belong to one store.
 void check_bucket_is_in_one_store(std::map<std::string, std::string>& setting_of, const std::string& bucket,
                                   const std::string& setting) {
   const auto [other, is_new] = setting_of.emplace(bucket, setting);
   require(is_new || other->second == setting, setting,
-          quote(bucket) + " stands in " + other->second +
-              " too; a bucket's name says in which store an object is, so each name may stand in one store only");
+          quote(bucket) + " is named in " + other->second +
+              ", too; a bucket belongs to one store, so name it in one of them");
 }
 
 void check_stores(config& c) {
@@ -208,9 +208,10 @@ void check_stores(config& c) {
   std::map<std::string, std::string> bucket_settings;
   std::vector<config::store_section*> all{&c.store};
   for (auto& s : c.stores) {
+    require(!s.name.empty(), "stores", "a store has no name; write name = \"archive\" or the like");
     require(is_plain_name(s.name), "stores",
             quote(s.name) + " is not the name of a store: it may have letters, digits, - _ and . only");
-    require(s.name != "default", "stores", "\"default\" is how metrics name [store]; give this store another name");
+    require(s.name != "default", "stores", "\"default\" is the name of [store]; choose another one");
     require(names.insert(s.name).second, "stores", "two stores have the name " + quote(s.name));
     all.push_back(&s);
   }
@@ -388,6 +389,10 @@ void complete_and_check(config& c) {
   check_events(c.events);
   require(c.sweep.interval >= 100ms, "sweep.interval",
           time_text(c.sweep.interval) + " is too short; the minimum is 100ms");
+  require(c.sweep.probe_rate >= 1 && c.sweep.probe_rate <= 1000, "sweep.probe_rate",
+          std::to_string(c.sweep.probe_rate) +
+              " is out of range; it must be 1 to 1000. sweep.probe = false switches the "
+              "probes off");
   c.profiles["default"].name = "default";
   for (auto& [name, p] : c.profiles) check_profile(c, p);
   check_profiles_of_keys(c);

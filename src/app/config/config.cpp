@@ -127,6 +127,7 @@ variable read_variable(const std::string& name, const std::string& text) {
   if (!v.broken_at) throw environment_error(v.name + why);
   const bool is_list = v.text.front() == '[';
   const std::string example = v.path == "webhooks"        ? "[{ url = \"https://…\", secret = \"…\" }]"
+                              : v.path == "stores"        ? "[{ name = \"archive\", type = \"s3\", bucket = \"…\" }]"
                               : v.path == "auth.api_keys" ? "[{ name = \"app\", sha256 = \"…\" }]"
                               : is_list                   ? "[\"first\", \"second\"]"
                                                           : "{ name = \"value\" }";
@@ -136,7 +137,8 @@ variable read_variable(const std::string& name, const std::string& text) {
 }
 
 // Kubernetes gives each container POSTERN_PORT, POSTERN_SERVICE_HOST and others for a Service named postern. So only a
-// name with two underscores must be a setting, and the name of the one setting that is in no section: POSTERN_WEBHOOKS.
+// name with two underscores must be a setting, and the names of the settings that are in no section: POSTERN_WEBHOOKS,
+// POSTERN_STORES.
 bool is_meant_for_postern(const std::string& variable) {
   return variable.find("__") != variable.npos || find_setting(config_settings(), path_of(variable));
 }
@@ -223,7 +225,7 @@ std::string config::store_section::setting(std::string_view of) const {
 std::string config::store_section::header(std::string_view subsection) const {
   const auto path = (name.empty() ? "store" : "stores") + (subsection.empty() ? "" : "." + std::string(subsection));
   if (name.empty()) return "[" + path + "]";
-  return (subsection.empty() ? "[[" + path + "]]" : "[" + path + "]") + "  # " + name;
+  return (subsection.empty() ? "[[" + path + "]]" : "[" + path + "]") + "  # that with name = \"" + name + "\"";
 }
 
 const config::store_section* config::find_store(std::string_view name) const {

@@ -215,6 +215,8 @@ const settings_of<config>& config_settings() {
       {"sweep.interval", time, &config::sweep, &sweep::interval},
       {"sweep.grace", time, &config::sweep, &sweep::grace},
       {"sweep.claim_lifetime", time, &config::sweep, &sweep::claim_lifetime},
+      {"sweep.probe", boolean, &config::sweep, &sweep::probe},
+      {"sweep.probe_rate", count, &config::sweep, &sweep::probe_rate},
       {"webhooks", webhooks, &config::webhooks},
       {"log.level", level, &config::logging, &logging::level},
       {"log.format", format, &config::logging, &logging::format},

@@ -187,7 +187,9 @@ bool exposes(const http_response& answer) {
 // Access-Control-Request-Method: POST
 task<finding> check_origin(examination& exam, std::string bucket, std::string origin) {
   const auto urls = direct_urls(exam.c);
-  const auto url = parse_web_url(urls.at(bucket));
+  const auto direct = urls.find(bucket);
+  if (direct == urls.end()) co_return finding::skipped("no profile uploads to " + quote(bucket));
+  const auto url = parse_web_url(direct->second);
   auto ask = request_to(*url, "OPTIONS");
   ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}};
   auto answer = co_await exam.backend.http.send(ask);

@@ -49,8 +49,8 @@ std::string shown_place(const config::store_section& s) {
 }
 
 finding check_configuration(const config& c) {
-  auto text = "public_url " + c.server.public_url + ", store " + shown_place(c.store);
-  for (const auto& s : c.stores) text += ", " + shown_name(s) + " " + shown_place(s);
+  auto text = "public_url " + c.server.public_url + ", store: " + shown_place(c.store);
+  for (const auto& s : c.stores) text += ", " + shown_name(s) + ": " + shown_place(s);
   text += ", ledger " + without_password(c.ledger.url);
   if (c.admits_nobody())
     return finding::warning(text + "; nobody may sign uploads",
@@ -119,26 +119,26 @@ task<> check_node(examination& exam, std::optional<finding> public_url) {
 
 using examinations = std::vector<std::unique_ptr<examination>>; // one for each store
 
-// The first one whose store has profiles can post forms to the running server.
-examination& any_with_profiles(const examinations& all) {
+// The one that posts the large form to the running server, if any can.
+examination& poster_of(const examinations& all) {
   for (const auto& one : all)
-    if (!one->c.profiles.empty()) return *one;
+    if (takes_large_form(one->c)) return *one;
   return *all.front();
 }
 
 task<> check_all(const examinations& all, bool& has_ended) {
-  auto& any = any_with_profiles(all);
+  auto& poster = poster_of(all);
   // With a file store the form goes to the running server, so the first question is whether there is one.
   std::optional<finding> public_url;
   const bool has_files = std::any_of(all.begin(), all.end(), [](const auto& one) { return !is_s3(*one); });
-  if (has_files) public_url = co_await check_public_url(any);
+  if (has_files) public_url = co_await check_public_url(poster);
   for (const auto& one : all) {
-    one->is_served = any.is_served;
+    one->is_served = poster.is_served;
     if (all.size() > 1) one->out.begin_section(shown_name(one->c.store));
     co_await check_store_and_forms(*one);
   }
-  if (all.size() > 1) any.out.begin_section("Postern");
-  co_await check_node(any, std::move(public_url));
+  if (all.size() > 1) poster.out.begin_section("Postern");
+  co_await check_node(poster, std::move(public_url));
   has_ended = true;
 }
 

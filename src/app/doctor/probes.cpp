@@ -320,6 +320,8 @@ task<finding> check_form(examination& exam, const profile& rules) {
   co_return not_removed(name, removed.error().on);
 }
 
+bool takes_large_form(const config& c) { return find_profile_for(c, large_probe_size) != nullptr; }
+
 // The form goes to Postern, whatever the store is, because the proxy before Postern is the question. The upload is
 // recorded, with the user "doctor".
 task<finding> check_large_form(examination& exam) {

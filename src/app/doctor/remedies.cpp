@@ -148,11 +148,11 @@ finding explain_refused_request(const config& c, const aws_error& e, const attem
                                            "in the policies of the organization."
                        : "If the bucket belongs to another user, the bucket's policy must allow it."));
   if (e.status == 301 || e.status == 307 || e.status == 400)
-    return finding::failed(
-        "the store refuses the request (" + refusal_text(e) + ")",
-        "Check that the bucket is in the region " + quote(c.store.region) + " (" + c.store.setting("region") +
-            "), and that " + quote(a.host) +
-            " is its host. Stores other than AWS nearly always need:\n  [store]\n  path_style = true");
+    return finding::failed("the store refuses the request (" + refusal_text(e) + ")",
+                           "Check that the bucket is in the region " + quote(c.store.region) + " (" +
+                               c.store.setting("region") + "), and that " + quote(a.host) +
+                               " is its host. Stores other than AWS nearly always need:\n  " + c.store.header() +
+                               "\n  path_style = true");
   return finding::failed("the store refuses " + a.action + " (" + refusal_text(e) + ")",
                          e.status >= 500 ? "The store has a problem of its own. Look into its log, or try again later."
                                          : "The Amazon S3 API Reference explains the code under \"Error responses\".");

@@ -1,4 +1,5 @@
 #include <postern/app/setup/setup.hpp>
+#include <postern/app/stores/stores.hpp>
 #include <postern/base/json.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/io/net/http_client.hpp>
@@ -143,12 +144,6 @@ std::string principal_of(std::string_view arn) {
 }
 
 std::string role_name_of(std::string_view arn) { return std::string(arn.substr(arn.rfind('/') + 1)); }
-
-std::set<std::string> buckets_of(const config& c) {
-  std::set<std::string> out{c.store.bucket};
-  for (const auto& [name, p] : c.profiles) out.insert(p.bucket);
-  return out;
-}
 
 std::vector<std::string> origins_of(const config& c) {
   std::vector<std::string> out;

@@ -178,7 +178,7 @@ int set_up_store(const config& c, document which, bool apply) {
   return apply ? apply_cors(c) : print_cors(c);
 }
 
-// Those that need this document. Throws config_error when none does.
+// The stores that need this document. Throws config_error when none does.
 std::vector<config> chosen_stores(const config& c, document which, const std::string& only_store) {
   auto all = by_store(c);
   if (!only_store.empty()) std::erase_if(all, [&](const auto& one) { return metric_name(one.store) != only_store; });
@@ -190,6 +190,9 @@ std::vector<config> chosen_stores(const config& c, document which, const std::st
     throw config_error("`setup` is for S3, and " + first.setting("type") +
                        " is \"file\": a directory has no policies and no CORS rules");
   const auto first_s3 = all.front().store;
+  // A policy without resources is none.
+  if (which == document::iam && all.size() > 1)
+    std::erase_if(all, [](const auto& one) { return one.profiles.empty(); });
   if (which == document::trust) std::erase_if(all, [](const auto& one) { return one.store.role_arn.empty(); });
   if (all.empty())
     throw config_error("`setup trust` prints the trust policy of a role, and " +

@@ -1,5 +1,6 @@
 #include <postern/app/stores/storage.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
+#include <postern/flow/completion/probe.hpp>
 #include <postern/io/files/file_store.hpp>
 #include <postern/io/s3/s3_store.hpp>
 
@@ -115,6 +116,7 @@ ledger_options ledger_options_of(const config& c) {
   o.url = c.ledger.url;
   o.endpoints = webhook_endpoints_of(c);
   o.grace = c.sweep.grace;
+  if (c.sweep.probe) o.first_probe = prober::first_pause;
   return o;
 }
 

@@ -1,4 +1,3 @@
-#include <postern/app/setup/setup.hpp>
 #include <postern/app/stores/store_watch.hpp>
 #include <postern/base/log.hpp>
 
@@ -28,13 +27,13 @@ bool minute_limit::take(std::chrono::steady_clock::time_point now, std::size_t& 
 }
 
 store_watch::store_watch(stores::one& of)
-    : backend_(of.backend), name_(metric_name(of.settings.store)),
+    : of_(of), backend_(of.backend), name_(metric_name(of.settings.store)),
       is_up_("postern_store_up", "1 while the store can be used, by its last answer", "store=\"" + name_ + "\""),
       buckets_(buckets_of(of.settings)), folder_(of.settings.store.path),
       path_setting_(of.settings.store.setting("path")),
       last_(failure{errc::unavailable, "the store was not asked yet"}) {
   if (!backend_.s3)
-    last_ = examine_folder();
+    note(examine_folder());
   else
     backend_.s3->report_refusals_to([this](const aws_error& e) { note_refusal(e); });
 }
@@ -42,6 +41,12 @@ store_watch::store_watch(stores::one& of)
 result<void> store_watch::last() const {
   std::lock_guard lock(mutex_);
   return last_;
+}
+
+task<result<void>> store_watch::check() const {
+  const auto answer = last();
+  if (!answer || !of_.objects) co_return answer;
+  co_return co_await of_.objects->check();
 }
 
 // A store without credentials is not asked: credentials has logged why there are none.
@@ -132,12 +137,13 @@ task<> store_watches::run_round() {
   for (bool all = false; !all;) all = co_await rounds.wait(max_wait);
 }
 
-result<void> store_watches::last() const {
-  const auto first = all_.front()->last();
-  if (first) return first;
-  for (const auto& each : all_)
-    if (const auto other = each->last()) return other;
-  return first;
+task<result<void>> store_watches::check() const {
+  result<void> last;
+  for (const auto& each : all_) {
+    last = co_await each->check();
+    if (last) break;
+  }
+  co_return last;
 }
 
 } // namespace postern::app

@@ -34,6 +34,12 @@ std::vector<config> by_store(const config& c) {
   return all;
 }
 
+std::set<std::string> buckets_of(const config& c) {
+  std::set<std::string> out{c.store.bucket};
+  for (const auto& [name, p] : c.profiles) out.insert(p.bucket);
+  return out;
+}
+
 std::string shown_name(const config::store_section& s) { return s.name.empty() ? "the store" : "the store " + s.name; }
 
 stores::one::one(config as_seen, const signer& own)
@@ -45,8 +51,10 @@ stores::stores(const config& c, const signer& own) : config_(c) {
 
 std::unique_ptr<store> stores::open() {
   std::vector<std::unique_ptr<store>> opened;
-  for (const auto& each : all_) opened.push_back(each->backend.open(each->settings));
-  if (opened.size() == 1) return std::move(opened.front());
+  for (const auto& each : all_) {
+    opened.push_back(each->backend.open(each->settings));
+    each->objects = opened.back().get();
+  }
   return std::make_unique<stores_by_bucket>(std::move(opened),
                                             [this](const std::string& bucket) { return index_of(bucket); });
 }
@@ -79,20 +87,30 @@ std::vector<std::string> stores::direct_urls() const {
   return urls;
 }
 
-std::vector<std::pair<std::string, failure>> stores::first_credentials() {
+std::vector<std::pair<std::string, failure>> stores::fetch_credentials() const {
   std::vector<std::pair<std::string, failure>> missing;
   asio::io_context loop{1};
   group fetches(loop.get_executor());
   const auto fetch = [](one& from, decltype(missing)& failed) -> task<> {
     auto got = co_await from.backend.credentials.get();
-    if (!got) failed.emplace_back(shown_name(from.settings.store), got.error());
+    if (!got) failed.emplace_back(metric_name(from.settings.store), got.error());
   };
   for (const auto& each : all_) fetches.start(fetch(*each, missing));
   loop.run();
   return missing;
 }
 
-bool stores::has_credentials() const {
+result<void> stores::fetch_credentials(const std::string& bucket) const {
+  const auto index = index_of(bucket);
+  if (index >= all_.size()) return failure{errc::no_such_bucket, quote(bucket)};
+  const auto got = run_alone(all_[index]->backend.credentials.get());
+  if (got) return {};
+  const auto& why = got.error();
+  return failure{why.code,
+                 all_[index]->settings.store.setting("credentials") + ": " + (why.on.empty() ? describe(why) : why.on)};
+}
+
+bool stores::any_has_credentials() const {
   return std::any_of(all_.begin(), all_.end(), [](const auto& each) { return each->forms.credentials() != nullptr; });
 }
 

@@ -131,6 +131,7 @@ task<result<event_outcome>> completer::complete_by_event(object_event event, mil
   const bool is_silent = silent.contains(event.bucket);
   if (!known && is_silent) co_return failure{errc::unavailable, "the store gives no answer"};
   if (!known) known = co_await rebuild_from_object(event, now);
+  if (!known && is_silence(known.error())) silent.insert(event.bucket);
   // A store that refuses to show an object (403) will refuse later too.
   if (!known && known.error().code != errc::store_failed && !store_answered(known.error())) co_return known.error();
   if (!known) co_return refused("", known.error());

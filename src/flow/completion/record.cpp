@@ -10,11 +10,12 @@
 namespace postern {
 namespace {
 
-std::array<metrics::counter, 4> completions{{
+std::array<metrics::counter, 5> completions{{
     {"postern_completions_total", "Uploads completed, by source", "source=\"fallback\""},
     {"postern_completions_total", "Uploads completed, by source", "source=\"redirect\""},
     {"postern_completions_total", "Uploads completed, by source", "source=\"event\""},
     {"postern_completions_total", "Uploads completed, by source", "source=\"sweep\""},
+    {"postern_completions_total", "Uploads completed, by source", "source=\"probe\""},
 }};
 metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
@@ -22,6 +23,11 @@ metrics::histogram lag("postern_completion_seconds", "From the signing of a form
 
 bool store_answered(const failure& f) {
   return f.code == errc::object_absent || f.code == errc::conflict || f.code == errc::type_mismatch;
+}
+
+bool is_silence(const failure& f) {
+  if (f.code == errc::no_such_bucket) return true;
+  return retryable(f.code) && f.code != errc::too_many_requests && f.code != errc::ledger_failed;
 }
 
 void note_completion(const upload& u) {

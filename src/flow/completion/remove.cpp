@@ -1,5 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/flow/completion/record.hpp>
 #include <postern/flow/completion/remove.hpp>
 
 #include <utility>
@@ -76,7 +77,7 @@ task<> remover::finish_and_log(upload u, millis_clock now, bucket_names& silent)
   const auto id = u.id, bucket = u.bucket;
   auto done = co_await finish(std::move(u), now);
   if (done) co_return;
-  if (retryable(done.error().code)) silent.insert(bucket); // its other removals would fail too
+  if (is_silence(done.error())) silent.insert(bucket);
   log::warning("sweep: an upload cannot be removed", {{"upload", id}, {"why", describe(done.error())}});
 }
 

@@ -37,9 +37,9 @@ task<> sweeper::settle(upload u, bucket_names& silent) {
   const auto id = u.id, bucket = u.bucket;
   auto settled = co_await check(std::move(u), options_.clock());
   if (settled) co_return;
+  if (silent.contains(bucket)) co_return; // said for another upload
   log::warning("sweep: an upload cannot be checked", {{"upload", id}, {"why", describe(settled.error())}});
-  const auto code = settled.error().code;
-  if (retryable(code) && code != errc::too_many_requests) silent.insert(bucket); // its other uploads would fail too
+  if (is_silence(settled.error())) silent.insert(bucket);
 }
 
 // An object that fits completes the upload. Without one the upload expires, once its policy has expired. Returns the

@@ -55,7 +55,7 @@ public:
   sql_ledger(std::unique_ptr<sql::database> writing, readers::connect_function connect_reader,
              const ledger_options& options, const sql_ledger_options& use, std::optional<failure> outage)
       : db_(std::move(writing)), transactions_(*db_, !outage, options.on_change), webhooks_(*db_, options.endpoints),
-        uploads_(*db_, webhooks_, options.grace, transactions_.collector()),
+        uploads_(*db_, webhooks_, options.grace, transactions_.collector(), options.first_probe),
         checking_(*db_, webhooks_, options.grace, transactions_.collector()),
         completed_(*db_, webhooks_, options.grace, transactions_.collector()), rates_(*db_),
         writer_(transactions_, use.commits, std::move(outage)) {
@@ -185,6 +185,10 @@ public:
   task<result<upload>> check_later(upload u, millis_clock at) override {
     auto id = u.id;
     return write<upload>(std::move(id), [this, u = std::move(u), at] { return uploads_.check_later(u, at); });
+  }
+  task<result<uploads>> lease_due_probes(millis_clock now, millis_clock leased_until, std::size_t max,
+                                         bucket_names without) override {
+    return write<uploads>("", [=, this] { return uploads_.lease_due_probes(now, leased_until, max, without); });
   }
   task<result<uploads>> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
                                          bucket_names without) override {

@@ -74,6 +74,14 @@ const std::string end_checks_sql = "UPDATE uploads SET ask_at = NULL WHERE id = 
 const std::string find_sql = select_upload + "id = $1";
 const std::string delete_sql = "DELETE FROM uploads WHERE id = $1";
 
+// Its form can still be posted: the probe asks the store about it, and later the sweep. $1 is now.
+const std::string is_probed = " (state IN ('issued', 'receiving', 'failed') AND expires_at > $1)";
+
+std::string select_due(const std::string& condition) {
+  return select_upload + "ask_at <= $1 AND state <> 'checking'" + condition + not_in_buckets("$2") +
+         " ORDER BY ask_at, id LIMIT $3";
+}
+
 // Binds the eleven parameters of `insert`, then `more`. All values must live until the first step.
 template <class... More>
 sql::statement& bind_row(sql::statement& s, const upload& u, const std::string& metadata, millis_clock created_at,
@@ -116,10 +124,11 @@ std::vector<upload> list_uploads(sql::database& db, const upload_filter& f) {
 }
 
 upload_rows::upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
-                         std::function<void(const upload&)> on_change)
-    : db_(db), outbox_(outbox), quotas_(db), grace_(grace), on_change_(std::move(on_change)),
-      due_sql_(select_upload + "ask_at <= $1 AND state <> 'checking'" + not_in_buckets("$2") +
-               " ORDER BY ask_at, id LIMIT $3" + db.get_dialect().for_update_skip_locked),
+                         std::function<void(const upload&)> on_change, std::chrono::milliseconds first_probe)
+    : db_(db), outbox_(outbox), quotas_(db), grace_(grace), first_probe_(first_probe), on_change_(std::move(on_change)),
+      due_sql_(select_due(first_probe_.count() ? " AND NOT" + is_probed : "") +
+               db.get_dialect().for_update_skip_locked),
+      probe_sql_(select_due(" AND" + is_probed) + db.get_dialect().for_update_skip_locked),
       purge_sql_(std::string("SELECT id FROM uploads WHERE created_at < $1 AND state NOT IN ('issued', 'receiving', "
                              "'checking', 'removing') "
                              "AND reserved IS NULL AND claim_until IS NULL "
@@ -154,14 +163,14 @@ void upload_rows::settle(const std::string& id, std::optional<std::uint64_t> sto
 
 void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
   const auto metadata = metadata_text(u);
-  auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, first_check(u), attempt);
+  auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, check_after_end(u), attempt);
   if (const auto receiving = one_upload(s)) report(*receiving);
 }
 
 std::optional<upload> upload_rows::reserve_key(const upload& u, const std::string& signed_key,
                                                const std::string& attempt) {
   const auto metadata = metadata_text(u);
-  auto& s = bind_row(db_.prepared(reserve_key_sql), u, metadata, u.created_at, first_check(u), attempt, signed_key);
+  auto& s = bind_row(db_.prepared(reserve_key_sql), u, metadata, u.created_at, check_after_end(u), attempt, signed_key);
   if (auto reserved = one_upload(s)) {
     report(*reserved);
     return reserved;
@@ -189,7 +198,7 @@ std::uint64_t rest_of(const upload& u, std::uint64_t size) { return u.max_size -
 void upload_rows::charge_completion(upload& u, std::uint64_t size, millis_clock at) {
   const bool is_settled = u.min_size == u.max_size || at >= u.expires_at + grace_ || !u.reserved;
   quotas_.charge(u, size, is_settled ? std::nullopt : std::optional(rest_of(u, size)));
-  if (u.reserved) db_.prepared(check_at_sql).bind(first_check(u), u.id).run();
+  if (u.reserved) db_.prepared(check_at_sql).bind(check_after_end(u), u.id).run();
 }
 
 void upload_rows::charge_overwrite(upload& u, std::uint64_t size) {
@@ -245,7 +254,7 @@ void upload_rows::break_off(const std::string& id, const std::string& attempt) {
 
 upload upload_rows::fail(const upload& u, const std::string& attempt, const std::string& code, millis_clock at) {
   const auto metadata = metadata_text(u);
-  auto& s = bind_row(db_.prepared(fail_sql), u, metadata, u.created_at, first_check(u), attempt, code);
+  auto& s = bind_row(db_.prepared(fail_sql), u, metadata, u.created_at, check_after_end(u), attempt, code);
   auto failed = s.step() ? std::optional(read_upload(s)) : std::nullopt;
   const bool is_first = failed && s.integer() == 1;
   s.rewind();
@@ -266,11 +275,26 @@ upload upload_rows::check_later(const upload& u, millis_clock at) {
 
 std::vector<upload> upload_rows::lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
                                                   const bucket_names& without) {
+  return lease(due_sql_, now, leased_until, max, without);
+}
+
+std::vector<upload> upload_rows::lease_due_probes(millis_clock now, millis_clock leased_until, std::size_t max,
+                                                  const bucket_names& without) {
+  return lease(probe_sql_, now, leased_until, max, without);
+}
+
+std::vector<upload> upload_rows::lease(const std::string& select, millis_clock now, millis_clock leased_until,
+                                       std::size_t max, const bucket_names& without) {
   const auto buckets = listed_buckets(without);
-  auto found = all_uploads(db_.prepared(due_sql_).bind(as_integer(now), buckets, as_limit(max)));
-  auto& lease = db_.prepared(check_at_sql);
-  for (const auto& u : found) lease.bind(as_integer(leased_until), u.id).run();
+  auto found = all_uploads(db_.prepared(select).bind(as_integer(now), buckets, as_limit(max)));
+  auto& lease_one = db_.prepared(check_at_sql);
+  for (const auto& u : found) lease_one.bind(as_integer(leased_until), u.id).run();
   return found;
+}
+
+std::int64_t upload_rows::first_check(const upload& u) const {
+  const auto end = u.expires_at + grace_;
+  return as_integer(first_probe_.count() ? std::min(u.created_at + first_probe_, end) : end);
 }
 
 std::optional<upload> upload_rows::expire(const std::string& id, millis_clock at) {

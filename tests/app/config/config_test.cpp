@@ -423,7 +423,7 @@ BOOST_AUTO_TEST_CASE(any_bucket_is_in_the_store_that_does_not_list_its_buckets) 
 
 BOOST_AUTO_TEST_CASE(a_wrong_store_is_named) {
   BOOST_TEST(error_text(with_archive("")) == "");
-  BOOST_TEST(error_mentions("[[stores]]\nbucket = \"tape\"", {"stores: \"\" is not the name of a store"}));
+  BOOST_TEST(error_mentions("[[stores]]\nbucket = \"tape\"", {"stores: a store has no name"}));
   BOOST_TEST(error_mentions("[[stores]]\nname = \"a b\"", {"stores: \"a b\" is not the name of a store"}));
   BOOST_TEST(error_mentions("[[stores]]\nname = \"default\"\nbucket = \"x\"", {"stores: \"default\"", "[store]"}));
   BOOST_TEST(error_mentions(with_archive("", "[[stores]]\nname = \"archive\"\nbucket = \"x\""),
@@ -435,11 +435,11 @@ BOOST_AUTO_TEST_CASE(a_wrong_store_is_named) {
   BOOST_TEST(error_mentions(with_archive("credentials = { access_key = \"x\" }"),
                             {"stores.archive.credentials: only one of access_key and secret_key"}));
   BOOST_TEST(error_mentions("[store]\nbucket = \"tape\"\n[[stores]]\nname = \"a\"\nbucket = \"tape\"",
-                            {"stores.a.bucket: \"tape\" stands in store.bucket too"}));
+                            {"stores.a.bucket: \"tape\" is named in store.bucket, too"}));
   BOOST_TEST(error_mentions(with_archive("other_buckets = [\"media\"]"),
-                            {"stores.archive.other_buckets: \"media\" stands in store.bucket too"}));
+                            {"stores.archive.other_buckets: \"media\" is named in store.bucket, too"}));
   BOOST_TEST(error_mentions("[store]\nother_buckets = \"*\"\n" + with_archive("other_buckets = \"*\"").substr(8),
-                            {"stores.archive.other_buckets: \"*\" stands in store.other_buckets too"}));
+                            {"stores.archive.other_buckets: \"*\" is named in store.other_buckets, too"}));
   BOOST_TEST(error_mentions(with_archive("", "[profiles.a]\nstore = \"archiv\""),
                             {"profiles.a.store: there is no store \"archiv\"", "did you mean archive?"}));
   BOOST_TEST(

@@ -116,7 +116,7 @@ struct config {
     bool names_bucket(std::string_view wanted) const; // in bucket or other_buckets
     // Its setting `of` as messages name it: "store.region", "stores.archive.region".
     std::string setting(std::string_view of) const;
-    // The line above its settings in the file, for examples: "[store.credentials]", "[[stores]]  # archive".
+    // The line above its settings in the file, for examples: "[store.credentials]", "[[stores]]  # that with …".
     std::string header(std::string_view subsection = {}) const;
     bool operator==(const store_section&) const = default;
   } store;
@@ -139,6 +139,8 @@ struct config {
   struct sweep_section {
     std::chrono::milliseconds interval{60'000}, grace{600'000};
     std::chrono::seconds claim_lifetime{24 * 3600};
+    bool probe = true;             // ask about uploads before their form has ended, too
+    std::uint64_t probe_rate = 50; // store requests a second, at most
   } sweep;
 
   struct webhook_section {

@@ -20,7 +20,8 @@
 
 namespace postern::app {
 
-// One run of the doctor: the configuration, the clients that the checks use, and what the checks have found out.
+// One store in a run of the doctor: the configuration as the store sees it (by_store), the clients that the checks use,
+// and what the checks have found out.
 struct examination {
   // Throws std::runtime_error that names the setting, as `storage` does.
   examination(config of, report& to, std::string option);
@@ -59,6 +60,8 @@ task<finding> check_secrets(examination& exam);                    // do the nod
 task<finding> check_webhook(examination& exam, std::size_t index); // in config::webhooks
 task<finding> check_public_url(examination& exam);
 task<finding> check_large_form(examination& exam); // post more than 1 MiB to public_url, through its proxy
+
+bool takes_large_form(const config& c); // one of its profiles
 
 // The ledger's URL without a password, for printing.
 std::string without_password(const std::string& url);

@@ -22,8 +22,6 @@ std::string principal_of(std::string_view arn);
 // The role's name: the part of the ARN behind the last slash.
 std::string role_name_of(std::string_view arn);
 
-// The buckets that profiles write to, and store.bucket.
-std::set<std::string> buckets_of(const config& c);
 // The origin of server.public_url, then server.allowed_origins, each once.
 std::vector<std::string> origins_of(const config& c);
 

@@ -28,15 +28,16 @@ private:
   std::size_t left_out_ = 0;
 };
 
-// Of one store.
+// Watches one store.
 class store_watch {
 public:
   // `of` must outlive this. Before the first operation of its client.
   explicit store_watch(stores::one& of);
 
   task<> run_round();
-  // The last answer. errc::unavailable: it was not asked yet. Any thread.
-  result<void> last() const;
+  // The last answer, and whether what is stored now would stay (store::check). errc::unavailable: the store was not
+  // asked yet. Any thread.
+  task<result<void>> check() const;
 
 private:
   task<result<void>> ask_all();
@@ -45,12 +46,15 @@ private:
   void note(const result<void>& answer);
   void note_refusal(const aws_error& e);
 
+  result<void> last() const;
+
+  stores::one& of_;
   storage& backend_;
   const std::string name_; // in metrics and log lines
   metrics::gauge is_up_;
   const std::set<std::string> buckets_;
   const std::filesystem::path folder_; // of the file store
-  const std::string path_setting_;     // that names it
+  const std::string path_setting_;     // the setting of folder_
   minute_limit refusals_, failures_;
   mutable std::mutex mutex_; // guards last_
   result<void> last_;
@@ -59,13 +63,15 @@ private:
   bool has_told_of_permission_ = false;
 };
 
+// Watches all stores.
 class store_watches {
 public:
   explicit store_watches(const stores& all);
 
   task<> run_round();
-  // Success when at least one store can be used: the node still serves its uploads. Else why the first one cannot.
-  result<void> last() const;
+  // Success when at least one store can be used, by its watch and by store::check: the node still serves its uploads.
+  // Else why the last one cannot. Any thread.
+  task<result<void>> check() const;
 
 private:
   std::vector<std::unique_ptr<store_watch>> all_;

@@ -8,14 +8,19 @@
 #include <postern/io/store.hpp>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace postern::app {
 
-// The configuration as each store sees it, [store] first: `store` is that one, `profiles` are its own, and there are no
-// further `stores`.
+// The configuration as each store sees it, [store] first: `store` is that one, `profiles` are its own (also "default"
+// may be missing), and `stores` is empty.
 std::vector<config> by_store(const config& c);
+
+// The buckets that profiles of this configuration write to, and store.bucket.
+std::set<std::string> buckets_of(const config& c);
 
 // "the store" or "the store archive", for people.
 std::string shown_name(const config::store_section& s);
@@ -24,28 +29,32 @@ class stores {
 public:
   // Connects to nothing. `c` must outlive this. Throws std::runtime_error that names the setting.
   stores(const config& c, const signer& own);
+  stores(const stores&) = delete;
+  stores& operator=(const stores&) = delete;
 
   struct one {
     one(config as_seen, const signer& own);
     const config settings; // see by_store
     storage backend;
     const form_store forms;
+    store* objects = nullptr; // after open
   };
   const std::vector<std::unique_ptr<one>>& all() const { return all_; }
 
-  // All of them as one store. The file stores create their folders. Destroy the store before this object.
+  // All of them as one store. The file stores create their folders. Destroy the store before this object. To be called
+  // once.
   std::unique_ptr<store> open();
   const form_store* find(const std::string& bucket) const;
-  std::vector<std::string> buckets() const; // of all; "*" among them: any
-  // The URLs to which browsers post. Empty with file stores alone.
-  std::vector<std::string> direct_urls() const;
+  std::vector<std::string> buckets() const;     // of all stores; "*": any bucket
+  std::vector<std::string> direct_urls() const; // to which browsers post; empty with file stores alone
 
-  // Fetches the first credentials of all, on an io_context of its own, and waits for them. Returns what went wrong,
-  // with each store's shown name.
-  std::vector<std::pair<std::string, failure>> first_credentials();
-  // The store has credentials now; with several, at least one has.
-  bool has_credentials() const;
-  void join() const; // see storage::join
+  // Fetches the first credentials of all stores, on an io_context of its own, and waits for them. Returns what went
+  // wrong, with the store's metric_name.
+  std::vector<std::pair<std::string, failure>> fetch_credentials() const;
+  // The same for the store that has this bucket. The failure names the setting.
+  result<void> fetch_credentials(const std::string& bucket) const;
+  bool any_has_credentials() const; // now
+  void join() const;                // see storage::join
 
 private:
   std::size_t index_of(const std::string& bucket) const; // all_.size(): none has it

@@ -39,6 +39,10 @@ private:
 // Whether this failure is an answer about the object: there is none, it is another one, or not what it declares.
 bool store_answered(const failure& f);
 
+// Whether this failure says that the store gives no answer now, or that no store has the bucket: questions about other
+// objects in the bucket would fail too.
+bool is_silence(const failure& f);
+
 // Counts and logs a completion that is new.
 void note_completion(const upload& u);
 

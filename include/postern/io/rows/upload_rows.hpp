@@ -25,8 +25,9 @@ std::vector<upload> list_uploads(sql::database& db, const upload_filter& f);
 class upload_rows {
 public:
   // `on_change` is called inside the transaction with each row that a method changed.
+  // `first_probe`: see ledger_options.
   upload_rows(sql::database& db, webhook_rows& outbox, std::chrono::milliseconds grace,
-              std::function<void(const upload&)> on_change = {});
+              std::function<void(const upload&)> on_change = {}, std::chrono::milliseconds first_probe = {});
 
   void issue(const upload& u);
   std::optional<failure> reserve(const upload& u, const quota& limits);
@@ -39,12 +40,17 @@ public:
   upload check_later(const upload& u, millis_clock at);
   std::vector<upload> lease_due_checks(millis_clock now, millis_clock leased_until, std::size_t max,
                                        const bucket_names& without);
+  std::vector<upload> lease_due_probes(millis_clock now, millis_clock leased_until, std::size_t max,
+                                       const bucket_names& without);
   std::optional<upload> expire(const std::string& id, millis_clock at);
   void settle(const std::string& id, std::optional<std::uint64_t> stored);
   std::size_t purge(millis_clock created_before, std::size_t max);
 
 private:
-  std::int64_t first_check(const upload& u) const { return as_integer(u.expires_at + grace_); }
+  std::int64_t check_after_end(const upload& u) const { return as_integer(u.expires_at + grace_); }
+  std::int64_t first_check(const upload& u) const;
+  std::vector<upload> lease(const std::string& select, millis_clock now, millis_clock leased_until, std::size_t max,
+                            const bucket_names& without);
   upload existing(const std::string& id);
   std::optional<upload> start_checking(const completion& c, millis_clock created_at);
   std::optional<upload> complete(const completion& c, millis_clock created_at);
@@ -58,9 +64,9 @@ private:
   sql::database& db_;
   webhook_rows& outbox_;
   quota_rows quotas_;
-  const std::chrono::milliseconds grace_;
+  const std::chrono::milliseconds grace_, first_probe_;
   const std::function<void(const upload&)> on_change_;
-  const std::string due_sql_, purge_sql_;
+  const std::string due_sql_, probe_sql_, purge_sql_;
 };
 
 } // namespace postern
