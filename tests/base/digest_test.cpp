@@ -55,6 +55,18 @@ BOOST_AUTO_TEST_CASE(crc32c_of_rfc_3720) {
   BOOST_TEST(crc32c_base64(0xe3069283u) == "4waSgw==");
 }
 
+BOOST_AUTO_TEST_CASE(a_running_crc_ends_with_its_bytes_the_highest_first) {
+  const auto end_of = [](running_digest::kind which) {
+    running_digest sum(which);
+    sum.add(chars("1234"));
+    sum.add(chars("56789"));
+    return hex_of(sum.finish());
+  };
+  BOOST_TEST(end_of(running_digest::kind::crc32) == "cbf43926");
+  BOOST_TEST(end_of(running_digest::kind::crc32c) == "e3069283");
+  BOOST_TEST(end_of(running_digest::kind::crc64nvme) == "ae8b14860a799888");
+}
+
 BOOST_AUTO_TEST_CASE(a_digest_of_pieces_equals_the_digest_of_the_whole) {
   std::string data;
   for (int i = 0; i < 1000; ++i) data += static_cast<char>(i * 7);

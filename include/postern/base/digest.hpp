@@ -1,4 +1,5 @@
-// Digests and checksums of data, whole or in pieces. SHA-256, MD5 and HMAC are OpenSSL's; CRC32C is ISA-L's.
+// Digests and checksums of data, whole or in pieces. SHA-256, MD5 and HMAC are OpenSSL's; CRC32 and CRC32C are ISA-L's.
+// CRC64NVME is our own, because ISA-L has it only since version 2.31.
 #pragma once
 
 #include <array>
@@ -37,7 +38,7 @@ private:
 // A digest of data that arrives in pieces. One thread at a time may use it.
 class running_digest {
 public:
-  enum class kind { md5, sha1, sha256, crc32, crc32c };
+  enum class kind { md5, sha1, sha256, crc32, crc32c, crc64nvme };
   explicit running_digest(kind which);
   void add(std::span<const char> piece);
   std::string finish(); // the raw bytes, of a CRC the most significant first; call it once
@@ -56,6 +57,10 @@ std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data);
 std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second);
 // The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
 std::string crc32c_base64(std::uint32_t value);
+
+// CRC-64/NVME (NVM Express, NVM Command Set Specification, "64b CRC"), which S3 calls CRC64NVME. Continue by passing
+// the value so far; begin with 0.
+std::uint64_t crc64nvme(std::uint64_t so_far, std::span<const char> data);
 
 // Compares in a time that does not depend on where the texts differ, so that timing reveals nothing about a secret.
 // Returns at once when the lengths differ: a length is no secret here.
