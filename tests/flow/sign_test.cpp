@@ -187,10 +187,11 @@ BOOST_AUTO_TEST_CASE(a_request_names_one_checksum) {
   BOOST_TEST(read("{\"sha256\":\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"}")->checksum->name ==
              "x-amz-checksum-sha256");
   BOOST_TEST(read("{\"crc32c\":\"4waSgw\"}")->checksum->value == "4waSgw=="); // padded, as S3 wants it
+  BOOST_TEST(read("{\"crc64nvme\":\"rosUhgp5mIg=\"}")->checksum->name == "x-amz-checksum-crc64nvme");
   BOOST_TEST(!read("null")->checksum.has_value());
   for (const char* wrong : {"{}", "\"4waSgw==\"", "{\"crc32c\":1}", "{\"crc32c\":\"4waSg\"}",
-                            "{\"crc32c\":\"4waSg2==\",\"crc32\":\"4waSgw==\"}", "{\"crc64nvme\":\"AAAAAAAAAAA=\"}",
-                            "{\"sha256\":\"4waSgw==\"}"}) {
+                            "{\"crc32c\":\"4waSg2==\",\"crc32\":\"4waSgw==\"}", "{\"crc64nvme\":\"AAAAAAAA\"}",
+                            "{\"crc64\":\"AAAAAAAAAAA=\"}", "{\"sha256\":\"4waSgw==\"}"}) {
     const auto ask = read(wrong);
     BOOST_TEST((!ask && ask.error().code == errc::bad_request && ask.error().on.starts_with("checksum")), wrong);
   }

@@ -17,6 +17,12 @@ def md5(data):
     return base64.b64encode(hashlib.md5(data).digest()).decode()
 
 
+def with_checksums(**sums):
+    """The arguments of sdk_form for a form with these checksum fields, which its policy allows."""
+    fields = {"x-amz-checksum-" + name: value for name, value in sums.items()}
+    return {"conditions": BASE + [["starts-with", "$" + name, ""] for name in fields], "fields": {"acl": "private", "Content-Type": "text/plain", **fields}}
+
+
 # name, status, S3's code, arguments of sdk_form, arguments of post_form
 CASES = [
     ("authenticated", 204, None, {}, {}),
@@ -73,6 +79,11 @@ CASES = [
                                                                 "fields": {"acl": "private", "Content-Type": "text/plain", "x-amz-checksum-crc32": "dv+Mqg==", "x-amz-checksum-algorithm": "CRC32"}}, {}),
     ("good x-amz-checksum-sha1", 204, None, {"conditions": BASE + [["starts-with", "$x-amz-checksum-sha1", ""]],
                                              "fields": {"acl": "private", "Content-Type": "text/plain", "x-amz-checksum-sha1": base64.b64encode(hashlib.sha1(b"bar").digest()).decode()}}, {}),
+    ("good x-amz-checksum-crc64nvme", 204, None, with_checksums(crc64nvme="ikLs7sFMNGo="), {}),
+    ("bad x-amz-checksum-crc64nvme", 400, "BadDigest", with_checksums(crc64nvme="ikLs7sFMNGs="), {}),
+    ("x-amz-checksum-crc64nvme of 4 bytes", 400, "InvalidArgument", with_checksums(crc64nvme="dv+Mqg=="), {}),
+    ("two different checksums", 400, "InvalidArgument", with_checksums(crc64nvme="ikLs7sFMNGo=", crc32="dv+Mqg=="), {}),
+    ("an unknown checksum", 400, "InvalidArgument", with_checksums(sha512="ikLs7sFMNGo="), {}),
     ("bad x-amz-checksum-crc32c", 400, "BadDigest", {"conditions": BASE + [["starts-with", "$x-amz-checksum-crc32c", ""]], "fields": {"acl": "private", "Content-Type": "text/plain", "x-amz-checksum-crc32c": "AAAAAA=="}}, {}),
     ("a checksum that is none", 400, "InvalidArgument", {"conditions": BASE + [["starts-with", "$x-amz-checksum-crc32c", ""]], "fields": {"acl": "private", "Content-Type": "text/plain", "x-amz-checksum-crc32c": "!"}}, {}),
     ("key of 1025 bytes", 400, "KeyTooLongError", {"key": "foo" + "/x" * 511}, {}),

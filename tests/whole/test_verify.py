@@ -12,6 +12,17 @@ HTML = b"<!DOCTYPE html><html><script>alert(1)</script></html>"
 NOTHING_KNOWN = b"\x07\0\xc8\3\1\x99" * 500
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
+
+def crc64nvme(data):
+    """The value of x-amz-checksum-crc64nvme, computed bit by bit."""
+    crc = (1 << 64) - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x9A6C9329AC4BC9B5 if crc & 1 else 0)
+    return base64.b64encode((crc ^ (1 << 64) - 1).to_bytes(8, "big")).decode()
+
+
 # What it is, the declared type, the file's bytes, and whether it is taken.
 TABLE = [
     ("a PNG", "image/png", PNG, True),
@@ -167,7 +178,7 @@ class InFiles(OfBothStores):
             self.assertIn("needs a checksum", refused["detail"])
             for wrong in ({}, {"crc32c": "AAAA"}, {"crc33": "AAAAAA=="}, {"crc32c": "AAAAAA==", "sha1": ""}, "AAAAAA=="):
                 self.assertIn("checksum", server.sign(profile="sums", checksum=wrong, expect=400)["detail"])
-            sums = {"sha256": base64.b64encode(hashlib.sha256(PNG).digest()).decode(), "md5": base64.b64encode(hashlib.md5(PNG).digest()).decode()}
+            sums = {"sha256": base64.b64encode(hashlib.sha256(PNG).digest()).decode(), "md5": base64.b64encode(hashlib.md5(PNG).digest()).decode(), "crc64nvme": crc64nvme(PNG)}
             for name, value in sums.items():
                 form = server.sign(profile="sums", checksum={name: value})
                 self.assertEqual(form["fields"]["Content-MD5" if name == "md5" else "x-amz-checksum-" + name], value)

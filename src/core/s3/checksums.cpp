@@ -15,11 +15,13 @@ struct known_checksum {
   running_digest::kind how;
   std::size_t length; // in bytes
 };
-constexpr std::array<known_checksum, 5> known_checksums{{{"content-md5", running_digest::kind::md5, 16},
-                                                         {"x-amz-checksum-crc32", running_digest::kind::crc32, 4},
-                                                         {"x-amz-checksum-crc32c", running_digest::kind::crc32c, 4},
-                                                         {"x-amz-checksum-sha1", running_digest::kind::sha1, 20},
-                                                         {"x-amz-checksum-sha256", running_digest::kind::sha256, 32}}};
+constexpr std::array<known_checksum, 6> known_checksums{
+    {{"content-md5", running_digest::kind::md5, 16},
+     {"x-amz-checksum-crc32", running_digest::kind::crc32, 4},
+     {"x-amz-checksum-crc32c", running_digest::kind::crc32c, 4},
+     {"x-amz-checksum-crc64nvme", running_digest::kind::crc64nvme, 8},
+     {"x-amz-checksum-sha1", running_digest::kind::sha1, 20},
+     {"x-amz-checksum-sha256", running_digest::kind::sha256, 32}}};
 
 } // namespace
 
@@ -28,7 +30,8 @@ result<form_field> checksum_field(std::string_view algorithm, std::string_view b
   const auto known = std::find_if(known_checksums.begin(), known_checksums.end(),
                                   [&](const known_checksum& k) { return k.field == name; });
   if (known == known_checksums.end())
-    return failure{errc::invalid_argument, quote(algorithm) + " is not one of: crc32, crc32c, sha1, sha256, md5"};
+    return failure{errc::invalid_argument,
+                   quote(algorithm) + " is not one of: crc32, crc32c, crc64nvme, sha1, sha256, md5"};
   const auto bytes = from_base64(base64);
   if (!bytes || bytes->size() != known->length)
     return failure{errc::invalid_argument, quote(base64) + " is not a " + std::string(algorithm) + " in base64"};
@@ -47,7 +50,7 @@ result<checksums> checksums::read(const std::vector<form_field>& fields) {
                                     [&](const known_checksum& k) { return k.field == name; });
     if (known == known_checksums.end())
       return failure{errc::invalid_argument,
-                     "checksum " + quote(f.name) + " is not known here; crc32, crc32c, sha1 and sha256 are"};
+                     "checksum " + quote(f.name) + " is not known here; crc32, crc32c, crc64nvme, sha1 and sha256 are"};
     auto bytes = from_base64(f.value);
     if (!bytes || bytes->size() != known->length)
       return failure{errc::invalid_argument, "field " + quote(f.name) + " is not a checksum in base64"};

@@ -13,15 +13,15 @@
 
 namespace postern {
 
-// The form field of a checksum: x-amz-checksum-ALGORITHM, or Content-MD5. `algorithm` is crc32, crc32c, sha1, sha256 or
-// md5. errc::invalid_argument: another one, or not base64 of the right length.
+// The form field of a checksum: x-amz-checksum-ALGORITHM, or Content-MD5. `algorithm` is crc32, crc32c, crc64nvme,
+// sha1, sha256 or md5. errc::invalid_argument: another one, or not base64 of the right length.
 result<form_field> checksum_field(std::string_view algorithm, std::string_view base64);
 
-// The checksums that a form announces for its file: Content-MD5, x-amz-checksum-crc32, -crc32c, -sha1, -sha256. Only
-// announced checksums are computed.
+// The checksums that a form announces for its file: Content-MD5, and one of x-amz-checksum-crc32, -crc32c, -crc64nvme,
+// -sha1, -sha256, as S3 has it. Only announced checksums are computed.
 class checksums {
 public:
-  // errc::invalid_argument: not base64 of the right length, or an unknown algorithm.
+  // errc::invalid_argument: not base64 of the right length, an unknown algorithm, or a second x-amz-checksum field.
   static result<checksums> read(const std::vector<form_field>& fields);
 
   bool empty() const { return announced_.empty(); }
