@@ -2,6 +2,7 @@
 #include <postern/app/stores/stores.hpp>
 #include <postern/base/json.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/s3/aws_names.hpp>
 #include <postern/io/net/http_client.hpp>
 
 #include <algorithm>
@@ -117,12 +118,7 @@ std::multiset<std::string> parts_of(pugi::xml_node rule) {
 
 // --- names ------------------------------------------------------------------------------------------
 
-std::string partition_of(std::string_view region) {
-  for (const auto& [prefix, partition] :
-       {std::pair{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-iso-", "aws-iso"}})
-    if (region.starts_with(prefix)) return partition;
-  return "aws";
-}
+std::string partition_of(std::string_view region) { return std::string(aws_partition_of(region).id); }
 
 std::string account_of(std::string_view arn) {
   for (int fields = 0; fields < 4 && !arn.empty(); ++fields) {

@@ -48,7 +48,8 @@ BOOST_AUTO_TEST_CASE(the_partition_follows_the_region) {
                                           {"cn-north-1", "aws-cn"},
                                           {"us-gov-west-1", "aws-us-gov"},
                                           {"us-iso-east-1", "aws-iso"},
-                                          {"us-isob-east-1", "aws-iso-b"}}) {
+                                          {"us-isob-east-1", "aws-iso-b"},
+                                          {"eusc-de-east-1", "aws-eusc"}}) {
     BOOST_TEST(app::partition_of(region) == partition);
     const auto policy = app::upload_policy(plain(region));
     const auto arn = "arn:" + std::string(partition) + ":s3:::media";

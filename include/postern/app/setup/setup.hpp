@@ -13,7 +13,7 @@
 
 namespace postern::app {
 
-// The partition, which is the second field of every ARN in the region: aws, aws-cn, aws-us-gov, aws-iso or aws-iso-b.
+// The partition, which is the second field of every ARN in the region: aws, aws-cn, aws-us-gov, …
 std::string partition_of(std::string_view region);
 // The account, the fifth field of an ARN. Empty when the ARN has none, as in Ceph RGW.
 std::string account_of(std::string_view arn);
