@@ -2,6 +2,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/s3/aws_names.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/io/s3/s3_request.hpp>
 
@@ -12,15 +13,15 @@
 namespace postern {
 
 result<bucket_location> locate_bucket(const s3_options& o, const std::string& region, std::string_view bucket) {
-  auto endpoint = o.endpoint.empty()
-                      ? "https://s3." + region + (region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com")
-                      : o.endpoint;
+  const auto endpoint =
+      o.endpoint.empty() ? "https://s3." + region + "." + std::string(aws_partition_of(region).domain) : o.endpoint;
   auto url = parse_web_url(endpoint);
   if (!url) return failure{errc::invalid_argument, "store.endpoint: " + url.error().on};
+  if (url->target != "/")
+    return failure{errc::invalid_argument, "store.endpoint: " + quote(endpoint) + " has a path or a query"};
   if (!bucket.empty() && !is_bucket_name(bucket)) return failure{errc::no_such_bucket, quote(bucket)};
   bucket_location out{std::move(url->server), "/", region};
-  const bool is_path_style =
-      o.path_style || bucket.empty() || out.at.is_ip() || (out.at.tls && bucket.find('.') != bucket.npos);
+  const bool is_path_style = o.path_style || out.at.is_ip() || !fits_host_name(bucket, out.at.tls);
   if (is_path_style && !bucket.empty())
     out.path += uri_encode(bucket) + "/";
   else if (!bucket.empty())

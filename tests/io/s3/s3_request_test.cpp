@@ -22,60 +22,6 @@ errc code_of(const result<std::vector<sigv4::name_value>>& r) {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(a_bucket_is_located_by_host_or_path) {
-  struct row {
-    std::string endpoint, region;
-    bool path_style;
-    std::string bucket, url, path;
-  };
-  for (const auto& r : std::vector<row>{
-           {"", "eu-west-1", false, "media", "https://media.s3.eu-west-1.amazonaws.com", "/"},
-           {"", "us-east-1", false, "media", "https://media.s3.us-east-1.amazonaws.com", "/"},
-           {"", "cn-north-1", false, "media", "https://media.s3.cn-north-1.amazonaws.com.cn", "/"},
-           {"", "eu-west-1", true, "media", "https://s3.eu-west-1.amazonaws.com", "/media/"},
-           {"", "eu-west-1", false, "my.media", "https://s3.eu-west-1.amazonaws.com", "/my.media/"},
-           {"http://s3.example.com", "x", false, "media", "http://media.s3.example.com", "/"},
-           {"http://s3.example.com", "x", false, "my.media", "http://my.media.s3.example.com", "/"},
-           {"https://s3.example.com", "x", false, "my.media", "https://s3.example.com", "/my.media/"},
-           {"https://s3.example.com:8443/", "x", false, "media", "https://media.s3.example.com:8443", "/"},
-           {"https://s3.example.com:443", "x", true, "media", "https://s3.example.com", "/media/"},
-           {"http://localhost:9000", "x", true, "My_media", "http://localhost:9000", "/My_media/"},
-           // An address cannot have a subdomain.
-           {"http://127.0.0.1:9000", "x", false, "media", "http://127.0.0.1:9000", "/media/"},
-           {"http://[::1]:9000", "x", false, "media", "http://[::1]:9000", "/media/"},
-           {"http://10.0.0.1.nip.io", "x", false, "media", "http://media.10.0.0.1.nip.io", "/"},
-           // No bucket: the service itself.
-           {"", "eu-west-1", false, "", "https://s3.eu-west-1.amazonaws.com", "/"},
-           {"http://127.0.0.1:9000", "x", true, "", "http://127.0.0.1:9000", "/"},
-       }) {
-    BOOST_TEST_CONTEXT(r.endpoint << " " << r.bucket) {
-      s3_options o;
-      o.endpoint = r.endpoint;
-      o.path_style = r.path_style;
-      o.region = "configured";
-      const auto place = locate_bucket(o, r.region, r.bucket).value();
-      BOOST_TEST(place.at.origin() == r.url);
-      BOOST_TEST(place.path == r.path);
-      BOOST_TEST(place.region == r.region);
-    }
-  }
-  s3_options bad;
-  bad.endpoint = "s3.example.com";
-  const auto place = locate_bucket(bad, "x", "media");
-  BOOST_TEST_REQUIRE(!place.has_value());
-  BOOST_TEST((place.error().code == errc::invalid_argument));
-  BOOST_TEST(place.error().on.starts_with("store.endpoint"));
-  // An invalid name would change the URL or the request.
-  for (const bool by_path : {false, true})
-    for (const char* name : {"x\r\nHost: y", "a/../b", "..", "b?x", "my media"}) {
-      s3_options o;
-      o.endpoint = "http://s3.example.com";
-      o.path_style = by_path;
-      const auto none = locate_bucket(o, "x", name);
-      BOOST_TEST((!none && none.error().code == errc::no_such_bucket), name);
-    }
-}
-
 BOOST_AUTO_TEST_CASE(metadata_becomes_header_fields) {
   object_meta m;
   m.headers = {{"content-type", "text/plain; charset=\"utf-8\""},

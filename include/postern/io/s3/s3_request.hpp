@@ -36,9 +36,9 @@ struct bucket_location {
   std::string path; // "/" or "/bucket/"
   std::string region;
 };
-// errc::invalid_argument: the endpoint is no URL. errc::no_such_bucket: no bucket can have this name. Uses path style
-// also without the option: over TLS for names with dots, which no wildcard certificate covers, and for IP addresses,
-// which cannot have a subdomain.
+// errc::invalid_argument: the endpoint is no URL, or has a path. errc::no_such_bucket: no bucket can have this name.
+// Uses path style also without the option: for names that cannot stand in the host (see fits_host_name), and for IP
+// addresses, which cannot have a subdomain.
 result<bucket_location> locate_bucket(const s3_options& o, const std::string& region, std::string_view bucket);
 
 // The object's metadata as header fields of a request. errc::invalid_argument: a value has control characters, a name
