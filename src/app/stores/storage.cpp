@@ -1,5 +1,7 @@
 #include <postern/app/stores/storage.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
+#include <postern/core/http/url.hpp>
+#include <postern/core/s3/aws_names.hpp>
 #include <postern/flow/completion/probe.hpp>
 #include <postern/io/files/file_store.hpp>
 #include <postern/io/s3/s3_store.hpp>
@@ -43,13 +45,14 @@ std::unique_ptr<s3_client> client_of(const config& c, http_client& http, credent
 
 } // namespace
 
-// Stores with an endpoint of their own serve STS at the same endpoint (Ceph RGW, MinIO).
+// Stores with an endpoint of their own serve STS at the same endpoint (Ceph RGW, MinIO). The endpoints of Amazon S3,
+// such as s3.dualstack.eu-west-1.amazonaws.com, do not.
 sts_options sts_of(const config& c) {
   const auto& s = c.store;
   if (!s.sts_endpoint.empty()) return {s.sts_endpoint, s.region};
-  if (!s.endpoint.empty()) return {s.endpoint, s.region};
-  return {"https://sts." + s.region + (s.region.starts_with("cn-") ? ".amazonaws.com.cn/" : ".amazonaws.com/"),
-          s.region};
+  const auto at = parse_web_url(s.endpoint);
+  if (at && !is_aws_s3_host(at->server.host)) return {s.endpoint, s.region};
+  return {"https://sts." + s.region + "." + std::string(aws_partition_of(s.region).domain) + "/", s.region};
 }
 
 role_options role_of(const config& c) {
