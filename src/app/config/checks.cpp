@@ -8,7 +8,7 @@
 #include <postern/base/text.hpp>
 #include <postern/core/download_rules.hpp>
 #include <postern/core/http/url.hpp>
-#include <postern/core/s3/policy.hpp>
+#include <postern/core/s3/aws_names.hpp>
 #include <postern/core/sign_request.hpp>
 #include <postern/core/upload.hpp>
 #include <postern/front/listen_address.hpp>
@@ -136,9 +136,26 @@ void check_profiles_of_keys(const config& c) {
               "profiles of " + quote(key.name) + ": there is no profile " + quote(name) + suggestion(name, known));
 }
 
-void check_bucket_name(const std::string& setting, const std::string& name) {
-  require(is_bucket_name(name), setting,
-          quote(name) + " cannot be the name of a bucket; use letters, digits, hyphens, dots and underscores");
+bool is_at_aws(const config::store_section& s) {
+  const auto at = parse_web_url(s.endpoint);
+  return s.type == "s3" && (s.endpoint.empty() || (at && is_aws_s3_host(at->server.host)));
+}
+
+void check_bucket_name(const config::store_section& s, const std::string& setting, const std::string& name) {
+  const auto why = why_no_bucket(name, is_at_aws(s));
+  require(why.empty(), setting, quote(name) + " " + why);
+}
+
+// An endpoint of S3 is a server: signatures and forms name the bucket and the key right behind it.
+void check_endpoint(const std::string& setting, const std::string& endpoint) {
+  if (endpoint.empty()) return;
+  const auto url = parse_web_url(endpoint);
+  require(url.has_value(), setting,
+          quote(endpoint) + " is not an http or https URL; write it like https://s3.example.com");
+  require(url->target == "/", setting,
+          quote(endpoint) + " has a path or a query, which S3 has no place for; write " + url->server.origin());
+  const auto why = why_no_endpoint(url->server.host);
+  require(why.empty(), setting, quote(endpoint) + " " + why);
 }
 
 // The address of a database without user, password and parameters. The text is no URL that Postern can read, so where
@@ -164,19 +181,18 @@ void check_store(config::store_section& s) {
   require(s.type == "s3" || s.type == "file", s.setting("type"), quote(s.type) + " is neither \"s3\" nor \"file\"");
   if (s.type == "file" && s.bucket.empty()) s.bucket = "local";
   require(!s.bucket.empty(), s.setting("bucket"), "is empty; name the bucket in S3");
-  check_bucket_name(s.setting("bucket"), s.bucket);
+  check_bucket_name(s, s.setting("bucket"), s.bucket);
   for (const auto& name : s.other_buckets)
-    if (name != "*") check_bucket_name(s.setting("other_buckets"), name);
+    if (name != "*") check_bucket_name(s, s.setting("other_buckets"), name);
   require(!s.region.empty(), s.setting("region"), "is empty; name a region such as eu-west-1");
   require(is_region_name(s.region), s.setting("region"),
           quote(s.region) + " cannot be the name of a region; use letters, digits and hyphens, as in eu-west-1");
   require(s.deadline >= 1s && s.deadline <= 1h, s.setting("deadline"),
           time_text(s.deadline) + " is out of range; it must be 1s to 1h, and less than what proxies in front allow");
-  for (const auto& [name, url] : {std::pair{"endpoint", s.endpoint},
-                                  {"public_endpoint", s.public_endpoint},
-                                  {"credentials.sts_endpoint", s.sts_endpoint}})
-    require(url.empty() || is_web_url(url), s.setting(name),
-            quote(url) + " is not an http or https URL; write it like https://s3.example.com");
+  check_endpoint(s.setting("endpoint"), s.endpoint);
+  check_endpoint(s.setting("public_endpoint"), s.public_endpoint);
+  require(s.sts_endpoint.empty() || is_web_url(s.sts_endpoint), s.setting("credentials.sts_endpoint"),
+          quote(s.sts_endpoint) + " is not an http or https URL; write it like https://sts.example.com");
 }
 
 void check_credentials(const config::store_section& s) {
@@ -308,7 +324,7 @@ void check_store_of(const config& c, const std::string& section, profile& p) {
 void check_profile(config& c, profile& p) {
   const auto section = "profiles." + p.name + ".";
   check_store_of(c, section, p);
-  check_bucket_name(section + "bucket", p.bucket);
+  check_bucket_name(*c.find_store(p.store), section + "bucket", p.bucket);
   check_key(section, p);
   check_form_values(section, p);
   check_type_equivalents(section, p);
