@@ -266,6 +266,7 @@ void node::log_start() const {
     log::warning("environment variables are ignored",
                  {{"names", listed(config_.other_variables)},
                   {"why", "a setting's name has two underscores, as in POSTERN_STORE__BUCKET"}});
+  for (const auto& each : service_.backends.all()) log_sizes_beyond_a_form(each->settings);
   log_who_may_sign(config_);
 }
 

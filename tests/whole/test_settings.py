@@ -1,4 +1,4 @@
-"""Settings whose effect is visible only from outside, through the real program: server.tls, limits.min_body_rate, limits that are off, log.format, ledger.retention."""
+"""Settings whose effect is visible only from outside, through the real program: server.tls, limits.min_body_rate, limits that are off, log.format, ledger.retention, a profile's max_size beyond a form."""
 
 import os, sqlite3, ssl, sys, warnings
 
@@ -232,6 +232,31 @@ class Retention(unittest.TestCase):
         sizes, rows = self.sizes("0")
         self.assertEqual(rows, self.ROUNDS * self.COUNT)
         self.assertGreater(sizes[-1], 2.5 * sizes[0])
+
+
+class SizesBeyondAForm(unittest.TestCase):
+    CONFIG = """[auth]
+anonymous = true
+[profiles.exact]
+max_size = "5GiB"
+[profiles.above]
+max_size = "5368709121"
+[profiles.fallback_alone]
+min_size = "6GiB"
+max_size = "7GiB"
+"""
+
+    def warnings(self, **settings):
+        with Server(self.CONFIG, **settings) as server:
+            return [line for line in server.log_text().splitlines() if "a profile allows larger files than S3 takes from a form" in line]
+
+    def test_with_s3_the_log_names_each_such_profile(self):
+        (line,) = self.warnings(store__type="s3", store__bucket="media", store__endpoint=f"http://127.0.0.1:{free_port()}")
+        for part in ("profile=above", "max_size=5368709121", "largest_form=5GiB", "profiles.above.max_size"):
+            self.assertIn(part, line)
+
+    def test_a_directory_takes_any_size(self):
+        self.assertEqual(self.warnings(), [])
 
 
 main()

@@ -1,7 +1,10 @@
+#include <postern/app/config/units.hpp>
 #include <postern/app/stores/storage.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
+#include <postern/base/log.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/core/s3/aws_names.hpp>
+#include <postern/core/s3/policy.hpp>
 #include <postern/flow/completion/probe.hpp>
 #include <postern/io/files/file_store.hpp>
 #include <postern/io/s3/s3_store.hpp>
@@ -136,6 +139,20 @@ std::map<std::string, std::string> direct_urls(const config& c) {
     out[p.bucket] = place->at.origin() + place->path;
   }
   return out;
+}
+
+void log_sizes_beyond_a_form(const config& c) {
+  if (c.store.type != "s3") return;
+  for (const auto& [name, p] : c.profiles) {
+    if (p.max_size <= max_post_size || p.min_size > max_post_size) continue;
+    const auto setting = "profiles." + name + ".max_size";
+    log::warning(
+        "a profile allows larger files than S3 takes from a form",
+        {{"profile", name},
+         {"max_size", size_text(p.max_size)},
+         {"largest_form", size_text(max_post_size)},
+         {"remedy", "declare size in POST /v1/uploads: then the fallback takes a larger file; or lower " + setting}});
+  }
 }
 
 } // namespace postern::app

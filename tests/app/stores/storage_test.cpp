@@ -1,3 +1,4 @@
+#include "support/captured_log.hpp"
 #include <postern/app/stores/storage.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -54,4 +55,29 @@ BOOST_AUTO_TEST_CASE(browsers_post_to_the_public_endpoint) {
   }
   c.store.type = "file";
   BOOST_TEST(app::direct_urls(c).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_profile_that_allows_more_than_a_form_takes_is_logged) {
+  auto c = config_with("", "eu-west-1");
+  const auto add = [&](const std::string& name, std::uint64_t min, std::uint64_t max) {
+    auto& p = c.profiles[name];
+    p.bucket = "media";
+    p.min_size = min;
+    p.max_size = max;
+  };
+  constexpr std::uint64_t gibibyte = 1 << 30;
+  add("exact", 0, 5 * gibibyte);
+  add("above", 5 * gibibyte, 5 * gibibyte + 1);
+  add("fallback_alone", 5 * gibibyte + 1, 6 * gibibyte);
+  const auto logged = [&c] {
+    const test::captured_log log;
+    app::log_sizes_beyond_a_form(c);
+    return log.text();
+  };
+  const auto text = logged();
+  BOOST_TEST(text.find("profile=above max_size=5368709121 largest_form=5GiB") != text.npos, text);
+  BOOST_TEST(text.find("profiles.above.max_size") != text.npos);
+  BOOST_TEST((text.find("exact") == text.npos && text.find("fallback_alone") == text.npos), text);
+  c.store.type = "file";
+  BOOST_TEST(logged() == "");
 }

@@ -46,6 +46,10 @@ std::string metric_name(const config::store_section& s); // the value of the lab
 // The URL to which browsers post, by bucket, for the buckets of all profiles. Empty with the file store.
 std::map<std::string, std::string> direct_urls(const config& c);
 
+// Logs a warning for each profile that allows larger files than S3 takes from a form. The fallback takes such a file
+// only if its size was declared, or if all files of the profile are that large.
+void log_sizes_beyond_a_form(const config& c);
+
 // Runs one task on an io_context of its own, on this thread, until the task ends. For the command line.
 template <class T> T run_alone(task<T> t) {
   asio::io_context loop{1};
