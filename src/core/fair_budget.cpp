@@ -60,6 +60,7 @@ void fair_budget::add(holder& h, std::uint64_t amount) {
   held_ += amount;
   if (!h.client.empty()) clients_[h.client] += amount;
   if (!h.caller_.empty()) callers_[h.caller_] += amount;
+  if (!h.group_.empty()) groups_[h.group_] += amount;
 }
 
 void fair_budget::give_back(holder& h, std::uint64_t amount) {
@@ -67,6 +68,7 @@ void fair_budget::give_back(holder& h, std::uint64_t amount) {
   held_ -= amount;
   subtract(clients_, h.client, amount);
   subtract(callers_, h.caller_, amount);
+  subtract(groups_, h.group_, amount);
 }
 
 void fair_budget::stop_waiting(holder& h) {
@@ -89,6 +91,8 @@ void fair_budget::leave(holder& h) {
 // --- who may take, and who waits --------------------------------------------------------------------
 
 bool fair_budget::fits_shares(const holder& h, std::uint64_t amount) const {
+  if (!h.group_.empty() && amount_of(groups_, h.group_) + amount > std::max<std::uint64_t>(capacity_ / 2, 1))
+    return false;
   return amount_of(clients_, h.client) + amount <= share_ && amount_of(callers_, h.caller_) + amount <= share_;
 }
 

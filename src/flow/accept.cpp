@@ -18,6 +18,7 @@ metrics::counter rejected("postern_verdicts_total", "Verdicts about stored objec
 
 constexpr auto longest_pause = 30min; // between two questions about one object, or two tries to move it
 constexpr auto pause_without_hook = 1min;
+constexpr auto pause_of_full_bucket = 5s;  // while its store is slow
 constexpr auto pause_of_silent_hook = 10s; // after a question that got no answer
 // A store that copies more slowly may be asked twice for the same copy, which does no harm.
 constexpr std::uint64_t slowest_copy = 10 << 20; // bytes a second
@@ -41,7 +42,16 @@ task<> acceptor::run_round(group& on) {
 
 task<> acceptor::pursue(upload u) {
   const auto id = u.id;
-  auto done = co_await take_next_step(std::move(u));
+  auto& of_bucket = in_flight_of_[u.bucket];
+  const bool has_room = of_bucket < options_.max_of_bucket;
+  result<void> done;
+  if (has_room) {
+    ++of_bucket;
+    done = co_await take_next_step(std::move(u));
+    --of_bucket;
+  } else {
+    done = co_await ledger_.postpone_verdict(id, options_.clock() + pause_of_full_bucket, false);
+  }
   --in_flight_;
   if (!done) log::warning("a verdict is not settled yet", {{"upload", id}, {"why", describe(done.error())}});
 }

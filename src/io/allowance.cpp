@@ -121,6 +121,11 @@ void allowance::give_all_back() {
   resources_.wake_granted(resources_.store_);
 }
 
+void allowance::set_store(const std::string& name) {
+  std::lock_guard lock(resources_.mutex_);
+  resources_.store_.set_group(store_, name);
+}
+
 void allowance::set_caller(const std::string& name) {
   std::lock_guard lock(resources_.mutex_);
   resources_.memory_.set_caller(memory_, name);

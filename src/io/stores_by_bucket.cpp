@@ -38,6 +38,7 @@ store& stores_by_bucket::for_bucket(const std::string& bucket) {
 task<result<std::unique_ptr<sink>>> stores_by_bucket::open(object_name name, object_meta meta,
                                                            std::optional<expected_size> size, allowance* from) {
   auto& one = for_bucket(name.bucket);
+  if (from && count() > 1) from->set_store(std::to_string(index_of_(name.bucket)));
   return one.open(std::move(name), std::move(meta), size, from);
 }
 

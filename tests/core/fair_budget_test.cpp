@@ -68,6 +68,25 @@ BOOST_AUTO_TEST_CASE(one_client_has_a_quarter_and_one_caller_too) {
   BOOST_TEST(!b.take(e, 100));
 }
 
+BOOST_AUTO_TEST_CASE(one_group_has_half) {
+  fair_budget b(8, 0);
+  std::deque<holder> silent, others;
+  const auto take = [&](std::deque<holder>& of, const char* group, const std::string& client) {
+    auto& h = of.emplace_back(client);
+    b.set_group(h, group);
+    return b.take(h, 1);
+  };
+  for (int n = 0; n < 4; ++n) BOOST_TEST(take(silent, "silent", "s" + std::to_string(n)));
+  BOOST_TEST(!take(silent, "silent", "s4"));
+  BOOST_TEST(b.grant().size() == 1u); // the oldest that waits leads
+  BOOST_TEST(!take(silent, "silent", "s5"));
+  BOOST_TEST(b.grant().empty());
+  for (int n = 0; n < 3; ++n) BOOST_TEST(take(others, "other", "o" + std::to_string(n)));
+  b.leave(silent[0]);
+  b.leave(silent[1]);
+  BOOST_TEST(b.grant() == (holders{&silent[5]}));
+}
+
 BOOST_AUTO_TEST_CASE(who_waits_for_its_own_share_holds_up_nobody_else) {
   fair_budget b(1000, 0);
   holder first("x"), second("x"), third("x"), other("y");
@@ -213,6 +232,7 @@ struct model {
     for (std::size_t n = 2 + random() % 60; n > 0; --n) {
       auto& u = all.emplace_back("client " + std::to_string(random() % clients));
       if (random() % 3 == 0) budget.set_caller(u, "user " + std::to_string(random() % 3));
+      if (random() % 3 == 0) budget.set_group(u, "store " + std::to_string(random() % 3));
       u.needs = 1 + random() % reserve;
     }
   }

@@ -1,6 +1,6 @@
 """Several stores: [store], and [[stores]] with buckets, credentials and an endpoint of their own. A profile names its store; the outage of one store does not affect the others."""
 
-import os, sys, urllib.request
+import os, sys, threading, urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole_s3 import *
@@ -158,6 +158,24 @@ class Tenants(unittest.TestCase):
                 self.other.freeze(False)
             wait_until(lambda: server.status(lost[1]["id"])["state"] == "expired", "the sweep goes on with it", 180)
             wait_until(lambda: server.metric('postern_store_up{store="archive"}') == 1, "the watch sees it back", 40)
+
+    def test_uploads_to_a_silent_store_leave_requests_for_the_others(self):
+        with s3_server(self.s3, stores(self.other), limits__store_requests="8") as server:
+            self.other.freeze()
+            try:
+                lost = [server.sign(profile="archive") for _ in range(40)]
+                mine = [server.sign() for _ in range(10)]
+                statuses = []
+                threads = [threading.Thread(target=lambda f=f, n=n: statuses.append(server.post_form(f["fields"], b"hello", bucket="archive", source=f"127.0.1.{n + 1}")[0])) for n, f in enumerate(lost)]
+                for t in threads:
+                    t.start()
+                wait_until(lambda: server.metric("postern_store_requests_open") >= 4, "requests to the silent store", 10)
+                self.assertEqual([server.post_form(f["fields"], b"hello", bucket="media")[0] for f in mine], [303] * 10)
+                for t in threads:
+                    t.join(120)
+                self.assertEqual(set(statuses), {503})
+            finally:
+                self.other.freeze(False)
 
     def command(self, server, *arguments):
         return subprocess.run([BINARY, *arguments, "--config", server.config], capture_output=True, text=True, cwd=server.folder, env={**os.environ, **server.environment, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "80"}, timeout=120, check=False)

@@ -6,8 +6,9 @@
 // - All wait for each other. So the reserve, the most that one holder can need, is kept free for the leader alone: the
 //   first holder in the queue. The leader can always end, and then the next one leads.
 // - One client has everything. So the holders of one client have at most a quarter of the budget, and those of one
-//   caller too. Only the leader may have more. And each holder that a client has already puts its next one back by
-//   `setback` places in the order of arrival: of a thousand that one client sends, few are ahead of another's first.
+//   caller too; those of one group, such as the uploads to one store, have at most half. Only the leader may have more.
+//   And each holder that a client has already puts its next one back by `setback` places in the order of arrival: of a
+//   thousand that one client sends, few are ahead of another's first.
 // - The slow have everything. So when less than an eighth of the budget (besides the reserve) or of a share is free,
 //   the slowest holders must leave. A holder that ends within `patience`, or is too young to be judged, stays.
 #pragma once
@@ -47,7 +48,7 @@ public:
 
   private:
     friend class fair_budget;
-    std::string caller_;
+    std::string caller_, group_;
     std::uint64_t number_ = 0; // in the order of the first take; 0: not in the budget
     std::uint64_t turn_ = 0; // its place in the queue; the number decides between equals. Constant while in the budget
     std::uint64_t held_ = 0, wanted_ = 0;
@@ -59,6 +60,9 @@ public:
 
   // In which caller's share `h` counts too, from now on. Empty: in none.
   void set_caller(holder& h, const std::string& caller);
+  // In which group `h` counts too, such as the uploads to one store: it may have half of the budget. Before the first
+  // take.
+  void set_group(holder& h, const std::string& group) { h.group_ = group; }
   // Takes `amount` now, or lets `h` wait for it and returns false. From its first take until leave, `h` must exist.
   bool take(holder& h, std::uint64_t amount);
   // Takes `amount` only while half of the budget is free. For what makes an upload faster, but is not needed.
@@ -101,7 +105,7 @@ private:
   const std::uint64_t capacity_, reserve_, share_;
   const std::uint64_t full_, full_share_; // from here on holders must leave
   std::uint64_t charged_ = 0, held_ = 0, last_number_ = 0;
-  shares clients_, callers_;
+  shares clients_, callers_, groups_;
   std::map<std::string, std::uint64_t> holders_; // how many holders each client has here
   queue all_;
   queue begun_, newcomers_;  // the waiting holders: those that hold memory already, and the others

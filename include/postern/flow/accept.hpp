@@ -38,6 +38,7 @@ struct acceptor_options {
   std::string user_agent = "Postern";
   std::chrono::milliseconds lease{60'000}; // of a verdict that is due: longer than any hook's timeout
   std::size_t max_in_flight = 64;          // questions and copies at the same time
+  std::size_t max_of_bucket = 32;          // of these, for objects in one bucket: a silent store holds up no other
 };
 
 class acceptor {
@@ -79,6 +80,7 @@ private:
   completer& completer_;
   // In the thread of run_round:
   std::size_t in_flight_ = 0;
+  std::map<std::string, std::size_t> in_flight_of_;  // by bucket
   std::map<std::string, millis_clock> silent_until_; // hooks that gave no answer, by profile
 };
 

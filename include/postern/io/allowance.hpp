@@ -77,6 +77,8 @@ public:
 
   // In which caller's share it counts too, from now on. Empty: in none.
   void set_caller(const std::string& name);
+  // Which of several stores its requests go to, before the first one: one store has half of them.
+  void set_store(const std::string& name);
 
   // Waits until `bytes` of memory are free, and takes them. errc::unavailable: none became free in time, or this
   // request must leave. errc::incomplete_body: the client hung up meanwhile.

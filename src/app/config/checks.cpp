@@ -17,6 +17,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -219,14 +221,31 @@ void check_bucket_is_in_one_store(std::map<std::string, std::string>& setting_of
               ", too; a bucket belongs to one store, so name it in one of them");
 }
 
+// Of two file stores, one would list the other's objects as its own.
+void check_folders(const std::vector<config::store_section*>& all) {
+  const auto folder_of = [](const config::store_section& s) {
+    auto path = std::filesystem::absolute(s.path).lexically_normal().string();
+    return path.ends_with('/') ? path : path + "/";
+  };
+  for (const auto* a : all)
+    for (const auto* b : all)
+      require(a == b || a->type != "file" || b->type != "file" || !folder_of(*b).starts_with(folder_of(*a)),
+              b->setting("path"),
+              quote(b->path.string()) + " is, or is in, the folder of " + a->setting("path") +
+                  "; give each store a folder of its own");
+}
+
 void check_stores(config& c) {
   std::set<std::string> names;
   std::map<std::string, std::string> bucket_settings;
   std::vector<config::store_section*> all{&c.store};
   for (auto& s : c.stores) {
     require(!s.name.empty(), "stores", "a store has no name; write name = \"archive\" or the like");
-    require(is_plain_name(s.name), "stores",
-            quote(s.name) + " is not the name of a store: it may have letters, digits, - _ and . only");
+    require(is_plain_name(s.name) && std::isalnum(static_cast<unsigned char>(s.name.front())), "stores",
+            quote(s.name) + " is not the name of a store: it may have letters, digits, - _ and . only, and begins with "
+                            "a letter or digit");
+    require(s.type != "file" || s.endpoint.empty(), s.setting("endpoint"),
+            quote(s.endpoint) + " is for S3; set " + s.setting("type") + " = \"s3\"");
     require(s.name != "default", "stores", "\"default\" is the name of [store]; choose another one");
     require(names.insert(s.name).second, "stores", "two stores have the name " + quote(s.name));
     all.push_back(&s);
@@ -238,6 +257,7 @@ void check_stores(config& c) {
     for (const auto& other : std::set<std::string>(s->other_buckets.begin(), s->other_buckets.end()))
       if (other != s->bucket) check_bucket_is_in_one_store(bucket_settings, other, s->setting("other_buckets"));
   }
+  check_folders(all);
 }
 
 void check_return_to(const std::string& setting, const std::string& url) {
@@ -312,7 +332,8 @@ void check_store_of(const config& c, const std::string& section, profile& p) {
   std::vector<std::string> names;
   for (const auto& s : c.stores) names.push_back(s.name);
   require(own != nullptr, section + "store",
-          "there is no store " + quote(p.store) + " in [[stores]]" + suggestion(p.store, names));
+          p.store == "default" ? "leave it out for [store]"
+                               : "there is no store " + quote(p.store) + " in [[stores]]" + suggestion(p.store, names));
   if (p.bucket.empty()) p.bucket = own->bucket;
   const auto* has_it = c.find_store_of_bucket(p.bucket);
   const auto remedy = has_it && !has_it->name.empty() ? "; set " + section + "store = " + quote(has_it->name) : "";

@@ -41,9 +41,10 @@ http_request request_to(const web_url& url, const char* method) {
 
 } // namespace
 
-examination::examination(config of, report& to, std::string option)
-    : c(with_short_timeouts(std::move(of))), out(to), config_option(std::move(option)), server_signer(c.server.secrets),
-      backend(c, server_signer), webhooks(c) {
+examination::examination(config of, report& to, std::string config_option_of, const std::string& store_option)
+    : c(with_short_timeouts(std::move(of))), out(to), config_option(std::move(config_option_of)),
+      setup_options(config_option + store_option), server_signer(c.server.secrets), backend(c, server_signer),
+      webhooks(c) {
   for (const auto& s : c.server.secrets) out.hide(s.reveal());
   out.hide(c.store.secret_key.reveal());
   out.hide(c.store.session_token.reveal());
@@ -158,7 +159,7 @@ task<finding> check_bucket(examination& exam, std::string bucket) {
   co_return finding::warning(
       refused.cause +
           ". Uploads work without this permission, but Postern cannot tell an absent object from a forbidden one",
-      "`postern setup iam" + exam.config_option + "` prints the policy that allows it.");
+      "`postern setup iam" + exam.setup_options + "` prints the policy that allows it.");
 }
 
 // --- CORS -------------------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
                          ? "the preflight allows the origin " + quote(allowed)
                          : "the preflight allows the methods " + quote(answer->field("access-control-allow-methods"));
     co_return explain_refused_origin(exam.c, origin, got, !std::exchange(exam.has_shown_cors, true),
-                                     exam.config_option);
+                                     exam.setup_options);
   }
   if (exposes(*answer)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
   // Some stores send Access-Control-Expose-Headers only with the answer to the POST. An empty form gets an answer too.
@@ -221,7 +222,7 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
   if (refused && exposes(*refused)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
   co_return finding::warning("pages of " + origin + " may post to " + quote(bucket) +
                                  ", but may not read ETag and Location in the answer, which some clients (Uppy) need",
-                             "`postern setup cors --apply" + exam.config_option + "` puts a rule that exposes both.");
+                             "`postern setup cors --apply" + exam.setup_options + "` puts a rule that exposes both.");
 }
 
 // --- Postern itself ---------------------------------------------------------------------------------------

@@ -163,8 +163,10 @@ int examine(const std::function<config()>& load, const std::string& config_optio
   asio::io_context loop{1}; // must outlive the threads that answer to it
   try {
     examinations all;
-    for (auto& seen : by_store(*c)) {
-      all.push_back(std::make_unique<examination>(std::move(seen), out, config_option));
+    auto views = by_store(*c);
+    for (auto& seen : views) {
+      const auto store_option = views.size() > 1 ? " --store " + metric_name(seen.store) : "";
+      all.push_back(std::make_unique<examination>(std::move(seen), out, config_option, store_option));
       (void)direct_urls(all.back()->c); // throws when the store's public_endpoint cannot be used
     }
     out.add("configuration", check_configuration(*c));

@@ -208,12 +208,12 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
 }
 
 finding explain_refused_origin(const config& c, const std::string& origin, const std::string& answer,
-                               bool with_document, const std::string& config_option) {
+                               bool with_document, const std::string& setup_options) {
   const auto cause = "pages of " + origin + " may not post to the store (" + answer +
                      "); a browser shows \"No 'Access-Control-Allow-Origin' header is present\"";
   if (!with_document) return finding::failed(cause, "The CORS document above allows it.");
   return finding::failed(
-      cause, "The bucket needs this CORS document. Put it with\n  postern setup cors --apply" + config_option +
+      cause, "The bucket needs this CORS document. Put it with\n  postern setup cors --apply" + setup_options +
                  "\nor paste it (AWS console: S3, the bucket, Permissions, CORS, Edit):\n" +
                  verbatim(cors_for_console(c)) + "Until then browsers upload by the fallback, through Postern.");
 }

@@ -110,7 +110,13 @@ storage::storage(const config& c, const signer& own)
 
 std::unique_ptr<store> storage::open(const config& c) {
   if (s3) return make_s3_store(*s3);
-  return make_file_store({c.store.path}, *disk);
+  try {
+    return make_file_store({c.store.path}, *disk);
+  } catch (const std::runtime_error& e) {
+    const std::string text = e.what(), of_default = "store.path";
+    throw std::runtime_error(text.starts_with(of_default) ? c.store.setting("path") + text.substr(of_default.size())
+                                                          : text);
+  }
 }
 
 void storage::join() {

@@ -64,7 +64,11 @@ task<> store_watch::run_round() {
 }
 
 task<result<void>> store_watch::ask_all() {
-  if (!backend_.s3) co_return examine_folder();
+  if (!backend_.s3) {
+    auto usable = examine_folder();
+    if (usable && of_.objects) usable = co_await of_.objects->check();
+    co_return usable;
+  }
   for (const auto& bucket : buckets_) {
     auto answer = co_await ask(bucket);
     if (!answer) co_return answer;
@@ -89,8 +93,18 @@ task<result<void>> store_watch::ask(std::string bucket) {
                   {"remedy", "uploads may work; postern setup iam prints all permissions that Postern needs"}});
     co_return result<void>{};
   }
-  remedy_ = remedy_of(location.error());
+  remedy_ = remedy_for(location.error());
   co_return to_failure(location.error());
+}
+
+// It names the settings of [store].
+std::string store_watch::remedy_for(const aws_error& e) const {
+  std::string text(remedy_of(e));
+  const std::string_view of_default = "store.";
+  const auto own = of_.settings.store.setting("");
+  for (auto at = text.find(of_default); at != text.npos; at = text.find(of_default, at + own.size()))
+    text.replace(at, of_default.size(), own);
+  return text;
 }
 
 result<void> store_watch::examine_folder() const {
@@ -124,7 +138,7 @@ void store_watch::note_refusal(const aws_error& e) {
   std::size_t left_out = 0;
   if (refusals_.take(std::chrono::steady_clock::now(), left_out))
     log::error("the store refuses requests",
-               {{"store", name_}, {"why", to_failure(e).on}, {"remedy", remedy_of(e)}, {"left_out", left_out}});
+               {{"store", name_}, {"why", to_failure(e).on}, {"remedy", remedy_for(e)}, {"left_out", left_out}});
 }
 
 store_watches::store_watches(const stores& all) {

@@ -9,6 +9,8 @@ metrics::counter checked("postern_sweep_checks_total", "Uploads that the sweep c
 metrics::counter deleted("postern_deleted_uploads_total", "Uploads deleted from the ledger after ledger.retention", "");
 
 constexpr std::chrono::seconds pause_after_silence{10}; // before a store that gave no answer is asked again
+// Keys that lack a permission: the answer will be the same for long, and the uploads of others must not wait behind it.
+constexpr std::chrono::minutes pause_after_refusal{5};
 
 } // namespace
 
@@ -54,7 +56,9 @@ task<result<upload>> sweeper::check(upload u, millis_clock now) {
   if (found) co_return co_await completer_.record(std::move(u), std::move(*found), completion_source::sweep, now);
   const auto why = found.error();
   if (!store_answered(why)) {
-    (void)co_await ledger_.check_later(std::move(u), now + pause_after_silence); // also ends the lease
+    const std::chrono::milliseconds pause =
+        why.code == errc::store_failed ? std::chrono::milliseconds(pause_after_refusal) : pause_after_silence;
+    (void)co_await ledger_.check_later(std::move(u), now + pause); // also ends the lease
     co_return why;
   }
   if (now < u.expires_at) co_return u; // the object may still arrive

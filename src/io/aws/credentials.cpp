@@ -85,7 +85,7 @@ credential_source_ptr make_credential_chain(std::vector<credential_source_ptr> s
 
 credential_cache::credential_cache(credential_source_ptr source, std::chrono::seconds spare, utc_clock clock,
                                    const std::string& store)
-    : source_(std::move(source)), spare_(spare), clock_(std::move(clock)),
+    : source_(std::move(source)), spare_(spare), clock_(std::move(clock)), store_(store),
       expiry_("postern_credentials_expire_seconds",
               "When the S3 credentials in use expire, in seconds since 1970; 0: never", "store=\"" + store + "\""),
       renewed_(renewals, renewals_help, "store=\"" + store + "\",outcome=\"ok\""),
@@ -182,7 +182,8 @@ void credential_cache::finish_fetch(const result<credentials_ptr>& fetched) {
     const auto& [keys, expires, source] = **fetched;
     renewed_.add();
     expiry_.set(expires ? expires->time_since_epoch().count() : 0);
-    log::info("credentials fetched", {{"source", source}, {"expires", expires ? iso8601(*expires) : "never"}});
+    log::info("credentials fetched",
+              {{"store", store_}, {"source", source}, {"expires", expires ? iso8601(*expires) : "never"}});
   } else {
     failed_.add();
   }
@@ -209,7 +210,8 @@ task<> credential_cache::keep_fresh() {
       wait = pause = 1s; // the next round computes when to renew these
     } else {
       log::error("credentials cannot be renewed",
-                 {{"why", describe(renewed.error())},
+                 {{"store", store_},
+                  {"why", describe(renewed.error())},
                   {"still_valid_until", cached ? iso8601(*cached->expires) : "there are none"}});
       pause = std::min(pause * 2, cached ? 60s : 5s); // without credentials nothing can be signed
     }

@@ -374,7 +374,8 @@ namespace {
 
 // Two stores, and what follows.
 std::string with_archive(const std::string& more_of_archive, const std::string& more = "") {
-  return "[store]\nbucket = \"media\"\n[[stores]]\nname = \"archive\"\nbucket = \"tape\"\n" + more_of_archive + more;
+  return "[store]\nbucket = \"media\"\n[[stores]]\nname = \"archive\"\nbucket = \"tape\"\npath = \"tapes\"\n" +
+         more_of_archive + more;
 }
 
 } // namespace
@@ -390,6 +391,7 @@ secret_key = "shhh"
 [[stores]]
 name = "disk"
 bucket = "paper"
+path = "papers"
 credentials = { profile = "x" }
 [profiles.old]
 store = "archive"
@@ -413,10 +415,9 @@ bucket = "film"
 }
 
 BOOST_AUTO_TEST_CASE(any_bucket_is_in_the_store_that_does_not_list_its_buckets) {
-  const auto c = app::parse_config(
-      secrets +
-          "[store]\nbucket = \"media\"\nother_buckets = \"*\"\n[[stores]]\nname = \"archive\"\nbucket = \"tape\"\n",
-      no_environment);
+  const auto c = app::parse_config(secrets + "[store]\nbucket = \"media\"\nother_buckets = \"*\"\n[[stores]]\nname = "
+                                             "\"archive\"\nbucket = \"tape\"\npath = \"tapes\"\n",
+                                   no_environment);
   BOOST_TEST(c.find_store_of_bucket("tape") == &c.stores.front());
   BOOST_TEST(c.find_store_of_bucket("whatever") == &c.store);
 }
@@ -440,6 +441,12 @@ BOOST_AUTO_TEST_CASE(a_wrong_store_is_named) {
                             {"stores.archive.other_buckets: \"media\" is named in store.bucket, too"}));
   BOOST_TEST(error_mentions("[store]\nother_buckets = \"*\"\n" + with_archive("other_buckets = \"*\"").substr(8),
                             {"stores.archive.other_buckets: \"*\" is named in store.other_buckets, too"}));
+  BOOST_TEST(error_mentions("[store]\npath = \"a\"\n[[stores]]\nname = \"x\"\nbucket = \"xb\"\npath = \"a/./b\"",
+                            {"stores.x.path: \"a/./b\" is, or is in, the folder of store.path"}));
+  BOOST_TEST(error_mentions("[[stores]]\nname = \"x\"\nbucket = \"xb\"\nendpoint = \"http://s3\"",
+                            {"stores.x.endpoint", "is for S3; set stores.x.type = \"s3\""}));
+  BOOST_TEST(error_mentions("[[stores]]\nname = \"..\"\nbucket = \"xb\"", {"stores: \"..\" is not the name"}));
+  BOOST_TEST(error_mentions("[profiles.a]\nstore = \"default\"", {"profiles.a.store: leave it out for [store]"}));
   BOOST_TEST(error_mentions(with_archive("", "[profiles.a]\nstore = \"archiv\""),
                             {"profiles.a.store: there is no store \"archiv\"", "did you mean archive?"}));
   BOOST_TEST(
@@ -470,6 +477,7 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 [[stores]]
 name = "archive"
 bucket = "tape"
+path = "tapes"
 [stores.credentials]
 role_arn = "arn:aws:iam::1:role/x"
 external_id = "an id"

@@ -24,13 +24,14 @@ namespace postern::app {
 // and what the checks have found out.
 struct examination {
   // Throws std::runtime_error that names the setting, as `storage` does.
-  examination(config of, report& to, std::string option);
+  examination(config of, report& to, std::string config_option_of, const std::string& store_option);
   examination(const examination&) = delete;
   examination& operator=(const examination&) = delete;
 
   const config c;
   report& out;                     // also gets the texts that it must hide
   const std::string config_option; // " --config F" or empty
+  const std::string setup_options; // the same, and " --store NAME" if there are several
   const signer server_signer;
   storage backend;
   http_client browser; // trusts the issuers that browsers trust

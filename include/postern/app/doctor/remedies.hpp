@@ -65,7 +65,7 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
 // The bucket's CORS rules do not let pages of `origin` post. `answer` says what the preflight answered. The finding
 // contains the CORS document if `with_document`.
 finding explain_refused_origin(const config& c, const std::string& origin, const std::string& answer,
-                               bool with_document, const std::string& config_option);
+                               bool with_document, const std::string& setup_options);
 
 // The answer to a form of more than 1 MiB that was posted to `url`, below server.public_url. A proxy there may refuse
 // it or cut it, although Postern accepts it.

@@ -43,6 +43,7 @@ private:
   task<result<void>> ask_all();
   task<result<void>> ask(std::string bucket);
   result<void> examine_folder() const;
+  std::string remedy_for(const aws_error& e) const;
   void note(const result<void>& answer);
   void note_refusal(const aws_error& e);
 

@@ -139,6 +139,7 @@ private:
   const credential_source_ptr source_;
   const std::chrono::seconds spare_;
   const utc_clock clock_;
+  const std::string store_;
   metrics::gauge expiry_;
   metrics::counter renewed_, failed_;
   mutable std::mutex mutex_;
