@@ -56,7 +56,7 @@ class CommandLine(unittest.TestCase):
         code, _, err = self.run_it("sign", "--filename", "a", "--config", self.config, config=config, AWS_EC2_METADATA_DISABLED="true", HOME=self.folder)
         self.assertEqual(code, 1)
         self.assertTrue(err.startswith("postern: store.credentials: no credentials for S3 anywhere: "), err)
-        self.assertTrue(err.endswith("; set store.credentials, or run postern doctor\n"), err)
+        self.assertTrue(err.endswith("; set them, or run postern doctor\n"), err)
 
     def test_a_new_key_signs(self):
         code, out, err = self.run_it("keys", "new", 'the "app"')
