@@ -13,7 +13,7 @@ SECRET = "whsec_" + base64.b64encode(b"a secret for the webhooks of tests").deco
 
 
 def config(receiver, expires="20s", sweep="1s", grace="0s"):
-    return (f'[auth]\nanonymous = true\n[profiles.default]\nexpires = "{expires}"\nmax_size = "1MB"\n[events]\ntoken = "{TOKEN}"\n[sweep]\ninterval = "{sweep}"\ngrace = "{grace}"\n'
+    return (f'[auth]\nanonymous = true\n[profiles.default]\nexpires = "{expires}"\nmax_size = "1MB"\n[events]\ntoken = "{TOKEN}"\n[sweep]\nprobe = false\ninterval = "{sweep}"\ngrace = "{grace}"\n'
             f'[[webhooks]]\nurl = "{receiver.url}"\nsecret = "{SECRET}"\nallow_private = true\n')
 
 
