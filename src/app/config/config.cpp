@@ -223,9 +223,9 @@ std::string config::store_section::setting(std::string_view of) const {
 }
 
 std::string config::store_section::header(std::string_view subsection) const {
-  const auto path = (name.empty() ? "store" : "stores") + (subsection.empty() ? "" : "." + std::string(subsection));
-  if (name.empty()) return "[" + path + "]";
-  return (subsection.empty() ? "[[" + path + "]]" : "[" + path + "]") + "  # that with name = \"" + name + "\"";
+  const auto section = (name.empty() ? "store" : "stores") + (subsection.empty() ? "" : "." + std::string(subsection));
+  if (name.empty()) return "[" + section + "]";
+  return (subsection.empty() ? "[[" + section + "]]" : "[" + section + "]") + "  # that with name = \"" + name + "\"";
 }
 
 const config::store_section* config::find_store(std::string_view name) const {
