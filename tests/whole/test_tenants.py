@@ -58,19 +58,19 @@ class Tenants(unittest.TestCase):
 
     def test_each_profile_uploads_to_its_store(self):
         with self.serve() as server:
-            main, archive, papers = (server.sign(profile=p, filename="a.txt") for p in ("default", "archive", "papers"))
-            self.assertEqual([f["url"] for f in (main, archive, papers)], [f"{self.s3.endpoint}/media/", f"{self.other.endpoint}/archive/", f"{server.url}/upload/papers"])
-            self.assertTrue(main["fields"]["x-amz-credential"].startswith(rgw.ACCESS_KEY + "/"))
+            ours, archive, papers = (server.sign(profile=p, filename="a.txt") for p in ("default", "archive", "papers"))
+            self.assertEqual([f["url"] for f in (ours, archive, papers)], [f"{self.s3.endpoint}/media/", f"{self.other.endpoint}/archive/", f"{server.url}/upload/papers"])
+            self.assertTrue(ours["fields"]["x-amz-credential"].startswith(rgw.ACCESS_KEY + "/"))
             self.assertTrue(archive["fields"]["x-amz-credential"].startswith(TENANT_KEY + "/"))
-            for form in (main, archive):
+            for form in (ours, archive):
                 status, headers, _ = post_to_s3(form)
                 self.assertEqual(status, 303)
                 where = urlsplit(headers["location"])
                 self.assertEqual(server.request("GET", where.path + "?" + where.query, headers={"Accept": "application/json"})[0], 200)
             self.assertEqual(server.post_form(papers["fields"], b"hello", bucket="papers")[0], 303)
-            for form in (main, archive, papers):
+            for form in (ours, archive, papers):
                 self.assertEqual((server.status(form["id"])["state"], server.status(form["id"])["bucket"]), ("completed", form["bucket"]))
-            self.assertEqual(self.s3.get(main["key"]), b"hello")
+            self.assertEqual(self.s3.get(ours["key"]), b"hello")
             self.assertEqual(self.tenants("GET", archive["key"])[1], b"hello")
             with open(os.path.join(server.folder, "var", "papers", "papers", papers["key"]), "rb") as f:
                 self.assertEqual(f.read(), b"hello")
@@ -200,9 +200,9 @@ class Tenants(unittest.TestCase):
             text = " ".join(done.stdout.split())
             self.assertIn("SignatureDoesNotMatch", text)
             self.assertIn("stores.archive.", text)
-            main, archive = re.split(r"(?m)^the store archive$", done.stdout)
-            self.assertRegex(main, r"✓ probe object")
-            self.assertRegex(main, r"✓ form ")
+            ours, archive = re.split(r"(?m)^the store archive$", done.stdout)
+            self.assertRegex(ours, r"✓ probe object")
+            self.assertRegex(ours, r"✓ form ")
             self.assertRegex(archive, r"✗ bucket")
 
     def test_setup_prints_for_each_store(self):
@@ -212,8 +212,8 @@ class Tenants(unittest.TestCase):
             self.assertIn("the store archive (--store archive)", both.stderr)
             one = self.command(server, "setup", "iam", "--store", "archive")
             self.assertEqual(json.loads(one.stdout)["Statement"][0]["Resource"], ["arn:aws:s3:::archive/kept/*"])
-            main = self.command(server, "setup", "iam", "--store", "default")
-            self.assertEqual(json.loads(main.stdout)["Statement"][0]["Resource"], ["arn:aws:s3:::media/uploads/*"])
+            ours = self.command(server, "setup", "iam", "--store", "default")
+            self.assertEqual(json.loads(ours.stdout)["Statement"][0]["Resource"], ["arn:aws:s3:::media/uploads/*"])
             for store, word in (("disk", 'stores.disk.type is "file"'), ("nowhere", 'there is no store "nowhere"')):
                 refused = self.command(server, "setup", "iam", "--store", store)
                 self.assertEqual(refused.returncode, 2)
