@@ -101,6 +101,44 @@ struct fixture {
 
 } // namespace
 
+// Its store or its hook may be slow.
+BOOST_FIXTURE_TEST_CASE(uploads_to_one_bucket_leave_places_for_the_others, fixture) {
+  for (int n = 0; n < 6; ++n) {
+    auto u = signed_row();
+    u.id.back() = static_cast<char>('5' + n % 5);
+    u.id[u.id.size() - 2] = static_cast<char>('0' + n);
+    u.bucket = "away";
+    u.key = "quarantine/uploads/" + u.id + "/a b";
+    stored_object o;
+    o.size = 50;
+    o.meta.user.emplace_back("postern-id", u.id);
+    BOOST_TEST(test::run_task(recording.record(u, o, completion_source::fallback, now)).has_value());
+  }
+  struct slow_hook {
+    int running = 0, most = 0, others = 0;
+    task<result<http_response>> answer(bool is_away) {
+      others += is_away ? 0 : 1;
+      running += is_away ? 1 : 0;
+      most = std::max(most, running);
+      timer pause(co_await asio::this_coro::executor, 50ms);
+      co_await pause.async_wait(use_task);
+      running -= is_away ? 1 : 0;
+      http_response later;
+      later.status = 202;
+      co_return later;
+    }
+  } hook;
+  auto o = options();
+  o.max_of_bucket = 2;
+  o.hooks["default"].to.send = [&hook](const http_request&, std::string_view body) {
+    return hook.answer(body.find("\"away\"") != body.npos);
+  };
+  acceptor fair(std::move(o), store, ledger, completions);
+  run(fair);
+  BOOST_TEST(hook.most == 2);
+  BOOST_TEST(hook.others == 1);
+}
+
 BOOST_FIXTURE_TEST_CASE(an_object_waits_in_quarantine_for_its_verdict, fixture) {
   BOOST_TEST((row().state == upload_state::checking && row().final_key == key));
   says(200, R"({"verdict":"accept"})");
