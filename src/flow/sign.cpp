@@ -145,6 +145,43 @@ std::string_view without_filename(std::string_view key, std::string_view filenam
   return filename == filename_variable ? key.substr(0, key.size() - filename_variable.size()) : key;
 }
 
+// Until the application has accepted the object, it is stored under another prefix.
+std::string quarantine_of(const profile& rules) {
+  return rules.accept.exists() ? rules.accept.quarantine : std::string();
+}
+
+// The key under which the form stores the file, with the prefix of the quarantine.
+result<std::string> key_for(const profile& rules, const sign_request& ask, const key_values& values,
+                            std::size_t max_key_part) {
+  if (auto usable = check_key_metadata(rules, ask); !usable) return usable.error();
+  const auto quarantine = quarantine_of(rules);
+  auto key = fill_key(quarantine + rules.key, values);
+  if (!key) return key;
+  const auto final_key = key->substr(quarantine.size());
+  // Two values side by side could spell it, such as "$" and "{filename}".
+  if (has_variable(without_filename(final_key, values.filename)))
+    return bad("the key " + quote(final_key) +
+               " would have ${, which S3 replaces; change the file's name or the metadata");
+  if (max_key_part && has_longer_part(*key, max_key_part))
+    return failure{errc::key_too_long,
+                   "the store takes at most " + std::to_string(max_key_part) + " bytes between two slashes of a key"};
+  return key;
+}
+
+// What the ledger records of an upload, as far as its claim says so.
+upload row_of(const claim& c) {
+  upload row;
+  row.id = c.id;
+  row.profile = c.profile;
+  row.user = c.user;
+  row.bucket = c.bucket;
+  row.key = c.key;
+  row.min_size = c.length.min;
+  row.max_size = c.length.max;
+  row.content_type = c.content_type;
+  return row;
+}
+
 std::string date_path(seconds_clock t) {
   const auto text = iso8601(t);
   return text.substr(0, 4) + '/' + text.substr(5, 2) + '/' + text.substr(8, 2);
@@ -225,22 +262,12 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   signed_form form;
   form.id = new_uuid_v7(now);
   form.bucket = rules.bucket;
-  if (auto usable = check_key_metadata(rules, ask); !usable) return usable.error();
-  // Until the application has accepted the object, it is stored under another prefix.
-  const auto quarantine = rules.accept.exists() ? rules.accept.quarantine : std::string();
-  auto key =
-      fill_key(quarantine + rules.key, {form.id, filename, who.user, rules.name, date_path(second), ask.metadata});
-  if (!key) return key.error();
-  form.key = key->substr(quarantine.size());
-  // Two values side by side could spell it, such as "$" and "{filename}".
-  if (has_variable(without_filename(form.key, filename)))
-    return bad("the key " + quote(form.key) +
-               " would have ${, which S3 replaces; change the file's name or the metadata");
   const auto* store = options_.find_store(form.bucket);
   if (!store) return failure{errc::no_such_bucket, quote(form.bucket)};
-  if (store->max_key_part && has_longer_part(*key, store->max_key_part))
-    return failure{errc::key_too_long, "the store takes at most " + std::to_string(store->max_key_part) +
-                                           " bytes between two slashes of a key"};
+  const auto date = date_path(second);
+  auto key = key_for(rules, ask, {form.id, filename, who.user, rules.name, date, ask.metadata}, store->max_key_part);
+  if (!key) return key.error();
+  form.key = key->substr(quarantine_of(rules).size());
   // A policy must not outlive the keys that sign it. S3 would reject the form, with an error that names neither.
   const auto current = store->credentials();
   if (!current)
@@ -283,20 +310,11 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
     return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
 
-  form.row = std::make_shared<upload>();
-  auto& row = *form.row;
-  row.content_type = back.content_type;
-  row.id = form.id;
-  row.profile = rules.name;
-  row.user = who.user;
-  row.bucket = form.bucket;
-  row.key = std::move(*key);
-  if (!quarantine.empty()) row.final_key = form.key;
-  row.metadata = ask.metadata;
-  row.min_size = length->min;
-  row.max_size = length->max;
-  row.created_at = now;
-  row.expires_at = form.expires_at - store_ahead;
+  form.row = std::make_shared<upload>(row_of(back));
+  if (form.key != form.row->key) form.row->final_key = form.key;
+  form.row->metadata = ask.metadata;
+  form.row->created_at = now;
+  form.row->expires_at = form.expires_at - store_ahead;
   return form;
 }
 
