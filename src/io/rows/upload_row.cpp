@@ -50,8 +50,11 @@ void read_metadata(std::string_view text, upload& into) {
 
 } // namespace
 
-upload read_upload(sql::statement& s) {
-  const auto unsigned_of = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+namespace {
+
+std::uint64_t unsigned_of(std::int64_t n) { return static_cast<std::uint64_t>(n); }
+
+upload read_new_completion(sql::statement& s) {
   upload u;
   u.id = s.text();
   u.state = upload_state_of(s.text()).value_or(upload_state::failed);
@@ -69,24 +72,37 @@ upload read_upload(sql::statement& s) {
   if (const auto n = s.integer()) u.crc32c = static_cast<std::uint32_t>(*n);
   if (const auto n = s.integer()) u.completed_at = as_time(*n);
   u.completed_by = completion_source_of(s.text());
-  if (const auto n = s.integer()) u.overwritten_at = as_time(*n);
-  u.overwritten_etag = s.text();
-  u.failed_because = s.text();
-  if (const auto n = s.integer(); n && u.state == upload_state::receiving) u.received = unsigned_of(*n);
   u.quota_day = s.integer();
   if (const auto n = s.integer()) u.reserved = unsigned_of(*n);
   if (const auto n = s.integer()) u.charged = unsigned_of(*n);
   if (const auto n = s.integer()) u.claim_until = as_time(*n);
+  u.final_key = s.text();
+  return u;
+}
+
+} // namespace
+
+upload read_upload(sql::statement& s) {
+  auto u = read_new_completion(s);
+  if (const auto n = s.integer()) u.overwritten_at = as_time(*n);
+  u.overwritten_etag = s.text();
+  u.failed_because = s.text();
+  if (const auto n = s.integer(); n && u.state == upload_state::receiving) u.received = unsigned_of(*n);
   if (const auto n = s.integer()) u.claimed_at = as_time(*n);
   u.claimed_as = s.text();
   if (const auto n = s.integer()) u.removed_at = as_time(*n);
-  u.final_key = s.text();
   u.form_key = s.text();
   if (const auto n = s.integer()) u.stored_at = as_time(*n);
   u.is_accepted = s.integer().value_or(0) != 0;
   u.asked = static_cast<unsigned>(s.integer().value_or(0));
   u.reason = s.text();
   return u;
+}
+
+std::optional<upload> one_new_completion(sql::statement& s) {
+  auto found = s.step() ? std::optional(read_new_completion(s)) : std::nullopt;
+  s.rewind();
+  return found;
 }
 
 std::optional<upload> one_upload(sql::statement& s) {

@@ -45,7 +45,7 @@ const std::string confirm_sql = insert(
     "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
     "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
     "completed_by = excluded.completed_by, claim_until = excluded.claim_until, ask_at = NULL WHERE uploads.state IN " +
-        states_before_arrival + returning_upload);
+        states_before_arrival + returning_new_completion);
 // Its next check is that of the verdict.
 const std::string start_checking_sql =
     insert(", size, etag, crc32c, stored_at, completed_by, final_key", "'checking', $12, $13, $14, $15, $16, $17",
@@ -228,9 +228,9 @@ std::optional<upload> upload_rows::complete(const completion& c, millis_clock cr
   const auto metadata = metadata_text(c.of);
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
   const auto claim_until = c.claim_until ? std::optional(as_integer(*c.claim_until)) : std::nullopt;
-  auto completed = one_upload(bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
-                                       static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by),
-                                       claim_until));
+  auto completed = one_new_completion(bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
+                                               static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at),
+                                               name_of(c.by), claim_until));
   if (completed) charge_completion(*completed, c.size, c.at);
   return completed;
 }
