@@ -3,6 +3,7 @@
 #pragma once
 
 #include <postern/io/aws/credentials.hpp>
+#include <postern/io/store_abilities.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -23,6 +24,8 @@ struct form_store {
   // By bucket: the form's action. A bucket without one has the fallback only.
   std::map<std::string, std::string> direct_urls{};
   std::size_t max_key_part = 0; // bytes between two slashes of a key; 0: no limit
+  // As they are known now: the store is asked at the start, which may take a while. Any thread.
+  std::function<store_abilities()> abilities = [] { return store_abilities{}; };
 };
 
 // The store that has this bucket; nullptr: none. Any thread.

@@ -1,0 +1,18 @@
+// What a store can do beyond storing and answering objects. S3-compatible stores differ in these, and Postern asks each
+// store once at its start (io/s3/s3_abilities). A plain value.
+#pragma once
+
+namespace postern {
+
+struct store_abilities {
+  bool takes_forms = false;         // POST Object: a signed form, posted by a browser
+  bool takes_presigned_put = false; // a presigned PutObject, and presigned UploadPart
+  bool takes_if_none_match = false; // If-None-Match: * of PutObject and CompleteMultipartUpload
+  bool checks_checksums = false;    // x-amz-checksum-crc32c of PutObject and UploadPart: it is verified, not ignored
+  bool checks_whole_object = false; // of type FULL_OBJECT: the checksum of a whole multipart upload
+  bool has_bucket_cors = false;     // CORS documents of buckets
+
+  bool operator==(const store_abilities&) const = default;
+};
+
+} // namespace postern
