@@ -2,7 +2,7 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
 #include <postern/io/auth/token_keys.hpp>
-#include <postern/io/shared_call.hpp>
+#include <postern/io/shared/shared_call.hpp>
 
 #include <mutex>
 #include <optional>

@@ -12,7 +12,7 @@
 #include <postern/flow/completion/record.hpp>
 #include <postern/flow/completion/verify.hpp>
 #include <postern/io/ledger.hpp>
-#include <postern/io/shared_head.hpp>
+#include <postern/io/shared/shared_head.hpp>
 #include <postern/io/store.hpp>
 
 #include <optional>

@@ -7,7 +7,7 @@
 #include <postern/core/http/url.hpp>
 #include <postern/io/circuit_breaker.hpp>
 #include <postern/io/net/http_client.hpp>
-#include <postern/io/shared_places.hpp>
+#include <postern/io/shared/shared_places.hpp>
 #include <postern/io/tasks.hpp>
 
 #include <chrono>

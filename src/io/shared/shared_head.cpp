@@ -1,4 +1,4 @@
-#include <postern/io/shared_head.hpp>
+#include <postern/io/shared/shared_head.hpp>
 
 #include <algorithm>
 #include <cstdint>

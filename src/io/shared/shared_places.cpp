@@ -1,4 +1,4 @@
-#include <postern/io/shared_places.hpp>
+#include <postern/io/shared/shared_places.hpp>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "support/fakes.hpp"
 #include "support/run_task.hpp"
-#include <postern/io/shared_head.hpp>
+#include <postern/io/shared/shared_head.hpp>
 
 #include <boost/test/unit_test.hpp>
 

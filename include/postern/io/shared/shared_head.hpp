@@ -5,7 +5,7 @@
 // stores, one has half of it: the others are asked although it is silent. Shared by all threads.
 #pragma once
 
-#include <postern/io/shared_places.hpp>
+#include <postern/io/shared/shared_places.hpp>
 #include <postern/io/store.hpp>
 #include <postern/io/tasks.hpp>
 

@@ -1,5 +1,5 @@
 #include "support/run_task.hpp"
-#include <postern/io/shared_places.hpp>
+#include <postern/io/shared/shared_places.hpp>
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,5 +1,5 @@
 #include "support/run_task.hpp"
-#include <postern/io/shared_call.hpp>
+#include <postern/io/shared/shared_call.hpp>
 
 #include <boost/test/unit_test.hpp>
 
