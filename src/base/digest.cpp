@@ -128,6 +128,14 @@ std::string crc32c_base64(std::uint32_t value) {
   return to_base64({bytes, 4});
 }
 
+std::optional<std::uint32_t> parse_crc32c(std::string_view base64) {
+  const auto raw = from_base64(base64);
+  if (!raw || raw->size() != 4) return std::nullopt;
+  std::uint32_t n = 0;
+  for (const char c : *raw) n = n << 8 | static_cast<unsigned char>(c);
+  return n;
+}
+
 bool equal_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }

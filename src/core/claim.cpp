@@ -2,6 +2,7 @@
 #include <postern/base/json.hpp>
 #include <postern/core/claim.hpp>
 
+#include <charconv>
 #include <stdexcept>
 
 namespace postern {
@@ -71,6 +72,7 @@ signer::signer(const std::vector<secret>& secrets) {
     if (s.reveal().size() < 16) throw std::invalid_argument("a secret must have at least 16 bytes");
     const auto mark = derived(s, "postern fingerprint 1").substr(0, 4);
     keys_.push_back({hmac_key(derived(s, "postern claim 1")), hmac_key(derived(s, "postern policy 1")),
+                     hmac_key(derived(s, "postern upload 1")),
                      to_hex({reinterpret_cast<const unsigned char*>(mark.data()), mark.size()})});
   }
   first_ = secrets.front();
@@ -97,6 +99,30 @@ result<claim> signer::read_claim(std::string_view token, seconds_clock now) cons
   auto c = read_claim_payload(*payload);
   if (c && now >= c->expires) return failure{errc::forbidden, "the claim has expired"};
   return c;
+}
+
+// id "." expiry in seconds since 1970 "." HMAC-SHA256 of both
+std::string signer::sign_upload_token(std::string_view id, seconds_clock expires) const {
+  auto token = std::string(id).append(".").append(std::to_string(expires.time_since_epoch().count()));
+  const auto mac = keys_.front().uploads.sign(token);
+  return token.append(".").append(to_base64url(as_text(mac)));
+}
+
+result<std::string> signer::read_upload_token(std::string_view token, seconds_clock now) const {
+  failure forged{errc::unauthorized, "the upload token is wrong"};
+  const auto end = token.rfind('.'), middle = token.find('.');
+  if (token.size() > max_token || end == token.npos || middle == end) return forged;
+  const auto mac = from_base64url(token.substr(end + 1));
+  if (!mac) return forged;
+  bool ours = false;
+  for (const auto& k : keys_) ours = equal_constant_time(as_text(k.uploads.sign(token.substr(0, end))), *mac) || ours;
+  if (!ours) return forged;
+  std::int64_t seconds = 0;
+  const auto number = token.substr(middle + 1, end - middle - 1);
+  std::from_chars(number.data(), number.data() + number.size(), seconds);
+  if (now >= seconds_clock{std::chrono::seconds{seconds}})
+    return failure{errc::unauthorized, "the upload token has expired; ask for a new upload"};
+  return std::string(token.substr(0, middle));
 }
 
 std::string signer::sign_policy(std::string_view policy_base64) const {

@@ -67,6 +67,18 @@ result<void> checksum_member(const json_value& v, sign_request& into) {
   return {};
 }
 
+result<void> ways_member(const json_value& v, sign_request& into) {
+  const auto* names = v.if_array();
+  if (!names || names->empty()) return bad("ways must be a list of form, put, multipart, resumable and fallback");
+  for (const auto& one : *names) {
+    const auto* name = one.if_string();
+    const auto way = name ? upload_way_of(*name) : std::nullopt;
+    if (!way) return bad("ways may have form, put, multipart, resumable and fallback only");
+    if (std::find(into.ways.begin(), into.ways.end(), *way) == into.ways.end()) into.ways.push_back(*way);
+  }
+  return {};
+}
+
 result<void> read_member(std::string_view name, const json_value& v, sign_request& into) {
   const auto assign = [&](auto& target, auto read) -> result<void> {
     if (!read) return read.error();
@@ -80,6 +92,7 @@ result<void> read_member(std::string_view name, const json_value& v, sign_reques
   if (name == "content_type") return assign(into.content_type, text_member(v, name, 255));
   if (name == "metadata") return assign(into.metadata, metadata_member(v));
   if (name == "checksum") return checksum_member(v, into);
+  if (name == "ways") return ways_member(v, into);
   if (name == "size") {
     const auto* n = v.if_int();
     if (!n || *n < 0) return bad("size must be a whole number of bytes");
@@ -149,6 +162,9 @@ result<sign_request> parse_sign_request(std::string_view json) {
     if (auto read = read_member(name, value, out); !read) return read.error();
   }
   if (out.filename.empty()) return bad("filename is required");
+  const auto needs_size = [](upload_way w) { return w == upload_way::put || w == upload_way::multipart; };
+  if (!out.size && !out.ways.empty() && std::all_of(out.ways.begin(), out.ways.end(), needs_size))
+    return bad("size is required for the ways put and multipart");
   if (!out.return_to.empty() && !is_web_url(out.return_to))
     return bad("return_to must be an absolute http or https URL");
   if (out.content_type && (!is_media_type(*out.content_type) || has_variable(*out.content_type)))

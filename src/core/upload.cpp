@@ -12,6 +12,7 @@ namespace {
 constexpr std::array<std::string_view, upload_state_count> state_names{
     "issued", "receiving", "checking", "completed", "rejected", "failed", "expired", "removing", "removed"};
 constexpr std::array<std::string_view, 5> source_names{"fallback", "redirect", "event", "sweep", "probe"};
+constexpr std::array<std::string_view, 5> way_names{"form", "put", "multipart", "resumable", "fallback"};
 
 template <class E, std::size_t N>
 std::optional<E> find_name(const std::array<std::string_view, N>& names, std::string_view name) {
@@ -36,6 +37,9 @@ std::string_view name_of(completion_source e) { return source_names[static_cast<
 std::optional<completion_source> completion_source_of(std::string_view name) {
   return find_name<completion_source>(source_names, name);
 }
+
+std::string_view name_of(upload_way w) { return way_names[static_cast<std::size_t>(w)]; }
+std::optional<upload_way> upload_way_of(std::string_view name) { return find_name<upload_way>(way_names, name); }
 
 bool may_follow(upload_state from, upload_state to) {
   using enum upload_state;
@@ -83,6 +87,7 @@ std::string to_json(const upload& u, bool whole) {
   moment("stored_at", u.stored_at);
   moment("completed_at", u.completed_at);
   if (u.completed_by) w.member("completed_by", name_of(*u.completed_by));
+  if (u.way) w.member("way", name_of(*u.way));
   moment("overwritten_at", u.overwritten_at);
   if (!u.overwritten_etag.empty()) w.member("overwritten_etag", u.overwritten_etag);
   moment("claim_until", u.claim_until);

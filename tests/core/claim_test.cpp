@@ -82,6 +82,29 @@ BOOST_AUTO_TEST_CASE(a_signature_for_one_use_is_invalid_for_another) {
   BOOST_TEST(ours.derive("a").reveal() == ours.derive("a").reveal());
 }
 
+BOOST_AUTO_TEST_CASE(an_upload_token_names_one_upload_until_it_expires) {
+  const auto id = example().id;
+  const auto token = ours.sign_upload_token(id, now + std::chrono::hours(1));
+  BOOST_TEST(ours.read_upload_token(token, now).value() == id);
+  const auto late = ours.read_upload_token(token, now + std::chrono::hours(1));
+  BOOST_TEST((late.error().code == errc::unauthorized && late.error().on.find("has expired") != std::string::npos));
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    auto altered = token;
+    altered[i] = altered[i] == 'A' ? 'B' : 'A';
+    BOOST_REQUIRE((ours.read_upload_token(altered, now).error().code == errc::unauthorized));
+    BOOST_REQUIRE(!ours.read_upload_token(token.substr(0, i), now));
+  }
+  const signer other({secret("another secret of the tests")});
+  BOOST_TEST(!other.read_upload_token(token, now));
+  const signer rotated({secret("another secret of the tests"), secret("the first secret of the tests")});
+  BOOST_TEST(rotated.read_upload_token(token, now).value() == id);
+}
+
+BOOST_AUTO_TEST_CASE(a_claim_is_no_upload_token_and_the_reverse) {
+  BOOST_TEST(!ours.read_upload_token(ours.sign_claim(example()), now));
+  BOOST_TEST(!ours.read_claim(ours.sign_upload_token(example().id, now + std::chrono::hours(1)), now));
+}
+
 BOOST_AUTO_TEST_CASE(a_signer_rejects_short_secrets) {
   BOOST_CHECK_THROW(signer({}), std::invalid_argument);
   BOOST_CHECK_THROW(signer({secret("short")}), std::invalid_argument);

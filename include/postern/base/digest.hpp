@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <memory>
 #include <span>
 #include <string>
@@ -57,6 +58,8 @@ std::uint32_t crc32c(std::uint32_t so_far, std::span<const char> data);
 std::uint32_t crc32c_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size_of_second);
 // The four bytes big-endian in base64, as in x-amz-checksum-crc32c.
 std::string crc32c_base64(std::uint32_t value);
+// The reverse, of the value of x-amz-checksum-crc32c. Nothing: it is not four bytes in base64.
+std::optional<std::uint32_t> parse_crc32c(std::string_view base64);
 
 // CRC-64/NVME (NVM Express, NVM Command Set Specification, "64b CRC"), which S3 calls CRC64NVME. Continue by passing
 // the value so far; begin with 0.

@@ -50,6 +50,12 @@ public:
   // over 8 KiB is refused.
   result<claim> read_claim(std::string_view token, seconds_clock now) const;
 
+  // The upload token: by it a client sends the parts of this upload, and nothing else. A claim is no upload token. It
+  // never stands in a URL that the store or the application sees: `Authorization: Upload TOKEN`.
+  std::string sign_upload_token(std::string_view id, seconds_clock expires) const;
+  // The upload's id. errc::unauthorized: the token is forged, altered or expired.
+  result<std::string> read_upload_token(std::string_view token, seconds_clock now) const;
+
   // Postern's own signature of a form's policy: x-ignore-postern, lower-case hex over the base64 text.
   std::string sign_policy(std::string_view policy_base64) const;
   bool verify_policy(std::string_view policy_base64, std::string_view signature) const;
@@ -64,7 +70,7 @@ public:
 
 private:
   struct keys {
-    hmac_key claims, policies;
+    hmac_key claims, policies, uploads;
     std::string fingerprint;
   };
   std::vector<keys> keys_;

@@ -33,6 +33,14 @@ struct stored_object {
   object_meta meta;
 };
 
+// A part of a multipart upload, as the store has it.
+struct object_part {
+  int number = 0; // from 1; 0: a whole object
+  std::string etag;
+  std::uint64_t size = 0;
+  std::optional<std::uint32_t> crc32c; // when it was sent as a checksum
+};
+
 // An entity tag (RFC 9110 §8.8.3) without its quotes and without the W/ of a weak one. A text that has no quotes stays
 // as it is. A view into `etag`.
 std::string_view bare_etag(std::string_view etag);

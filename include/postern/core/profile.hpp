@@ -4,6 +4,7 @@
 #include <postern/base/log.hpp>
 #include <postern/core/file_type.hpp>
 #include <postern/core/quota.hpp>
+#include <postern/core/upload.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -50,8 +51,12 @@ struct profile {
   std::vector<std::string> return_to;                // exact URLs, or prefixes ending in *
   std::string acl, storage_class, sse, sse_kms_key, cache_control, content_disposition;
   std::map<std::string, std::string> tags;
-  bool overwrite = false; // the key template need not contain ${id}
-  quota limits;           // of all uploads in this profile
+  // By which ways a file may come, the best first.
+  std::vector<upload_way> ways{upload_way::form, upload_way::put, upload_way::multipart, upload_way::resumable,
+                               upload_way::fallback};
+  std::uint64_t multipart_from = 100'000'000; // bytes; of a file of this size or more, multipart is the best way
+  bool overwrite = false;                     // the key template need not contain ${id}
+  quota limits;                               // of all uploads in this profile
   accept_hook accept;
   std::chrono::seconds unclaimed{0}; // after so long, a completed upload that nobody claimed is removed; 0: never
   shown_where download = shown_where::as_file;

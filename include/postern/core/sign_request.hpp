@@ -4,6 +4,7 @@
 
 #include <postern/base/error.hpp>
 #include <postern/core/s3/policy.hpp>
+#include <postern/core/upload.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -24,7 +25,8 @@ struct sign_request {
   std::optional<form_field> checksum; // of the file, as the field of the form
   std::string return_to;
   std::optional<int> success_action_status;
-  std::string origin; // of the page that asks; from the request's header, not from its body; empty: none
+  std::vector<upload_way> ways; // that the client can; empty: it asks for a form only
+  std::string origin;           // of the page that asks; from the request's header, not from its body; empty: none
 };
 
 // Parses the JSON body. errc::bad_request names the member and what it must be. Unknown members are refused, so that a

@@ -31,6 +31,13 @@ enum class completion_source { fallback, redirect, event, sweep, probe };
 std::string_view name_of(completion_source e);
 std::optional<completion_source> completion_source_of(std::string_view name);
 
+// By which way the bytes of a file come to the store.
+enum class upload_way { form, put, multipart, resumable, fallback };
+std::string_view name_of(upload_way w);
+std::optional<upload_way> upload_way_of(std::string_view name);
+// The object's metadata that names the way by which it came, unless by a form.
+inline constexpr std::string_view way_metadata = "postern-way";
+
 struct upload {
   std::string id; // UUIDv7
   upload_state state = upload_state::issued;
@@ -45,6 +52,7 @@ struct upload {
   std::optional<std::uint32_t> crc32c;
   std::optional<millis_clock> completed_at;
   std::optional<completion_source> completed_by;
+  std::optional<upload_way> way; // known from the first call for parts on, or once it is completed
   std::optional<millis_clock> overwritten_at;
   std::string overwritten_etag; // of the newest overwrite
   // Of a profile with an accept hook: the key from the template, under which the object stands once it is accepted.

@@ -91,14 +91,6 @@ std::string decode_metadata(std::string_view text) {
 
 // --- texts ------------------------------------------------------------------------------------------
 
-std::optional<std::uint32_t> parse_crc32c(std::string_view base64) {
-  const auto raw = from_base64(base64);
-  if (!raw || raw->size() != 4) return std::nullopt;
-  std::uint32_t n = 0;
-  for (const char c : *raw) n = n << 8 | static_cast<unsigned char>(c);
-  return n;
-}
-
 std::string to_query_string(const std::vector<sigv4::name_value>& query) {
   std::string out;
   for (const auto& [name, value] : query)

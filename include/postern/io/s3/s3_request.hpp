@@ -48,9 +48,6 @@ result<std::vector<sigv4::name_value>> object_headers(const object_meta& meta);
 // The reverse for one value of user metadata: decodes RFC 2047.
 std::string decode_metadata(std::string_view text);
 
-// The value of x-amz-checksum-crc32c. std::nullopt: it is not four bytes in base64.
-std::optional<std::uint32_t> parse_crc32c(std::string_view base64);
-
 // "?a=b&c=", percent-encoded; empty for an empty query.
 std::string to_query_string(const std::vector<sigv4::name_value>& query);
 
