@@ -1,4 +1,5 @@
 #include "node_options.hpp"
+#include "start_log.hpp"
 #include <postern/app/admission.hpp>
 #include <postern/app/capacity.hpp>
 #include <postern/app/config/changes.hpp>
@@ -20,6 +21,10 @@
 #include <postern/flow/completion/receive_events.hpp>
 #include <postern/flow/completion/sweep.hpp>
 #include <postern/flow/completion/verify.hpp>
+#include <postern/flow/direct/abandoned_multiparts.hpp>
+#include <postern/flow/direct/direct_multiparts.hpp>
+#include <postern/flow/direct/ledger_journal.hpp>
+#include <postern/flow/direct/ways.hpp>
 #include <postern/flow/notify.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/upload_feed.hpp>
@@ -50,32 +55,6 @@ std::unique_ptr<server_tls> tls_of(const config::server_section& s) {
   return s.tls_certificate.empty() ? nullptr : std::make_unique<server_tls>(s.tls_certificate, s.tls_key);
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string all;
-  for (const auto& name : names) all.append(all.empty() ? "" : ", ").append(name);
-  return all;
-}
-
-std::vector<std::string> stores_shown(const config& c) {
-  const auto shown = [](const config::store_section& s) {
-    const auto at = s.type == "file" ? "file:" + s.path.string()
-                                     : "s3:" + s.bucket + " at " + (s.endpoint.empty() ? s.region : s.endpoint);
-    return (s.name.empty() ? "" : s.name + "=") + at;
-  };
-  std::vector<std::string> all{shown(c.store)};
-  for (const auto& s : c.stores) all.push_back(shown(s));
-  return all;
-}
-
-void log_who_may_sign(const config& c) {
-  if (c.auth.anonymous)
-    log::warning("anyone may sign: auth.anonymous is true");
-  else if (c.admits_nobody())
-    log::warning("nobody may sign: set auth.api_keys, auth.jwt, auth.forward or auth.anonymous");
-  if (!c.jwt.keys.empty() && c.jwt.audience.empty())
-    log::warning("tokens for any audience are accepted: set auth.jwt.audience");
-}
-
 // --- the node ---------------------------------------------------------------------------------------
 
 using signal_set = asio::basic_signal_set<io_executor>;
@@ -88,13 +67,14 @@ public:
 
 private:
   void listen();
-  void log_start() const;
   task<> reload_on_signal();
   void reload();
   task<result<void>> check_signing();
   task<result<void>> check_stores();
   std::vector<front::readiness_part> readiness_parts();
   task<> record_progress();
+  task<> sweep();
+  task<> extend_journal();
   task<> trim_heap();
   task<> drain_on_signal();
   task<> drain_webhooks();
@@ -108,6 +88,7 @@ private:
   const capacity capacity_;            // what the system allows
   upload_feed feed_;                   // tells event streams about changes
   form_service service_;               // signer, stores and ledger
+  ledger_journal journal_;             // of the multipart uploads that this node sends
   const std::unique_ptr<store> store_; // all stores as one
   store_watches store_watches_;
   std::unique_ptr<magic_type_finder> types_; // none: no profile looks at bytes
@@ -118,6 +99,8 @@ private:
   transfers transfers_; // the uploads that this process receives
   form_reader form_reader_;
   completer completer_;
+  const way_planner ways_;
+  direct_multiparts multiparts_;
   const accept_hooks accept_hooks_;
   acceptor acceptor_;
   http_client sns_http_; // trusts events.ca_file
@@ -137,6 +120,7 @@ private:
   front::manage_endpoint manage_;
   downloads downloads_;
   front::download_endpoint download_;
+  front::parts_endpoint parts_;
   front::admin_endpoint admin_;
   front::router public_router_, admin_router_;
 
@@ -149,11 +133,13 @@ private:
 
   // Background tasks, on the home worker.
   sweeper sweeper_;
+  abandoned_multiparts abandoned_;
   prober prober_;
   secret_watch secret_watch_;
   heap_trim heap_trim_;
   rate_exchange rate_exchange_;
-  periodic_task sweep_, probes_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_, rates_;
+  periodic_task sweep_, probes_, verdicts_, progress_, changes_, secrets_, store_rounds_, token_keys_, trims_, rates_,
+      journal_rounds_;
   const webhook_clients webhook_clients_;
   notifier notifier_;
   std::size_t draining_ = 0; // workers and webhooks that still drain; home worker only
@@ -161,8 +147,8 @@ private:
 
 node::node(const config& c, std::function<config()> load)
     : config_(c), in_force_(c), load_(std::move(load)), capacity_(plan_capacity(c, raise_descriptor_limit())),
-      service_(c, node_ledger_options_of(c, feed_)), store_(service_.backends.open()),
-      store_watches_(service_.backends), types_(type_finder_of(c)),
+      service_(c, node_ledger_options_of(c, feed_)), journal_(*service_.records, lease_of_multiparts(c), now_millis),
+      store_(service_.backends.open(&journal_)), store_watches_(service_.backends), types_(type_finder_of(c)),
       verifier_(config_.profiles, types_.get(), *store_, *service_.records, now_millis),
       shared_(resource_limits_of(c, capacity_, *store_)), recorder_(*service_.records, *store_, config_.profiles),
       remover_({}, *store_, *service_.records),
@@ -170,6 +156,9 @@ node::node(const config& c, std::function<config()> load)
       form_reader_(form_reader_options_of(c, service_.options), service_.own, transfers_),
       completer_(service_.own, *store_, *service_.records, recorder_, c.ledger.retention,
                  types_ ? &verifier_ : nullptr),
+      ways_(way_options_of(c, service_.options), service_.own, *store_),
+      multiparts_(direct_multipart_options_of(c, service_.options), service_.own, *store_, *service_.records,
+                  completer_),
       accept_hooks_(c), acceptor_(accept_hooks_.options(), *store_, *service_.records, completer_),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
@@ -177,24 +166,26 @@ node::node(const config& c, std::function<config()> load)
                       *service_.records),
       admission_(c), cors_(c.server.public_url, c.server.allowed_origins), limits_(request_rates_of(c)),
       gate_(admission_.callers(), cors_, limits_),
-      uploads_(max_json_of(c), gate_, service_.issuer, *service_.records, transfers_, feed_),
+      uploads_(max_json_of(c), gate_, service_.issuer, ways_, *service_.records, transfers_, feed_),
       fallback_(c.server.public_url, form_reader_), complete_(completer_), events_(max_event_of(c), event_receiver_),
       pages_(pages_options_of(c, service_.backends), gate_, service_.issuer),
       usage_(gate_, service_.forms, *service_.records), manage_(gate_, *service_.records, remover_, acceptor_),
       downloads_(*store_, *service_.records, service_.forms), download_(gate_, downloads_, shared_),
+      parts_(gate_, service_.own, *service_.records, multiparts_),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
       public_router_(
-          front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_}), cors_),
+          front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_, parts_}),
+          cors_),
       admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c.server)),
       connections_(capacity_.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c), capacity_.sockets()), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),
       hangups_(workers_.home().get_executor(), SIGHUP),
       sweeper_(sweeper_options_of(c), completer_, remover_, *service_.records),
-      prober_(prober_options_of(c), completer_, *service_.records),
+      abandoned_(*store_, *service_.records, now_millis), prober_(prober_options_of(c), completer_, *service_.records),
       secret_watch_(service_.own.fingerprints(), *service_.records, c.sweep.claim_lifetime),
       rate_exchange_({{"sign", &limits_.sign}, {"status", &limits_.status}, {"stream", &limits_.stream}},
                      new_uuid_v7(now_millis()), [] { return std::chrono::steady_clock::now(); }),
-      sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweeper_.run_round(); }),
+      sweep_(workers_.home().get_executor(), c.sweep.interval, [this] { return sweep(); }),
       probes_(workers_.home().get_executor(), 1s, [this] { return prober_.run_round(); }),
       verdicts_(workers_.home().get_executor(), 1s, [this] { return acceptor_.run_round(workers_.home_tasks()); }),
       progress_(workers_.home().get_executor(), 1s, [this] { return record_progress(); }),
@@ -207,8 +198,9 @@ node::node(const config& c, std::function<config()> load)
       trims_(workers_.home().get_executor(), 3s, [this] { return trim_heap(); }),
       rates_(workers_.home().get_executor(), 1s,
              [this] { return rate_exchange_.run_round(*service_.records, now_millis()); }),
+      journal_rounds_(workers_.home().get_executor(), lease_of_multiparts(c) / 4, [this] { return extend_journal(); }),
       webhook_clients_(c), notifier_(webhook_clients_.options(), *service_.records, workers_.home().get_executor()) {
-  log_start();
+  log_start(c, workers_.size(), service_.backends);
   for (const auto& [name, why] : service_.backends.fetch_credentials())
     log::error("no form can be signed until there are credentials",
                {{"store", name}, {"why", describe(why)}, {"see", "postern doctor"}});
@@ -232,6 +224,7 @@ int node::run() {
   tasks.start(token_keys_.run());
   tasks.start(trims_.run());
   tasks.start(rates_.run());
+  tasks.start(journal_rounds_.run());
   tasks.start(notifier_.run());
   workers_.run();
   // The threads of the disk pool and of the ledger post to the loops, so they end before the loops are destroyed.
@@ -252,22 +245,6 @@ void node::listen() {
       std::make_unique<front::http_server>(workers_.home(), at, server_options_of(config_, nullptr), admin_connections_,
                                            shared_, [this](front::request& r) { return admin_router_.answer(r); });
   log::info("listening", {{"kind", "admin"}, {"address", front::to_text(admin_server_->local_endpoint())}});
-}
-
-void node::log_start() const {
-  log::info("starting", {{"version", version()},
-                         {"public_url", config_.server.public_url},
-                         {"store", listed(stores_shown(config_))},
-                         {"ledger", ledger_shown(config_.ledger.url)},
-                         {"threads", workers_.size()},
-                         {"profiles", config_.profiles.size()},
-                         {"webhooks", config_.webhooks.size()}});
-  if (!config_.other_variables.empty())
-    log::warning("environment variables are ignored",
-                 {{"names", listed(config_.other_variables)},
-                  {"why", "a setting's name has two underscores, as in POSTERN_STORE__BUCKET"}});
-  for (const auto& each : service_.backends.all()) log_sizes_beyond_a_form(each->settings);
-  log_who_may_sign(config_);
 }
 
 // --- SIGHUP ---
@@ -328,6 +305,16 @@ task<> node::record_progress() {
   co_return;
 }
 
+task<> node::sweep() {
+  co_await sweeper_.run_round();
+  co_await abandoned_.run_round();
+}
+
+task<> node::extend_journal() {
+  journal_.extend();
+  co_return;
+}
+
 task<> node::trim_heap() {
   heap_trim_.look(shared_.memory_taken());
   co_return;
@@ -375,6 +362,7 @@ void node::stop_background_tasks() {
   token_keys_.stop();
   trims_.stop();
   rates_.stop();
+  journal_rounds_.stop();
   hangups_.cancel();
   for (const auto& each : service_.backends.all()) each->backend.credentials.stop();
   http_client::stop(workers_.home()); // a question to an accept hook may last for a minute; it is asked again

@@ -59,6 +59,19 @@ form_reader_options form_reader_options_of(const config& c, const form_signer_op
   return o;
 }
 
+way_options way_options_of(const config& c, const form_signer_options& s) {
+  return {c.profiles, c.server.public_url, s.find_store};
+}
+
+direct_multipart_options direct_multipart_options_of(const config& c, const form_signer_options& s) {
+  return {c.profiles, s.find_store, c.sweep.multipart_grace};
+}
+
+std::chrono::milliseconds lease_of_multiparts(const config& c) {
+  using namespace std::chrono_literals;
+  return std::clamp<std::chrono::milliseconds>(2 * c.sweep.interval, 4s, 2min);
+}
+
 prober_options prober_options_of(const config& c) {
   prober_options o;
   o.max_at_once = c.sweep.probe_rate;

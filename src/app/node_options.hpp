@@ -6,6 +6,8 @@
 #include <postern/flow/admission/request_limits.hpp>
 #include <postern/flow/completion/probe.hpp>
 #include <postern/flow/completion/sweep.hpp>
+#include <postern/flow/direct/direct_multiparts.hpp>
+#include <postern/flow/direct/ways.hpp>
 #include <postern/flow/read_form.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/flow/upload_feed.hpp>
@@ -27,6 +29,10 @@ front::pages_options pages_options_of(const config& c, const stores& backends);
 form_reader_options form_reader_options_of(const config& c, const form_signer_options& s);
 form_limits form_limits_of(const config& c);
 resource_limits resource_limits_of(const config& c, const capacity& possible, const store& objects);
+way_options way_options_of(const config& c, const form_signer_options& s);
+direct_multipart_options direct_multipart_options_of(const config& c, const form_signer_options& s);
+// How long after a node's death the multipart uploads that it sent are aborted.
+std::chrono::milliseconds lease_of_multiparts(const config& c);
 prober_options prober_options_of(const config& c);
 sweeper_options sweeper_options_of(const config& c);
 front::server_options server_options_of(const config& c, asio::ssl::context* tls);

@@ -55,6 +55,13 @@ result<void> check_name(const std::string& field) {
   return failure{errc::invalid_argument, "field " + quote(field) + " is not known; an upload must not lose it"};
 }
 
+std::string value_of(const std::vector<form_field>& fields, std::string_view name) {
+  const auto* found = find_field(fields, name);
+  return found ? *found : std::string{};
+}
+
+} // namespace
+
 object_meta meta_of(const std::vector<form_field>& fields, const std::string& id) {
   object_meta meta;
   for (const auto& f : fields) {
@@ -69,13 +76,6 @@ object_meta meta_of(const std::vector<form_field>& fields, const std::string& id
   if (!has_id) meta.user.emplace_back("postern-id", id);
   return meta;
 }
-
-std::string value_of(const std::vector<form_field>& fields, std::string_view name) {
-  const auto* found = find_field(fields, name);
-  return found ? *found : std::string{};
-}
-
-} // namespace
 
 form_details details_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,
                         millis_clock now) {

@@ -21,11 +21,12 @@ task<result<signed_form>> form_issuer::issue(const sign_request& ask, const call
   if (!made) co_return made;
   const auto limits = quota_of(*made, who.limits);
   if (!limits) co_return limits.error();
+  auto row = ask.ways.empty() ? std::move(*made->row) : *made->row; // the ways are planned from it
   if (limits->empty()) {
-    ledger_.issue(std::move(*made->row));
+    ledger_.issue(std::move(row));
     co_return made;
   }
-  auto reserving = ledger_.reserve(std::move(*made->row), *limits);
+  auto reserving = ledger_.reserve(std::move(row), *limits);
   auto reserved = co_await std::move(reserving);
   if (!reserved) co_return reserved.error();
   co_return made;

@@ -70,8 +70,10 @@ std::string tag_document(const std::map<std::string, std::string>& tags) {
   return xml + "</TagSet></Tagging>";
 }
 
-// The fields that come from the profile alone.
-void add_profile_fields(const profile& rules, std::vector<form_field>& fields) {
+} // namespace
+
+std::vector<form_field> fields_of(const profile& rules) {
+  std::vector<form_field> fields;
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) fields.push_back({name, value});
   };
@@ -82,7 +84,10 @@ void add_profile_fields(const profile& rules, std::vector<form_field>& fields) {
   add("x-amz-server-side-encryption", rules.sse);
   add("x-amz-server-side-encryption-aws-kms-key-id", rules.sse_kms_key);
   if (!rules.tags.empty()) fields.push_back({"tagging", tag_document(rules.tags)});
+  return fields;
 }
+
+namespace {
 
 // Each condition requires the form's exact value. Only a key that ends in ${filename} gets a prefix condition, because
 // S3 replaces ${filename} first.
@@ -296,7 +301,7 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.reserve(16);
   fields.push_back({"key", *key});
   fields.push_back({"Content-Type", std::move(*type)});
-  add_profile_fields(rules, fields);
+  for (auto& field : fields_of(rules)) fields.push_back(std::move(field));
   if (ask.success_action_status)
     fields.push_back({"success_action_status", std::to_string(*ask.success_action_status)});
   else
@@ -318,6 +323,30 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   return form;
 }
 
+namespace {
+
+void write_ways(json_writer& w, const std::vector<offered_way>& ways) {
+  w.key("ways");
+  w.begin_array();
+  for (const auto& one : ways) {
+    w.begin_object();
+    w.member("way", name_of(one.way));
+    if (one.way == upload_way::put) w.member("method", "PUT");
+    if (one.way == upload_way::multipart) w.member("part_size", one.part_size);
+    if (!one.url.empty()) w.member(one.way == upload_way::multipart ? "parts_url" : "url", one.url);
+    if (!one.headers.empty()) {
+      w.key("headers");
+      w.begin_object();
+      for (const auto& [name, value] : one.headers) w.member(name, value);
+      w.end_object();
+    }
+    w.end_object();
+  }
+  w.end_array();
+}
+
+} // namespace
+
 std::string to_json(const signed_form& f) {
   json_writer w;
   w.reserve(4096);
@@ -337,6 +366,7 @@ std::string to_json(const signed_form& f) {
   w.end_object();
   w.member("complete_url", f.complete_url);
   w.member("status_url", f.status_url);
+  if (f.ways) write_ways(w, *f.ways);
   w.end_object();
   return w.take();
 }

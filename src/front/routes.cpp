@@ -30,6 +30,11 @@ std::vector<route> public_routes(const public_endpoints& to) {
        endpoint_of(to.download, &download_endpoint::get)},
       {"/v1/uploads/{id}/accept", http::verb::post, allowed_origins, endpoint_of(to.manage, &manage_endpoint::accept)},
       {"/v1/uploads/{id}/reject", http::verb::post, allowed_origins, endpoint_of(to.manage, &manage_endpoint::reject)},
+      {"/v1/uploads/{id}/parts", http::verb::post, allowed_origins, endpoint_of(to.parts, &parts_endpoint::sign)},
+      {"/v1/uploads/{id}/parts", http::verb::get, allowed_origins, endpoint_of(to.parts, &parts_endpoint::list)},
+      {"/v1/uploads/{id}/parts", http::verb::delete_, allowed_origins, endpoint_of(to.parts, &parts_endpoint::abort)},
+      {"/v1/uploads/{id}/parts/complete", http::verb::post, allowed_origins,
+       endpoint_of(to.parts, &parts_endpoint::complete)},
       {"/v1/usage", http::verb::get, allowed_origins, endpoint_of(to.usage, &usage_endpoint::show)},
       {"/upload/", http::verb::post, allowed_origins, endpoint_of(to.fallback, &fallback_endpoint::take)},
       // The redirect of another origin's page arrives with Origin: null; the claim is the authority.

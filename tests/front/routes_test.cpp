@@ -73,14 +73,18 @@ struct fixture {
 
   struct endpoints {
     explicit endpoints(fixture& f)
-        : receiver({f.token, {}, {"media"}}, f.completions, f.topics, f.ledger), admission(f.links()), limits(f.rates),
-          uploads(1024, who, f.issuer, f.ledger, f.carriers, f.changes),
+        : receiver({f.token, {}, {"media"}}, f.completions, f.topics, f.ledger),
+          ways({signer_options().profiles, "https://up.example.com", only({}, "media")}, f.own, f.store),
+          admission(f.links()), limits(f.rates), uploads(1024, who, f.issuer, ways, f.ledger, f.carriers, f.changes),
           fallback("https://up.example.com", f.form_taker), complete(f.completions), events(1024, receiver),
           pages(pages_options{f.demo, "1.2.3", {}}, who, f.issuer), usage(who, f.forms, f.ledger),
           manage(who, f.ledger, f.removals, f.verdicts), files(f.store, f.ledger, f.forms),
-          download(who, files, memory.shared), admin(f.ledger, f.carriers, f.parts()) {}
+          download(who, files, memory.shared),
+          multiparts({{}, only({}, "media")}, f.own, f.store, f.ledger, f.completions),
+          parts(who, f.own, f.ledger, multiparts), admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
+    const way_planner ways;
     const admitter admission;
     const cors_rules allowed{"https://up.example.com", {page}};
     request_limits limits;
@@ -95,8 +99,11 @@ struct fixture {
     test::test_share memory;
     downloads files;
     download_endpoint download;
+    direct_multiparts multiparts;
+    parts_endpoint parts;
     admin_endpoint admin;
-    router public_router{public_routes({uploads, fallback, complete, events, pages, usage, manage, download}), allowed};
+    router public_router{public_routes({uploads, fallback, complete, events, pages, usage, manage, download, parts}),
+                         allowed};
     router admin_router{admin_routes(admin), allowed};
   };
   std::optional<endpoints> made;

@@ -140,6 +140,61 @@ struct fake_ledger : ledger {
     settled[id] = stored;
     co_return result<void>{};
   }
+  std::map<std::string, open_multipart> multiparts; // by id
+  task<result<started_parts>> start_parts(open_multipart m) override {
+    if (broken) co_return *broken;
+    const auto row = rows.find(m.id);
+    if (row == rows.end()) co_return failure(errc::not_found, m.id);
+    row->second.state = upload_state::receiving;
+    auto& parts = multiparts.emplace(m.id, m).first->second;
+    parts.due_at = m.due_at;
+    parts.bytes = std::max(parts.bytes, m.bytes);
+    co_return started_parts{row->second, parts};
+  }
+  task<result<void>> begin_multipart(open_multipart m) override {
+    if (broken) co_return *broken;
+    multiparts[m.id] = m;
+    co_return result<void>{};
+  }
+  task<result<open_multipart>> name_multipart(std::string id, std::string store_id) override {
+    if (broken) co_return *broken;
+    const auto found = multiparts.find(id);
+    if (found == multiparts.end()) co_return failure(errc::not_found, id);
+    if (found->second.store_id.empty()) found->second.store_id = store_id;
+    co_return found->second;
+  }
+  void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
+    for (const auto& id : ids) multiparts[id].due_at = due_at;
+  }
+  void end_multipart(std::string id) override { multiparts.erase(id); }
+  task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock until, std::size_t max,
+                                                                 bucket_names without) override {
+    if (broken) co_return *broken;
+    std::vector<open_multipart> due;
+    for (auto& [id, m] : multiparts)
+      if (m.due_at <= now && due.size() < max && !without.contains(m.name.bucket)) {
+        due.push_back(m);
+        m.due_at = until;
+      }
+    co_return due;
+  }
+  task<result<std::vector<open_multipart>>> list_multiparts(object_name name) override {
+    if (broken) co_return *broken;
+    std::vector<open_multipart> all;
+    for (const auto& [id, m] : multiparts)
+      if (m.name.key == name.key && m.name.bucket == name.bucket) all.push_back(m);
+    co_return all;
+  }
+  task<result<open_multipart>> find_multipart(std::string id) override {
+    if (broken) co_return *broken;
+    const auto found = multiparts.find(id);
+    if (found == multiparts.end()) co_return failure(errc::not_found, id);
+    co_return found->second;
+  }
+  task<result<multipart_totals>> count_multiparts() override {
+    if (broken) co_return *broken;
+    co_return multipart_totals{multiparts.size(), 0};
+  }
   task<result<quota_usage>> find_usage(std::string, std::string, std::int64_t) override {
     if (broken) co_return *broken;
     co_return usage;

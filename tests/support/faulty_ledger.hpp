@@ -20,6 +20,34 @@ public:
   task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) override {
     return with("settle", real_.settle(std::move(id), stored));
   }
+  task<result<started_parts>> start_parts(open_multipart m) override {
+    return with("start_parts", real_.start_parts(std::move(m)));
+  }
+  task<result<void>> begin_multipart(open_multipart m) override {
+    return with("begin_multipart", real_.begin_multipart(std::move(m)));
+  }
+  task<result<open_multipart>> name_multipart(std::string id, std::string store_id) override {
+    return with("name_multipart", real_.name_multipart(std::move(id), std::move(store_id)));
+  }
+  void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
+    if (is_kept("keep_multiparts")) real_.keep_multiparts(std::move(ids), due_at);
+  }
+  void end_multipart(std::string id) override {
+    if (is_kept("end_multipart")) real_.end_multipart(std::move(id));
+  }
+  task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock until, std::size_t max,
+                                                                 bucket_names without) override {
+    return with("lease_due_multiparts", real_.lease_due_multiparts(now, until, max, std::move(without)));
+  }
+  task<result<std::vector<open_multipart>>> list_multiparts(object_name name) override {
+    return with("list_multiparts", real_.list_multiparts(std::move(name)));
+  }
+  task<result<open_multipart>> find_multipart(std::string id) override {
+    return with("find_multipart", real_.find_multipart(std::move(id)));
+  }
+  task<result<multipart_totals>> count_multiparts() override {
+    return with("count_multiparts", real_.count_multiparts());
+  }
   task<result<quota_usage>> find_usage(std::string profile, std::string user, std::int64_t day) override {
     return with("find_usage", real_.find_usage(std::move(profile), std::move(user), day));
   }

@@ -297,7 +297,7 @@ inline void check_a_presigned_url_puts_one_object(const store_under_test& t) {
       const object_name name{t.bucket, key};
       BOOST_TEST(run_step(s->remove(name)).has_value());
       const auto signed_at = time_now();
-      const auto made = run_step(signs.presign_put(name, 60s)).value();
+      const auto made = run_step(signs.presign_put(name, {}, 60s)).value();
       BOOST_TEST((made.expires_at >= signed_at + 59s && made.expires_at <= time_now() + 61s));
       BOOST_TEST(t.put_to_url(made.url, "hello") == 200);
       BOOST_TEST(run_step(s->head(name)).value().size == 5u);
@@ -307,7 +307,7 @@ inline void check_a_presigned_url_puts_one_object(const store_under_test& t) {
     }
   }
   for (const auto none : {0s, -5s}) {
-    const auto refused = run_step(signs.presign_put({t.bucket, "presigned"}, none));
+    const auto refused = run_step(signs.presign_put({t.bucket, "presigned"}, {}, none));
     BOOST_TEST((!refused && refused.error().code == errc::unavailable), none.count() << " s");
   }
 }

@@ -280,6 +280,9 @@ private:
   transfers transfers_{store_, ledger_, recorder_, now_millis};
   form_reader form_reader_{reader_options(signer_options()), own_, transfers_};
   completer completer_{own_, store_, ledger_, recorder_};
+  const way_planner ways_{{signer_options().profiles, url, signer_options().find_store}, own_, store_};
+  direct_multiparts multiparts_{
+      {signer_options().profiles, signer_options().find_store}, own_, store_, ledger_, completer_};
   acceptor acceptor_{acceptor_options{{}, now_millis, [] { return 0.5; }}, store_, ledger_, completer_};
   no_sns sns_;
   event_receiver events_{{secret(event_token), {}, {bucket}}, completer_, sns_, ledger_};
@@ -287,7 +290,7 @@ private:
   const front::cors_rules cors_{url, {}};
   request_limits limits_{request_rates{}};
   const front::signing_gate gate_{admitter_, cors_, limits_};
-  front::uploads_endpoint uploads_endpoint_{64 << 10, gate_, issuer_, ledger_, transfers_, feed_};
+  front::uploads_endpoint uploads_endpoint_{64 << 10, gate_, issuer_, ways_, ledger_, transfers_, feed_};
   front::fallback_endpoint fallback_endpoint_{url, form_reader_};
   front::complete_endpoint complete_endpoint_{completer_};
   front::events_endpoint events_endpoint_{256 << 10, events_};
@@ -296,9 +299,10 @@ private:
   front::manage_endpoint manage_endpoint_{gate_, ledger_, remover_, acceptor_};
   downloads downloads_{store_, ledger_, forms_};
   front::download_endpoint download_endpoint_{gate_, downloads_, shared_};
+  front::parts_endpoint parts_endpoint_{gate_, own_, ledger_, multiparts_};
   front::router router_{
       front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_, events_endpoint_,
-                            pages_endpoint_, usage_endpoint_, manage_endpoint_, download_endpoint_}),
+                            pages_endpoint_, usage_endpoint_, manage_endpoint_, download_endpoint_, parts_endpoint_}),
       cors_};
   front::connection_count connections_{0, 0};
   group server_tasks_{loop_.get_executor()};

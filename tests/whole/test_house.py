@@ -11,10 +11,10 @@ FLOORS = ["base", "core", "io", "flow", "front", "app"]
 # Which rooms of its own floor a room may use. "io" itself has the contracts; "front" and "app" put their rooms together.
 ROOMS = {
     "base": [],
-    "core/http": [], "core/s3": [], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
+    "core/http": [], "core/s3": [], "core/multipart": ["core"], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
     "io": [], "io/net": ["io"], "io/shared": ["io"], "io/auth": ["io", "io/net", "io/shared"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
     "io/files": ["io"], "io/magic": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
-    "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"],
+    "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"], "flow/direct": ["flow", "flow/completion"],
     "front/endpoints": ["front"], "front": ["front/endpoints"],
     "app/config": [], "app/webhooks": ["app/config"], "app/stores": ["app/config", "app/webhooks"],
     "app/setup": ["app/config", "app/doctor", "app/stores"], "app/doctor": ["app", "app/config", "app/setup", "app/stores", "app/webhooks"],
@@ -24,7 +24,7 @@ ROOMS = {
 # What the use cases and the HTTP side may know of the outside world: contracts and the tools of coroutines, no store and no
 # database. app/storage puts the real ones in their place.
 IO_FOR = {
-    "flow": {"io/tasks", "io/allowance", "io/byte_source", "io/store", "io/store_abilities", "io/type_finder", "io/shared/shared_head", "io/ledger", "io/aws/credentials", "io/aws/sns", "io/auth/token_keys", "io/auth/forward_auth", "io/net/http_client"},
+    "flow": {"io/tasks", "io/allowance", "io/byte_source", "io/store", "io/store_abilities", "io/multipart_store", "io/multipart_journal", "io/type_finder", "io/shared/shared_head", "io/ledger", "io/aws/credentials", "io/aws/sns", "io/auth/token_keys", "io/auth/forward_auth", "io/net/http_client"},
     "front": {"io/tasks", "io/allowance", "io/byte_source", "io/ledger", "io/net/wire", "io/net/body_reader"},
 }
 # Sources without a header of their name: parts of a larger unit, and the compilation of Asio.

@@ -23,6 +23,9 @@ struct form_details {
   int status = 204;             // success_action_status: 200, 201 or 204
 };
 
+// The metadata of the object that these fields of a form describe. `id`: of the upload, unless the fields name one.
+object_meta meta_of(const std::vector<form_field>& fields, const std::string& id);
+
 // Reads the fields, in which ${filename} is replaced already. An upload that names neither a claim nor an id of
 // Postern's gets an id now. Ignores what cannot be used, as S3 does.
 form_details details_of(const std::vector<form_field>& fields, const std::string& bucket, const signer& own,

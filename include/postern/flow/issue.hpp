@@ -17,7 +17,7 @@ public:
   // The arguments must outlive the call. As form_signer::sign. Where the profile or the caller has a quota, room for
   // the upload is reserved first: errc::payload_too_large and errc::quota_exceeded, as ledger::reserve;
   // errc::forbidden, a quota of 0; errc::unavailable or errc::ledger_failed when the ledger is away. Otherwise the
-  // ledger is not waited for.
+  // ledger is not waited for. signed_form::row stays only if the client asks for ways.
   task<result<signed_form>> issue(const sign_request& ask, const caller& who, millis_clock now) const;
 
   // The same for a form whose file name is not known yet, as form_signer::sign_blank. errc::bad_request under a quota.

@@ -28,6 +28,14 @@
 
 namespace postern {
 
+// A way by which the client may send the file.
+struct offered_way {
+  upload_way way = upload_way::form;
+  std::string url;                                          // put: the presigned one; multipart: that of the parts
+  std::vector<std::pair<std::string, std::string>> headers; // that the request to `url` must have
+  std::uint64_t part_size = 0;                              // multipart: bytes of each part but the last
+};
+
 struct signed_form {
   std::string id, bucket;
   std::string key; // of the object, once it is accepted; the field `key` may have a prefix for the time until then
@@ -35,10 +43,14 @@ struct signed_form {
   std::string url, fallback_url;
   std::vector<form_field> fields; // in the form's order; the file follows, in a field named "file"
   std::string complete_url, status_url;
-  std::shared_ptr<upload> row; // what the ledger records; moved there by form_issuer
+  std::optional<std::vector<offered_way>> ways; // the best first; nothing: the client did not ask
+  std::shared_ptr<upload> row;                  // what the ledger records; moved there by form_issuer
 };
 
 std::string to_json(const signed_form& f);
+
+// The fields of a form that come from the profile alone, such as Cache-Control and tagging.
+std::vector<form_field> fields_of(const profile& rules);
 
 struct form_signer_options {
   std::map<std::string, profile> profiles;

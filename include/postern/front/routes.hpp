@@ -9,6 +9,7 @@
 #include <postern/front/endpoints/fallback.hpp>
 #include <postern/front/endpoints/manage.hpp>
 #include <postern/front/endpoints/pages.hpp>
+#include <postern/front/endpoints/parts.hpp>
 #include <postern/front/endpoints/uploads.hpp>
 #include <postern/front/endpoints/usage.hpp>
 #include <postern/front/router.hpp>
@@ -26,6 +27,7 @@ struct public_endpoints {
   usage_endpoint& usage;
   manage_endpoint& manage;
   download_endpoint& download;
+  parts_endpoint& parts;
 };
 
 // The endpoints must outlive the routes.

@@ -16,6 +16,7 @@
 
 #include <postern/base/dates.hpp>
 #include <postern/base/error.hpp>
+#include <postern/core/multipart/open_multipart.hpp>
 #include <postern/core/object.hpp>
 #include <postern/core/quota.hpp>
 #include <postern/core/upload.hpp>
@@ -43,6 +44,7 @@ struct completion {
   std::optional<std::uint32_t> crc32c;
   millis_clock at{};
   completion_source by = completion_source::redirect;
+  std::optional<upload_way> way{};
   std::optional<millis_clock> claim_until; // see upload
   // The application must accept the object first: the upload becomes checking. Then final_key may be set, see upload.
   bool needs_verdict = false;
@@ -50,6 +52,17 @@ struct completion {
   // The store was asked, and has this object now. Only then is it an overwrite when the upload is completed with
   // another ETag already.
   bool is_current = true;
+};
+
+// The first parts of an upload are to come, or further ones.
+struct started_parts {
+  upload row;
+  open_multipart parts;
+};
+
+// The multipart uploads that Postern has begun and not ended.
+struct multipart_totals {
+  std::uint64_t count = 0, bytes = 0; // bytes: that the stores may hold of them, at most
 };
 
 // What the ledger has after a completion.
@@ -224,6 +237,32 @@ public:
   // and nothing stays reserved. Without `stored`, because there is no object any more, the charge stays. No further
   // checks.
   virtual task<result<void>> settle(std::string id, std::optional<std::uint64_t> stored) = 0;
+
+  // --- multipart uploads that are open in a store ---
+
+  // The upload m.id gets its parts from its client: it becomes receiving, and both its next check and the abort of its
+  // parts are due at m.due_at. Creates the row of its parts if it is missing; of an existing one, only due_at and a
+  // larger number of bytes change. Returns both rows. errc::not_found. errc::conflict: the upload's state allows no
+  // parts.
+  virtual task<result<started_parts>> start_parts(open_multipart m) = 0;
+  // A node is to begin a multipart upload for a fallback upload. The row comes first, so that the parts are not left in
+  // the store if the node dies.
+  virtual task<result<void>> begin_multipart(open_multipart m) = 0;
+  // The store has named it. Of several names, the first one stays. Returns the row, or errc::not_found.
+  virtual task<result<open_multipart>> name_multipart(std::string id, std::string store_id) = 0;
+  // These are alive: they are not due before `due_at`. Written behind.
+  virtual void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) = 0;
+  // It is completed or aborted in the store. If its upload still waits for parts, the upload becomes issued. Written
+  // behind. Idempotent.
+  virtual void end_multipart(std::string id) = 0;
+  // Leases at most `max` that are due to be aborted, as lease_due_checks does.
+  virtual task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock leased_until,
+                                                                         std::size_t max, bucket_names without) = 0;
+  // The rows for this object.
+  virtual task<result<std::vector<open_multipart>>> list_multiparts(object_name name) = 0;
+  // errc::not_found.
+  virtual task<result<open_multipart>> find_multipart(std::string id) = 0;
+  virtual task<result<multipart_totals>> count_multiparts() = 0;
 
   // --- webhooks ---
 

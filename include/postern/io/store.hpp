@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace postern {
@@ -71,6 +72,14 @@ public:
 struct presigned_url {
   std::string url;
   seconds_clock expires_at;
+  std::vector<std::pair<std::string, std::string>> headers; // that the request must have, with exactly these values
+};
+
+// The body of a presigned PUT, as far as the signature fixes it. The store refuses a request with another one.
+struct signed_body {
+  std::optional<std::uint64_t> size;                        // bytes
+  object_meta meta;                                         // of a whole object
+  std::vector<std::pair<std::string, std::string>> headers; // further ones, such as a checksum; names in lower case
 };
 
 // What a presigned GET makes the store answer. Empty: what the object has.
@@ -85,8 +94,9 @@ class presigner {
 public:
   virtual ~presigner() = default;
 
-  // For one PUT of the whole object.
-  virtual task<result<presigned_url>> presign_put(object_name name, std::chrono::seconds lifetime) = 0;
+  // For one PUT of the whole object. errc::invalid_argument: metadata that no header field can have.
+  virtual task<result<presigned_url>> presign_put(object_name name, signed_body body,
+                                                  std::chrono::seconds lifetime) = 0;
 
   // For GETs of the object, also of its ranges. The store's answer has these values in place of the object's own where
   // they are not empty. The URL is for whatever object has this name then.
@@ -95,8 +105,10 @@ public:
 
   // For one PUT of one part (from 1) of the multipart upload that the store calls `upload_id`.
   virtual task<result<presigned_url>> presign_part(object_name name, std::string upload_id, int part_number,
-                                                   std::chrono::seconds lifetime) = 0;
+                                                   signed_body body, std::chrono::seconds lifetime) = 0;
 };
+
+class multipart_store; // io/multipart_store
 
 class store {
 public:
@@ -158,6 +170,7 @@ public:
   // first.
   virtual resumable_store* as_resumable_store() { return nullptr; }
   virtual presigner* as_presigner() { return nullptr; }
+  virtual multipart_store* as_multipart_store() { return nullptr; }
 };
 
 } // namespace postern

@@ -95,6 +95,12 @@ const choice_list_value<profile_check> checks_of_files{{{{"size", profile_check:
                                                          {"type", profile_check::type},
                                                          {"checksum", profile_check::checksum}}}};
 
+const choice_list_value<upload_way> ways_of_files{{{{"form", upload_way::form},
+                                                    {"put", upload_way::put},
+                                                    {"multipart", upload_way::multipart},
+                                                    {"resumable", upload_way::resumable},
+                                                    {"fallback", upload_way::fallback}}}};
+
 struct mismatch_value {
   choice_value<mismatch_action> choice{{{"delete", mismatch_action::remove}, {"keep", mismatch_action::keep}}};
 
@@ -217,6 +223,7 @@ const settings_of<config>& config_settings() {
       {"sweep.claim_lifetime", time, &config::sweep, &sweep::claim_lifetime},
       {"sweep.probe", boolean, &config::sweep, &sweep::probe},
       {"sweep.probe_rate", count, &config::sweep, &sweep::probe_rate},
+      {"sweep.multipart_grace", time, &config::sweep, &sweep::multipart_grace},
       {"webhooks", webhooks, &config::webhooks},
       {"log.level", level, &config::logging, &logging::level},
       {"log.format", format, &config::logging, &logging::format},
@@ -286,6 +293,8 @@ const settings_of<profile>& profile_settings() {
       {"cache_control", text, &profile::cache_control},
       {"content_disposition", text, &profile::content_disposition},
       {"overwrite", bool_value{}, &profile::overwrite},
+      {"ways", ways_of_files, &profile::ways},
+      {"multipart_from", size_value{}, &profile::multipart_from},
       {"quota", object_value<quota>{quota_settings}, &profile::limits},
       {"accept", object_value<accept_hook>{accept_settings}, &profile::accept},
       {"unclaimed", time_value{}, &profile::unclaimed},

@@ -108,8 +108,8 @@ storage::storage(const config& c, const signer& own)
       s3(client_of(c, http, credentials, clock)),
       disk(c.store.type == "file" ? std::make_unique<asio::thread_pool>(4) : nullptr) {}
 
-std::unique_ptr<store> storage::open(const config& c) {
-  if (s3) return make_s3_store(*s3);
+std::unique_ptr<store> storage::open(const config& c, multipart_journal* journal) {
+  if (s3) return make_s3_store(*s3, journal);
   try {
     return make_file_store({c.store.path}, *disk);
   } catch (const std::runtime_error& e) {

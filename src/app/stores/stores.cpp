@@ -22,6 +22,12 @@ form_store form_store_of(const config& c, const storage& backend) {
   f.credentials = [&backend] { return backend.credentials.current(); };
   f.ahead = [&backend] { return backend.clock.ahead(); };
   f.direct_urls = direct_urls(c);
+  if (c.store.type == "s3")
+    f.abilities = [] {
+      store_abilities can;
+      can.takes_forms = can.takes_presigned_put = true;
+      return can;
+    };
   f.max_key_part = c.store.type == "file" ? 255 : 0;
   return f;
 }
@@ -49,10 +55,10 @@ stores::stores(const config& c, const signer& own) : config_(c) {
   for (auto& seen : by_store(c)) all_.push_back(std::make_unique<one>(std::move(seen), own));
 }
 
-std::unique_ptr<store> stores::open() {
+std::unique_ptr<store> stores::open(multipart_journal* journal) {
   std::vector<std::unique_ptr<store>> opened;
   for (const auto& each : all_) {
-    opened.push_back(each->backend.open(each->settings));
+    opened.push_back(each->backend.open(each->settings, journal));
     each->objects = opened.back().get();
   }
   return std::make_unique<stores_by_bucket>(std::move(opened),

@@ -61,6 +61,18 @@ task<result<upload>> recorder::record_overwrite(completion other, upload row) co
   co_return std::move(recorded->row);
 }
 
+namespace {
+
+// The metadata says by which way the object was to come; a form says nothing, because it is S3's.
+upload_way way_of(const stored_object& found, completion_source by) {
+  if (by == completion_source::fallback) return upload_way::fallback;
+  for (const auto& [name, value] : found.meta.user)
+    if (name == way_metadata) return upload_way_of(value).value_or(upload_way::form);
+  return upload_way::form;
+}
+
+} // namespace
+
 void recorder::apply_profile(completion& done) const {
   // The form was signed for quarantine, whatever the configuration says now.
   if (!done.of.final_key.empty() && done.of.final_key != done.of.key) {
@@ -94,6 +106,7 @@ task<result<upload>> recorder::record(upload of, stored_object found, completion
   done.crc32c = found.crc32c;
   done.at = at;
   done.by = by;
+  done.way = way_of(found, by);
   done.is_current = false;
   apply_profile(done);
   auto recorded = co_await ledger_.confirm(done);

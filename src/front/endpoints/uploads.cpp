@@ -52,7 +52,9 @@ task<result<signed_form>> uploads_endpoint::sign_form(request& r) {
   if (names_user)
     if (auto counted = gate_.count_form(r, *who); !counted) co_return counted.error();
   ask->origin = std::string(r.field(http::field::origin));
-  co_return co_await form_issuer_.issue(*ask, *who, now_millis());
+  auto form = co_await form_issuer_.issue(*ask, *who, now_millis());
+  if (form) co_await way_planner_.add(*form, *ask);
+  co_return form;
 }
 
 task<response> uploads_endpoint::show(request& r) {

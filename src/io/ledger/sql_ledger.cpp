@@ -2,6 +2,7 @@
 #include <postern/io/rows/checking_rows.hpp>
 #include <postern/io/rows/completed_rows.hpp>
 #include <postern/io/rows/message_rows.hpp>
+#include <postern/io/rows/multipart_rows.hpp>
 #include <postern/io/rows/quota_rows.hpp>
 #include <postern/io/rows/rate_rows.hpp>
 #include <postern/io/rows/secret_rows.hpp>
@@ -57,7 +58,8 @@ public:
       : db_(std::move(writing)), transactions_(*db_, !outage, options.on_change), webhooks_(*db_, options.endpoints),
         uploads_(*db_, webhooks_, options.grace, transactions_.collector(), options.first_probe),
         checking_(*db_, webhooks_, options.grace, transactions_.collector()),
-        completed_(*db_, webhooks_, options.grace, transactions_.collector()), rates_(*db_),
+        completed_(*db_, webhooks_, options.grace, transactions_.collector()),
+        multiparts_(*db_, options.grace, transactions_.collector()), rates_(*db_),
         writer_(transactions_, use.commits, std::move(outage)) {
     if (connect_reader) readers_.emplace(std::move(connect_reader), use.reads);
   }
@@ -206,6 +208,54 @@ public:
                        [this, id = std::move(id), stored] { return done([&] { uploads_.settle(id, stored); }); });
   }
 
+  // --- multipart uploads ---
+
+  task<result<started_parts>> start_parts(open_multipart m) override {
+    auto id = m.id;
+    return write<started_parts>(std::move(id), [this, m = std::move(m)] { return multiparts_.start_parts(m); });
+  }
+  task<result<void>> begin_multipart(open_multipart m) override {
+    auto id = m.id;
+    return write<void>(std::move(id), [this, m = std::move(m)] { return done([&] { multiparts_.begin(m); }); });
+  }
+  task<result<open_multipart>> name_multipart(std::string id, std::string store_id) override {
+    auto key = id;
+    return write<open_multipart>(
+        std::move(key), [this, id = std::move(id), store_id = std::move(store_id)]() -> result<open_multipart> {
+          auto named = multiparts_.name(id, store_id);
+          if (!named) return failure{errc::not_found, "no such multipart upload"};
+          return std::move(*named);
+        });
+  }
+  void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
+    if (ids.empty()) return;
+    std::sort(ids.begin(), ids.end()); // as record_progress
+    writer_.write_behind("", [this, ids = std::move(ids), due_at] { multiparts_.keep(ids, due_at); });
+  }
+  void end_multipart(std::string id) override {
+    auto key = id;
+    writer_.write_behind(std::move(key), [this, id = std::move(id)] { multiparts_.end(id); });
+  }
+  task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock leased_until,
+                                                                 std::size_t max, bucket_names without) override {
+    return write<std::vector<open_multipart>>(
+        "", [=, this, without = std::move(without)] { return multiparts_.lease_due(now, leased_until, max, without); });
+  }
+  task<result<std::vector<open_multipart>>> list_multiparts(object_name name) override {
+    return write<std::vector<open_multipart>>("", [this, name = std::move(name)] { return multiparts_.list_of(name); });
+  }
+  task<result<open_multipart>> find_multipart(std::string id) override {
+    auto key = id;
+    return write<open_multipart>(std::move(key), [this, id = std::move(id)]() -> result<open_multipart> {
+      auto found = postern::find_multipart(*db_, id);
+      if (!found) return failure{errc::not_found, "no such multipart upload"};
+      return std::move(*found);
+    });
+  }
+  task<result<multipart_totals>> count_multiparts() override {
+    return read<multipart_totals>([](sql::database& db) { return postern::count_multiparts(db); });
+  }
+
   // --- webhooks ---
 
   task<result<webhooks>> lease_due_webhooks(millis_clock now, millis_clock leased_until,
@@ -333,6 +383,7 @@ private:
   upload_rows uploads_;
   checking_rows checking_;
   completed_rows completed_;
+  multipart_rows multiparts_;
   rate_rows rates_;
   std::atomic<bool> progress_is_queued_ = false;
   std::optional<readers> readers_;

@@ -77,6 +77,7 @@ upload read_new_completion(sql::statement& s) {
   if (const auto n = s.integer()) u.charged = unsigned_of(*n);
   if (const auto n = s.integer()) u.claim_until = as_time(*n);
   u.final_key = s.text();
+  u.way = upload_way_of(s.text());
   return u;
 }
 

@@ -19,7 +19,7 @@ namespace postern {
 inline const std::string new_completion_columns =
     "id, state, profile, \"user\", bucket, key, metadata, min_size, max_size, created_at, "
     "expires_at, size, etag, crc32c, completed_at, completed_by, quota_day, reserved, charged, "
-    "claim_until, final_key";
+    "claim_until, final_key, way";
 inline const std::string upload_columns =
     new_completion_columns + ", overwritten_at, overwritten_etag, failed_because, received, claimed_at, claimed_as, "
                              "removed_at, form_key, stored_at, is_accepted, asked, reason";

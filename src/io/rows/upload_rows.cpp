@@ -40,25 +40,29 @@ const std::string fail_sql =
            "WHERE (excluded.attempt = '' OR uploads.attempt IN ('', excluded.attempt)) "
            "AND uploads.state IN ('issued', 'receiving')" +
                returning_upload + ", failures");
-const std::string confirm_sql = insert(
-    ", size, etag, crc32c, completed_at, completed_by, claim_until", "'completed', $12, $13, $14, $15, $16, $17",
-    "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
-    "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
-    "completed_by = excluded.completed_by, claim_until = excluded.claim_until, ask_at = NULL WHERE uploads.state IN " +
-        states_before_arrival + returning_new_completion);
+const std::string confirm_sql =
+    insert(", size, etag, crc32c, completed_at, completed_by, way, claim_until",
+           "'completed', $12, $13, $14, $15, $16, $17, $18",
+           "UPDATE SET state = 'completed', failed_because = '', key = excluded.key, size = excluded.size, "
+           "etag = excluded.etag, crc32c = excluded.crc32c, completed_at = excluded.completed_at, "
+           "completed_by = excluded.completed_by, way = excluded.way, claim_until = excluded.claim_until, ask_at = "
+           "NULL WHERE uploads.state IN " +
+               states_before_arrival + returning_new_completion);
 // Its next check is that of the verdict.
-const std::string start_checking_sql =
-    insert(", size, etag, crc32c, stored_at, completed_by, final_key", "'checking', $12, $13, $14, $15, $16, $17",
-           "UPDATE SET state = 'checking', profile = CASE uploads.profile WHEN '' THEN excluded.profile ELSE "
-           "uploads.profile END, failed_because = '', key = excluded.key, size = excluded.size, "
-           "etag = excluded.etag, crc32c = excluded.crc32c, stored_at = excluded.stored_at, "
-           "completed_by = excluded.completed_by, final_key = excluded.final_key, ask_at = excluded.ask_at "
-           "WHERE uploads.state IN " +
-               states_before_arrival + returning_upload);
+const std::string start_checking_sql = insert(
+    ", size, etag, crc32c, stored_at, completed_by, way, final_key", "'checking', $12, $13, $14, $15, $16, $17, $18",
+    "UPDATE SET state = 'checking', profile = CASE uploads.profile WHEN '' THEN excluded.profile ELSE "
+    "uploads.profile END, failed_because = '', key = excluded.key, size = excluded.size, "
+    "etag = excluded.etag, crc32c = excluded.crc32c, stored_at = excluded.stored_at, "
+    "completed_by = excluded.completed_by, way = excluded.way, final_key = excluded.final_key, ask_at = "
+    "excluded.ask_at "
+    "WHERE uploads.state IN " +
+        states_before_arrival + returning_upload);
 const std::string check_later_sql =
     insert("", "'issued'",
            "UPDATE SET ask_at = excluded.ask_at WHERE uploads.state IN " + states_before_arrival + returning_upload);
 
+const std::string abandon_parts_sql = "UPDATE multiparts SET due_at = created_at WHERE id = $1";
 const std::string break_off_sql = "UPDATE uploads SET state = 'issued', received = NULL WHERE id = $1 "
                                   "AND attempt = $2 AND state = 'receiving'" +
                                   returning_upload;
@@ -90,6 +94,8 @@ sql::statement& bind_row(sql::statement& s, const upload& u, const std::string& 
                 static_cast<std::int64_t>(u.max_size), as_integer(created_at), as_integer(u.expires_at), next_check,
                 more...);
 }
+
+std::string_view way_text(const completion& c) { return c.way ? name_of(*c.way) : std::string_view(); }
 
 } // namespace
 
@@ -164,7 +170,11 @@ void upload_rows::settle(const std::string& id, std::optional<std::uint64_t> sto
 void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
   const auto metadata = metadata_text(u);
   auto& s = bind_row(db_.prepared(receiving_sql), u, metadata, u.created_at, check_after_end(u), attempt);
-  if (const auto receiving = one_upload(s)) report(*receiving);
+  const auto receiving = one_upload(s);
+  if (!receiving) return;
+  // The client has given its parts up.
+  if (receiving->way == upload_way::multipart) db_.prepared(abandon_parts_sql).bind(u.id).run();
+  report(*receiving);
 }
 
 std::optional<upload> upload_rows::reserve_key(const upload& u, const std::string& signed_key,
@@ -221,7 +231,7 @@ std::optional<upload> upload_rows::start_checking(const completion& c, millis_cl
   const auto crc = c.crc32c ? std::optional<std::int64_t>(*c.crc32c) : std::nullopt;
   return one_upload(bind_row(db_.prepared(start_checking_sql), c.of, metadata, created_at, as_integer(c.at),
                              static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at), name_of(c.by),
-                             c.final_key));
+                             way_text(c), c.final_key));
 }
 
 std::optional<upload> upload_rows::complete(const completion& c, millis_clock created_at) {
@@ -230,7 +240,7 @@ std::optional<upload> upload_rows::complete(const completion& c, millis_clock cr
   const auto claim_until = c.claim_until ? std::optional(as_integer(*c.claim_until)) : std::nullopt;
   auto completed = one_new_completion(bind_row(db_.prepared(confirm_sql), c.of, metadata, created_at, std::nullopt,
                                                static_cast<std::int64_t>(c.size), c.etag, crc, as_integer(c.at),
-                                               name_of(c.by), claim_until));
+                                               name_of(c.by), way_text(c), claim_until));
   if (completed) charge_completion(*completed, c.size, c.at);
   return completed;
 }

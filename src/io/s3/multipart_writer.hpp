@@ -3,6 +3,7 @@
 // the background.
 #pragma once
 
+#include <postern/io/multipart_journal.hpp>
 #include <postern/io/s3/s3_client.hpp>
 #include <postern/io/tasks.hpp>
 
@@ -16,8 +17,10 @@ namespace postern {
 
 class multipart_writer {
 public:
-  // `s3` must outlive this. `executor` is that of the thread that uses the writer.
-  multipart_writer(s3_client& s3, object_name name, object_meta meta, io_executor executor);
+  // `s3` and `journal`, which may be null, must outlive this. `executor` is that of the thread that uses the writer.
+  // `bytes`: the object's size, as far as it is known.
+  multipart_writer(s3_client& s3, multipart_journal* journal, object_name name, object_meta meta, std::uint64_t bytes,
+                   io_executor executor);
   multipart_writer(const multipart_writer&) = delete;
   multipart_writer& operator=(const multipart_writer&) = delete;
   ~multipart_writer();
@@ -48,14 +51,19 @@ private:
   struct pending_part;
   static task<> await_answer(std::shared_ptr<pending_part> into, std::unique_ptr<s3_part_upload> part, clock_point by);
   static task<bool> wait_for(std::shared_ptr<pending_part> pending, clock_point by);
-  static task<> abort_upload(s3_client& s3, s3_multipart_upload upload, std::shared_ptr<pending_part> pending);
+  static task<> abort_upload(s3_client& s3, s3_multipart_upload upload, std::shared_ptr<pending_part> pending,
+                             multipart_journal* journal, std::string entry);
+  void end_entry();
   task<result<void>> create_upload();
   task<result<void>> collect_pending(clock_point by);
   bool is_completed_by(const s3_object& found, std::uint64_t size, std::optional<std::uint32_t> crc32c) const;
 
   s3_client& s3_;
+  multipart_journal* const journal_;
+  std::string entry_; // of the journal
   const object_name name_;
   const object_meta meta_;
+  const std::uint64_t bytes_;
   const io_executor executor_;
   std::optional<s3_multipart_upload> upload_;
   int last_number_ = 0;

@@ -27,6 +27,13 @@ std::optional<s3_part> read_part(pugi::xml_node part) {
                  parse_crc32c(part.child_value("ChecksumCRC32C"))};
 }
 
+result<std::string> read_key(pugi::xml_node node, bool is_encoded) {
+  const std::string_view text = node.child_value("Key");
+  auto key = is_encoded ? uri_decode(text, true) : result<std::string>(std::string(text)); // AWS writes + for a space
+  if (key && !key->empty()) return key;
+  return failure{errc::store_failed, "a key in the answer is empty or not percent-encoded: " + quote(text)};
+}
+
 } // namespace
 
 aws_error other_checksum(const http_response& answer, std::string operation, std::string_view ours,
@@ -112,12 +119,30 @@ aws_result<std::vector<std::string>> read_object_keys(const http_response& answe
   const bool is_encoded = std::string_view(top.child_value("EncodingType")) == "url";
   std::vector<std::string> keys;
   for (const auto node : top.children("Contents")) {
-    std::string_view text = node.child_value("Key");
-    auto key = is_encoded ? uri_decode(text, true) : result<std::string>(std::string(text)); // AWS writes + for a space
-    if (!key || key->empty()) return no("a key in the answer is empty or not percent-encoded: " + quote(text));
+    auto key = read_key(node, is_encoded);
+    if (!key) return no(key.error().on);
     keys.push_back(std::move(*key));
   }
   return keys;
+}
+
+// <ListMultipartUploadsResult><EncodingType>url</EncodingType><Upload><Key>a%20b</Key><UploadId>…</UploadId>…
+aws_result<std::vector<store_upload>> read_multiparts(const http_response& answer, const std::string& operation,
+                                                      const std::string& bucket) {
+  const auto no = [&](std::string_view what) { return unexpected_answer(answer, operation, what); };
+  pugi::xml_document document;
+  const auto top = read_xml(document, answer.body);
+  if (!is_named(top, "ListMultipartUploadsResult")) return no("the answer is no ListMultipartUploadsResult");
+  const bool is_encoded = std::string_view(top.child_value("EncodingType")) == "url";
+  std::vector<store_upload> uploads;
+  for (const auto node : top.children("Upload")) {
+    auto key = read_key(node, is_encoded);
+    if (!key) return no(key.error().on);
+    std::string id = node.child_value("UploadId");
+    if (id.empty()) return no("an upload in the answer has no UploadId");
+    uploads.push_back({{bucket, std::move(*key)}, std::move(id)});
+  }
+  return uploads;
 }
 
 // <ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker>

@@ -96,9 +96,10 @@ task<result<void>> send_parts(s3_client& s3, multipart_writer& parts, object_nam
   co_return result<void>{};
 }
 
-task<result<std::string>> copy_in_parts(s3_client& s3, object_name from, s3_object source, object_name to) {
+task<result<std::string>> copy_in_parts(s3_client& s3, multipart_journal* journal, object_name from, s3_object source,
+                                        object_name to) {
   const auto executor = co_await asio::this_coro::executor;
-  multipart_writer parts(s3, std::move(to), source.meta, executor);
+  multipart_writer parts(s3, journal, std::move(to), source.meta, source.size, executor);
   auto sent = co_await send_parts(s3, parts, std::move(from), source);
   if (!sent) {
     co_await parts.abort();
@@ -132,11 +133,12 @@ task<result<std::string>> copy_whole(s3_client& s3, object_name from, s3_object 
 
 } // namespace
 
-task<result<stored_object>> copy_s3_object(s3_client& s3, object_name from, std::string etag, object_name to) {
+task<result<stored_object>> copy_s3_object(s3_client& s3, multipart_journal* journal, object_name from,
+                                           std::string etag, object_name to) {
   auto source = co_await head_matching(s3, from, std::move(etag));
   if (!source) co_return source.error();
   const bool is_whole = source->size <= s3.options().max_whole_copy;
-  auto copying = is_whole ? copy_whole(s3, from, *source, to) : copy_in_parts(s3, from, *source, to);
+  auto copying = is_whole ? copy_whole(s3, from, *source, to) : copy_in_parts(s3, journal, from, *source, to);
   auto copied = co_await std::move(copying);
   if (!copied) co_return copied.error();
   stored_object made(std::move(*source));

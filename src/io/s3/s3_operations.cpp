@@ -134,13 +134,16 @@ std::string document_of(const std::vector<s3_part>& parts) {
 
 } // namespace
 
-task<aws_result<s3_multipart_upload>> s3_client::create_multipart(object_name name, object_meta meta) {
+task<aws_result<s3_multipart_upload>> s3_client::create_multipart(object_name name, object_meta meta,
+                                                                  bool with_checksums) {
   call c{"CreateMultipartUpload", "POST", name.bucket, name.key, {{"uploads", ""}}};
   auto headers = object_headers(meta);
   if (!headers) co_return unusable_metadata(headers.error(), c.to_text());
   c.headers = std::move(*headers);
-  c.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
-  c.headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT");
+  if (with_checksums) {
+    c.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+    c.headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT");
+  }
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
@@ -148,7 +151,7 @@ task<aws_result<s3_multipart_upload>> s3_client::create_multipart(object_name na
   if (!id) co_return id.error();
   s3_multipart_upload created{std::move(name), std::move(*id), answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
   if (const auto date = parse_http_date(answer->field("date"))) created.created_at = *date;
-  takes_trailers_.store(created.has_checksums, std::memory_order_relaxed);
+  if (with_checksums) takes_trailers_.store(created.has_checksums, std::memory_order_relaxed);
   co_return created;
 }
 
@@ -179,7 +182,7 @@ task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3
 
 task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipart_upload& upload,
                                                                 const std::vector<s3_part>& parts, std::uint32_t crc32c,
-                                                                operation_deadline by) {
+                                                                operation_deadline by, bool never_overwrite) {
   const auto body = document_of(parts);
   call c{"CompleteMultipartUpload", "POST", upload.name.bucket, upload.name.key, {{"uploadId", upload.upload_id}}};
   c.set_document(body);
@@ -189,6 +192,7 @@ task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipa
     c.headers.emplace_back("x-amz-checksum-crc32c", sum);
     c.headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT");
   }
+  if (never_overwrite) c.headers.emplace_back("If-None-Match", "*");
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
@@ -225,6 +229,18 @@ task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart_
     if (!added) co_return added.error();
   }
   co_return list.parts();
+}
+
+task<aws_result<std::vector<store_upload>>> s3_client::list_multiparts(std::string bucket, std::string prefix) {
+  call c{"ListMultipartUploads",
+         "GET",
+         bucket,
+         {},
+         {{"uploads", ""}, {"prefix", std::move(prefix)}, {"max-uploads", "1000"}, {"encoding-type", "url"}}};
+  const auto operation = c.to_text();
+  auto answer = co_await perform(std::move(c));
+  if (!answer) co_return answer.error();
+  co_return read_multiparts(*answer, operation, bucket);
 }
 
 // --- buckets ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/text.hpp>
 #include <postern/io/s3/presign.hpp>
+#include <postern/io/s3/s3_multipart_store.hpp>
 #include <postern/io/s3/s3_store.hpp>
 
 #include <algorithm>
@@ -39,9 +40,10 @@ std::uint64_t max_collected_of(const std::optional<expected_size>& size) {
 // goes by one PutObject and has an exact size is collected first, and can be streamed from then on.
 class s3_sink final : public sink {
 public:
-  s3_sink(s3_client& s3, object_name name, object_meta meta, std::optional<expected_size> size, allowance* from,
-          io_executor executor)
-      : s3_(s3), name_(name), meta_(meta), from_(from), multipart_(s3, std::move(name), std::move(meta), executor),
+  s3_sink(s3_client& s3, multipart_journal* journal, object_name name, object_meta meta,
+          std::optional<expected_size> size, allowance* from, io_executor executor)
+      : s3_(s3), name_(name), meta_(meta), from_(from),
+        multipart_(s3, journal, std::move(name), std::move(meta), size ? size->bytes : 0, executor),
         planned_(size ? plan_parts(*size) : std::vector<std::uint64_t>{}), max_collected_(max_collected_of(size)) {
     if (size && size->is_exact && planned_.empty()) exact_ = size->bytes;
     std::reverse(planned_.begin(), planned_.end());
@@ -291,7 +293,7 @@ private:
 
 class s3_store final : public store {
 public:
-  explicit s3_store(s3_client& s3) : s3_(s3), presigner_(s3) {}
+  s3_store(s3_client& s3, multipart_journal* journal) : s3_(s3), journal_(journal), presigner_(s3), multiparts_(s3) {}
 
   task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<expected_size> size,
                                            allowance* from) override {
@@ -301,7 +303,7 @@ public:
       co_return failure{errc::invalid_argument, "the key must be UTF-8 text and not empty"};
     if (auto headers = object_headers(meta); !headers) co_return headers.error();
     auto executor = co_await asio::this_coro::executor;
-    co_return std::make_unique<s3_sink>(s3_, std::move(name), std::move(meta), size, from, executor);
+    co_return std::make_unique<s3_sink>(s3_, journal_, std::move(name), std::move(meta), size, from, executor);
   }
 
   std::uint64_t max_memory() const override { return collected_part_size; }
@@ -327,7 +329,7 @@ public:
   }
 
   task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override {
-    return copy_s3_object(s3_, std::move(from), std::move(etag), std::move(to));
+    return copy_s3_object(s3_, journal_, std::move(from), std::move(etag), std::move(to));
   }
 
   task<result<void>> remove(object_name name) override {
@@ -351,13 +353,16 @@ public:
   }
 
   presigner* as_presigner() override { return &presigner_; }
+  multipart_store* as_multipart_store() override { return &multiparts_; }
 
 private:
   // The deadline of what a browser may be waiting for.
   clock_point soon() const { return std::min(s3_.default_deadline(), steady_clock::now() + max_head); }
 
   s3_client& s3_;
+  multipart_journal* const journal_;
   s3_presigner presigner_;
+  s3_multipart_store multiparts_;
 };
 
 } // namespace
@@ -366,7 +371,7 @@ std::vector<std::uint64_t> plan_parts(expected_size size) {
   if (size.bytes < min_multipart_size || (size.is_exact && size.bytes <= max_streamed_put)) return {};
   const auto body = size.bytes - (size.is_exact ? 0 : s3_tail_size);
   // Nearly equal lengths, so that no part is below S3's minimum.
-  const auto count = std::clamp<std::uint64_t>(body / streamed_part_size, 1, s3_max_parts - (size.is_exact ? 0 : 1));
+  const auto count = std::clamp<std::uint64_t>(body / streamed_part_size, 1, max_parts - (size.is_exact ? 0 : 1));
   std::vector<std::uint64_t> parts(count, body / count);
   parts.back() += body % count;
   return parts;
@@ -383,6 +388,8 @@ std::string multipart_etag(const std::vector<s3_part>& parts) {
   return to_hex(md5(sums)) + "-" + std::to_string(parts.size());
 }
 
-std::unique_ptr<store> make_s3_store(s3_client& s3) { return std::make_unique<s3_store>(s3); }
+std::unique_ptr<store> make_s3_store(s3_client& s3, multipart_journal* journal) {
+  return std::make_unique<s3_store>(s3, journal);
+}
 
 } // namespace postern

@@ -79,11 +79,27 @@ constexpr const char* postgres_rates =
     "CREATE UNLOGGED TABLE rates (id TEXT COLLATE \"C\" NOT NULL, node TEXT COLLATE \"C\" NOT NULL, "
     "taken BIGINT NOT NULL, noted_at BIGINT NOT NULL, PRIMARY KEY (id, node)) WITH (fillfactor = 50)";
 
+// way: by which the bytes came. multiparts: see core/multipart/open_multipart.
+constexpr const char* sqlite_multiparts =
+    "ALTER TABLE uploads ADD COLUMN way TEXT NOT NULL DEFAULT ''; "
+    "UPDATE uploads SET way = 'fallback' WHERE completed_by = 'fallback'; "
+    "CREATE TABLE multiparts (id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, store_id TEXT NOT NULL, "
+    "size INTEGER NOT NULL, part_size INTEGER NOT NULL, has_checksums INTEGER NOT NULL, bytes INTEGER NOT NULL, "
+    "created_at INTEGER NOT NULL, due_at INTEGER NOT NULL) STRICT, WITHOUT ROWID; "
+    "CREATE INDEX multiparts_due ON multiparts (due_at, id); CREATE INDEX multiparts_by_key ON multiparts (key)";
+constexpr const char* postgres_multiparts =
+    "ALTER TABLE uploads ADD COLUMN way TEXT NOT NULL DEFAULT ''; "
+    "UPDATE uploads SET way = 'fallback' WHERE completed_by = 'fallback'; "
+    "CREATE TABLE multiparts (id TEXT COLLATE \"C\" PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, "
+    "store_id TEXT NOT NULL, size BIGINT NOT NULL, part_size BIGINT NOT NULL, has_checksums BIGINT NOT NULL, "
+    "bytes BIGINT NOT NULL, created_at BIGINT NOT NULL, due_at BIGINT NOT NULL); "
+    "CREATE INDEX multiparts_due ON multiparts (due_at, id); CREATE INDEX multiparts_by_key ON multiparts (key)";
+
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
 // attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
 // delivery_order: 0 for messages about completions, which go first; 1 for all others.
-constexpr std::array<const char*, 10> sqlite_steps{
+constexpr std::array<const char*, 11> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -127,10 +143,12 @@ constexpr std::array<const char*, 10> sqlite_steps{
     sqlite_verdicts,
 
     sqlite_rates,
+
+    sqlite_multiparts,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 10> postgres_steps{
+constexpr std::array<const char*, 11> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -170,6 +188,8 @@ constexpr std::array<const char*, 10> postgres_steps{
     postgres_verdicts,
 
     postgres_rates,
+
+    postgres_multiparts,
 };
 
 } // namespace

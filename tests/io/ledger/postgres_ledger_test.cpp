@@ -1,3 +1,4 @@
+#include "support/ledger_multipart_contract.hpp"
 #include "support/ledger_rates_contract.hpp"
 #include "support/ledger_verdict_contract.hpp"
 #include "support/postgres_fixture.hpp"
@@ -29,6 +30,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_quotas(make);
   check_completed(make);
   check_verdicts(make);
+  check_multiparts(make);
   check_rates(make, true);
 }
 

@@ -1,3 +1,4 @@
+#include "support/ledger_multipart_contract.hpp"
 #include "support/ledger_rates_contract.hpp"
 #include "support/ledger_read_contract.hpp"
 #include "support/ledger_verdict_contract.hpp"
@@ -73,6 +74,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_a_file) {
   check_quotas(make);
   check_completed(make);
   check_verdicts(make);
+  check_multiparts(make);
   check_rates(make, false);
 }
 
@@ -87,6 +89,7 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_in_memory) {
   check_quotas(make);
   check_completed(make);
   check_verdicts(make);
+  check_multiparts(make);
   check_rates(make, false);
 }
 

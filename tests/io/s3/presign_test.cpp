@@ -32,7 +32,7 @@ BOOST_AUTO_TEST_SUITE(presign_)
 
 BOOST_AUTO_TEST_CASE(a_put_of_an_object_is_presigned) {
   s3_fixture w(at("https://s3.example.com"));
-  const auto made = w.run(w.presigner.presign_put({"media", "a b/Ü+&.jpg"}, 900s)).value();
+  const auto made = w.run(w.presigner.presign_put({"media", "a b/Ü+&.jpg"}, {}, 900s)).value();
   BOOST_TEST((made.expires_at == now + 900s));
   const std::string path = "/a%20b/%C3%9C%2B%26.jpg";
   const std::string query =
@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(a_get_is_presigned_with_the_fields_of_its_answer) {
 
 BOOST_AUTO_TEST_CASE(a_part_is_presigned_in_path_style_with_temporary_keys) {
   s3_fixture w(at("http://127.0.0.1:9000", true), {keys("ASIA", "tok/+=")});
-  const auto made = w.run(w.presigner.presign_part({"media", "a b"}, upload_id, 7, 60s)).value();
+  const auto made = w.run(w.presigner.presign_part({"media", "a b"}, upload_id, 7, {}, 60s)).value();
   const std::string path = "/media/a%20b";
   const std::string query =
       "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ASIA%2F20261123%2Feu-west-1%2Fs3%2Faws4_request"
@@ -76,23 +76,23 @@ BOOST_AUTO_TEST_CASE(a_url_names_the_public_endpoint) {
   auto o = at("http://10.1.2.3:9000", true);
   o.public_endpoint = "https://files.example.com";
   s3_fixture w(o);
-  BOOST_TEST(w.run(w.presigner.presign_put({"media", "k"}, 60s))
+  BOOST_TEST(w.run(w.presigner.presign_put({"media", "k"}, {}, 60s))
                  .value()
                  .url.starts_with("https://files.example.com/media/k?"));
   o.path_style = false;
   s3_fixture in_host(o);
-  BOOST_TEST(in_host.run(in_host.presigner.presign_put({"media", "k"}, 60s))
+  BOOST_TEST(in_host.run(in_host.presigner.presign_put({"media", "k"}, {}, 60s))
                  .value()
                  .url.starts_with("https://media.files.example.com/k?"));
-  BOOST_TEST(in_host.run(in_host.presigner.presign_put({"my.media", "k"}, 60s))
+  BOOST_TEST(in_host.run(in_host.presigner.presign_put({"my.media", "k"}, {}, 60s))
                  .value()
                  .url.starts_with("https://files.example.com/my.media/k?"));
   s3_fixture aws(at(""));
-  BOOST_TEST(aws.run(aws.presigner.presign_put({"media", "k"}, 60s))
+  BOOST_TEST(aws.run(aws.presigner.presign_put({"media", "k"}, {}, 60s))
                  .value()
                  .url.starts_with("https://media.s3.eu-west-1.amazonaws.com/k?"));
   s3_fixture bad(at("no URL"));
-  BOOST_TEST(bad.run(bad.presigner.presign_put({"media", "k"}, 60s)).error().on.find("store.endpoint") !=
+  BOOST_TEST(bad.run(bad.presigner.presign_put({"media", "k"}, {}, 60s)).error().on.find("store.endpoint") !=
              std::string::npos);
 }
 
@@ -115,8 +115,8 @@ BOOST_AUTO_TEST_CASE(a_url_expires_with_the_credentials_or_after_a_week) {
     s3_fixture w(at("https://s3.example.com"),
                  {keys("ASIA", "t", r.keys_live ? std::optional(now + *r.keys_live) : std::nullopt)});
     for (const bool part : {false, true}) {
-      const auto made = w.run(part ? w.presigner.presign_part({"media", "k"}, upload_id, 1, r.asked)
-                                   : w.presigner.presign_put({"media", "k"}, r.asked))
+      const auto made = w.run(part ? w.presigner.presign_part({"media", "k"}, upload_id, 1, {}, r.asked)
+                                   : w.presigner.presign_put({"media", "k"}, {}, r.asked))
                             .value();
       BOOST_TEST((made.expires_at == now + r.granted), r.asked.count());
       BOOST_TEST(parameter(made.url, "X-Amz-Expires") == std::to_string(r.granted.count()));
@@ -124,14 +124,15 @@ BOOST_AUTO_TEST_CASE(a_url_expires_with_the_credentials_or_after_a_week) {
   }
   s3_fixture w(at("https://s3.example.com"), {keys("ASIA", "t", now + 100s)});
   w.passed = 40; // less of their life is left
-  const auto made = w.run(w.presigner.presign_put({"media", "k"}, 900s)).value();
+  const auto made = w.run(w.presigner.presign_put({"media", "k"}, {}, 900s)).value();
   BOOST_TEST(parameter(made.url, "X-Amz-Expires") == "60");
   BOOST_TEST(parameter(made.url, "X-Amz-Date") == "20261123T181540Z");
   BOOST_TEST((made.expires_at == now + 100s));
   for (const auto none : {0s, -5s})
-    BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, none)).error().code == errc::unavailable));
+    BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, {}, none)).error().code == errc::unavailable));
   w.passed = 100;
-  BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, 900s)).error().code == errc::unavailable)); // no more keys
+  BOOST_TEST(
+      (w.run(w.presigner.presign_put({"media", "k"}, {}, 900s)).error().code == errc::unavailable)); // no more keys
 }
 
 BOOST_AUTO_TEST_CASE(presigning_uses_the_stores_clock_and_region) {
@@ -139,10 +140,10 @@ BOOST_AUTO_TEST_CASE(presigning_uses_the_stores_clock_and_region) {
                       error(400, "AuthorizationHeaderMalformed", "<Region>ap-south-1</Region>"), answers(204)});
   s3_fixture w(by_path(peer), {keys("ASIA", "t", now + 600s)});
   value_of(w.run(w.s3.delete_object({"media", "k"})));
-  const auto made = w.run(w.presigner.presign_put({"media", "k"}, 900s)).value();
+  const auto made = w.run(w.presigner.presign_put({"media", "k"}, {}, 900s)).value();
   BOOST_TEST(parameter(made.url, "X-Amz-Date") == "20261123T171500Z");
   value_of(w.run(w.s3.delete_object({"media", "k"})));
-  BOOST_TEST(parameter(w.run(w.presigner.presign_put({"media", "k"}, 60s)).value().url, "X-Amz-Credential") ==
+  BOOST_TEST(parameter(w.run(w.presigner.presign_put({"media", "k"}, {}, 60s)).value().url, "X-Amz-Credential") ==
              "ASIA/20261123/ap-south-1/s3/aws4_request");
 }
 

@@ -303,7 +303,7 @@ BOOST_AUTO_TEST_CASE(without_credentials_no_request_is_sent) {
   const auto e = error_of(w.run(w.s3.head_object({"media", "k"})));
   BOOST_TEST((e.category == errc::unavailable));
   BOOST_TEST(to_failure(e).on == "HeadObject media/\"k\": no more keys");
-  BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, 60s)).error().code == errc::unavailable));
+  BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, {}, 60s)).error().code == errc::unavailable));
 }
 
 // --- answers ----------------------------------------------------------------------------------------

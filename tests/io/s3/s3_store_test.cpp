@@ -64,7 +64,7 @@ struct fixture {
     return run_step(http.send(r, bytes)).value();
   }
   presigned_url presigned(const std::string& key, std::chrono::seconds lifetime = 60s) {
-    return run_step(presigner.presign_put(named(key), lifetime)).value();
+    return run_step(presigner.presign_put(named(key), {}, lifetime)).value();
   }
   http_response get_from(const std::string& url, std::vector<std::pair<std::string, std::string>> fields = {}) {
     const auto to = parse_web_url(url).value();
@@ -365,7 +365,7 @@ BOOST_AUTO_TEST_CASE(presigned_parts_make_an_object) {
                          second = std::string_view(bytes).substr(5 * MiB);
   const auto upload = run_step(s3.create_multipart(named("by parts"), test::some_meta())).value();
   const auto part_url = [&](int number) {
-    return run_step(presigner.presign_part(upload.name, upload.upload_id, number, 60s)).value().url;
+    return run_step(presigner.presign_part(upload.name, upload.upload_id, number, {}, 60s)).value().url;
   };
   BOOST_TEST(put_to(part_url(1), first).status == 200);
   BOOST_TEST(put_to(part_url(2), second).status == 200);

@@ -139,8 +139,9 @@ struct config {
   struct sweep_section {
     std::chrono::milliseconds interval{60'000}, grace{600'000};
     std::chrono::seconds claim_lifetime{24 * 3600};
-    bool probe = true;             // ask about uploads before their form has ended, too
-    std::uint64_t probe_rate = 50; // store requests a second, at most
+    bool probe = true;                               // ask about uploads before their form has ended, too
+    std::uint64_t probe_rate = 50;                   // store requests a second, at most
+    std::chrono::seconds multipart_grace{24 * 3600}; // without a call for so long, a multipart upload is aborted
   } sweep;
 
   struct webhook_section {

@@ -8,6 +8,7 @@
 #include <postern/core/claim.hpp>
 #include <postern/io/aws/credentials.hpp>
 #include <postern/io/ledger/ledger_options.hpp>
+#include <postern/io/multipart_journal.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/s3/s3_client.hpp>
 #include <postern/io/store.hpp>
@@ -33,8 +34,9 @@ public:
   credential_cache credentials;
   const std::unique_ptr<s3_client> s3;           // nullptr with the file store
   const std::unique_ptr<asio::thread_pool> disk; // for the blocking calls of the file store; nullptr with S3
-  // Opens the store. The file store creates its folder. Destroy the store before this object.
-  std::unique_ptr<store> open(const config& c);
+  // Opens the store. The file store creates its folder. Destroy the store before this object. `journal`: see
+  // make_s3_store.
+  std::unique_ptr<store> open(const config& c, multipart_journal* journal = nullptr);
 
   // Waits for the threads of `disk`, before the loops to which they answer are destroyed.
   void join();

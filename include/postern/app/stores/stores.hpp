@@ -42,8 +42,8 @@ public:
   const std::vector<std::unique_ptr<one>>& all() const { return all_; }
 
   // All of them as one store. The file stores create their folders. Destroy the store before this object. To be called
-  // once.
-  std::unique_ptr<store> open();
+  // once. `journal`: see make_s3_store.
+  std::unique_ptr<store> open(multipart_journal* journal = nullptr);
   const form_store* find(const std::string& bucket) const;
   std::vector<std::string> buckets() const;     // of all stores; "*": any bucket
   std::vector<std::string> direct_urls() const; // to which browsers post; empty with file stores alone

@@ -2,6 +2,7 @@
 // Owned by the node, shared by all threads.
 #pragma once
 
+#include <postern/flow/direct/ways.hpp>
 #include <postern/flow/issue.hpp>
 #include <postern/flow/transfer.hpp>
 #include <postern/flow/upload_feed.hpp>
@@ -17,9 +18,10 @@ namespace postern::front {
 class uploads_endpoint {
 public:
   // `max_body`: bytes of JSON. The references must outlive this.
-  uploads_endpoint(std::size_t max_body, const signing_gate& gate, const form_issuer& forms, ledger& records,
-                   const transfers& running, upload_feed& changes)
-      : max_body_(max_body), gate_(gate), form_issuer_(forms), ledger_(records), transfers_(running), feed_(changes) {}
+  uploads_endpoint(std::size_t max_body, const signing_gate& gate, const form_issuer& forms, const way_planner& ways,
+                   ledger& records, const transfers& running, upload_feed& changes)
+      : max_body_(max_body), gate_(gate), form_issuer_(forms), way_planner_(ways), ledger_(records),
+        transfers_(running), feed_(changes) {}
 
   // 201 with the form as JSON.
   task<response> sign(request& r);
@@ -38,6 +40,7 @@ private:
   const std::size_t max_body_;
   const signing_gate& gate_;
   const form_issuer& form_issuer_;
+  const way_planner& way_planner_;
   ledger& ledger_;
   const transfers& transfers_;
   upload_feed& feed_;

@@ -5,6 +5,8 @@
 //   PUT /key?partNumber=1&uploadId=…&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
 //   Host: bucket.s3.eu-west-1.amazonaws.com
 //
+// Content-Length, the object's metadata and further header fields can be signed too; X-Amz-SignedHeaders names them.
+//
 //   GET /key?response-content-disposition=attachment&X-Amz-Algorithm=AWS4-HMAC-SHA256&…&X-Amz-Signature=… HTTP/1.1
 #pragma once
 
@@ -25,15 +27,15 @@ public:
   // Takes credentials, region and clock from `s3`, which must outlive this.
   explicit s3_presigner(s3_client& s3) : s3_(s3) {}
 
-  task<result<presigned_url>> presign_put(object_name name, std::chrono::seconds lifetime) override;
-  task<result<presigned_url>> presign_part(object_name name, std::string upload_id, int part_number,
+  task<result<presigned_url>> presign_put(object_name name, signed_body body, std::chrono::seconds lifetime) override;
+  task<result<presigned_url>> presign_part(object_name name, std::string upload_id, int part_number, signed_body body,
                                            std::chrono::seconds lifetime) override;
   task<result<presigned_url>> presign_get(object_name name, std::chrono::seconds lifetime,
                                           response_headers headers) override;
 
 private:
   task<result<presigned_url>> presign(const char* method, object_name name, std::vector<sigv4::name_value> query,
-                                      std::chrono::seconds lifetime);
+                                      signed_body body, std::chrono::seconds lifetime);
 
   s3_client& s3_;
 };

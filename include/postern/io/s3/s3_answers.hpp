@@ -3,8 +3,10 @@
 // unexpected_answer; `operation` names the request in such errors. Pure.
 #pragma once
 
+#include <postern/core/multipart/part_sizes.hpp>
 #include <postern/core/object.hpp>
 #include <postern/io/aws/aws_error.hpp>
+#include <postern/io/multipart_store.hpp>
 #include <postern/io/s3/s3_part_upload.hpp>
 
 #include <cstdint>
@@ -46,7 +48,9 @@ aws_result<std::string> read_bucket_region(const http_response& answer, const st
 // because XML 1.0 has no control characters.
 aws_result<std::vector<std::string>> read_object_keys(const http_response& answer, const std::string& operation);
 
-constexpr int max_parts = 10'000; // of a multipart upload, and the highest number of a part (AWS, "Multipart limits")
+// ListMultipartUploads: the uploads of one page, in `bucket`. Keys as in read_object_keys.
+aws_result<std::vector<store_upload>> read_multiparts(const http_response& answer, const std::string& operation,
+                                                      const std::string& bucket);
 
 // The parts of a multipart upload, collected from the pages that ListParts answers. The work ends whatever the store
 // answers: each page must lead to a later one, and there are at most `max_pages`.

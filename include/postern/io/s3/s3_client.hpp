@@ -15,6 +15,7 @@
 #include <postern/base/metrics.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/aws/credentials.hpp>
+#include <postern/io/multipart_store.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/s3/s3_part_upload.hpp>
 #include <postern/io/s3/s3_request.hpp>
@@ -74,8 +75,10 @@ public:
   // asked yet.
   std::optional<bool> takes_trailers() const { return takes_trailers_.load(std::memory_order_relaxed); }
 
-  // POST /key?uploads. Asks the store to verify the CRC32C of the whole object; has_checksums says whether it agreed.
-  task<aws_result<s3_multipart_upload>> create_multipart(object_name name, object_meta meta);
+  // POST /key?uploads. `with_checksums`: asks the store to verify the CRC32C of the whole object; has_checksums says
+  // whether it agreed.
+  task<aws_result<s3_multipart_upload>> create_multipart(object_name name, object_meta meta,
+                                                         bool with_checksums = true);
   // PUT /key?partNumber=N&uploadId=…, from memory. `bytes` must live until this returns.
   task<aws_result<s3_part>> upload_part(const s3_multipart_upload& upload, int number, std::string_view bytes,
                                         operation_deadline by = std::nullopt);
@@ -83,14 +86,18 @@ public:
   // the store verifies checksums. The deadline is that of the beginning: the bytes may take longer.
   task<aws_result<std::unique_ptr<s3_part_upload>>> begin_part(const s3_multipart_upload& upload, int number,
                                                                std::uint64_t size);
-  // POST /key?uploadId=… `crc32c` is that of the whole object. errc::bad_digest as for put_object.
+  // POST /key?uploadId=… `crc32c` is that of the whole object. `never_overwrite`: If-None-Match: *, and errc::conflict
+  // when an object has this name. errc::bad_digest as for put_object.
   task<aws_result<s3_write_result>> complete_multipart(const s3_multipart_upload& upload,
                                                        const std::vector<s3_part>& parts, std::uint32_t crc32c,
-                                                       operation_deadline by = std::nullopt);
+                                                       operation_deadline by = std::nullopt,
+                                                       bool never_overwrite = false);
   // DELETE /key?uploadId=… Idempotent.
   task<aws_result<void>> abort_multipart(const s3_multipart_upload& upload, operation_deadline by = std::nullopt);
   // GET /key?uploadId=…, all pages.
   task<aws_result<std::vector<s3_part>>> list_parts(const s3_multipart_upload& upload);
+  // GET /?uploads&prefix=…: one page, which has at most 1000 uploads.
+  task<aws_result<std::vector<store_upload>>> list_multiparts(std::string bucket, std::string prefix);
 
   task<aws_result<s3_object>> head_object(object_name name, operation_deadline by = std::nullopt);
   // The whole of a small object. errc::payload_too_large when it has more than `max` bytes.

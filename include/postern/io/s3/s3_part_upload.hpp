@@ -2,6 +2,7 @@
 // or begin_object makes it; the caller owns it and uses it on the thread that began it.
 #pragma once
 
+#include <postern/core/object.hpp>
 #include <postern/io/aws/aws_error.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/tasks.hpp>
@@ -15,13 +16,7 @@
 
 namespace postern {
 
-// A part that S3 has.
-struct s3_part {
-  int number = 0; // from 1; 0: a whole object
-  std::string etag;
-  std::uint64_t size = 0;
-  std::optional<std::uint32_t> crc32c; // when it was sent as a checksum
-};
+using s3_part = object_part;
 
 // Write exactly `size` bytes, then call finish. When it is destroyed before finish, the connection is cut and S3 does
 // not store the bytes.

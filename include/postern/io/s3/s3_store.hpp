@@ -22,6 +22,8 @@
 // says so.
 #pragma once
 
+#include <postern/core/multipart/part_sizes.hpp>
+#include <postern/io/multipart_journal.hpp>
 #include <postern/io/s3/s3_client.hpp>
 #include <postern/io/store.hpp>
 
@@ -32,9 +34,8 @@
 
 namespace postern {
 
-// Amazon S3 User Guide, "Multipart upload limits". The last part may be smaller.
-constexpr std::uint64_t s3_min_part_size = 5 << 20;
-constexpr std::uint64_t s3_max_parts = 10'000;
+// The last part may be smaller.
+constexpr std::uint64_t s3_min_part_size = min_part_size;
 constexpr std::uint64_t s3_tail_size = 64 << 10;
 
 // Lengths of the streamed parts for an object of this size, without the tail of a prediction. Empty: one PutObject.
@@ -44,7 +45,7 @@ std::vector<std::uint64_t> plan_parts(expected_size size);
 // an ETag is no MD5, as with KMS.
 std::string multipart_etag(const std::vector<s3_part>& parts);
 
-// `s3` must outlive the store.
-std::unique_ptr<store> make_s3_store(s3_client& s3);
+// The references must outlive the store. `journal`: of the multipart uploads that it begins itself; null: none is kept.
+std::unique_ptr<store> make_s3_store(s3_client& s3, multipart_journal* journal = nullptr);
 
 } // namespace postern

@@ -1,0 +1,43 @@
+// Aborts multipart uploads that nobody continues: their client has stayed away, or the node that sent their parts has
+// died. A store keeps, and charges for, parts that are neither completed nor aborted. Each node looks for them; nodes
+// that share a ledger share those that are due. Owned by the node, on one thread.
+#pragma once
+
+#include <postern/base/dates.hpp>
+#include <postern/io/ledger.hpp>
+#include <postern/io/multipart_store.hpp>
+#include <postern/io/store.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+
+namespace postern {
+
+class abandoned_multiparts {
+public:
+  // The references must outlive this.
+  abandoned_multiparts(store& objects, ledger& records, std::function<millis_clock()> clock)
+      : store_(objects), ledger_(records), clock_(std::move(clock)) {}
+
+  // Aborts all that are due. A store that gives no answer is asked no more in this round; what could not be aborted is
+  // due again. Also measures how many are open.
+  task<> run_round();
+
+private:
+  static constexpr std::size_t batch = 32;
+  static constexpr std::chrono::seconds lease{120}; // of one abort: longer than it can last
+
+  task<bool> abort_batch(bucket_names& silent); // true: more may be due
+  task<result<void>> abort(open_multipart m);
+
+  store& store_;
+  ledger& ledger_;
+  const std::function<millis_clock()> clock_;
+};
+
+// Aborts the uploads of m's object that the store has and the ledger does not know: a node died between the store's
+// answer and its record. Does nothing while another one of this object has no recorded name yet.
+task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m);
+
+} // namespace postern

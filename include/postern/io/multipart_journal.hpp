@@ -1,0 +1,29 @@
+// The contract for remembering the multipart uploads that this node has begun in a store and not ended, so that their
+// parts can be deleted after the node has died. A store calls it; one object is shared by all threads.
+#pragma once
+
+#include <postern/base/error.hpp>
+#include <postern/core/object.hpp>
+#include <postern/io/tasks.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace postern {
+
+class multipart_journal {
+public:
+  virtual ~multipart_journal() = default;
+
+  // To be called before the store is asked to begin. `bytes`: the object's size, as far as it is known. Returns the
+  // entry's id. Never fails: without its journal, an upload is still worth more than its clean-up.
+  virtual task<std::string> begin(object_name name, std::uint64_t bytes) = 0;
+  // The store calls the upload `store_id`.
+  virtual task<> name(std::string id, std::string store_id) = 0;
+  // It is completed or aborted.
+  virtual void end(std::string id) = 0;
+  // It may be left in the store, and is to be aborted later.
+  virtual void abandon(std::string id) = 0;
+};
+
+} // namespace postern

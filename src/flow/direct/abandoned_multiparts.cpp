@@ -1,0 +1,78 @@
+#include <postern/base/log.hpp>
+#include <postern/base/metrics.hpp>
+#include <postern/flow/completion/record.hpp>
+#include <postern/flow/direct/abandoned_multiparts.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace postern {
+namespace {
+
+metrics::counter aborted_count("postern_multiparts_aborted_total",
+                               "Multipart uploads that nobody continued, and that were aborted in the store", "");
+metrics::gauge open_count("postern_multiparts_open", "Multipart uploads that were begun in a store and not ended", "");
+metrics::gauge open_bytes("postern_multipart_bytes", "Bytes that stores may hold of multipart uploads not ended", "");
+
+} // namespace
+
+task<> abandoned_multiparts::run_round() {
+  bucket_names silent;
+  for (bool more = true; more;) more = co_await abort_batch(silent);
+  const auto totals = co_await ledger_.count_multiparts();
+  if (!totals) co_return;
+  open_count.set(static_cast<std::int64_t>(totals->count));
+  open_bytes.set(static_cast<std::int64_t>(totals->bytes));
+}
+
+task<bool> abandoned_multiparts::abort_batch(bucket_names& silent) {
+  const auto now = clock_();
+  auto due = co_await ledger_.lease_due_multiparts(now, now + lease, batch, silent);
+  if (!due) {
+    log::warning("abandoned multipart uploads cannot be read from the ledger", {{"why", describe(due.error())}});
+    co_return false;
+  }
+  for (auto& m : *due) {
+    if (silent.contains(m.name.bucket)) continue;
+    const auto name = m.name;
+    auto done = co_await abort(std::move(m));
+    if (done) continue;
+    log::warning("an abandoned multipart upload cannot be aborted",
+                 {{"bucket", name.bucket}, {"key", quote(name.key)}, {"why", describe(done.error())}});
+    if (is_silence(done.error())) silent.insert(name.bucket);
+  }
+  co_return due->size() == batch;
+}
+
+task<result<void>> abandoned_multiparts::abort(open_multipart m) {
+  auto* parts = store_.for_bucket(m.name.bucket).as_multipart_store();
+  if (parts) { // else its store has left the configuration
+    store_upload named{m.name, m.store_id};
+    auto aborting = m.store_id.empty() ? abort_unnamed(*parts, ledger_, m) : parts->abort_multipart(std::move(named));
+    auto done = co_await std::move(aborting);
+    if (!done) co_return done;
+    aborted_count.add();
+    log::info("abandoned multipart upload aborted",
+              {{"bucket", m.name.bucket}, {"key", quote(m.name.key)}, {"bytes_at_most", m.bytes}});
+  }
+  ledger_.end_multipart(std::move(m.id));
+  co_return result<void>{};
+}
+
+task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m) {
+  auto in_store = co_await parts.list_multiparts(m.name);
+  if (!in_store) co_return in_store.error();
+  auto known = co_await records.list_multiparts(m.name);
+  if (!known) co_return known.error();
+  const auto is_another = [&](const auto& one) { return one.id != m.id && one.store_id.empty(); };
+  if (std::any_of(known->begin(), known->end(), is_another)) co_return result<void>{};
+  for (auto& upload : *in_store) {
+    const auto is_same = [&](const auto& one) { return one.store_id == upload.id; };
+    if (std::any_of(known->begin(), known->end(), is_same)) continue;
+    auto done = co_await parts.abort_multipart(std::move(upload));
+    if (!done) co_return done;
+  }
+  co_return result<void>{};
+}
+
+} // namespace postern

@@ -1,0 +1,237 @@
+#include <postern/base/digest.hpp>
+#include <postern/base/log.hpp>
+#include <postern/flow/direct/abandoned_multiparts.hpp>
+#include <postern/flow/direct/direct_multiparts.hpp>
+#include <postern/flow/direct/ways.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace postern {
+namespace {
+
+bool is_stored(const upload& u) { return u.state == upload_state::checking || u.state == upload_state::completed; }
+
+bool is_over(const upload& u) {
+  return u.state == upload_state::rejected || u.state == upload_state::removing || u.state == upload_state::removed;
+}
+
+failure takes_no_parts(const upload& u) {
+  return is_over(u) ? no_longer_possible(u) : failure{errc::conflict, "the upload is stored already"};
+}
+
+// That the parts are those that the client names.
+result<void> check_etags(const std::vector<object_part>& parts, const std::map<int, std::string>& etags) {
+  if (etags.empty()) return {};
+  for (const auto& part : parts) {
+    const auto named = etags.find(part.number);
+    if (named == etags.end() || named->second != part.etag)
+      return failure{errc::conflict, "part " + std::to_string(part.number) + " has the ETag " + quote(part.etag) +
+                                         " in the store, and another one in the request, or none"};
+  }
+  if (etags.size() > parts.size())
+    return failure{errc::conflict, "the request names " + std::to_string(etags.size()) + " parts, and the store has " +
+                                       std::to_string(parts.size())};
+  return {};
+}
+
+// The CRC32C of the whole object; nothing unless all parts have theirs.
+std::optional<std::uint32_t> checksum_of(const std::vector<object_part>& parts) {
+  std::uint32_t sum = 0;
+  for (const auto& part : parts) {
+    if (!part.crc32c) return std::nullopt;
+    sum = crc32c_of_both(sum, *part.crc32c, part.size);
+  }
+  return sum;
+}
+
+} // namespace
+
+struct direct_multiparts::place {
+  const profile& rules;
+  multipart_store& parts;
+  presigner& signs;
+  part_plan plan;
+};
+
+store_abilities direct_multiparts::abilities_of(const std::string& bucket) const {
+  const auto* known = options_.find_store(bucket);
+  return known ? known->abilities() : store_abilities{};
+}
+
+std::string direct_multiparts::token_of(const std::string& id, millis_clock now) const {
+  return own_.sign_upload_token(id, std::chrono::floor<std::chrono::seconds>(now + options_.grace));
+}
+
+result<direct_multiparts::place> direct_multiparts::place_of(const upload& row) const {
+  const auto rules = options_.profiles.find(row.profile);
+  const auto allows = [&](upload_way w) {
+    return std::find(rules->second.ways.begin(), rules->second.ways.end(), w) != rules->second.ways.end();
+  };
+  auto& objects = store_.for_bucket(row.bucket);
+  auto* parts = objects.as_multipart_store();
+  auto* signs = objects.as_presigner();
+  if (rules == options_.profiles.end() || !allows(upload_way::multipart) || !parts || !signs)
+    return failure{errc::conflict, "this upload cannot be sent in parts: its profile or its store does not allow it"};
+  if (row.min_size != row.max_size)
+    return failure{errc::conflict, "the upload was signed without size, so its parts are not known; sign it anew with "
+                                   "size and ways"};
+  return place{rules->second, *parts, *signs, plan_multipart(row.max_size)};
+}
+
+// --- signing ------------------------------------------------------------------------------------------
+
+task<result<started_parts>> direct_multiparts::start(upload row, const place& at, std::vector<asked_part> asked,
+                                                     millis_clock now) {
+  const auto has_sum = [](const asked_part& p) { return p.crc32c.has_value(); };
+  open_multipart m;
+  m.id = row.id;
+  m.name = {row.bucket, row.key};
+  m.plan = at.plan;
+  m.has_checksums = abilities_of(row.bucket).checks_checksums && std::all_of(asked.begin(), asked.end(), has_sum);
+  for (const auto& part : asked)
+    m.bytes = std::max(m.bytes, std::min(at.plan.size, at.plan.part_size * static_cast<std::uint64_t>(part.number)));
+  m.created_at = now;
+  m.due_at = std::max(now + options_.grace, row.expires_at);
+  auto started = co_await ledger_.start_parts(std::move(m));
+  if (!started || !started->parts.store_id.empty()) co_return started;
+  const bool is_new = started->parts.created_at == now;
+  auto begun = co_await begin_in_store(std::move(row), at, started->parts, is_new);
+  if (!begun) co_return begun.error();
+  started->parts = std::move(*begun);
+  co_return started;
+}
+
+// Two calls at once may both begin one. The first that is recorded stays; the other is aborted.
+task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, place at, open_multipart m, bool is_new) {
+  if (!is_new) { // a node may have died after the store's answer
+    auto cleaned = co_await abort_unnamed(at.parts, ledger_, m);
+    if (!cleaned) co_return cleaned.error();
+  }
+  auto meta = meta_for(at.rules, row, upload_way::multipart);
+  auto store_id = co_await at.parts.begin_multipart(m.name, std::move(meta), m.has_checksums);
+  if (!store_id) co_return store_id.error();
+  auto named = co_await ledger_.name_multipart(m.id, *store_id);
+  if (named && named->store_id == *store_id) co_return named;
+  const store_upload surplus{std::move(m.name), std::move(*store_id)};
+  auto aborted = co_await at.parts.abort_multipart(surplus);
+  if (!aborted)
+    log::warning("a multipart upload is left in the store", {{"bucket", surplus.name.bucket},
+                                                             {"key", quote(surplus.name.key)},
+                                                             {"upload_id", quote(surplus.id)},
+                                                             {"why", describe(aborted.error())}});
+  co_return named;
+}
+
+task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<asked_part> asked, millis_clock now) {
+  auto row = co_await ledger_.find(id);
+  if (!row) co_return row.error();
+  if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
+  const auto at = place_of(*row);
+  if (!at) co_return at.error();
+  for (const auto& part : asked)
+    if (part.number > at->plan.count())
+      co_return failure{errc::bad_request, "there is no part " + std::to_string(part.number) + ": the file has " +
+                                               std::to_string(at->plan.count()) + " parts"};
+  auto started = co_await start(std::move(*row), *at, asked, now);
+  if (!started) co_return started.error();
+  const auto& m = started->parts;
+  signed_parts made;
+  for (const auto& part : asked) {
+    if (m.has_checksums && !part.crc32c)
+      co_return failure{errc::bad_request, "the checksum of part " + std::to_string(part.number) +
+                                               " is missing: this upload was begun with the CRC32C of each part"};
+    signed_body body;
+    body.size = m.plan.length(part.number);
+    if (m.has_checksums) body.headers.emplace_back("x-amz-checksum-crc32c", crc32c_base64(*part.crc32c));
+    auto signing = at->signs.presign_part(m.name, m.store_id, part.number, std::move(body), url_lifetime);
+    auto url = co_await std::move(signing);
+    if (!url) co_return url.error();
+    made.parts.push_back({part.number, std::move(*url)});
+  }
+  made.token = token_of(id, now);
+  co_return made;
+}
+
+// --- what the store has ---------------------------------------------------------------------------------
+
+task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock now) {
+  auto row = co_await ledger_.find(id);
+  if (!row) co_return row.error();
+  if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
+  const auto at = place_of(*row);
+  if (!at) co_return at.error();
+  listed_parts all{at->plan, {}, token_of(id, now)};
+  auto m = co_await ledger_.find_multipart(id);
+  if (!m && m.error().code != errc::not_found) co_return m.error();
+  if (!m || m->store_id.empty()) co_return all;
+  store_upload named{m->name, m->store_id};
+  auto parts = co_await at->parts.list_parts(std::move(named));
+  if (parts) all.parts = std::move(*parts);
+  if (!parts && parts.error().code != errc::object_absent) co_return parts.error();
+  if (!parts) { // aborted by another hand, such as a lifecycle rule: it can begin anew
+    ledger_.end_multipart(id);
+    co_return all;
+  }
+  m->due_at = std::max(now + options_.grace, row->expires_at);
+  auto kept = co_await ledger_.start_parts(std::move(*m));
+  if (!kept) co_return kept.error();
+  co_return all;
+}
+
+// --- the end --------------------------------------------------------------------------------------------
+
+// Returns the ETag, which may be empty.
+task<result<std::string>> direct_multiparts::complete_in_store(upload row, place at, std::map<int, std::string> etags) {
+  auto m = co_await ledger_.find_multipart(row.id);
+  if (!m && m.error().code != errc::not_found) co_return m.error();
+  if (!m || m->store_id.empty()) co_return failure{errc::object_absent, "no part of this upload was sent"};
+  const store_upload named{m->name, m->store_id};
+  auto parts = co_await at.parts.list_parts(named);
+  if (!parts) co_return parts.error();
+  std::map<int, std::uint64_t> lengths;
+  for (const auto& part : *parts) lengths.emplace(part.number, part.size);
+  if (auto whole = check_parts(m->plan, lengths); !whole) co_return whole.error();
+  if (auto same = check_etags(*parts, etags); !same) co_return same.error();
+  multipart_rules rules;
+  rules.never_overwrite = !at.rules.overwrite && abilities_of(row.bucket).takes_if_none_match;
+  if (m->has_checksums) rules.crc32c = checksum_of(*parts);
+  co_return co_await at.parts.complete_multipart(named, std::move(*parts), rules);
+}
+
+task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, std::string> etags, millis_clock now) {
+  auto row = co_await ledger_.find(id);
+  if (!row) co_return row.error();
+  if (is_stored(*row)) co_return row;
+  if (is_over(*row)) co_return takes_no_parts(*row);
+  const auto at = place_of(*row);
+  if (!at) co_return at.error();
+  auto completed = co_await complete_in_store(*row, *at, std::move(etags));
+  // No such upload, or an object has its name: an earlier call may have completed it, and its answer was lost.
+  const auto may_be_ours = [](errc code) { return code == errc::object_absent || code == errc::conflict; };
+  if (!completed && !may_be_ours(completed.error().code)) co_return completed.error();
+  auto found = co_await completer_.examine(*row, std::nullopt);
+  if (!found && !completed && store_answered(found.error())) co_return completed.error();
+  if (!found) co_return found.error();
+  auto recorded = co_await completer_.record(std::move(*row), std::move(*found), completion_source::redirect, now);
+  if (recorded) ledger_.end_multipart(id);
+  co_return recorded;
+}
+
+task<result<upload>> direct_multiparts::abort(std::string id) {
+  auto row = co_await ledger_.find(id);
+  if (!row) co_return row.error();
+  if (is_stored(*row)) co_return takes_no_parts(*row);
+  auto m = co_await ledger_.find_multipart(id);
+  if (!m && m.error().code != errc::not_found) co_return m.error();
+  auto* parts = store_.for_bucket(row->bucket).as_multipart_store();
+  if (!m || !parts) co_return row;
+  store_upload named{m->name, m->store_id};
+  auto aborting = m->store_id.empty() ? abort_unnamed(*parts, ledger_, *m) : parts->abort_multipart(std::move(named));
+  auto aborted = co_await std::move(aborting);
+  if (!aborted) co_return aborted.error();
+  ledger_.end_multipart(id);
+  co_return co_await ledger_.find(id);
+}
+
+} // namespace postern

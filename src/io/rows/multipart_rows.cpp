@@ -1,0 +1,144 @@
+#include "upload_row.hpp"
+#include <postern/io/rows/multipart_rows.hpp>
+#include <postern/io/rows/webhook_rows.hpp>
+
+#include <utility>
+
+namespace postern {
+namespace {
+
+const std::string columns = "id, bucket, key, store_id, size, part_size, has_checksums, bytes, created_at, due_at";
+const std::string select_multipart = "SELECT " + columns + " FROM multiparts WHERE ";
+
+std::string insert(std::string_view on_conflict) {
+  return "INSERT INTO multiparts (" + columns +
+         ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO "
+         "UPDATE SET due_at = excluded.due_at" +
+         std::string(on_conflict) + " RETURNING " + columns;
+}
+
+const std::string begin_sql = insert("");
+// What an earlier call has decided stays.
+const std::string parts_sql = insert(", bytes = CASE WHEN excluded.bytes > multiparts.bytes THEN excluded.bytes ELSE "
+                                     "multiparts.bytes END");
+// The name stands for the client's parts in uploads.attempt, so that no earlier fallback upload of the same form
+// decides what becomes of the row.
+constexpr const char* attempt_of_parts = "parts";
+const std::string receiving_sql =
+    "UPDATE uploads SET state = 'receiving', way = 'multipart', attempt = $1, failed_because = '', received = NULL, "
+    "ask_at = $2 WHERE id = $3 AND state IN " +
+    states_before(upload_state::receiving) + returning_upload;
+const std::string find_upload_sql = select_upload + "id = $1";
+const std::string name_sql = "UPDATE multiparts SET store_id = $1 WHERE id = $2 AND store_id = ''";
+const std::string keep_sql = "UPDATE multiparts SET due_at = $1 WHERE id = $2";
+const std::string end_sql = "DELETE FROM multiparts WHERE id = $1";
+// The form can be posted again, until it expires.
+const std::string reopen_sql = "UPDATE uploads SET state = 'issued', ask_at = expires_at + $1 WHERE id = $2 AND "
+                               "attempt = $3 AND state = 'receiving'" +
+                               returning_upload;
+const std::string find_sql = select_multipart + "id = $1";
+const std::string of_key_sql = select_multipart + "key = $1 AND bucket = $2 ORDER BY id";
+constexpr const char* count_sql = "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM multiparts";
+
+sql::statement& bind(sql::statement& s, const open_multipart& m) {
+  return s.bind(m.id, m.name.bucket, m.name.key, m.store_id, static_cast<std::int64_t>(m.plan.size),
+                static_cast<std::int64_t>(m.plan.part_size), std::int64_t{m.has_checksums},
+                static_cast<std::int64_t>(m.bytes), as_integer(m.created_at), as_integer(m.due_at));
+}
+
+open_multipart read(sql::statement& s) {
+  const auto number = [&s] { return static_cast<std::uint64_t>(s.integer().value_or(0)); };
+  open_multipart m;
+  m.id = s.text();
+  m.name.bucket = s.text();
+  m.name.key = s.text();
+  m.store_id = s.text();
+  m.plan.size = number();
+  m.plan.part_size = number();
+  m.has_checksums = number() != 0;
+  m.bytes = number();
+  m.created_at = as_time(s.integer().value_or(0));
+  m.due_at = as_time(s.integer().value_or(0));
+  return m;
+}
+
+std::vector<open_multipart> all(sql::statement& s) {
+  std::vector<open_multipart> found;
+  while (s.step()) found.push_back(read(s));
+  s.rewind();
+  return found;
+}
+
+std::optional<open_multipart> one(sql::statement& s) {
+  auto found = all(s);
+  return found.empty() ? std::nullopt : std::optional(std::move(found.front()));
+}
+
+} // namespace
+
+std::optional<open_multipart> find_multipart(sql::database& db, const std::string& id) {
+  return one(db.prepared(find_sql).bind(id));
+}
+
+multipart_totals count_multiparts(sql::database& db) {
+  auto& s = db.prepared(count_sql).bind();
+  multipart_totals totals;
+  if (s.step()) {
+    totals.count = static_cast<std::uint64_t>(s.integer().value_or(0));
+    totals.bytes = static_cast<std::uint64_t>(s.integer().value_or(0));
+  }
+  s.rewind();
+  return totals;
+}
+
+multipart_rows::multipart_rows(sql::database& db, std::chrono::milliseconds grace,
+                               std::function<void(const upload&)> on_change)
+    : db_(db), grace_(grace), on_change_(std::move(on_change)),
+      due_sql_(select_multipart + "due_at <= $1" + not_in_buckets("$2") + " ORDER BY due_at, id LIMIT $3" +
+               db.get_dialect().for_update_skip_locked) {}
+
+result<started_parts> multipart_rows::start_parts(const open_multipart& m) {
+  auto receiving = one_upload(db_.prepared(receiving_sql).bind(attempt_of_parts, as_integer(m.due_at), m.id));
+  if (!receiving) {
+    auto row = one_upload(db_.prepared(find_upload_sql).bind(m.id));
+    if (!row) return no_such_upload();
+    return failure{errc::conflict, "the upload is " + std::string(name_of(row->state)) + " and takes no parts"};
+  }
+  if (on_change_) on_change_(*receiving);
+  auto parts = one(bind(db_.prepared(parts_sql), m));
+  return started_parts{std::move(*receiving), std::move(*parts)};
+}
+
+void multipart_rows::begin(const open_multipart& m) { bind(db_.prepared(begin_sql), m).run(); }
+
+std::optional<open_multipart> multipart_rows::name(const std::string& id, const std::string& store_id) {
+  db_.prepared(name_sql).bind(store_id, id).run();
+  return find_multipart(db_, id);
+}
+
+void multipart_rows::keep(const std::vector<std::string>& ids, millis_clock due_at) {
+  auto& s = db_.prepared(keep_sql);
+  for (const auto& id : ids) s.bind(as_integer(due_at), id).run();
+}
+
+void multipart_rows::end(const std::string& id) {
+  db_.prepared(end_sql).bind(id).run();
+  const auto issued =
+      one_upload(db_.prepared(reopen_sql).bind(static_cast<std::int64_t>(grace_.count()), id, attempt_of_parts));
+  if (issued && on_change_) on_change_(*issued);
+}
+
+std::vector<open_multipart> multipart_rows::lease_due(millis_clock now, millis_clock leased_until, std::size_t max,
+                                                      const bucket_names& without) {
+  const auto buckets = listed_buckets(without);
+  auto due = all(db_.prepared(due_sql_).bind(as_integer(now), buckets, as_limit(max)));
+  auto& lease = db_.prepared(keep_sql);
+  for (const auto& m : due) lease.bind(as_integer(leased_until), m.id).run();
+  return due;
+}
+
+std::vector<open_multipart> multipart_rows::list_of(const object_name& name) {
+  return all(db_.prepared(of_key_sql).bind(name.key, name.bucket));
+}
+
+} // namespace postern
