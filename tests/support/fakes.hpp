@@ -22,7 +22,11 @@ struct fake_store final : store {
   int fails_at_write = -1; // counted from 0 over all sinks
   bool fails_at_finish = false;
   std::optional<expected_size> expected; // by the last open
-  std::function<task<>()> before_write;  // awaited ahead of each write
+  multipart_store* parts = nullptr;      // further powers, see fake_parts
+  presigner* signs = nullptr;
+  multipart_store* as_multipart_store() override { return parts; }
+  presigner* as_presigner() override { return signs; }
+  std::function<task<>()> before_write; // awaited ahead of each write
 
   struct fake_sink final : sink {
     fake_sink(fake_store& s, std::string at, object_meta m) : in(s), where(std::move(at)), meta(std::move(m)) {}

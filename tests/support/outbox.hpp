@@ -123,6 +123,18 @@ struct outbox final : ledger {
   task<result<quota_usage>> find_usage(std::string, std::string, std::int64_t) override {
     co_return failure(errc::internal, "not asked");
   }
+  task<result<started_parts>> start_parts(open_multipart) override { co_return none(); }
+  task<result<void>> begin_multipart(open_multipart) override { co_return none(); }
+  task<result<open_multipart>> name_multipart(std::string, std::string) override { co_return none(); }
+  void keep_multiparts(std::vector<std::string>, millis_clock) override {}
+  void end_multipart(std::string) override {}
+  task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock, millis_clock, std::size_t,
+                                                                 bucket_names) override {
+    co_return none();
+  }
+  task<result<std::vector<open_multipart>>> list_multiparts(object_name) override { co_return none(); }
+  task<result<open_multipart>> find_multipart(std::string) override { co_return none(); }
+  task<result<multipart_totals>> count_multiparts() override { co_return none(); }
   void issue(upload) override {}
   void start_receiving(upload, std::string) override {}
   task<result<upload>> reserve_key(upload, std::string, std::string) override { co_return none(); }

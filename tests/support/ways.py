@@ -54,17 +54,18 @@ class Parts:
     def count(self, size):
         return max(1, math.ceil(size / self.part_size))
 
-    def piece(self, data, number):
-        return data[(number - 1) * self.part_size:number * self.part_size]
-
     def send(self, data, numbers=None):
         """Signs and sends these parts of the bytes, or all."""
-        numbers = list(numbers or range(1, self.count(len(data)) + 1))
+        self.send_pieces(len(data), lambda begin, length: data[begin:begin + length], numbers)
+
+    def send_pieces(self, size, piece, numbers=None):
+        """The same for a file that is not held whole: piece(begin, length) are some of its bytes."""
+        numbers = list(numbers or range(1, self.count(size) + 1))
         for begin in range(0, len(numbers), 100):
             status, answer = self.sign(numbers[begin:begin + 100])
             assert status == 200, answer
             for part in answer["parts"]:
-                status, _, text = curl("PUT", part["url"], part["headers"], self.piece(data, part["number"]))
+                status, _, text = curl("PUT", part["url"], part["headers"], piece((part["number"] - 1) * self.part_size, self.part_size))
                 assert status == 200, text
 
     def list(self):

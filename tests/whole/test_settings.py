@@ -241,6 +241,9 @@ anonymous = true
 max_size = "5GiB"
 [profiles.above]
 max_size = "5368709121"
+ways = ["form", "put", "fallback"]
+[profiles.in_parts]
+max_size = "1TiB"
 [profiles.fallback_alone]
 min_size = "6GiB"
 max_size = "7GiB"

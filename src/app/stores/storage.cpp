@@ -151,13 +151,16 @@ void log_sizes_beyond_a_form(const config& c) {
   if (c.store.type != "s3") return;
   for (const auto& [name, p] : c.profiles) {
     if (p.max_size <= max_post_size || p.min_size > max_post_size) continue;
+    if (std::find(p.ways.begin(), p.ways.end(), upload_way::multipart) != p.ways.end()) continue; // that way takes it
     const auto setting = "profiles." + name + ".max_size";
-    log::warning(
-        "a profile allows larger files than S3 takes from a form",
-        {{"profile", name},
-         {"max_size", size_text(p.max_size)},
-         {"largest_form", size_text(max_post_size)},
-         {"remedy", "declare size in POST /v1/uploads: then the fallback takes a larger file; or lower " + setting}});
+    log::warning("a profile allows larger files than S3 takes from a form",
+                 {{"profile", name},
+                  {"max_size", size_text(p.max_size)},
+                  {"largest_form", size_text(max_post_size)},
+                  {"remedy", "add multipart to profiles." + name +
+                                 ".ways; or declare size in POST /v1/uploads: then the fallback "
+                                 "takes a larger file; or lower " +
+                                 setting}});
   }
 }
 

@@ -17,6 +17,13 @@ std::array<metrics::counter, 5> completions{{
     {"postern_completions_total", "Uploads completed, by source", "source=\"sweep\""},
     {"postern_completions_total", "Uploads completed, by source", "source=\"probe\""},
 }};
+std::array<metrics::counter, 5> completions_by_way{{
+    {"postern_completions_by_way_total", "Uploads completed, by the way of their bytes", "way=\"form\""},
+    {"postern_completions_by_way_total", "Uploads completed, by the way of their bytes", "way=\"put\""},
+    {"postern_completions_by_way_total", "Uploads completed, by the way of their bytes", "way=\"multipart\""},
+    {"postern_completions_by_way_total", "Uploads completed, by the way of their bytes", "way=\"resumable\""},
+    {"postern_completions_by_way_total", "Uploads completed, by the way of their bytes", "way=\"fallback\""},
+}};
 metrics::histogram lag("postern_completion_seconds", "From the signing of a form to its upload's completion", "");
 
 } // namespace
@@ -33,9 +40,13 @@ bool is_silence(const failure& f) {
 void note_completion(const upload& u) {
   const auto by = u.completed_by.value_or(completion_source::sweep);
   completions[static_cast<std::size_t>(by)].add();
+  completions_by_way[static_cast<std::size_t>(u.way.value_or(upload_way::form))].add();
   const auto took = u.completed_at.value_or(u.created_at) - u.created_at;
   lag.observe(std::chrono::duration<double>(took).count());
-  log::info("upload completed", {{"upload", u.id}, {"size", u.size.value_or(0)}, {"source", name_of(by)}});
+  log::info("upload completed", {{"upload", u.id},
+                                 {"size", u.size.value_or(0)},
+                                 {"source", name_of(by)},
+                                 {"way", name_of(u.way.value_or(upload_way::form))}});
 }
 
 failure no_longer_possible(const upload& u) {

@@ -232,11 +232,13 @@ task<aws_result<std::vector<s3_part>>> s3_client::list_parts(const s3_multipart_
 }
 
 task<aws_result<std::vector<store_upload>>> s3_client::list_multiparts(std::string bucket, std::string prefix) {
+  // Without encoding-type: Ceph RGW 16 then encodes the keys and does not say so. Keys of uploads have no control
+  // characters, which XML 1.0 could not have.
   call c{"ListMultipartUploads",
          "GET",
          bucket,
          {},
-         {{"uploads", ""}, {"prefix", std::move(prefix)}, {"max-uploads", "1000"}, {"encoding-type", "url"}}};
+         {{"uploads", ""}, {"prefix", std::move(prefix)}, {"max-uploads", "1000"}}};
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();

@@ -64,11 +64,14 @@ BOOST_AUTO_TEST_CASE(a_profile_that_allows_more_than_a_form_takes_is_logged) {
     p.bucket = "media";
     p.min_size = min;
     p.max_size = max;
+    p.ways = {upload_way::form, upload_way::fallback};
   };
   constexpr std::uint64_t gibibyte = 1 << 30;
   add("exact", 0, 5 * gibibyte);
   add("above", 5 * gibibyte, 5 * gibibyte + 1);
   add("fallback_alone", 5 * gibibyte + 1, 6 * gibibyte);
+  add("in_parts", 0, 6 * gibibyte);
+  c.profiles["in_parts"].ways.push_back(upload_way::multipart);
   const auto logged = [&c] {
     const test::captured_log log;
     app::log_sizes_beyond_a_form(c);
@@ -78,6 +81,7 @@ BOOST_AUTO_TEST_CASE(a_profile_that_allows_more_than_a_form_takes_is_logged) {
   BOOST_TEST(text.find("profile=above max_size=5368709121 largest_form=5GiB") != text.npos, text);
   BOOST_TEST(text.find("profiles.above.max_size") != text.npos);
   BOOST_TEST((text.find("exact") == text.npos && text.find("fallback_alone") == text.npos), text);
+  BOOST_TEST(text.find("in_parts") == text.npos, text);
   c.store.type = "file";
   BOOST_TEST(logged() == "");
 }

@@ -131,7 +131,8 @@ BOOST_AUTO_TEST_CASE(nodes_that_start_at_the_same_time_create_one_schema) {
 
 BOOST_AUTO_TEST_CASE(a_database_of_version_9_gets_its_table_of_rates) {
   BOOST_TEST(run_task(open()->confirm(some_completion(some_upload(1)))).has_value());
-  postgres::database(url, 8s).execute("DROP TABLE rates; UPDATE schema_version SET version = 9");
+  postgres::database(url, 8s).execute("DROP TABLE rates; DROP TABLE multiparts; ALTER TABLE uploads DROP COLUMN way; "
+                                      "UPDATE schema_version SET version = 9");
   const auto l = open();
   BOOST_TEST((run_task(l->find(some_upload(1).id)).value().state == upload_state::completed));
   const std::vector<rate_count> some{{"u", 3}};

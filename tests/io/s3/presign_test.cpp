@@ -43,6 +43,29 @@ BOOST_AUTO_TEST_CASE(a_put_of_an_object_is_presigned) {
              "https://media.s3.example.com" + path + "?" + query + "&X-Amz-Signature=" + signature_of(canonical));
 }
 
+BOOST_AUTO_TEST_CASE(a_put_can_fix_size_metadata_and_conditions) {
+  s3_fixture w(at("https://s3.example.com"));
+  signed_body body;
+  body.size = 5;
+  body.meta.headers = {{"content-type", "image/png"}, {"acl", "private"}};
+  body.meta.user = {{"postern-id", "7"}};
+  body.headers = {{"if-none-match", "*"}};
+  const auto made = w.run(w.presigner.presign_put({"media", "k"}, body, 900s)).value();
+  const std::vector<std::pair<std::string, std::string>> wanted{
+      {"content-type", "image/png"}, {"x-amz-acl", "private"}, {"x-amz-meta-postern-id", "7"}, {"if-none-match", "*"}};
+  BOOST_TEST((made.headers == wanted)); // the browser adds Content-Length and Host itself
+  const std::string names = "content-length;content-type;host;if-none-match;x-amz-acl;x-amz-meta-postern-id";
+  BOOST_TEST(parameter(made.url, "X-Amz-SignedHeaders") == names);
+  const auto query = made.url.substr(made.url.find('?') + 1);
+  const auto canonical = "PUT\n/k\n" + query.substr(0, query.find("&X-Amz-Signature=")) +
+                         "\ncontent-length:5\ncontent-type:image/png\nhost:media.s3.example.com\nif-none-match:*\n"
+                         "x-amz-acl:private\nx-amz-meta-postern-id:7\n\n" +
+                         names + "\nUNSIGNED-PAYLOAD";
+  BOOST_TEST(parameter(made.url, "X-Amz-Signature") == signature_of(canonical));
+  body.meta.user = {{"a", "b\nc"}};
+  BOOST_TEST((w.run(w.presigner.presign_put({"media", "k"}, body, 900s)).error().code == errc::invalid_argument));
+}
+
 // The fields of the answer are named in the query (Amazon S3 API Reference, GetObject).
 BOOST_AUTO_TEST_CASE(a_get_is_presigned_with_the_fields_of_its_answer) {
   s3_fixture w(at("https://s3.example.com"));

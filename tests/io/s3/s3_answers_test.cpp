@@ -106,6 +106,23 @@ BOOST_AUTO_TEST_CASE(a_location_is_a_region_name) {
   BOOST_TEST(reason(read_bucket_region(xml_answer("<Other/>"), operation)) == "the answer is no LocationConstraint");
 }
 
+BOOST_AUTO_TEST_CASE(a_list_of_open_multipart_uploads) {
+  const auto listed = [](const std::string& inside) {
+    return read_multiparts(xml_answer("<ListMultipartUploadsResult>" + inside + "</ListMultipartUploadsResult>"),
+                           operation, "media");
+  };
+  BOOST_TEST(listed("").value().empty());
+  const auto two = listed("<EncodingType>url</EncodingType><Upload><Key>a+b%2F%C3%9C</Key><UploadId>i/+=</UploadId>"
+                          "</Upload><Upload><Key>c</Key><UploadId>2</UploadId></Upload>")
+                       .value();
+  BOOST_REQUIRE(two.size() == 2u);
+  BOOST_TEST((two[0].name.bucket == "media" && two[0].name.key == "a b/\xc3\x9c" && two[0].id == "i/+="));
+  BOOST_TEST(reason(listed("<Upload><Key>c</Key></Upload>")) == "an upload in the answer has no UploadId");
+  BOOST_TEST(reason(listed("<Upload><UploadId>2</UploadId></Upload>")).starts_with("a key in the answer is empty"));
+  BOOST_TEST(reason(read_multiparts(xml_answer("<Other/>"), operation, "media")) ==
+             "the answer is no ListMultipartUploadsResult");
+}
+
 // --- lists of parts ---------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_list_of_parts_is_complete_after_its_last_page) {

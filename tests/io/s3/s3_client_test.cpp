@@ -95,6 +95,32 @@ BOOST_AUTO_TEST_CASE(each_operation_sends_the_documented_request) {
        },
        parts,
        {{"content-type", "application/xml"}, {"x-amz-checksum-crc32c", ""}}},
+      {"POST /media/a%20b?uploadId=id%2F%2B%3D",
+       "POST /a%20b?uploadId=id%2F%2B%3D",
+       error(412, "PreconditionFailed"),
+       [](s3_fixture& w) {
+         const std::vector<s3_part> sent{{1, "a", 5, {}}, {2, "b&", 5, {}}};
+         const auto refused = error_of(w.run(w.s3.complete_multipart(some_upload, sent, 1, std::nullopt, true)));
+         BOOST_TEST((refused.category == errc::conflict));
+       },
+       parts,
+       {{"if-none-match", "*"}}},
+      {"POST /media/a%20b?uploads=",
+       "POST /a%20b?uploads=",
+       xml(200, "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"),
+       [](s3_fixture& w) {
+         BOOST_TEST(!value_of(w.run(w.s3.create_multipart({"media", "a b"}, {}, false))).has_checksums);
+         BOOST_TEST(!w.s3.takes_trailers().has_value()); // the store was not asked
+       },
+       "",
+       {{"x-amz-checksum-algorithm", ""}, {"x-amz-checksum-type", ""}}},
+      {"GET /media/?uploads=&prefix=a%20b&max-uploads=1000",
+       "GET /?uploads=&prefix=a%20b&max-uploads=1000",
+       xml(200, "<ListMultipartUploadsResult><Upload><Key>a b</Key><UploadId>i</UploadId></Upload>"
+                "</ListMultipartUploadsResult>"),
+       [](s3_fixture& w) { BOOST_TEST(value_of(w.run(w.s3.list_multiparts("media", "a b"))).at(0).id == "i"); },
+       "",
+       {}},
       {"DELETE /media/a%20b?uploadId=id%2F%2B%3D",
        "DELETE /a%20b?uploadId=id%2F%2B%3D",
        answers(204),

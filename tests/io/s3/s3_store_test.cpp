@@ -382,6 +382,10 @@ BOOST_AUTO_TEST_CASE(presigned_parts_make_an_object) {
   BOOST_TEST((parts[0].number == 1 && parts[0].size == first.size()));
   BOOST_TEST((parts[1].number == 2 && parts[1].size == second.size()));
   BOOST_TEST(parts[1].etag == to_hex(md5(second)));
+  const auto open = run_step(s3.list_multiparts(upload.name.bucket, upload.name.key)).value();
+  BOOST_TEST_REQUIRE(open.size() == 1u);
+  BOOST_TEST(open[0].id == upload.upload_id);
+  BOOST_TEST(open[0].name.key == upload.name.key);
   BOOST_TEST(run_step(s3.complete_multipart(upload, parts, crc32c(0, bytes))).has_value());
   BOOST_TEST((stored("by parts") == bytes));
   BOOST_TEST(run_step(s3.head_object(named("by parts"))).value().etag == multipart_etag(parts));
