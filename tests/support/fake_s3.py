@@ -43,6 +43,8 @@ class Request:
             return "AbortMultipartUpload" if "uploadId" in q else "DeleteObject"
         if self.method == "HEAD":
             return "HeadObject" if self.key else "HeadBucket"
+        if "uploads" in q:
+            return "ListMultipartUploads"
         return "ListParts" if "uploadId" in q else "GetBucketLocation" if "location" in q else "GetObject"
 
     def go_on(self):
@@ -84,8 +86,9 @@ class Object:
 
 
 class Multipart(Object):
-    def __init__(self, headers):
+    def __init__(self, key, headers):
         super().__init__(headers)
+        self.key = key
         self.parts, self.turn = {}, threading.Condition()
         self.next = 1
 
@@ -201,9 +204,15 @@ class FakeS3:
         r.body()
         with self.lock:
             upload_id = f"upload{len(self.log)}"
-            self.uploads[upload_id] = Multipart(r.headers)
+            self.uploads[upload_id] = Multipart(r.key, r.headers)
         known = {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": r.headers["x-amz-checksum-type"]} if self.checksums else {}
         r.answer(200, f"<InitiateMultipartUploadResult><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>".encode(), **known)
+
+    def ListMultipartUploads(self, r):
+        with self.lock:
+            found = [(id, one.key) for id, one in self.uploads.items() if one.key.startswith(r.query["prefix"])]
+        listed = "".join(f"<Upload><Key>{escape(key)}</Key><UploadId>{id}</UploadId></Upload>" for id, key in found)
+        r.answer(200, f"<ListMultipartUploadsResult>{listed}</ListMultipartUploadsResult>".encode())
 
     def UploadPart(self, r):
         upload = self.uploads.get(r.query["uploadId"])
@@ -228,6 +237,14 @@ class FakeS3:
             upload.next = number + 1
             upload.turn.notify_all()
         r.answer(200, ETag=f'"{taken[2]}"')
+
+    def ListParts(self, r):
+        upload = self.uploads.get(r.query["uploadId"])
+        if not upload:
+            return r.refuse(404, "NoSuchUpload")
+        sum_of = (lambda crc: f"<ChecksumCRC32C>{crc}</ChecksumCRC32C>") if self.checksums else (lambda _: "")
+        listed = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag><Size>{size}</Size>{sum_of(crc)}</Part>" for n, (size, crc, etag) in sorted(upload.parts.items()))
+        return r.answer(200, f"<ListPartsResult>{listed}</ListPartsResult>".encode())
 
     def CompleteMultipartUpload(self, r):
         body = r.body().decode()

@@ -169,8 +169,11 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
   auto parts = co_await at->parts.list_parts(std::move(named));
   if (parts) all.parts = std::move(*parts);
   if (!parts && parts.error().code != errc::object_absent) co_return parts.error();
-  if (!parts) { // aborted by another hand, such as a lifecycle rule: it can begin anew
-    ledger_.end_multipart(id);
+  if (!parts) { // completed, and the answer was lost; or aborted by another hand, such as a lifecycle rule
+    auto done = co_await complete(id, {}, now);
+    if (done) co_return takes_no_parts(*done);
+    if (!store_answered(done.error())) co_return done.error();
+    ledger_.end_multipart(id); // it can begin anew
     co_return all;
   }
   m->due_at = std::max(now + options_.grace, row->expires_at);
