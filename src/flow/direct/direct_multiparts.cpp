@@ -149,6 +149,7 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
     if (!url) co_return url.error();
     made.parts.push_back({part.number, std::move(*url)});
   }
+  made.needs_checksums = m.has_checksums;
   made.token = token_of(id, now);
   co_return made;
 }
@@ -161,18 +162,20 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
   const auto at = place_of(*row);
   if (!at) co_return at.error();
-  listed_parts all{at->plan, {}, token_of(id, now)};
+  listed_parts all{at->plan, {}, false, token_of(id, now)};
   auto m = co_await ledger_.find_multipart(id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
   if (!m || m->store_id.empty()) co_return all;
   store_upload named{m->name, m->store_id};
   auto parts = co_await at->parts.list_parts(std::move(named));
+  all.needs_checksums = m->has_checksums;
   if (parts) all.parts = std::move(*parts);
   if (!parts && parts.error().code != errc::object_absent) co_return parts.error();
   if (!parts) { // completed, and the answer was lost; or aborted by another hand, such as a lifecycle rule
     auto done = co_await complete(id, {}, now);
     if (done) co_return takes_no_parts(*done);
     if (!store_answered(done.error())) co_return done.error();
+    all.needs_checksums = false;
     ledger_.end_multipart(id); // it can begin anew
     co_return all;
   }

@@ -49,6 +49,7 @@ std::string to_json(const signed_parts& made) {
     w.end_object();
   }
   w.end_array();
+  if (made.needs_checksums) w.key("needs_checksums"), w.boolean(true);
   w.member("token", made.token);
   w.end_object();
   return w.take();
@@ -70,6 +71,7 @@ std::string to_json(const listed_parts& all) {
     w.end_object();
   }
   w.end_array();
+  if (all.needs_checksums) w.key("needs_checksums"), w.boolean(true);
   w.member("token", all.token);
   w.end_object();
   return w.take();

@@ -34,12 +34,14 @@ struct signed_part {
 
 struct signed_parts {
   std::vector<signed_part> parts; // in the order of the request
+  bool needs_checksums = false;   // every part needs its CRC32C
   std::string token;              // renewed
 };
 
 struct listed_parts {
   part_plan plan;
   std::vector<object_part> parts; // that the store has, in order of their numbers
+  bool needs_checksums = false;   // as in signed_parts
   std::string token;              // renewed
 };
 
