@@ -4,7 +4,6 @@ import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from whole_s3 import *
-import ways
 from ways import ALL, Parts, curl, way_of
 
 CONFIG = "[auth]\nanonymous = true\n[limits]\nsign_rate = 0\nstatus_rate = 0\n"
