@@ -79,7 +79,7 @@ aws_error error_without_answer(const failure& why, std::string operation) {
 }
 
 bool is_transient(const aws_error& e) {
-  if (e.code == "NotImplemented") return false; // 501
+  if (e.status == 501 || e.code == "NotImplemented") return false;
   return e.status >= 500 || e.status == 429 || (e.status == 0 && e.category == errc::unavailable) ||
          e.code == "SlowDown" || e.code == "RequestTimeout" || e.code == "InternalError" ||
          e.code == "OperationAborted" || e.code == "ConditionalRequestConflict";

@@ -66,7 +66,8 @@ task<aws_result<s3_part>> s3_client::copy_part(const s3_multipart_upload& upload
   auto copied = read_copied_bytes(*answer, operation);
   if (!copied) co_return copied.error();
   if (copied->etag.empty()) co_return unexpected_answer(*answer, operation, "the answer has no ETag");
-  co_return s3_part{number, std::move(copied->etag), size, upload.has_checksums ? copied->crc32c : std::nullopt};
+  co_return s3_part{number, std::move(copied->etag), size,
+                    upload.sends_part_checksums() ? copied->crc32c : std::nullopt};
 }
 
 namespace {

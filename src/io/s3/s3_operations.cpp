@@ -30,7 +30,7 @@ task<aws_result<s3_write_result>> s3_client::put_object(object_name name, object
   if (!headers) co_return unusable_metadata(headers.error(), c.to_text());
   c.headers = std::move(*headers);
   const auto sum = crc32c_base64(crc32c);
-  c.headers.emplace_back("x-amz-checksum-crc32c", sum);
+  if (options_.sends_checksums) c.headers.emplace_back("x-amz-checksum-crc32c", sum);
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
@@ -53,7 +53,7 @@ task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_object(object
 task<aws_result<s3_object>> s3_client::head_object(object_name name, operation_deadline by) {
   call c{"HeadObject", "HEAD", std::move(name.bucket), std::move(name.key)};
   c.by = by;
-  c.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
+  if (options_.sends_checksums) c.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
   const auto operation = c.to_text();
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
@@ -134,24 +134,56 @@ std::string document_of(const std::vector<s3_part>& parts) {
 
 } // namespace
 
+namespace {
+
+// The store may refuse the algorithm or the type, not the upload. Then the same question without them succeeds.
+bool may_be_about_checksums(const aws_error& e) {
+  return e.status == 501 || (e.status == 400 && (e.code == "InvalidRequest" || e.code == "InvalidArgument"));
+}
+
+} // namespace
+
 task<aws_result<s3_multipart_upload>> s3_client::create_multipart(object_name name, object_meta meta,
-                                                                  bool with_checksums) {
-  call c{"CreateMultipartUpload", "POST", name.bucket, name.key, {{"uploads", ""}}};
+                                                                  bool with_checksums, operation_deadline by) {
+  call c{"CreateMultipartUpload", "POST", std::move(name.bucket), std::move(name.key), {{"uploads", ""}}};
+  c.by = by.value_or(default_deadline()); // of all questions together
   auto headers = object_headers(meta);
   if (!headers) co_return unusable_metadata(headers.error(), c.to_text());
   c.headers = std::move(*headers);
-  if (with_checksums) {
+  const bool asks = with_checksums && options_.sends_checksums;
+  auto what = asks ? verifies_.load(std::memory_order_relaxed) : checked::nothing;
+  for (;;) {
+    auto asked = c;
+    auto created = co_await create_multipart_with(std::move(asked), what);
+    if (created && asks) {
+      verifies_.store(what, std::memory_order_relaxed);
+      takes_trailers_.store(created->sends_part_checksums(), std::memory_order_relaxed);
+    }
+    if (created || what == checked::nothing || !may_be_about_checksums(created.error())) co_return created;
+    what = what == checked::whole_object ? checked::parts : checked::nothing;
+  }
+}
+
+// x-amz-checksum-algorithm: CRC32C
+// x-amz-checksum-type: FULL_OBJECT
+//
+// A store that does not know these fields ignores them, and its answer lacks them.
+task<aws_result<s3_multipart_upload>> s3_client::create_multipart_with(call c, checked what) {
+  const std::string type = what == checked::whole_object ? "FULL_OBJECT" : "COMPOSITE";
+  if (what != checked::nothing) {
     c.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
-    c.headers.emplace_back("x-amz-checksum-type", "FULL_OBJECT");
+    c.headers.emplace_back("x-amz-checksum-type", type);
   }
   const auto operation = c.to_text();
+  object_name name{c.bucket, c.key};
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
   auto id = read_upload_id(*answer, operation);
   if (!id) co_return id.error();
-  s3_multipart_upload created{std::move(name), std::move(*id), answer->field("x-amz-checksum-type") == "FULL_OBJECT"};
+  const bool agrees = what != checked::nothing && answer->field("x-amz-checksum-type") == type;
+  s3_multipart_upload created{std::move(name), std::move(*id), agrees && what == checked::whole_object};
+  created.has_part_checksums = agrees && what == checked::parts;
   if (const auto date = parse_http_date(answer->field("date"))) created.created_at = *date;
-  if (with_checksums) takes_trailers_.store(created.has_checksums, std::memory_order_relaxed);
   co_return created;
 }
 
@@ -161,7 +193,7 @@ task<aws_result<s3_part>> s3_client::upload_part(const s3_multipart_upload& uplo
   c.body = bytes;
   c.by = by;
   s3_part part{number, {}, bytes.size(), std::nullopt};
-  if (upload.has_checksums) {
+  if (upload.sends_part_checksums()) {
     part.crc32c = crc32c(0, {bytes.data(), bytes.size()});
     c.headers.emplace_back("x-amz-checksum-crc32c", crc32c_base64(*part.crc32c));
   }
@@ -177,7 +209,7 @@ task<aws_result<std::unique_ptr<s3_part_upload>>> s3_client::begin_part(const s3
                                                                         std::uint64_t size) {
   auto c = call::for_part(upload, number);
   s3_part part{number, {}, size, std::nullopt};
-  co_return co_await begin_streamed(std::move(c), std::move(part), upload.has_checksums);
+  co_return co_await begin_streamed(std::move(c), std::move(part), upload.sends_part_checksums());
 }
 
 task<aws_result<s3_write_result>> s3_client::complete_multipart(const s3_multipart_upload& upload,
@@ -247,6 +279,12 @@ task<aws_result<std::vector<store_upload>>> s3_client::list_multiparts(std::stri
 
 // --- buckets ----------------------------------------------------------------------------------------
 
+namespace {
+
+constexpr const char* min_transition_size = "x-amz-transition-default-minimum-object-size";
+
+} // namespace
+
 task<aws_result<std::vector<std::string>>> s3_client::list_objects(std::string bucket, std::string prefix,
                                                                    std::size_t max) {
   const auto count = std::to_string(std::min<std::size_t>(max, 1000));
@@ -273,15 +311,42 @@ task<aws_result<std::string>> s3_client::get_bucket_location(std::string bucket)
   co_return read_bucket_region(*answer, operation);
 }
 
-task<aws_result<std::string>> s3_client::get_bucket_cors(std::string bucket) {
+task<aws_result<std::string>> s3_client::get_bucket_cors(std::string bucket, operation_deadline by) {
   call c{"GetBucketCors", "GET", std::move(bucket), {}, {{"cors", ""}}};
+  c.by = by;
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
   co_return std::move(answer->body);
 }
 
 task<aws_result<void>> s3_client::put_bucket_cors(std::string bucket, std::string document) {
-  call c{"PutBucketCors", "PUT", std::move(bucket), {}, {{"cors", ""}}};
+  return put_document(call("PutBucketCors", "PUT", std::move(bucket), {}, {{"cors", ""}}), std::move(document));
+}
+
+task<aws_result<bucket_lifecycle>> s3_client::get_bucket_lifecycle(std::string bucket) {
+  call c{"GetBucketLifecycleConfiguration", "GET", std::move(bucket), {}, {{"lifecycle", ""}}};
+  const auto operation = c.to_text();
+  auto answer = co_await perform(std::move(c));
+  if (!answer) co_return answer.error();
+  // A store that does not know these documents may answer another question: Swift lists the bucket.
+  if (answer->body.find("<LifecycleConfiguration") == std::string::npos) {
+    auto e = unexpected_answer(*answer, operation, "the answer is no document of lifecycle rules");
+    e.status = 501;
+    e.code = "NotImplemented";
+    co_return e;
+  }
+  std::string size(answer->field(min_transition_size));
+  co_return bucket_lifecycle{std::move(answer->body), std::move(size)};
+}
+
+task<aws_result<void>> s3_client::put_bucket_lifecycle(std::string bucket, bucket_lifecycle rules) {
+  call c{"PutBucketLifecycleConfiguration", "PUT", std::move(bucket), {}, {{"lifecycle", ""}}};
+  if (!rules.min_transition_size.empty()) c.headers.emplace_back(min_transition_size, rules.min_transition_size);
+  return put_document(std::move(c), std::move(rules.document));
+}
+
+// With the Content-MD5 that S3 requires for these documents.
+task<aws_result<void>> s3_client::put_document(call c, std::string document) {
   c.set_document(document);
   const auto sum = md5(document);
   c.headers.emplace_back("Content-MD5", to_base64({reinterpret_cast<const char*>(sum.data()), sum.size()}));

@@ -234,6 +234,28 @@ BOOST_AUTO_TEST_CASE(each_operation_sends_the_documented_request) {
        [](s3_fixture& w) { value_of(w.run(w.s3.put_bucket_cors("media", "<CORSConfiguration/>"))); },
        "<CORSConfiguration/>",
        {{"content-type", "application/xml"}, {"content-md5", "X2DwA3ZNuD6gUGkUJg8PDg=="}}},
+      {"GET /media/?lifecycle=",
+       "GET /?lifecycle=",
+       answers(200, "<LifecycleConfiguration/>",
+               {{"x-amz-transition-default-minimum-object-size", "varies_by_storage_class"}}),
+       [](s3_fixture& w) {
+         const auto rules = value_of(w.run(w.s3.get_bucket_lifecycle("media")));
+         BOOST_TEST(rules.document == "<LifecycleConfiguration/>");
+         BOOST_TEST(rules.min_transition_size == "varies_by_storage_class");
+       },
+       "",
+       {}},
+      {"PUT /media/?lifecycle=",
+       "PUT /?lifecycle=",
+       ok,
+       [](s3_fixture& w) {
+         const bucket_lifecycle rules{"<LifecycleConfiguration/>", "varies_by_storage_class"};
+         value_of(w.run(w.s3.put_bucket_lifecycle("media", rules)));
+       },
+       "<LifecycleConfiguration/>",
+       {{"content-type", "application/xml"},
+        {"content-md5", "j9VfG/p/L54O4f1X84gDLQ=="},
+        {"x-amz-transition-default-minimum-object-size", "varies_by_storage_class"}}},
   };
   for (const auto& r : rows) {
     for (const bool in_the_host : {false, true}) {
@@ -436,6 +458,15 @@ BOOST_AUTO_TEST_CASE(get_bucket_location_returns_the_region) {
     BOOST_TEST(value_of(w.run(w.s3.get_bucket_location("media"))) == region);
 }
 
+// Swift does not know the documents, and lists the bucket.
+BOOST_AUTO_TEST_CASE(another_answer_than_lifecycle_rules_means_that_there_are_none_to_read) {
+  scripted_peer peer({xml(200, "<ListBucketResult><Name>media</Name></ListBucketResult>"),
+                      error(404, "NoSuchLifecycleConfiguration")});
+  s3_fixture w(by_path(peer));
+  BOOST_TEST(error_of(w.run(w.s3.get_bucket_lifecycle("media"))).status == 501);
+  BOOST_TEST(error_of(w.run(w.s3.get_bucket_lifecycle("media"))).code == "NoSuchLifecycleConfiguration");
+}
+
 BOOST_AUTO_TEST_CASE(checksums_are_compared_with_the_stores) {
   const std::string bytes("hello"), right = crc32c_base64(crc32c(0, bytes)), wrong = crc32c_base64(1);
   const auto completed = [](const std::string& sum) {
@@ -463,6 +494,66 @@ BOOST_AUTO_TEST_CASE(checksums_are_compared_with_the_stores) {
   BOOST_TEST(requests[3].field("x-amz-checksum-type") == "FULL_OBJECT");
   BOOST_TEST(requests[3].body.find("</ETag><ChecksumCRC32C>" + right + "</ChecksumCRC32C></Part>") !=
              std::string::npos);
+}
+
+// As Cloudflare R2 does ("S3 API compatibility"): of CRC32C it has the type COMPOSITE only.
+BOOST_AUTO_TEST_CASE(a_store_that_refuses_a_kind_of_checksum_is_asked_for_less) {
+  const std::string bytes("hello"), sum = crc32c_base64(crc32c(0, bytes));
+  const std::string id = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+  scripted_peer peer({error(501, "NotImplemented"), xml(200, id, {{"x-amz-checksum-type", "COMPOSITE"}}),
+                      answers(200, "", {{"ETag", "\"a\""}}),
+                      xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag><ChecksumCRC32C>AAAAAA==-1"
+                               "</ChecksumCRC32C></CompleteMultipartUploadResult>"),
+                      xml(200, id, {{"x-amz-checksum-type", "COMPOSITE"}}), error(400, "InvalidRequest"), xml(200, id),
+                      xml(200, id), error(403, "AccessDenied")});
+  s3_fixture w(by_path(peer));
+  const auto create = [&] { return w.run(w.s3.create_multipart({"media", "k"}, {})); };
+  const auto upload = value_of(create());
+  BOOST_TEST((!upload.has_checksums && upload.has_part_checksums));
+  BOOST_TEST((w.s3.takes_trailers() == true));
+  const auto part = value_of(w.run(w.s3.upload_part(upload, 1, bytes)));
+  BOOST_TEST((part.crc32c == crc32c(0, bytes)));
+  BOOST_TEST(!value_of(w.run(w.s3.complete_multipart(upload, {part}, crc32c(0, bytes)))).is_verified);
+  BOOST_TEST(value_of(create()).has_part_checksums); // at once: it is remembered
+  BOOST_TEST(!value_of(create()).sends_part_checksums());
+  BOOST_TEST(!value_of(create()).sends_part_checksums());
+  BOOST_TEST((w.s3.takes_trailers() == false));
+  BOOST_TEST((error_of(create()).code == "AccessDenied")); // not about checksums, so it is not asked again
+  const auto requests = peer.requests();
+  BOOST_TEST(requests[0].field("x-amz-checksum-type") == "FULL_OBJECT");
+  BOOST_TEST(requests[1].field("x-amz-checksum-type") == "COMPOSITE");
+  BOOST_TEST(requests[2].field("x-amz-checksum-crc32c") == sum);
+  BOOST_TEST(!requests[3].has("x-amz-checksum-crc32c"));
+  BOOST_TEST(requests[3].body.find("<ChecksumCRC32C>" + sum + "</ChecksumCRC32C>") != std::string::npos);
+  BOOST_TEST(requests[5].field("x-amz-checksum-type") == "COMPOSITE");
+  for (const auto plain : {6, 7, 8}) BOOST_TEST(!requests[static_cast<std::size_t>(plain)].has("x-amz-checksum-type"));
+}
+
+BOOST_AUTO_TEST_CASE(without_checksums_none_is_sent) {
+  const std::string bytes("hello");
+  scripted_peer peer({answers(200, "", {{"ETag", "\"e\""}}),
+                      xml(200, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+                          {{"x-amz-checksum-type", "FULL_OBJECT"}}),
+                      answers(200, "", {{"ETag", "\"a\""}}),
+                      xml(200, "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag></CompleteMultipartUploadResult>"),
+                      answers(200, "", {{"Content-Length", "5"}}).closes(), answers(200).sends_continue()});
+  auto o = by_path(peer);
+  o.sends_checksums = false;
+  s3_fixture w(o);
+  BOOST_TEST((w.s3.takes_trailers() == false)); // without asking
+  value_of(w.run(w.s3.put_object({"media", "k"}, {}, bytes, crc32c(0, bytes))));
+  const auto upload = value_of(w.run(w.s3.create_multipart({"media", "k"}, {})));
+  const auto part = value_of(w.run(w.s3.upload_part(upload, 1, bytes)));
+  value_of(w.run(w.s3.complete_multipart(upload, {part}, crc32c(0, bytes))));
+  (void)w.run(w.s3.head_object({"media", "k"}));
+  auto begun = value_of(w.run(w.s3.begin_object({"media", "k"}, {}, bytes.size())));
+  BOOST_TEST(w.run(begun->write(bytes)).has_value());
+  (void)w.run(begun->finish());
+  for (const auto& r : peer.requests()) {
+    BOOST_TEST(r.body.find("Checksum") == std::string::npos, r.line);
+    for (const auto& [name, value] : r.fields) BOOST_TEST(name.find("checksum") == std::string::npos, r.line + name);
+    BOOST_TEST(!r.has("x-amz-trailer"), r.line);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(answers_that_break_the_api_are_errors) {

@@ -4,6 +4,7 @@
 #include <postern/base/encoding.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/io/s3/presign.hpp>
+#include <postern/io/s3/s3_abilities.hpp>
 #include <postern/io/s3/s3_store.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -129,6 +130,21 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract_with_a_roles_keys_and_the_bucket_in_th
   check_what_depends_on_etags(f.contract());
   BOOST_TEST(f.credentials.current()->source == "role " + real_s3::role + " by configuration");
   BOOST_TEST(!f.credentials.current()->keys.session_token.empty());
+}
+
+BOOST_AUTO_TEST_CASE(ceph_rgw_says_what_it_can_do) {
+  for (const bool path_style : {true, false}) {
+    fixture f(own_keys(), options(path_style));
+    const auto by = std::chrono::steady_clock::now() + 10s;
+    const auto found = run_step(ask_abilities(f.s3, f.http, real_s3::bucket, "asked/", by)).value();
+    BOOST_TEST(found.takes_forms);
+    BOOST_TEST(found.takes_presigned_put);
+    BOOST_TEST(found.takes_presigned_parts);
+    BOOST_TEST(found.takes_if_none_match);
+    BOOST_TEST(found.has_bucket_cors);
+    BOOST_TEST(run_step(f.s3.list_objects(real_s3::bucket, "asked/", 10)).value().empty());
+    BOOST_TEST(unfinished() == 0u);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_large_object_is_copied_in_parts) {

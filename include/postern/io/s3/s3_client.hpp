@@ -42,6 +42,9 @@ struct s3_multipart_upload {
   std::string upload_id;
   bool has_checksums = false;                // the store agreed to verify the CRC32C of the whole object
   std::optional<seconds_clock> created_at{}; // by the store's clock
+  bool has_part_checksums = false;           // it agreed to verify those of the parts only (Cloudflare R2)
+
+  bool sends_part_checksums() const { return has_checksums || has_part_checksums; }
 };
 
 // What the store answered when an object became complete.
@@ -55,6 +58,13 @@ struct s3_object : stored_object {
   std::optional<seconds_clock> last_modified; // of a multipart upload: when it was created (Amazon S3)
 };
 
+// The lifecycle rules of a bucket.
+struct bucket_lifecycle {
+  std::string document; // XML
+  // The field x-amz-transition-default-minimum-object-size, which belongs to the rules; empty: the store sent none.
+  std::string min_transition_size;
+};
+
 using operation_deadline = std::optional<clock_point>; // nothing: the default
 
 class s3_client {
@@ -63,7 +73,7 @@ public:
   s3_client(s3_options options, http_client& http, credential_cache& credentials, store_clock& clock);
 
   // PUT /key, from memory. `bytes` must live until this returns. errc::bad_digest when the store answers with another
-  // checksum.
+  // checksum. Without s3_options::sends_checksums, no operation sends one.
   task<aws_result<s3_write_result>> put_object(object_name name, object_meta meta, std::string_view bytes,
                                                std::uint32_t crc32c, operation_deadline by = std::nullopt);
 
@@ -73,12 +83,19 @@ public:
                                                                  std::uint64_t size);
   // Whether the store verifies checksums in trailers, as its last answer to create_multipart said. Nothing: it was not
   // asked yet.
-  std::optional<bool> takes_trailers() const { return takes_trailers_.load(std::memory_order_relaxed); }
+  std::optional<bool> takes_trailers() const {
+    if (!options_.sends_checksums) return false;
+    return takes_trailers_.load(std::memory_order_relaxed);
+  }
+  // PUT /key with If-None-Match: * and a Content-MD5 of other bytes. A store that follows S3 refuses it and stores
+  // nothing; the error says why. For s3_abilities.
+  task<aws_result<void>> put_with_wrong_digest(object_name name, operation_deadline by);
 
   // POST /key?uploads. `with_checksums`: asks the store to verify the CRC32C of the whole object; has_checksums says
-  // whether it agreed.
-  task<aws_result<s3_multipart_upload>> create_multipart(object_name name, object_meta meta,
-                                                         bool with_checksums = true);
+  // whether it agreed. A store that refuses the question is asked for less: to verify the parts, then for nothing.
+  // Later calls begin there.
+  task<aws_result<s3_multipart_upload>> create_multipart(object_name name, object_meta meta, bool with_checksums = true,
+                                                         operation_deadline by = std::nullopt);
   // PUT /key?partNumber=N&uploadId=…, from memory. `bytes` must live until this returns.
   task<aws_result<s3_part>> upload_part(const s3_multipart_upload& upload, int number, std::string_view bytes,
                                         operation_deadline by = std::nullopt);
@@ -127,8 +144,10 @@ public:
   task<aws_result<http_response>> head_bucket(std::string bucket);
   task<aws_result<std::string>> get_bucket_location(std::string bucket);
   // The XML document.
-  task<aws_result<std::string>> get_bucket_cors(std::string bucket);
+  task<aws_result<std::string>> get_bucket_cors(std::string bucket, operation_deadline by = std::nullopt);
   task<aws_result<void>> put_bucket_cors(std::string bucket, std::string document);
+  task<aws_result<bucket_lifecycle>> get_bucket_lifecycle(std::string bucket);
+  task<aws_result<void>> put_bucket_lifecycle(std::string bucket, bucket_lifecycle rules);
 
   // Calls this with each refusal that has a remedy (remedy_of), on the thread of the operation. Set it before the first
   // operation.
@@ -145,6 +164,9 @@ public:
 private:
   struct call;
   struct attempts;
+  enum class checked { whole_object, parts, nothing }; // what a store verifies the CRC32C of, in multipart uploads
+  task<aws_result<s3_multipart_upload>> create_multipart_with(call c, checked what);
+  task<aws_result<void>> put_document(call c, std::string document);
   task<aws_result<http_response>> perform(call c);
   task<aws_result<std::unique_ptr<s3_part_upload>>> begin_streamed(call c, s3_part part, bool has_checksum);
   task<aws_result<http_request>> sign(const call& c, attempts& a);
@@ -164,6 +186,7 @@ private:
   metrics::histogram seconds_;
   std::function<void(const aws_error&)> report_;
   std::atomic<std::optional<bool>> takes_trailers_{};
+  std::atomic<checked> verifies_{checked::whole_object}; // at most; less once the store has refused more
   mutable std::mutex mutex_;
   std::map<std::string, std::string> regions_; // by bucket, as S3 has named them
 };

@@ -22,6 +22,7 @@ struct s3_options {
   std::string public_endpoint;  // the endpoint's URL for browsers, where it differs
   std::string region = "us-east-1";
   bool path_style = false;                    // http://host/bucket/key instead of http://bucket.host/key
+  bool sends_checksums = true;                // x-amz-checksum-*, where the store verifies them
   std::chrono::milliseconds timeout{30'000};  // of each wait for the server
   std::chrono::milliseconds deadline{45'000}; // of one operation, over all its tries and pauses
   unsigned max_tries = 4;

@@ -1,0 +1,26 @@
+// Finds out what an S3-compatible store can do, by asking the store. The questions store nothing: each one either reads
+// or is one that a store must refuse, and how the store refuses it is the answer. `app/stores` asks once at the start,
+// and the doctor asks in each run. Follows the Amazon S3 API Reference, and what Ceph RGW and Swift answer.
+//
+//   CreateMultipartUpload with a checksum algorithm    the answer names the algorithm, or the store ignores it. Aborted
+//   PutObject, If-None-Match: *, a wrong Content-MD5   400 BadDigest, or 501 for If-None-Match
+//   GetBucketCors                                      501: the store has no such documents
+//   POST Object, a form for 0 bytes with 1 byte        400 EntityTooLarge, or 501, 405, 412: no POST Object
+#pragma once
+
+#include <postern/io/net/http_client.hpp>
+#include <postern/io/s3/s3_client.hpp>
+#include <postern/io/store_abilities.hpp>
+
+#include <string>
+
+namespace postern {
+
+// Asks with an object that no upload has: its key is `key_prefix` and a random name, because the credentials may be
+// limited to keys with this prefix. An error means that the store gave no answer or does not let this node in; then
+// nothing is known. All questions have one deadline, `by`; what was begun is removed within ten more seconds.
+// A permission that the credentials lack leaves its ability false. `http` is the client that `s3` uses.
+task<aws_result<store_abilities>> ask_abilities(s3_client& s3, http_client& http, std::string bucket,
+                                                std::string key_prefix, clock_point by);
+
+} // namespace postern
