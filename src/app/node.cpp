@@ -213,7 +213,10 @@ int node::run() {
   if (admin_server_) tasks.start(admin_server_->run());
   tasks.start(drain_on_signal());
   tasks.start(reload_on_signal());
-  for (const auto& each : service_.backends.all()) tasks.start(each->backend.credentials.keep_fresh());
+  for (const auto& each : service_.backends.all()) {
+    tasks.start(each->backend.credentials.keep_fresh());
+    tasks.start(each->abilities.learn(each->backend));
+  }
   tasks.start(sweep_.run());
   if (config_.sweep.probe) tasks.start(probes_.run());
   tasks.start(verdicts_.run()); // also without a hook: uploads may still wait for one that was removed
@@ -364,7 +367,10 @@ void node::stop_background_tasks() {
   rates_.stop();
   journal_rounds_.stop();
   hangups_.cancel();
-  for (const auto& each : service_.backends.all()) each->backend.credentials.stop();
+  for (const auto& each : service_.backends.all()) {
+    each->backend.credentials.stop();
+    each->abilities.stop();
+  }
   http_client::stop(workers_.home()); // a question to an accept hook may last for a minute; it is asked again
 }
 

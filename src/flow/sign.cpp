@@ -284,7 +284,9 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   form.fallback_url = options_.public_url + "/upload/" + form.bucket;
   // S3 takes no larger file from a form. The fallback does.
   const auto direct = store->direct_urls.find(form.bucket);
-  form.url = direct == store->direct_urls.end() || length->min > max_post_size ? form.fallback_url : direct->second;
+  const bool is_direct =
+      direct != store->direct_urls.end() && length->min <= max_post_size && store->abilities().takes_forms;
+  form.url = is_direct ? direct->second : form.fallback_url;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
   const claim back{form.id,       rules.name, who.user,

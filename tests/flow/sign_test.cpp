@@ -21,6 +21,7 @@ struct fixture {
   profile rules;
   held_credentials held;
   form_store store;
+  store_abilities abilities{.takes_forms = true};
   form_signer_options options;
   sign_request ask;
   caller who;
@@ -30,6 +31,7 @@ struct fixture {
     rules.bucket = "media";
     options.public_url = "https://up.example.com";
     store.direct_urls["media"] = "https://media.s3.eu-west-1.amazonaws.com/";
+    store.abilities = [this] { return abilities; };
     store.region = "eu-west-1";
     held.keys = {"AKIAIOSFODNN7EXAMPLE", secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), {}};
     store.credentials = [this] { return std::make_shared<const held_credentials>(held); };
@@ -133,6 +135,14 @@ BOOST_FIXTURE_TEST_CASE(a_file_too_large_for_a_form_goes_through_the_fallback, f
   BOOST_TEST(sign()->url != sign()->fallback_url);
   ask.size = 6ull << 30;
   BOOST_TEST(sign()->url == sign()->fallback_url);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_store_without_forms_gets_the_file_through_the_fallback, fixture) {
+  BOOST_TEST(sign()->url != sign()->fallback_url);
+  abilities.takes_forms = false;
+  BOOST_TEST(sign()->url == sign()->fallback_url);
+  store.abilities = form_store{}.abilities; // before the store has answered
+  BOOST_TEST(sign()->url != sign()->fallback_url);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_status_takes_the_place_of_the_redirect, fixture) {

@@ -233,7 +233,7 @@ class OddStores(unittest.TestCase):
                 self.assertEqual(status, 303, body)
                 found = store.objects[form["key"]]
                 self.assertEqual((found.size, found.crc, found.sha256.hexdigest()), (size, crc32c.of(Pattern(size)), Pattern(size).sha256()))
-            self.assertEqual(store.count("CreateMultipartUpload"), 1)
+            self.assertLessEqual(store.count("CreateMultipartUpload"), 1)  # none if the node has learnt at its start that the store takes trailers
             self.assertEqual(trailers, ["x-amz-checksum-crc32c"] * 2)
 
     def test_a_store_that_stored_other_bytes_loses_the_object(self):

@@ -25,7 +25,7 @@ struct form_store {
   std::map<std::string, std::string> direct_urls{};
   std::size_t max_key_part = 0; // bytes between two slashes of a key; 0: no limit
   // As they are known now: the store is asked at the start, which may take a while. Any thread.
-  std::function<store_abilities()> abilities = [] { return store_abilities{}; };
+  std::function<store_abilities()> abilities = [] { return assumed_abilities; };
 };
 
 // The store that has this bucket; nullptr: none. Any thread.

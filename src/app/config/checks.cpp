@@ -191,6 +191,9 @@ void check_store(config::store_section& s) {
           quote(s.region) + " cannot be the name of a region; use letters, digits and hyphens, as in eu-west-1");
   require(s.deadline >= 1s && s.deadline <= 1h, s.setting("deadline"),
           time_text(s.deadline) + " is out of range; it must be 1s to 1h, and less than what proxies in front allow");
+  require(s.type == "s3" || !s.ways || s.ways->empty(), s.setting("ways"),
+          "names ways to S3, and " + s.setting("type") +
+              " is \"file\": browsers reach a directory through Postern only");
   check_endpoint(s.setting("endpoint"), s.endpoint);
   check_endpoint(s.setting("public_endpoint"), s.public_endpoint);
   require(s.sts_endpoint.empty() || is_web_url(s.sts_endpoint), s.setting("credentials.sts_endpoint"),

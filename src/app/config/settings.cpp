@@ -234,6 +234,7 @@ const settings_of<config>& config_settings() {
 const settings_of<config::store_section>& store_settings() {
   using store = config::store_section;
   constexpr text_value text;
+  static const choice_value<bool> if_possible{{{"auto", true}, {"none", false}}};
   static const settings_of<store> all{
       {"type", text, &store::type},
       {"path", text, &store::path},
@@ -246,6 +247,9 @@ const settings_of<config::store_section>& store_settings() {
       {"ca_file", text, &store::ca_file},
       {"timeout", time_value{}, &store::timeout},
       {"deadline", time_value{}, &store::deadline},
+      {"ways", direct_ways_value{}, &store::ways},
+      {"checksums", if_possible, &store::sends_checksums},
+      {"if_none_match", if_possible, &store::sends_if_none_match},
       {"credentials.access_key", text, &store::access_key},
       {"credentials.secret_key", secret_value{}, &store::secret_key},
       {"credentials.session_token", secret_value{}, &store::session_token},

@@ -201,4 +201,25 @@ std::string text_lists_value::write(const std::map<std::string, std::vector<std:
   return "{" + (out.empty() ? "" : out + " ") + "}";
 }
 
+namespace {
+
+const choice_list_value<config::direct_way>& direct_ways() {
+  using way = config::direct_way;
+  static const choice_list_value<way> all{{{{"form", way::form}, {"put", way::put}, {"multipart", way::multipart}}}};
+  return all;
+}
+
+} // namespace
+
+void direct_ways_value::read(const source& s, std::optional<std::vector<config::direct_way>>& into) const {
+  if (s.node.value_exact<std::string>() == "auto") return into.reset();
+  if (!s.node.is_array())
+    throw config_error(shown(s.node) + " is neither \"auto\" nor a list of \"form\", \"put\" and \"multipart\"");
+  direct_ways().read(s, into.emplace());
+}
+
+std::string direct_ways_value::write(const std::optional<std::vector<config::direct_way>>& ways) const {
+  return ways ? direct_ways().write(*ways) : toml_string("auto");
+}
+
 } // namespace postern::app

@@ -170,4 +170,10 @@ template <class Enum> struct choice_list_value {
   }
 };
 
+// store.ways: "auto", or a list of ways.
+struct direct_ways_value {
+  void read(const source& s, std::optional<std::vector<config::direct_way>>& into) const;
+  std::string write(const std::optional<std::vector<config::direct_way>>& ways) const;
+};
+
 } // namespace postern::app

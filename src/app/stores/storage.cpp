@@ -96,6 +96,7 @@ s3_options s3_options_of(const config& c) {
   o.public_endpoint = c.store.public_endpoint;
   o.region = c.store.region;
   o.path_style = c.store.path_style;
+  o.sends_checksums = c.store.sends_checksums;
   o.deadline = c.store.deadline;
   o.timeout = c.store.timeout.count() ? c.store.timeout : std::chrono::hours(24);
   return o;

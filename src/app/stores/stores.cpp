@@ -16,19 +16,14 @@ config as_seen_by(const config& c, const config::store_section& one) {
   return seen;
 }
 
-form_store form_store_of(const config& c, const storage& backend) {
+form_store form_store_of(const config& c, const storage& backend, const known_abilities& abilities) {
   form_store f;
   f.region = c.store.region;
   f.credentials = [&backend] { return backend.credentials.current(); };
   f.ahead = [&backend] { return backend.clock.ahead(); };
   f.direct_urls = direct_urls(c);
-  if (c.store.type == "s3")
-    f.abilities = [] {
-      store_abilities can;
-      can.takes_forms = can.takes_presigned_put = true;
-      return can;
-    };
   f.max_key_part = c.store.type == "file" ? 255 : 0;
+  f.abilities = [&abilities] { return abilities.now(); };
   return f;
 }
 
@@ -49,7 +44,8 @@ std::set<std::string> buckets_of(const config& c) {
 std::string shown_name(const config::store_section& s) { return s.name.empty() ? "the store" : "the store " + s.name; }
 
 stores::one::one(config as_seen, const signer& own)
-    : settings(std::move(as_seen)), backend(settings, own), forms(form_store_of(settings, backend)) {}
+    : settings(std::move(as_seen)), backend(settings, own), abilities(settings),
+      forms(form_store_of(settings, backend, abilities)) {}
 
 stores::stores(const config& c, const signer& own) : config_(c) {
   for (auto& seen : by_store(c)) all_.push_back(std::make_unique<one>(std::move(seen), own));

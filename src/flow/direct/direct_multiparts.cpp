@@ -88,7 +88,7 @@ task<result<started_parts>> direct_multiparts::start(upload row, const place& at
   m.id = row.id;
   m.name = {row.bucket, row.key};
   m.plan = at.plan;
-  m.has_checksums = abilities_of(row.bucket).checks_checksums && std::all_of(asked.begin(), asked.end(), has_sum);
+  m.has_checksums = abilities_of(row.bucket).checks_whole_object && std::all_of(asked.begin(), asked.end(), has_sum);
   for (const auto& part : asked)
     m.bytes = std::max(m.bytes, std::min(at.plan.size, at.plan.part_size * static_cast<std::uint64_t>(part.number)));
   m.created_at = now;

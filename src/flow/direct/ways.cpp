@@ -100,7 +100,7 @@ std::optional<offered_way> way_planner::offer_multipart(const signed_form& form)
   const auto* known = options_.find_store(row.bucket);
   const bool has_size = row.min_size == row.max_size && row.max_size <= max_multipart_size;
   auto& objects = store_.for_bucket(row.bucket);
-  if (!has_size || !known || !known->abilities().takes_presigned_put || !objects.as_multipart_store() ||
+  if (!has_size || !known || !known->abilities().takes_presigned_parts || !objects.as_multipart_store() ||
       !objects.as_presigner())
     return std::nullopt;
   offered_way multipart;

@@ -91,3 +91,33 @@ BOOST_AUTO_TEST_CASE(an_access_point_is_named_by_its_alias) {
 BOOST_AUTO_TEST_CASE(a_profile_may_allow_more_than_a_form_takes) {
   BOOST_TEST(error_of(s3, "[profiles.a]\nmax_size = \"5TiB\"") == "");
 }
+
+BOOST_AUTO_TEST_CASE(the_direct_ways_are_auto_or_a_list) {
+  using way = app::config::direct_way;
+  const auto ways_of = [](const std::string& line) {
+    return app::parse_config("[server]\nsecrets = [\"sixteen bytes or more\"]\n[store]\n" + s3 + line, no_environment)
+        .store.ways;
+  };
+  BOOST_TEST(!ways_of("").has_value());
+  BOOST_TEST(!ways_of("ways = \"auto\"").has_value());
+  BOOST_TEST((ways_of("ways = []") == std::vector<way>{}));
+  BOOST_TEST(
+      (ways_of("ways = [\"multipart\", \"put\", \"form\"]") == std::vector<way>{way::multipart, way::put, way::form}));
+  const std::string setting = "store.ways (line 6)";
+  BOOST_TEST(is_error_of(error_of(s3 + "ways = \"put\""), setting,
+                         "\"put\" is neither \"auto\" nor a list of \"form\", \"put\" and \"multipart\""));
+  BOOST_TEST(is_error_of(error_of(s3 + "ways = true"), setting, "neither \"auto\" nor a list"));
+  BOOST_TEST(is_error_of(error_of(s3 + "ways = [\"post\"]"), setting, "\"post\" is not one of: form, put, multipart"));
+  BOOST_TEST(is_error_of(error_of("type = \"file\"\nways = [\"put\"]"), "store.ways", "Postern only"));
+  BOOST_TEST(error_of("type = \"file\"\nways = []") == "");
+  BOOST_TEST(is_error_of(error_of("type = \"file\"", "[[stores]]\nname = \"a\"\n" + s3 + "ways = \"x\""), "stores",
+                         "number 1, ways: \"x\" is neither"));
+}
+
+BOOST_AUTO_TEST_CASE(checksums_and_if_none_match_are_auto_or_none) {
+  for (const std::string setting : {"checksums", "if_none_match"}) {
+    for (const std::string value : {"auto", "none"}) BOOST_TEST(error_of(s3 + setting + " = \"" + value + "\"") == "");
+    BOOST_TEST(is_error_of(error_of(s3 + setting + " = \"crc32c\""), "store." + setting + " (line 6)",
+                           "\"crc32c\" is not one of: auto, none"));
+  }
+}

@@ -94,6 +94,7 @@ struct config {
     bool operator==(const forward_section&) const = default;
   } forward;
 
+  enum class direct_way { form, put, multipart };
   struct store_section {
     std::string name;                           // of one of [[stores]]; empty: [store]
     std::string type = "file";                  // or "s3"
@@ -106,6 +107,10 @@ struct config {
     std::string ca_file;                        // PEM; empty: the system's authorities
     std::chrono::milliseconds timeout{30'000};  // of each wait for the store
     std::chrono::milliseconds deadline{45'000}; // of one operation, over all its tries
+    // How browsers may reach the store themselves. Nothing: as the store is seen to support; empty: not at all.
+    std::optional<std::vector<direct_way>> ways;
+    bool sends_checksums = true;     // where the store verifies them; false: x-amz-checksum-* is never sent
+    bool sends_if_none_match = true; // where the store takes it
     // [store.credentials]
     std::string access_key;
     secret secret_key, session_token;

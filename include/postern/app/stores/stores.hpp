@@ -3,6 +3,7 @@
 #pragma once
 
 #include <postern/app/config/config.hpp>
+#include <postern/app/stores/known_abilities.hpp>
 #include <postern/app/stores/storage.hpp>
 #include <postern/flow/form_store.hpp>
 #include <postern/io/store.hpp>
@@ -36,6 +37,7 @@ public:
     one(config as_seen, const signer& own);
     const config settings; // see by_store
     storage backend;
+    known_abilities abilities;
     const form_store forms;
     store* objects = nullptr; // after open
   };
