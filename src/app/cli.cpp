@@ -353,19 +353,22 @@ private:
   }
 
   void add_setup() {
-    auto* setup = app_.add_subcommand("setup", "print the documents that the store needs, or apply the CORS rules");
+    auto* setup = app_.add_subcommand("setup", "print the documents that the store needs, or apply its rules");
     setup->require_subcommand(1);
     const auto add_document = [&](document which, const char* name, const char* what) {
       auto* command =
           add(*setup, name, what, [this, which] { return set_up(load(o_, environment_), which, o_.apply, o_.store); });
       command->add_option("--store", o_.store, "only for this store: its name in [[stores]], or default for [store]");
       command->add_flag("--apply", o_.apply,
-                        which == document::cors ? "put the rules into each bucket and keep the rules of others"
-                                                : "refused: only the CORS rules can be applied");
+                        which == document::cors || which == document::lifecycle
+                            ? "put the rules into each bucket and keep the rules of others"
+                            : "refused: only the rules of buckets can be applied");
     };
     add_document(document::iam, "iam", "IAM policies: what Postern's user or role may do");
     add_document(document::trust, "trust", "the role's trust policy: who may assume it");
     add_document(document::cors, "cors", "CORS rules: which pages may post to the bucket");
+    add_document(document::lifecycle, "lifecycle",
+                 "lifecycle rule: when multipart uploads that nobody ends are aborted");
   }
 
   void add_config() {

@@ -26,7 +26,7 @@ class CommandLine(unittest.TestCase):
             self.assertIn(word, out)
         code, out, _ = self.run_it("setup", "--help")
         self.assertEqual(code, 0)
-        for word in ("iam", "trust", "cors"):
+        for word in ("iam", "trust", "cors", "lifecycle"):
             self.assertIn(word, out)
             self.assertIn("--apply", self.run_it("setup", word, "--help")[1])
         code, out, _ = self.run_it("--version")
@@ -41,8 +41,8 @@ class CommandLine(unittest.TestCase):
 
     def test_wrong_usage_says_what_is_wanted(self):
         cases = [(("serv",), "there is no command serv; did you mean serve? The commands are: serve, sign, uploads, doctor, setup, config"), (("doctr",), "there is no command doctr; did you mean doctor?"),
-                 (("setup", "foo"), "there is no command foo; the commands are: iam, trust, cors"), (("uploads", "webhook"), "there is no command webhook; did you mean webhooks?"), ((), "a command is missing after postern; the commands are: serve,"),
-                 (("setup",), "a command is missing after setup; the commands are: iam, trust, cors"), (("serve", "--nonsense"), "--nonsense"),
+                 (("setup", "foo"), "there is no command foo; the commands are: iam, trust, cors, lifecycle"), (("uploads", "webhook"), "there is no command webhook; did you mean webhooks?"), ((), "a command is missing after postern; the commands are: serve,"),
+                 (("setup",), "a command is missing after setup; the commands are: iam, trust, cors, lifecycle"), (("serve", "--nonsense"), "--nonsense"),
                  (("sign", "--size", "big"), '--size: "big" is not a whole number of bytes'), (("uploads", "--limit", "0"), '--limit: "0" is not a whole number from 1 to 100000'), (("serve", "--config"), "--config needs a value: the TOML file"),
                  (("serve", "--config", "absent.toml"), "absent.toml")]
         for arguments, words in cases:

@@ -1,3 +1,4 @@
+#include "rule_merge.hpp"
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/stores/stores.hpp>
 #include <postern/base/json.hpp>
@@ -7,12 +8,10 @@
 
 #include <algorithm>
 #include <pugixml.hpp>
-#include <sstream>
 
 namespace postern::app {
 namespace {
 
-constexpr const char* rule_id = "postern";
 constexpr std::array methods{"POST", "PUT"}; // forms; presigned URLs
 constexpr std::array exposed_headers{"ETag", "Location"};
 constexpr unsigned max_age_seconds = 3000;
@@ -45,16 +44,14 @@ std::string end_policy(json_writer& w) {
   return take_indented(w);
 }
 
-// The prefix that all keys of the profile share.
-std::string fixed_prefix(const profile& p) { return p.key.substr(0, p.key.find("${")); }
-
 std::string bucket_arn(const config& c, const std::string& bucket) {
   return "arn:" + partition_of(c.store.region) + ":s3:::" + bucket;
 }
 
 std::set<std::string> key_arns(const config& c) {
   std::set<std::string> out;
-  for (const auto& [name, p] : c.profiles) out.insert(bucket_arn(c, p.bucket) + "/" + fixed_prefix(p) + "*");
+  for (const auto& [name, p] : c.profiles)
+    for (const auto& prefix : key_prefixes(p)) out.insert(bucket_arn(c, p.bucket) + "/" + prefix + "*");
   return out;
 }
 
@@ -85,7 +82,7 @@ std::set<std::string> kms_keys(const config& c) {
 
 void write_rule(json_writer& w, const config& c) {
   w.begin_object();
-  w.member("ID", rule_id);
+  w.member("ID", own_rule_id(0));
   list(w, "AllowedOrigins", origins_of(c));
   list(w, "AllowedMethods", methods);
   list(w, "AllowedHeaders", std::array{"*"});
@@ -99,19 +96,12 @@ template <class Texts> void add_all(pugi::xml_node to, const char* name, const T
 }
 
 void fill_rule(pugi::xml_node rule, const config& c) {
-  rule.append_child("ID").text().set(rule_id);
+  rule.append_child("ID").text().set(own_rule_id(0).c_str());
   add_all(rule, "AllowedOrigin", origins_of(c));
   add_all(rule, "AllowedMethod", methods);
   add_all(rule, "AllowedHeader", std::array{"*"});
   add_all(rule, "ExposeHeader", exposed_headers);
   rule.append_child("MaxAgeSeconds").text().set(max_age_seconds);
-}
-
-// A form that can be compared: a store may return the parts of a rule in another order.
-std::multiset<std::string> parts_of(pugi::xml_node rule) {
-  std::multiset<std::string> out;
-  for (const auto part : rule.children()) out.insert(std::string(part.name()) + "=" + part.text().get());
-  return out;
 }
 
 } // namespace
@@ -140,6 +130,13 @@ std::string principal_of(std::string_view arn) {
 }
 
 std::string role_name_of(std::string_view arn) { return std::string(arn.substr(arn.rfind('/') + 1)); }
+
+std::vector<std::string> key_prefixes(const profile& p) {
+  const auto fixed = p.key.substr(0, p.key.find("${"));
+  std::vector<std::string> all{fixed};
+  if (p.accept.exists()) all.push_back(p.accept.quarantine + fixed);
+  return all;
+}
 
 std::vector<std::string> origins_of(const config& c) {
   std::vector<std::string> out;
@@ -234,36 +231,12 @@ std::string cors_for_cli(const config& c) {
 }
 
 // <CORSConfiguration><CORSRule><ID>postern</ID><AllowedOrigin>https://app.example.com</AllowedOrigin>…</CORSRule>…
-result<cors_merge> merge_cors(const config& c, std::string_view existing) {
-  cors_merge out;
-  pugi::xml_document document;
-  const auto read = document.load_buffer(existing.data(), existing.size());
-  auto all = document.child("CORSConfiguration");
-  if (existing.empty()) {
-    all = document.append_child("CORSConfiguration");
-    all.append_attribute("xmlns").set_value("http://s3.amazonaws.com/doc/2006-03-01/");
-  } else if (!read || !all) {
-    return failure{errc::store_failed, "the CORS rules of the bucket cannot be read: " + quote(existing, 200)};
-  }
+result<rule_merge> merge_cors(const config& c, std::string_view existing) {
+  constexpr kind_of_rules cors{"CORSConfiguration", "CORSRule", "CORS rules"};
   pugi::xml_document own;
-  const auto own_rule = own.append_child("CORSRule");
-  fill_rule(own_rule, c);
-  for (auto rule = all.child("CORSRule"); rule;) {
-    const auto next = rule.next_sibling("CORSRule");
-    if (std::string_view(rule.child_value("ID")) == rule_id) {
-      out.is_unchanged = !out.had_rule && parts_of(rule) == parts_of(own_rule);
-      out.had_rule = true;
-      all.remove_child(rule);
-    } else {
-      ++out.other_rules;
-    }
-    rule = next;
-  }
-  all.append_copy(own_rule);
-  std::ostringstream text;
-  document.save(text, "", pugi::format_raw | pugi::format_no_declaration);
-  out.document = std::move(text).str();
-  return out;
+  const auto rule = own.append_child(cors.rule);
+  fill_rule(rule, c);
+  return merge_rules(cors, existing, {rule});
 }
 
 } // namespace postern::app

@@ -1,5 +1,6 @@
-// `postern setup`: prints the documents, or puts the CORS rule into the buckets.
+// `postern setup`: prints the documents, or puts the CORS or lifecycle rule into the buckets.
 #include <postern/app/doctor/remedies.hpp>
+#include <postern/app/setup/lifecycle.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/app/stores/stores.hpp>
 #include <postern/core/claim.hpp>
@@ -80,14 +81,30 @@ int print_trust(const config& c) {
   return 0;
 }
 
+std::string endpoint_option(const config& c) { return is_aws(c) ? "" : " --endpoint-url " + c.store.endpoint; }
+
 int print_cors(const config& c) {
   hint("# Save this as cors.json, then run:");
   for (const auto& b : buckets_of(c))
-    hint("#   aws s3api put-bucket-cors --bucket " + b + " --cors-configuration file://cors.json" +
-         (is_aws(c) ? "" : " --endpoint-url " + c.store.endpoint));
+    hint("#   aws s3api put-bucket-cors --bucket " + b + " --cors-configuration file://cors.json" + endpoint_option(c));
   hint("# or let Postern do it: postern setup cors --apply. The AWS console (S3, the bucket, Permissions, CORS) takes\n"
        "# only the list after \"CORSRules\", from [ to ].");
   print(cors_for_cli(c));
+  return 0;
+}
+
+int print_lifecycle(const config& c) {
+  hint(
+      "# The store aborts multipart uploads that nobody has completed within " + std::to_string(abort_after_days) +
+      " days, such as those of a node\n"
+      "# that was killed. Let Postern put the rule and keep the bucket's other rules: postern setup lifecycle --apply\n"
+      "# Or save the document as lifecycle.json and run the command. It replaces all lifecycle rules of the bucket.");
+  for (const auto& b : buckets_of(c)) {
+    if (upload_prefixes(c, b).empty()) continue;
+    hint("#   aws s3api put-bucket-lifecycle-configuration --bucket " + b +
+         " --lifecycle-configuration file://lifecycle.json" + endpoint_option(c));
+    print(lifecycle_for_cli(c, b));
+  }
   return 0;
 }
 
@@ -97,57 +114,108 @@ std::string joined(const std::vector<std::string>& texts) {
   return out;
 }
 
-// The bucket's CORS document. Empty: it has no rules.
-task<aws_result<std::string>> rules_of(s3_client& s3, std::string bucket) {
-  auto rules = co_await s3.get_bucket_cors(std::move(bucket));
-  if (!rules && rules.error().code == "NoSuchCORSConfiguration") co_return std::string{};
-  co_return rules;
-}
+// One kind of rules, for messages.
+struct rules_of_bucket {
+  const char* check;                      // "CORS"
+  const char* command;                    // "setup cors"
+  const char *read_action, *write_action; // permissions
+  const char *without, *remedy_without;   // the store has no such documents
+};
+
+constexpr rules_of_bucket cors_rules{
+    "CORS",
+    "setup cors",
+    "s3:GetBucketCORS",
+    "s3:PutBucketCORS",
+    "this store has no CORS rules for each bucket",
+    "Use the store's own setting. In MinIO it is: api cors_allow_origin. In Swift, in [filter:s3api]: "
+    "cors_preflight_allow_origin; in [DEFAULT]: cors_allow_origin"};
+constexpr rules_of_bucket lifecycle_rules{
+    "lifecycle",
+    "setup lifecycle",
+    "s3:GetLifecycleConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "this store has no lifecycle rules",
+    "Multipart uploads of a node that was killed stay until they are aborted by other means."};
 
 finding explain_failure(const config& c, const storage& backend, const std::string& bucket, const aws_error& e,
-                        const std::string& action) {
+                        const rules_of_bucket& of, const std::string& action) {
   if (e.code == "AccessDenied")
     return finding::failed("the keys may not do " + action + " in " + quote(bucket),
                            "Uploads do not need this permission, so the policy of `postern setup iam` does not have "
                            "it. Run this command with an administrator's keys in AWS_ACCESS_KEY_ID and "
-                           "AWS_SECRET_ACCESS_KEY, or paste what `postern setup cors` prints.");
+                           "AWS_SECRET_ACCESS_KEY, or paste what `postern " +
+                               std::string(of.command) + "` prints.");
   if (e.status == 501)
-    return finding::failed("this store has no CORS rules for each bucket (" + refusal_text(e) + ")",
-                           "Use the store's own setting. In MinIO it is: api cors_allow_origin");
+    return finding::failed(std::string(of.without) + " (" + refusal_text(e) + ")", of.remedy_without);
   const auto current = backend.credentials.current();
   const sigv4::credentials none;
   const attempt tried{bucket, action, c.store.endpoint, current ? current->keys : none};
   return explain_refused_request(c, e, tried);
 }
 
-int print_failure(const finding& f) {
-  std::fputs(to_text("CORS", f).c_str(), stderr);
+int print_failure(const rules_of_bucket& of, const finding& f) {
+  std::fputs(to_text(of.check, f).c_str(), stderr);
   return 1;
 }
 
-task<int> apply_to(const config& c, storage& backend, std::string bucket) {
-  auto existing = co_await rules_of(*backend.s3, bucket);
-  if (!existing) co_return print_failure(explain_failure(c, backend, bucket, existing.error(), "s3:GetBucketCORS"));
-  const auto merged = merge_cors(c, *existing);
-  if (!merged) {
-    std::fprintf(stderr, "✗ %s: %s. Nothing was changed.\n", bucket.c_str(), merged.error().on.c_str());
-    co_return 1;
-  }
-  const auto others = merged->other_rules
-                          ? "; the bucket's other rules (" + std::to_string(merged->other_rules) + ") are unchanged"
-                          : "";
-  if (merged->is_unchanged) {
-    std::printf("%s: has the rule \"postern\" already, nothing changed%s.\n", bucket.c_str(), others.c_str());
-    co_return 0;
-  }
-  auto put = co_await backend.s3->put_bucket_cors(bucket, merged->document);
-  if (!put) co_return print_failure(explain_failure(c, backend, bucket, put.error(), "s3:PutBucketCORS"));
-  std::printf("%s: %s the rule \"postern\": pages of %s may POST and PUT, and read ETag and Location%s.\n",
-              bucket.c_str(), merged->had_rule ? "replaced" : "put", joined(origins_of(c)).c_str(), others.c_str());
-  co_return 0;
+int print_unreadable(const std::string& bucket, const failure& why) {
+  std::fprintf(stderr, "✗ %s: %s. Nothing was changed.\n", bucket.c_str(), why.on.c_str());
+  return 1;
 }
 
-int apply_cors(const config& c) {
+std::string others_shown(const rule_merge& merged) {
+  return merged.other_rules ? "; the bucket's other rules (" + std::to_string(merged.other_rules) + ") are unchanged"
+                            : "";
+}
+
+int print_unchanged(const std::string& bucket, const rule_merge& merged) {
+  std::printf("%s: has the rule \"postern\" already, nothing changed%s.\n", bucket.c_str(),
+              others_shown(merged).c_str());
+  return 0;
+}
+
+int print_done(const std::string& bucket, const rule_merge& merged, const std::string& meaning) {
+  std::printf("%s: %s the rule \"postern\": %s%s.\n", bucket.c_str(), merged.had_rule ? "replaced" : "put",
+              meaning.c_str(), others_shown(merged).c_str());
+  return 0;
+}
+
+task<int> apply_cors_to(const config& c, storage& backend, std::string bucket) {
+  const auto& of = cors_rules;
+  auto existing = co_await backend.s3->get_bucket_cors(bucket);
+  if (!existing && existing.error().code != "NoSuchCORSConfiguration")
+    co_return print_failure(of, explain_failure(c, backend, bucket, existing.error(), of, of.read_action));
+  const auto merged = merge_cors(c, existing ? *existing : std::string{});
+  if (!merged) co_return print_unreadable(bucket, merged.error());
+  if (merged->is_unchanged) co_return print_unchanged(bucket, *merged);
+  auto put = co_await backend.s3->put_bucket_cors(bucket, merged->document);
+  if (!put) co_return print_failure(of, explain_failure(c, backend, bucket, put.error(), of, of.write_action));
+  co_return print_done(bucket, *merged,
+                       "pages of " + joined(origins_of(c)) + " may POST and PUT, and read ETag and Location");
+}
+
+task<int> apply_lifecycle_to(const config& c, storage& backend, std::string bucket) {
+  const auto& of = lifecycle_rules;
+  const auto prefixes = upload_prefixes(c, bucket);
+  if (prefixes.empty()) co_return 0; // no profile stores there
+  auto existing = co_await backend.s3->get_bucket_lifecycle(bucket);
+  if (!existing && existing.error().code != "NoSuchLifecycleConfiguration")
+    co_return print_failure(of, explain_failure(c, backend, bucket, existing.error(), of, of.read_action));
+  auto rules = existing ? std::move(*existing) : bucket_lifecycle{};
+  const auto merged = merge_lifecycle(c, bucket, rules.document);
+  if (!merged) co_return print_unreadable(bucket, merged.error());
+  if (merged->is_unchanged) co_return print_unchanged(bucket, *merged);
+  rules.document = merged->document;
+  auto put = co_await backend.s3->put_bucket_lifecycle(bucket, std::move(rules));
+  if (!put) co_return print_failure(of, explain_failure(c, backend, bucket, put.error(), of, of.write_action));
+  const auto where = prefixes.front().empty() ? "in the whole bucket" : "under " + joined(prefixes);
+  co_return print_done(bucket, *merged,
+                       "multipart uploads " + where + " are aborted after " + std::to_string(abort_after_days) +
+                           " days");
+}
+
+int apply(const config& c, task<int> (*to)(const config&, storage&, std::string)) {
   const auto settings = with_short_timeouts(c);
   const signer server_signer(settings.server.secrets);
   storage backend(settings, server_signer);
@@ -161,7 +229,7 @@ int apply_cors(const config& c) {
     }
     int code = 0;
     for (const auto& bucket : buckets_of(settings)) {
-      const int result = co_await apply_to(settings, backend, bucket);
+      const int result = co_await to(settings, backend, bucket);
       code = std::max(code, result);
     }
     co_return code;
@@ -169,13 +237,14 @@ int apply_cors(const config& c) {
   return run_alone(all());
 }
 
-int set_up_store(const config& c, document which, bool apply) {
+int set_up_store(const config& c, document which, bool with_apply) {
   switch (which) {
   case document::iam: return print_iam(c);
   case document::trust: return print_trust(c);
-  case document::cors: break;
+  case document::cors: return with_apply ? apply(c, apply_cors_to) : print_cors(c);
+  case document::lifecycle: break;
   }
-  return apply ? apply_cors(c) : print_cors(c);
+  return with_apply ? apply(c, apply_lifecycle_to) : print_lifecycle(c);
 }
 
 // The stores that need this document. Throws config_error when none does.
@@ -188,10 +257,10 @@ std::vector<config> chosen_stores(const config& c, document which, const std::st
   std::erase_if(all, [](const auto& one) { return one.store.type != "s3"; });
   if (all.empty())
     throw config_error("`setup` is for S3, and " + first.setting("type") +
-                       " is \"file\": a directory has no policies and no CORS rules");
+                       " is \"file\": a directory has no policies and no rules");
   const auto first_s3 = all.front().store;
-  // A policy without resources is none.
-  if (which == document::iam && all.size() > 1)
+  // A policy without resources is none, and a store without profiles gets no multipart uploads.
+  if ((which == document::iam || which == document::lifecycle) && all.size() > 1)
     std::erase_if(all, [](const auto& one) { return one.profiles.empty(); });
   if (which == document::trust) std::erase_if(all, [](const auto& one) { return one.store.role_arn.empty(); });
   if (all.empty())
@@ -203,9 +272,10 @@ std::vector<config> chosen_stores(const config& c, document which, const std::st
 } // namespace
 
 int set_up(const config& c, document which, bool apply, const std::string& only_store) {
-  if (apply && which != document::cors)
-    throw config_error("only `setup cors` has --apply. Postern's keys should not be able to change their own "
-                       "permissions: print the document without --apply and paste it as an administrator.");
+  if (apply && which != document::cors && which != document::lifecycle)
+    throw config_error(
+        "only `setup cors` and `setup lifecycle` have --apply. Postern's keys should not be able to change their own "
+        "permissions: print the document without --apply and paste it as an administrator.");
   const auto stores = chosen_stores(c, which, only_store);
   // The command prints what it does, so the log has errors only.
   if (c.logging.level != log::level::debug) log::set_up(log::level::error, c.logging.format);

@@ -41,6 +41,15 @@ using list = std::vector<std::string>;
 
 } // namespace
 
+BOOST_AUTO_TEST_CASE(a_profile_with_an_accept_hook_also_stores_in_quarantine) {
+  const auto policy =
+      app::upload_policy(with("[store]\ntype = \"s3\"\nbucket = \"media\"\n[profiles.default]\naccept = "
+                              "{ url = \"https://a.example.com\", secret = "
+                              "\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }\n"));
+  BOOST_TEST((texts(policy, {"Statement", "0", "Resource"}) ==
+              list{"arn:aws:s3:::media/quarantine/uploads/*", "arn:aws:s3:::media/uploads/*"}));
+}
+
 BOOST_AUTO_TEST_CASE(the_partition_follows_the_region) {
   for (const auto& [region, partition] : {std::pair{"eu-west-1", "aws"},
                                           {"us-east-1", "aws"},

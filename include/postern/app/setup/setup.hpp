@@ -1,6 +1,7 @@
 // The documents that a store needs before uploads work: what Postern may do (IAM policy), who may assume its role
-// (trust policy), and which pages may post to the bucket (CORS). Pure functions of the configuration, used by `postern
-// setup` and by the doctor's remedies. Also set_up, the command itself, which runs on one thread.
+// (trust policy), and which pages may post to the bucket (CORS); `lifecycle` has another one. Pure functions of the
+// configuration, used by `postern setup` and by the doctor's remedies. Also set_up, the command itself, which runs on
+// one thread.
 #pragma once
 
 #include <postern/app/config/config.hpp>
@@ -22,6 +23,10 @@ std::string principal_of(std::string_view arn);
 // The role's name: the part of the ARN behind the last slash.
 std::string role_name_of(std::string_view arn);
 
+// The prefixes that the keys of the profile's objects have: that of its key, and with an accept hook also that under
+// its quarantine.
+std::vector<std::string> key_prefixes(const profile& p);
+
 // The origin of server.public_url, then server.allowed_origins, each once.
 std::vector<std::string> origins_of(const config& c);
 
@@ -39,21 +44,22 @@ std::string trust_policy(const config& c, std::string_view caller_arn = {});
 std::string cors_for_console(const config& c);
 std::string cors_for_cli(const config& c);
 
-// A bucket's CORS rules with Postern's rule among them.
-struct cors_merge {
-  std::string document;        // for PutBucketCors
+// A bucket's rules of one kind with Postern's among them.
+struct rule_merge {
+  std::string document;        // to be put
   std::size_t other_rules = 0; // rules that are not Postern's; they are unchanged
   bool had_rule = false;       // the bucket had a rule of Postern
   bool is_unchanged = false;   // and it is equal to the new one
 };
 // Adds or replaces Postern's rule, which is known by its ID. `existing` is the document of GetBucketCors; empty: there
 // are no rules. errc::store_failed when it cannot be read, because the other rules would be lost.
-result<cors_merge> merge_cors(const config& c, std::string_view existing);
+result<rule_merge> merge_cors(const config& c, std::string_view existing);
 
-enum class document { iam, trust, cors };
+enum class document { iam, trust, cors, lifecycle };
 // `postern setup`: prints the document to standard output and what to do with it to standard error. With `apply` it
-// puts the CORS rule into each bucket instead. For each store in S3, or for the one of this name ("default" is
-// [store]; empty: all). Returns the exit code. Throws config_error when the configuration needs no such document.
+// puts the CORS or lifecycle rule into each bucket instead. For each store in S3, or for the one of this name
+// ("default" is [store]; empty: all). Returns the exit code. Throws config_error when the configuration needs no such
+// document.
 int set_up(const config& c, document which, bool apply, const std::string& only_store = {});
 
 } // namespace postern::app
