@@ -8,7 +8,7 @@ import hooks
 
 ORIGIN = "https://app.example.com"
 SERVER_SECRET = "a secret for the tests only"
-CHECKS = ["configuration", "store", "clock", "credentials", "AssumeRole", "bucket", "probe object", "form", "CORS", "ledger", "secrets", "public_url", "large form"]
+CHECKS = ["configuration", "store", "clock", "credentials", "AssumeRole", "bucket", "probe object", *["abilities"] * 6, "form", "lifecycle", "CORS", "ledger", "secrets", "public_url", "large form"]
 KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 ROLE = "arn:aws:iam::444455556666:role/uploader"
 
@@ -91,14 +91,54 @@ class AgainstRgw(DoctorTest):
             self.assertIn(f'put the rule "postern": pages of {server.url}, {ORIGIN} may POST and PUT', output.text)
             output = run("setup", "cors", "--apply")
             self.assertEqual((output.code, output.out), (0, 'media: has the rule "postern" already, nothing changed.\n'))
+            self.assertEqual(run("setup", "lifecycle", "--apply").code, 0)
             for more in ({}, {"POSTERN_STORE__CREDENTIALS__ROLE_ARN": self.role}):
                 output = run("doctor", **more)
                 self.assertEqual(output.code, 0, output.out)
-                self.assertEqual([c for c, _ in output.marks], CHECKS[:9] + ["CORS"] + CHECKS[9:])
+                second_origin = CHECKS.index("CORS")
+                self.assertEqual([c for c, _ in output.marks], CHECKS[:second_origin] + ["CORS"] + CHECKS[second_origin:])
+                for words in ("POST Object: browsers post forms straight to the store", "If-None-Match: the store can refuse to replace an object", "no checksums: the store ignores x-amz-checksum-*",
+                              'multipart uploads in "media" that nobody ends are aborted after 7 days'):
+                    self.assertIn(words, output.text)
                 self.assertEqual({m for c, m in output.marks if c != "AssumeRole"}, {"✓"})
                 self.assertEqual(output.mark("AssumeRole"), ["✓" if more else "–"])
             self.assertEqual([(u["user"], u["size"] > MIB) for u in server.uploads()], [("doctor", True)] * 2)  # only the large forms were posted to Postern
             self.s3.request("DELETE", query="?cors=")
+            self.s3.request("DELETE", query="?lifecycle=")
+
+    def put_document(self, what, text):
+        self.s3.request("PUT", query=f"?{what}=", body=text, headers={"Content-MD5": base64.b64encode(hashlib.md5(text).digest()).decode()})
+
+    def test_setup_keeps_other_lifecycle_rules(self):
+        self.expect_finding(self.examine(self.s3), "lifecycle", 'no lifecycle rule of "media" aborts multipart uploads that nobody ends', "postern setup lifecycle --apply", mark="!")
+        self.put_document("lifecycle", b"<LifecycleConfiguration><Rule><ID>theirs</ID><Filter><Prefix>logs/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>30</Days></Expiration></Rule></LifecycleConfiguration>")
+        apply = lambda: self.run_it("setup", "lifecycle", "--apply", **self.settings(self.s3))
+        for words in ('put the rule "postern": multipart uploads under uploads/ are aborted after 7 days', "nothing changed"):
+            output = apply()
+            self.assertEqual(output.code, 0, output.err)
+            self.assertIn(words, output.text)
+            self.assertIn("the bucket's other rules (1) are unchanged", output.text)
+        rules = self.s3.request("GET", query="?lifecycle=")[1].decode()
+        self.assertEqual(rules.count("<Rule>"), 2)
+        self.assertIn("<Days>30</Days>", rules)
+        self.assertIn("<DaysAfterInitiation>7</DaysAfterInitiation>", rules)
+        self.put_document("lifecycle", rules.replace("<DaysAfterInitiation>7<", "<DaysAfterInitiation>3<").encode())
+        self.expect_finding(self.examine(self.s3), "lifecycle", "are aborted after 3 days", mark="✓", code=1)
+        self.assertIn('replaced the rule "postern"', apply().text)
+        self.s3.request("DELETE", query="?lifecycle=")
+        output = self.run_it("setup", "lifecycle", **self.settings(self.s3))
+        self.assertIn('"DaysAfterInitiation": 7', output.out)
+        self.assertIn("aws s3api put-bucket-lifecycle-configuration --bucket media", output.err)
+        json.loads(output.out)
+
+    def test_settings_that_the_store_cannot_fulfil_are_found(self):
+        output = self.examine(self.s3, store__ways='["put"]')
+        self.assertIn('POST Object: store.ways leaves "form" out', output.text)
+        self.assertEqual(output.mark("presigned PUT"), ["✓"])
+        self.assertEqual(output.mark("form"), [])
+        output = self.examine(self.s3, store__ways="[]", store__checksums="none")
+        self.assertIn('checksums: store.checksums is "none"', output.text)
+        self.assertEqual((output.mark("form"), output.mark("CORS")), (["–"], ["–"]))
 
     def test_setup_keeps_other_cors_rules(self):
         other = b"<CORSConfiguration><CORSRule><ID>theirs</ID><AllowedOrigin>https://other.example.com</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>"
@@ -210,7 +250,7 @@ class AgainstRgw(DoctorTest):
         for what in ("iam", "trust"):
             output = self.run_it("setup", what, "--apply", **self.settings(self.s3))
             self.assertEqual((output.code, output.out), (2, ""))
-            self.assertIn("only `setup cors` has --apply", output.err)
+            self.assertIn("only `setup cors` and `setup lifecycle` have --apply", output.err)
         self.assertEqual(self.run_it("setup", "trust", **self.settings(self.s3)).code, 2)
         self.assertEqual(self.run_it("setup", **self.settings(self.s3)).code, 2)
         output = self.run_it("setup", "cors", server__secrets=SERVER_SECRET)

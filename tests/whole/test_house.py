@@ -29,7 +29,7 @@ IO_FOR = {
 }
 # Sources without a header of their name: parts of a larger unit, and the compilation of Asio.
 PARTS = {
-    "app/doctor/key_remedies", "app/doctor/probes", "app/setup/setup_command", "base/crc64nvme", "base/running_digest", "io/asio",
+    "app/doctor/ability_checks", "app/doctor/key_remedies", "app/doctor/probes", "app/setup/setup_command", "base/crc64nvme", "base/running_digest", "io/asio",
     "io/aws/credential_sources", "io/aws/sts", "io/s3/s3_operations", "io/s3/s3_retry",
 }
 

@@ -7,6 +7,7 @@
 #include <postern/core/http/url.hpp>
 #include <postern/front/endpoints/client_files.hpp>
 #include <postern/io/ledger/make_ledger.hpp>
+#include <postern/io/s3/presign.hpp>
 #include <postern/io/sql/postgres.hpp>
 
 #include <atomic>
@@ -183,6 +184,43 @@ bool exposes(const http_response& answer) {
 
 } // namespace
 
+bool exposes_etag(const http_response& answer) { return lists(answer.field("access-control-expose-headers"), "etag"); }
+
+namespace {
+
+// What keeps a page from sending requests of this method, by the answer to its preflight. Empty: nothing.
+std::string find_cors_fault(const http_response& answer, const std::string& origin, const std::string& method) {
+  const auto allowed = answer.field("access-control-allow-origin");
+  if (answer.status >= 300) return "the preflight is answered with " + std::to_string(answer.status);
+  if (allowed.empty()) return "the preflight's answer has no Access-Control-Allow-Origin";
+  if (allowed != origin && allowed != "*") return "the preflight allows the origin " + quote(allowed);
+  const auto methods = answer.field("access-control-allow-methods");
+  return lists(methods, method) ? "" : "the preflight allows the methods " + quote(methods);
+}
+
+// A form cannot be posted without reading ETag and Location (Uppy), and the parts of a multipart upload have ETags.
+task<finding> check_exposed(examination& exam, http_request preflight, http_response answer, std::string may) {
+  const bool posts = exam.used.takes_forms;
+  bool is_exposed = posts ? exposes(answer) : exposes_etag(answer) || exam.exposes_etag_of_put;
+  if (!is_exposed && posts) {
+    // Some stores send Access-Control-Expose-Headers only with the answer to the POST. An empty form gets an answer
+    // too.
+    const auto origin = preflight.fields.front();
+    preflight.method = "POST";
+    preflight.fields = {origin, {"Content-Type", "multipart/form-data; boundary=x"}};
+    auto refused = co_await exam.backend.http.send(preflight, "--x--\r\n");
+    is_exposed = refused && exposes(*refused);
+  }
+  if (is_exposed) co_return finding::passed(may);
+  const auto remedy = exam.used.has_bucket_cors || posts
+                          ? "`postern setup cors --apply" + exam.setup_options + "` puts a rule that exposes both."
+                          : "In Swift, set in [DEFAULT] of the proxy server: cors_expose_headers = etag";
+  co_return finding::warning(may + ", but may not read ETag and Location in the answer, which some clients (Uppy) need",
+                             remedy);
+}
+
+} // namespace
+
 // OPTIONS / HTTP/1.1
 // Origin: https://app.example.com
 // Access-Control-Request-Method: POST
@@ -190,9 +228,21 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
   const auto urls = direct_urls(exam.c);
   const auto direct = urls.find(bucket);
   if (direct == urls.end()) co_return finding::skipped("no profile uploads to " + quote(bucket));
-  const auto url = parse_web_url(direct->second);
+  const bool posts = exam.used.takes_forms;
+  if (!posts && !exam.used.takes_presigned_put && !exam.used.takes_presigned_parts)
+    co_return finding::skipped("pages upload through Postern only, which accepts the server.allowed_origins");
+  auto url = parse_web_url(direct->second);
+  if (!posts) { // Swift answers the preflight of a signed URL only
+    s3_presigner presigner(*exam.backend.s3);
+    object_name any{bucket, "postern-doctor"};
+    auto put = co_await presigner.presign_put(std::move(any), signed_body{}, 1min);
+    if (!put) co_return finding::skipped("skipped, because no URL can be signed: " + describe(put.error()));
+    url = parse_web_url(put->url);
+  }
+  const std::string method = posts ? "POST" : "PUT";
   auto ask = request_to(*url, "OPTIONS");
-  ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}};
+  ask.fields = {{"Origin", origin}, {"Access-Control-Request-Method", method}};
+  if (!posts) ask.fields.emplace_back("Access-Control-Request-Headers", "content-type");
   auto answer = co_await exam.backend.http.send(ask);
   if (!answer)
     co_return explain_unreachable(
@@ -202,27 +252,13 @@ task<finding> check_origin(examination& exam, std::string bucket, std::string or
   if (answer->status == 404 || answer->status == 400 || (answer->status >= 300 && answer->status < 400))
     co_return finding::skipped("skipped, because the bucket answers the preflight with " +
                                std::to_string(answer->status));
-  const auto allowed = answer->field("access-control-allow-origin");
-  const bool is_allowed = answer->status < 300 && (allowed == origin || allowed == "*") &&
-                          lists(answer->field("access-control-allow-methods"), "post");
-  if (!is_allowed) {
-    const auto got = answer->status >= 300 ? "the preflight is answered with " + std::to_string(answer->status)
-                     : allowed.empty()     ? "the preflight's answer has no Access-Control-Allow-Origin"
-                     : allowed != origin && allowed != "*"
-                         ? "the preflight allows the origin " + quote(allowed)
-                         : "the preflight allows the methods " + quote(answer->field("access-control-allow-methods"));
-    co_return explain_refused_origin(exam.c, origin, got, !std::exchange(exam.has_shown_cors, true),
+  if (const auto fault = find_cors_fault(*answer, origin, lower(method)); !fault.empty()) {
+    if (exam.seen && !exam.seen->has_bucket_cors) co_return explain_refused_by_store(origin, method, fault);
+    co_return explain_refused_origin(exam.c, origin, fault, !std::exchange(exam.has_shown_cors, true),
                                      exam.setup_options);
   }
-  if (exposes(*answer)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
-  // Some stores send Access-Control-Expose-Headers only with the answer to the POST. An empty form gets an answer too.
-  ask.method = "POST";
-  ask.fields = {{"Origin", origin}, {"Content-Type", "multipart/form-data; boundary=x"}};
-  auto refused = co_await exam.backend.http.send(ask, "--x--\r\n");
-  if (refused && exposes(*refused)) co_return finding::passed("pages of " + origin + " may post to " + quote(bucket));
-  co_return finding::warning("pages of " + origin + " may post to " + quote(bucket) +
-                                 ", but may not read ETag and Location in the answer, which some clients (Uppy) need",
-                             "`postern setup cors --apply" + exam.setup_options + "` puts a rule that exposes both.");
+  auto may = "pages of " + origin + (posts ? " may post to " : " may put files to ") + quote(bucket);
+  co_return co_await check_exposed(exam, std::move(ask), std::move(*answer), std::move(may));
 }
 
 // --- Postern itself ---------------------------------------------------------------------------------------

@@ -59,15 +59,47 @@ finding check_configuration(const config& c) {
   return finding::passed(text);
 }
 
+// With the first object: then the keys and the bucket are right.
+task<> show_abilities(examination& exam, const std::string& failed) {
+  if (!failed.empty() && is_s3(exam)) {
+    exam.out.add("abilities", skipped_after(failed));
+    co_return;
+  }
+  const auto findings = co_await check_abilities(exam);
+  for (const auto& found : findings) exam.out.add("abilities", found);
+}
+
+// How browsers bring a file of this profile.
+task<> check_direct_way(examination& exam, check_sequence& checks, const profile& rules) {
+  if (!is_s3(exam) || exam.used.takes_forms)
+    co_await checks.run("form", check_form(exam, rules));
+  else if (exam.used.takes_presigned_put)
+    co_await checks.run("presigned PUT", check_presigned_put(exam, rules));
+  else
+    exam.out.add("form", finding::skipped("skipped, because browsers upload through Postern only"));
+}
+
 // The bucket, and with it the profiles that write to it.
-task<> check_bucket_and_forms(examination& exam, check_sequence checks, std::string bucket) {
+task<> check_bucket_and_forms(examination& exam, check_sequence checks, std::string bucket, bool is_first) {
   co_await checks.run("bucket", check_bucket(exam, bucket));
   bool has_probed = false;
   for (const auto& [name, rules] : exam.c.profiles) {
     if (rules.bucket != bucket) continue;
-    if (!std::exchange(has_probed, true)) co_await checks.run("probe object", check_probe(exam, rules));
-    co_await checks.run("form", check_form(exam, rules));
+    if (!std::exchange(has_probed, true)) {
+      co_await checks.run("probe object", check_probe(exam, rules));
+      if (is_first) co_await show_abilities(exam, checks.failed());
+    }
+    co_await check_direct_way(exam, checks, rules);
   }
+  if (has_probed && is_s3(exam)) co_await checks.run("lifecycle", check_lifecycle(exam, bucket));
+}
+
+// The store is asked in the first one what it can do.
+std::vector<std::string> buckets_in_order(const config& c) {
+  std::vector<std::string> all{place_to_ask_in(c).bucket};
+  for (const auto& bucket : buckets_of(c))
+    if (bucket != all.front()) all.push_back(bucket);
+  return all;
 }
 
 task<> check_origins(examination& exam, bool is_store_reached) {
@@ -97,7 +129,8 @@ task<> check_store_and_forms(examination& exam) {
     exam.out.add("clock", skipped_after("store"));
   co_await checks.run("credentials", check_credentials(exam));
   co_await checks.run("AssumeRole", check_role(exam));
-  for (const auto& bucket : buckets_of(exam.c)) co_await check_bucket_and_forms(exam, checks, bucket);
+  const auto buckets = buckets_in_order(exam.c);
+  for (const auto& bucket : buckets) co_await check_bucket_and_forms(exam, checks, bucket, bucket == buckets.front());
   co_await check_origins(exam, is_store_reached);
 }
 

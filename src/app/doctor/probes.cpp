@@ -1,4 +1,5 @@
 // The checks that write to the store: they put an object, and post a form as a browser does.
+#include "probe_objects.hpp"
 #include <postern/app/doctor/checks.hpp>
 #include <postern/app/doctor/remedies.hpp>
 #include <postern/base/digest.hpp>
@@ -17,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::string_view contents = "postern doctor was here\n";
+constexpr auto contents = probe_contents;
 std::string check_path(const examination& exam) {
   return "Check the path and the permissions of " + exam.c.store.setting("path") + ".";
 }
@@ -38,8 +39,8 @@ std::vector<std::pair<std::string, std::string>> probe_metadata(const profile& r
   return all;
 }
 
-// A key by the profile's template, so that permissions for the profile's keys are enough. std::nullopt: the template
-// gives one key to all uploads, and a probe would replace one of them.
+} // namespace
+
 std::optional<std::string> probe_key(const profile& rules) {
   const auto now = now_millis();
   const auto id = new_uuid_v7(now), name = probe_name();
@@ -59,6 +60,8 @@ finding not_removed(const object_name& name, const std::string& why) {
   return finding::failed("the probe object could not be removed: " + why,
                          "Remove it yourself:\n  aws s3 rm \"s3://" + name.bucket + "/" + name.key + "\"");
 }
+
+namespace {
 
 task<finding> probe_s3(examination& exam, object_name name) {
   auto& s3 = *exam.backend.s3;

@@ -218,6 +218,18 @@ finding explain_refused_origin(const config& c, const std::string& origin, const
                  verbatim(cors_for_console(c)) + "Until then browsers upload by the fallback, through Postern.");
 }
 
+finding explain_refused_by_store(const std::string& origin, const std::string& method, const std::string& answer) {
+  return finding::failed(
+      "pages of " + origin + " may not send " + method + " to the store (" + answer +
+          "); a browser shows \"No 'Access-Control-Allow-Origin' header is present\"",
+      "This store has no CORS documents for each bucket, but a setting of its own.\nSwift, in [filter:s3api]:\n"
+      "  cors_preflight_allow_origin = " +
+          origin + "\nand in [DEFAULT]:\n  cors_allow_origin = " + origin +
+          "\n  cors_expose_headers = etag\n  strict_cors_mode = false\nMinIO:\n  mc admin config set ALIAS api "
+          "cors_allow_origin=" +
+          origin + "\nUntil then browsers upload by the fallback, through Postern.");
+}
+
 finding judge_large_form(const std::string& url, const result<http_response>& answer) {
   const std::string examples = "conf/nginx.conf and conf/haproxy.cfg are complete examples of proxies.";
   if (!answer)

@@ -41,3 +41,11 @@ BOOST_AUTO_TEST_CASE(a_large_form_that_postern_refuses_is_explained_by_its_code)
   const auto xml = "<Error><Code>NoSuchBucket</Code><Message>This server does not serve the bucket.</Message></Error>";
   BOOST_TEST(says(app::judge_large_form(url, answer(404, xml)), verdict::failed, "NoSuchBucket"));
 }
+
+BOOST_AUTO_TEST_CASE(a_store_without_cors_documents_has_a_setting_of_its_own) {
+  const auto f = app::explain_refused_by_store("https://app.example.com", "PUT", "the preflight is answered with 400");
+  BOOST_TEST((f.kind == app::verdict::failed));
+  BOOST_TEST(f.cause.find("may not send PUT to the store (the preflight is answered with 400)") != std::string::npos);
+  BOOST_TEST(f.remedy.find("cors_preflight_allow_origin = https://app.example.com") != std::string::npos);
+  BOOST_TEST(f.remedy.find("setup cors") == std::string::npos);
+}

@@ -4,6 +4,7 @@
 
 #include <postern/app/config/config.hpp>
 #include <postern/app/doctor/findings.hpp>
+#include <postern/app/stores/known_abilities.hpp>
 #include <postern/app/stores/storage.hpp>
 #include <postern/app/webhooks/webhooks.hpp>
 #include <postern/core/claim.hpp>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace postern::app {
 
@@ -43,6 +45,9 @@ struct examination {
   std::unique_ptr<ledger> records;                 // empty: it cannot be used
   bool is_served = false;                          // Postern answers at server.public_url
   bool has_shown_cors = false;                     // the CORS document was printed
+  std::optional<store_abilities> seen;             // what the store can do; nothing: it did not say
+  store_abilities used = assumed_abilities;        // of it, within the settings
+  bool exposes_etag_of_put = false;                // to pages: the answer to the presigned PUT
 };
 
 bool is_s3(const examination& exam);
@@ -53,8 +58,11 @@ finding check_clock(const examination& exam);
 task<finding> check_credentials(examination& exam);
 task<finding> check_role(examination& exam);
 task<finding> check_bucket(examination& exam, std::string bucket);
-task<finding> check_probe(examination& exam, const profile& rules); // put, head and delete an object
-task<finding> check_form(examination& exam, const profile& rules);  // post a form as a browser does
+task<finding> check_probe(examination& exam, const profile& rules);         // put, head and delete an object
+task<std::vector<finding>> check_abilities(examination& exam);              // what the store can do. Sets seen and used
+task<finding> check_form(examination& exam, const profile& rules);          // post a form as a browser does
+task<finding> check_presigned_put(examination& exam, const profile& rules); // where there are no forms
+task<finding> check_lifecycle(examination& exam, std::string bucket);       // are multipart uploads aborted?
 task<finding> check_origin(examination& exam, std::string bucket, std::string origin);
 task<finding> check_ledger(examination& exam);                     // opens exam.records
 task<finding> check_secrets(examination& exam);                    // do the nodes have these server.secrets?
@@ -63,6 +71,9 @@ task<finding> check_public_url(examination& exam);
 task<finding> check_large_form(examination& exam); // post more than 1 MiB to public_url, through its proxy
 
 bool takes_large_form(const config& c); // one of its profiles
+
+// May pages read the ETag of this answer?
+bool exposes_etag(const http_response& answer);
 
 // The ledger's URL without a password, for printing.
 std::string without_password(const std::string& url);

@@ -67,6 +67,9 @@ finding explain_refused_form(const config& c, const aws_error& e, const posted_f
 finding explain_refused_origin(const config& c, const std::string& origin, const std::string& answer,
                                bool with_document, const std::string& setup_options);
 
+// The same where buckets have no CORS documents.
+finding explain_refused_by_store(const std::string& origin, const std::string& method, const std::string& answer);
+
 // The answer to a form of more than 1 MiB that was posted to `url`, below server.public_url. A proxy there may refuse
 // it or cut it, although Postern accepts it.
 finding judge_large_form(const std::string& url, const result<http_response>& answer);
