@@ -1,7 +1,9 @@
-// The real S3 server of support/rgw.py (Ceph RGW) as a child process, for the whole run of one test program. Where it
-// is not installed, the whole program is skipped. It ends with the program, also when the program is killed.
+// A real S3 server as a child process, for the whole run of one test program: Ceph RGW (support/rgw.py) or Swift
+// (support/swift.py), which has no STS and no roles. Where it is not installed, the whole program is skipped. It ends
+// with the program, also when the program is killed.
 //
 //   BOOST_TEST_GLOBAL_FIXTURE(real_s3);
+//   BOOST_TEST_GLOBAL_FIXTURE(real_swift);
 #pragma once
 
 #include "skip.hpp"
@@ -24,11 +26,11 @@ public:
   // Set by the constructor.
   inline static std::string endpoint, bucket, access_key, secret_key, role;
 
-  real_s3() {
+  explicit real_s3(const std::string& module = "rgw", const std::string& shown = "Ceph RGW") : module_(module) {
     const std::string folder = POSTERN_SOURCE_DIR "/tests/support";
-    if (std::system(
-            ("cd '" + folder + "' && python3 -c 'import rgw, sys; sys.exit(not rgw.is_installed())'").c_str())) {
-      skip_all("Ceph RGW is not installed; tests/run installs it");
+    const auto is_missing = "import sys, " + module + "; sys.exit(not " + module + ".is_installed())";
+    if (std::system(("cd '" + folder + "' && python3 -c '" + is_missing + "'").c_str())) {
+      skip_all((shown + " is not installed; tests/run installs it").c_str());
     }
     int out[2];
     if (::pipe(out) != 0) throw std::runtime_error("pipe");
@@ -39,7 +41,7 @@ public:
       if (::getppid() != parent) ::_exit(1);
       ::dup2(out[1], STDOUT_FILENO);
       ::close(out[0]);
-      ::execlp("python3", "python3", (folder + "/rgw.py").c_str(), nullptr);
+      ::execlp("python3", "python3", (folder + "/" + module + ".py").c_str(), nullptr);
       ::_exit(1);
     }
     ::close(out[1]);
@@ -48,9 +50,9 @@ public:
     ::close(out[0]);
     endpoint = value(line, "endpoint "), bucket = value(line, "bucket ");
     access_key = value(line, "access key "), secret_key = value(line, "secret key "), role = value(line, "role ");
-    if (role.empty()) {
+    if (secret_key.empty()) {
       stop();
-      throw std::runtime_error("support/rgw.py did not start; its first line is: " + line);
+      throw std::runtime_error("support/" + module + ".py did not start; its first line is: " + line);
     }
   }
   real_s3(const real_s3&) = delete;
@@ -58,8 +60,8 @@ public:
   ~real_s3() {
     const int status = stop();
     if (status == 0) return;
-    std::fprintf(stderr, "support/rgw.py ended with status %d: the server did not last until the end of the test\n",
-                 status);
+    std::fprintf(stderr, "support/%s.py ended with status %d: the server did not last until the end of the test\n",
+                 module_.c_str(), status);
     std::_Exit(1);
   }
 
@@ -76,7 +78,12 @@ private:
     const auto begin = at + name.size();
     return line.substr(begin, line.find("  ", begin) - begin);
   }
+  const std::string module_;
   pid_t child_ = 0;
+};
+
+struct real_swift : real_s3 {
+  real_swift() : real_s3("swift", "Swift") {}
 };
 
 } // namespace postern::test
