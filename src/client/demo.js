@@ -16,10 +16,17 @@
     return (unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)) + ' ' + units[unit];
   }
 
+  function sizeOf(file) { return file.size === undefined ? '' : size(file.size); } // old browsers know the name only
+
   function span(seconds) {
     if (seconds < 60) return Math.ceil(seconds) + ' s';
     return seconds < 3600 ? Math.ceil(seconds / 60) + ' min' : (seconds / 3600).toFixed(1) + ' h';
   }
+
+  // What the client gets: the file, or the input itself where a script cannot send a file.
+  var choose = document.getElementById('choose'), needsFrame = options.transport === 'iframe' || !window.FormData;
+  var needsInput = !('files' in choose) || (needsFrame && !window.DataTransfer);
+  if (needsInput) choose.multiple = false;
 
   function make(tag, name, text) {
     var e = document.createElement(tag);
@@ -44,15 +51,18 @@
     document.getElementById('uploads-title').hidden = false;
     var item = make('li'), row = make('div', 'row'), below = make('div', 'row');
     var track = make('div', 'track'), bar = make('div', 'bar');
-    var state = make('span', 'tag', 'signing'), detail = make('span', 'quiet', size(file.size)), button = make('button', 'plain', 'Cancel');
+    var state = make('span', 'tag', 'signing'), detail = make('span', 'quiet', sizeOf(file)), button = make('button', 'plain', 'Cancel'), pause = make('button', 'plain', 'Pause');
     track.setAttribute('role', 'progressbar');
     track.setAttribute('aria-label', 'Progress of ' + file.name);
     track.setAttribute('aria-valuemin', '0');
     track.setAttribute('aria-valuemax', '100');
     track.setAttribute('aria-valuenow', '0');
-    button.type = 'button';
+    button.type = pause.type = 'button';
+    pause.hidden = true; // until the way is one that can go on
+    pause.setAttribute('aria-label', 'Pause ' + file.name);
     button.setAttribute('aria-label', 'Cancel ' + file.name);
     row.appendChild(make('span', 'name', file.name));
+    row.appendChild(pause);
     row.appendChild(button);
     track.appendChild(bar);
     below.appendChild(state);
@@ -62,7 +72,7 @@
     item.appendChild(below);
     list.insertBefore(item, list.firstChild);
 
-    var began = Date.now(), way = '', why = make('p', 'quiet why'), tenth = 0;
+    var began = new Date().getTime(), way = '', why = make('p', 'quiet why'), tenth = 0;
     function progress(part) {
       var percent = Math.floor(part * 100);
       bar.style.width = percent + '%';
@@ -75,13 +85,14 @@
 
     var one = {};
     for (var option in options) one[option] = options[option];
-    one.onWay = function (name, reason) {
+    one.onWay = function (name, reason, by) {
+      pause.hidden = by !== 'multipart';
       var path = name === 'direct' ? 'straight to the store' : 'through this server';
-      began = Date.now();
+      began = new Date().getTime();
       tenth = 0;
       progress(0);
       state.textContent = 'sending ' + path;
-      detail.textContent = size(file.size);
+      detail.textContent = sizeOf(file);
       if (reason === 'again') return; // a retry on the same way
       way = path + (reason === 'tried first' ? '' : ': ' + reason);
       why.textContent = 'Sent ' + way + '.';
@@ -89,11 +100,11 @@
       if (name === 'fallback' && reason !== 'there is no direct upload') say(file.name + ' goes ' + way);
     };
     one.onProgress = function (p) {
-      var seconds = (Date.now() - began) / 1000, rate = p.loaded / Math.max(seconds, 0.1);
+      var seconds = (new Date().getTime() - began) / 1000, rate = p.loaded / Math.max(seconds, 0.1);
       progress(p.total ? p.loaded / p.total : 1);
       detail.textContent = p.loaded < p.total ? size(p.loaded) + ' of ' + size(p.total) + ' · ' + size(rate) + '/s · ' + span((p.total - p.loaded) / rate) + ' left' : 'waiting for the store to confirm';
     };
-    one.onRetry = function (attempt, error) { detail.textContent = error.message + ' Trying again (' + attempt + ').'; };
+    one.onRetry = function (attempt, error) { detail.textContent = error.message + (attempt ? ' Trying again (' + attempt + ').' : ' Waiting.'); };
     one.onComplete = function (upload) {
       progress(1);
       item.className = 'completed';
@@ -102,10 +113,12 @@
       if (why.parentNode) item.removeChild(why);
       item.appendChild(facts(upload, way));
       row.removeChild(button);
+      row.removeChild(pause);
       say(file.name + ' is completed');
     };
     one.onError = function (error) {
       item.className = 'failed';
+      pause.hidden = true;
       state.textContent = error.code === 'cancelled' ? 'cancelled' : 'failed';
       detail.textContent = error.message;
       button.textContent = 'Try again';
@@ -115,22 +128,32 @@
         list.removeChild(item);
         show(file, input);
         if (next) list.insertBefore(list.firstChild, next);
-        list.querySelector('button').focus();
+        list.querySelector('button:not([hidden])').focus();
       };
       say(file.name + ': ' + error.message);
     };
-    var running = Postern.upload(input && options.transport === 'iframe' ? input : file, one);
+    var running = Postern.upload(needsInput && input ? input : file, one), isPaused = false;
     button.onclick = running.cancel;
+    pause.onclick = function () {
+      isPaused = !isPaused;
+      pause.textContent = isPaused ? 'Go on' : 'Pause';
+      pause.setAttribute('aria-label', pause.textContent + ' with ' + file.name);
+      if (isPaused) {
+        running.pause();
+        state.textContent = 'paused';
+      } else running.resume();
+    };
   }
 
   function showAll(files, input) {
-    Array.prototype.forEach.call(files, function (f) { show(f, input); });
+    if (files) Array.prototype.forEach.call(files, function (f) { show(f, input); });
+    else show({ name: input.value.replace(/^.*[\/\\]/, '') }, input);
   }
 
-  var drop = document.getElementById('drop'), choose = document.getElementById('choose');
+  var drop = document.getElementById('drop');
   choose.addEventListener('change', function () {
     showAll(choose.files, choose);
-    if (options.transport !== 'iframe') choose.value = ''; // then the same file can be chosen again
+    if (!needsInput) choose.value = ''; // then the same file can be chosen again
   });
   ['dragenter', 'dragover'].forEach(function (name) {
     document.addEventListener(name, function (e) {

@@ -1,0 +1,82 @@
+// The browser client on a page of its own: it chooses a file, uploads it, and records what the client tells.
+import fs from 'node:fs';
+import { createHash } from 'node:crypto';
+import { until } from './support.mjs';
+
+export const MiB = 1024 * 1024;
+
+const PAGE = '<!doctype html><title>test</title><input type="file" id="f" multiple><script src="/postern.js"></script>';
+
+// Opens the page at /test-page of the server. `policy` is its Content-Security-Policy.
+export async function openPage(context, server, policy = '') {
+  const page = await context.newPage();
+  await page.route(`${server.url}/test-page`, (route) => route.fulfill({ contentType: 'text/html', headers: policy ? { 'Content-Security-Policy': policy } : {}, body: PAGE }));
+  await page.goto(`${server.url}/test-page`);
+  return page;
+}
+
+// Starts an upload of the file at this path. The record is window.uploads[i]; returns i.
+export async function begin(page, file, options = {}) {
+  await page.setInputFiles('#f', file);
+  return page.evaluate((o) => beginUploads([document.getElementById('f').files[0]], o)[0], options);
+}
+
+// Functions that the page needs; Playwright runs them before any script of the page.
+export async function prepare(context) {
+  await context.addInitScript(() => {
+    window.uploads = [];
+    window.beginUploads = (files, options) => files.map((file) => {
+      const one = { ways: [], retries: [], loaded: 0, firstLoaded: -1 };
+      window.uploads.push(one);
+      one.handle = window.Postern.upload(file, {
+        onSigned: (form) => { one.form = form; },
+        onWay: (way, reason, by) => one.ways.push([by, reason]),
+        onProgress: (p) => {
+          if (one.firstLoaded < 0) one.firstLoaded = p.loaded;
+          one.loaded = p.loaded;
+        },
+        onRetry: (attempt, error) => one.retries.push([attempt, error.code, error.status]),
+        onComplete: (upload) => { one.upload = upload; },
+        onError: (error) => { one.error = error.code; one.message = error.message; },
+        ...options,
+      });
+      return window.uploads.length - 1;
+    });
+  });
+  return context;
+}
+
+export function recordOf(page, i) {
+  return page.evaluate((n) => { const { handle, ...rest } = window.uploads[n]; return rest; }, i);
+}
+
+// Waits until the upload has ended, and returns its record.
+export async function ended(page, i, seconds = 50) {
+  await until(() => page.evaluate((n) => !!(window.uploads[n].upload || window.uploads[n].error), i), () => 'the upload has not ended', seconds).catch(async (e) => {
+    throw new Error(`${e.message}: ${JSON.stringify(await recordOf(page, i))}`);
+  });
+  return recordOf(page, i);
+}
+
+export async function reached(page, i, bytes, seconds = 50) {
+  await until(() => page.evaluate(([n, b]) => window.uploads[n].loaded >= b || !!window.uploads[n].error, [i, bytes]), () => `${bytes} bytes are not sent`, seconds);
+}
+
+// Hash of an object, read piece by piece.
+export async function hashOfObject(s3, key) {
+  const answer = await s3.request('GET', key);
+  if (!answer.ok) return `answered ${answer.status}`;
+  const hash = createHash('sha256');
+  for await (const piece of answer.body) hash.update(piece);
+  return hash.digest('hex');
+}
+
+// CRC32C as the client sends it. A plain loop, to compare with.
+export function crc32cOf(file) {
+  const table = Array.from({ length: 256 }, (_, i) => { let c = i; for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1; return c; });
+  let crc = ~0;
+  for (const byte of fs.readFileSync(file)) crc = (crc >>> 8) ^ table[(crc ^ byte) & 255];
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(~crc);
+  return bytes.toString('base64');
+}
