@@ -51,7 +51,7 @@
     document.getElementById('uploads-title').hidden = false;
     var item = make('li'), row = make('div', 'row'), below = make('div', 'row');
     var track = make('div', 'track'), bar = make('div', 'bar');
-    var state = make('span', 'tag', 'signing'), detail = make('span', 'quiet', sizeOf(file)), button = make('button', 'plain', 'Cancel'), pause = make('button', 'plain', 'Pause');
+    var state = make('span', 'tag', 'waiting'), detail = make('span', 'quiet', sizeOf(file)), button = make('button', 'plain', 'Cancel'), pause = make('button', 'plain', 'Pause');
     track.setAttribute('role', 'progressbar');
     track.setAttribute('aria-label', 'Progress of ' + file.name);
     track.setAttribute('aria-valuemin', '0');
@@ -72,7 +72,7 @@
     item.appendChild(below);
     list.insertBefore(item, list.firstChild);
 
-    var began = new Date().getTime(), way = '', why = make('p', 'quiet why'), tenth = 0;
+    var began = new Date().getTime(), way = '', why = make('p', 'quiet why'), tenth = 0, isResumed = false, before = 0;
     function progress(part) {
       var percent = Math.floor(part * 100);
       bar.style.width = percent + '%';
@@ -85,8 +85,11 @@
 
     var one = {};
     for (var option in options) one[option] = options[option];
+    one.onSigned = function () { state.textContent = 'signed'; };
     one.onWay = function (name, reason, by) {
       pause.hidden = by !== 'multipart';
+      isResumed = /^goes on/.test(reason);
+      before = 0;
       var path = name === 'direct' ? 'straight to the store' : 'through this server';
       began = new Date().getTime();
       tenth = 0;
@@ -100,8 +103,11 @@
       if (name === 'fallback' && reason !== 'there is no direct upload') say(file.name + ' goes ' + way);
     };
     one.onProgress = function (p) {
-      var seconds = (new Date().getTime() - began) / 1000, rate = p.loaded / Math.max(seconds, 0.1);
+      if (isResumed) before = p.loaded; // sent in an earlier life of the page
+      isResumed = false;
+      var seconds = (new Date().getTime() - began) / 1000, rate = Math.max(1, p.loaded - before) / Math.max(seconds, 0.1);
       progress(p.total ? p.loaded / p.total : 1);
+      if (state.textContent === 'waiting') state.textContent = 'sending straight to the store';
       detail.textContent = p.loaded < p.total ? size(p.loaded) + ' of ' + size(p.total) + ' · ' + size(rate) + '/s · ' + span((p.total - p.loaded) / rate) + ' left' : 'waiting for the store to confirm';
     };
     one.onRetry = function (attempt, error) { detail.textContent = error.message + (attempt ? ' Trying again (' + attempt + ').' : ' Waiting.'); };
@@ -141,7 +147,10 @@
       if (isPaused) {
         running.pause();
         state.textContent = 'paused';
-      } else running.resume();
+      } else {
+        running.resume();
+        state.textContent = 'waiting';
+      }
     };
   }
 

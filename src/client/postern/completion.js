@@ -33,7 +33,7 @@
       if (self.breakSince) r.isBreak = true;
       this.noAnswer(r);
     }, function () {
-      if (r.isBreak || line.isOff()) return this.sendAgain();
+      if (r.isBreak) return this.sendAgain();
       this.checkFile(function () {
         // It broke off in the middle: the same way deserves a second try.
         if (this.way === 'direct' && r.begun && !r.isSent && !this.again[this.entry.way] && this.attempt < this.retries()) return this.sendOnceMore(connectionLost());

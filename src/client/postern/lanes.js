@@ -47,6 +47,7 @@
 
   Upload.prototype.goOnWithParts = function () {
     this.parts.isHolding = false;
+    this.parts.suspects = [];
     this.fillLanes();
   };
 
@@ -74,7 +75,7 @@
       if (xhr.status < 200 || xhr.status >= 300) return this.partFailed(n, xhr, r);
       m.done[n] = m.hasMoved = true;
       delete m.tries[n];
-      this.attempt = m.strikes = 0;
+      this.attempt = m.strikes = m.busySince = 0;
       this.reportParts();
       this.fillLanes();
     });
@@ -92,12 +93,14 @@
     }
     var error = failureOf(xhr, 'A part');
     if (m.isHolding) return; // another lane waits already
-    if (error.busy && !(this.busySince && now() - this.busySince > STORE_BUSY_FOR)) {
-      m.isHolding = true;
-      return this.obey(error, this.goOnWithParts);
+    if (!error.busy || !this.retries()) return this.countTry(n, error);
+    m.busySince = m.busySince || now();
+    if (now() - m.busySince > (this.rest.length ? STORE_BUSY_FOR : BUSY_FOR)) {
+      m.tries[n] = this.retries(); // the last one
+      return this.countTry(n, error);
     }
-    if (error.busy) m.tries[n] = this.retries();
-    this.countTry(n, error);
+    m.isHolding = true;
+    this.obey(error, this.goOnWithParts);
   };
 
   // Uses up a try of one part. When none is left, the upload takes another way.
@@ -115,10 +118,6 @@
   // A part got no answer. Postern's list of parts tells whether the network is away (nobody's fault), whether the part arrived, or whether the store is to blame.
   Upload.prototype.checkLine = function () {
     var m = this.parts;
-    if (line.isOff()) {
-      m.suspects = [{ isBreak: true }];
-      return this.awaitLine(this.checkLine);
-    }
     this.checkFile(function () {
       this.askAboutParts('GET', '', null, function (xhr, answer) {
         if ((!xhr.status && line.isBroken(m.url)) || (xhr.status === 200 && !answer)) m.suspects = [{ isBreak: true }];

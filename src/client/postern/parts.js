@@ -12,6 +12,7 @@
     this.done = {};     // by number: true when the store has the part
     this.tries = {};    // by number: how often it failed
     this.strikes = 0;   // failures without an answer since the last part that arrived
+    this.busySince = 0; // when the store began to answer nothing but 429 and 503
     this.rounds = 0;
     this.lastUrl = '';  // of a part, to know the store's address
     this.hasMoved = false; // bytes went to the store: it can be reached from this page
