@@ -1,13 +1,13 @@
 // What browsers and networks do to uploads: slow lines, many files, stores that misbehave, captive portals, breaks.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe } from 'node:test';
-import { MiB, begin, ended, hashOfObject, openPage, prepare, reached } from './client.mjs';
+import { App, MiB, begin, ended, hashOfObject, prepare, reached, staticKeys } from './client.mjs';
 import { S3, isInstalled } from './s3.mjs';
 import { StoreProxy, answerWith } from './store_proxy.mjs';
 import { Server, hashOf, launch, makeFile, test } from './support.mjs';
 
 const skip = isInstalled() ? false : 'Ceph RGW is not installed; tests/run installs it';
-let s3, server, proxy, browser, context, page;
+let app, s3, server, proxy, browser, context, page;
 
 const endAll = async (ids, seconds) => { const all = []; for (const i of ids) all.push(await ended(page, i, seconds)); return all; };
 const isFile = (request) => request.method === 'POST' || request.method === 'PUT';
@@ -21,8 +21,9 @@ async function check(done, file) {
 describe('breaks', { skip }, () => {
   before(async () => {
     s3 = await S3.start();
+    app = await App.start();
     proxy = await StoreProxy.start(s3.endpoint);
-    server = await Server.start('[profiles.parts]\nmultipart_from = "5MB"\n', { ...s3.settings(), store__public_endpoint: proxy.url });
+    server = await Server.start(`allowed_origins = ["${app.url}"]\n[profiles.parts]\nmultipart_from = "5MB"\n`, { ...staticKeys(s3), store__public_endpoint: proxy.url });
     server.run('setup', 'cors', '--apply');
     browser = await launch();
   });
@@ -31,13 +32,14 @@ describe('breaks', { skip }, () => {
     proxy.fault = null;
     proxy.seen = [];
     context = await prepare(await browser.newContext());
-    page = await openPage(context, server);
+    page = await app.open(context, server);
   });
   after(async () => {
     await browser?.close();
     proxy?.close();
     await server?.stop();
     await s3?.stop();
+    app?.close();
   });
 
   test('9 files of 6 MB at 1.5 MB/s: all take the direct way, none is declared dead', async () => {
@@ -117,7 +119,7 @@ describe('breaks', { skip }, () => {
   });
 
   test('a captive portal that answers 200 HTML to everything for a while completes nothing', async () => {
-    const portal = (route) => route.fulfill({ status: 200, contentType: 'text/html', headers: { 'Access-Control-Allow-Origin': server.url }, body: '<h1>Please sign in</h1>' });
+    const portal = (route) => route.fulfill({ status: 200, contentType: 'text/html', headers: { 'Access-Control-Allow-Origin': app.url }, body: '<h1>Please sign in</h1>' });
     const file = makeFile(server.folder, 'portal.bin', 2 * MiB);
     await page.route(`${proxy.url}/**`, portal);
     await page.route('**/v1/complete/**', portal);

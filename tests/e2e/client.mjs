@@ -1,18 +1,45 @@
 // The browser client on a page of its own: it chooses a file, uploads it, and records what the client tells.
-import fs from 'node:fs';
 import { createHash } from 'node:crypto';
-import { until } from './support.mjs';
+import fs from 'node:fs';
+import http from 'node:http';
+import { freePort, until } from './support.mjs';
 
 export const MiB = 1024 * 1024;
 
-const PAGE = '<!doctype html><title>test</title><input type="file" id="f" multiple><script src="/postern.js"></script>';
+// The application: a page of another origin than Postern's and the store's. Its URL belongs in server.allowed_origins.
+export class App {
+  static async start() {
+    const app = new App();
+    app.policy = '';
+    app.server = http.createServer((request, answer) => {
+      const postern = new URL(request.url, app.url).searchParams.get('postern');
+      answer.writeHead(200, { 'Content-Type': 'text/html', ...(app.policy ? { 'Content-Security-Policy': app.policy } : {}) });
+      answer.end(`<!doctype html><title>app</title><link rel="icon" href="data:,"><input type="file" id="f" multiple><script src="${postern}/postern.js"></script>`);
+    });
+    const port = await freePort();
+    await new Promise((done) => { app.server.listen(port, '127.0.0.1', done); });
+    app.url = `http://127.0.0.1:${port}`;
+    return app;
+  }
 
-// Opens the page at /test-page of the server. `policy` is its Content-Security-Policy.
-export async function openPage(context, server, policy = '') {
-  const page = await context.newPage();
-  await page.route(`${server.url}/test-page`, (route) => route.fulfill({ contentType: 'text/html', headers: policy ? { 'Content-Security-Policy': policy } : {}, body: PAGE }));
-  await page.goto(`${server.url}/test-page`);
-  return page;
+  // Opens the page in a context that went through prepare(). `policy` is its Content-Security-Policy.
+  async open(context, server, policy = '') {
+    const page = await context.newPage();
+    this.policy = policy;
+    await page.goto(`${this.url}/?postern=${server.url}`);
+    return page;
+  }
+
+  close() {
+    this.server?.closeAllConnections();
+    this.server?.close();
+  }
+}
+
+// Settings for a Postern with static keys. With a session token, RGW checks the signature of a preflight too, and a presigned URL that signs more
+// than `host` fails that check: a browser sends none of the other headers with its preflight.
+export function staticKeys(s3) {
+  return { ...s3.settings(), store__credentials__role_arn: '' };
 }
 
 // Starts an upload of the file at this path. The record is window.uploads[i]; returns i.

@@ -2,23 +2,25 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before } from 'node:test';
-import { ended, openPage, prepare } from './client.mjs';
+import { App, ended, prepare } from './client.mjs';
 import { Server, hashOf, launch, makeFile, test } from './support.mjs';
 
-let server, browser;
+let app, server, browser;
 before(async () => {
-  server = await Server.start();
+  app = await App.start();
+  server = await Server.start(`allowed_origins = ["${app.url}"]\n`);
   browser = await launch();
 });
 after(async () => {
   await browser?.close();
   await server?.stop();
+  app?.close();
 });
 
 const stored = (name) => server.objects().find((o) => o.endsWith('/' + name));
 
 test('each of several chosen files is sent by a frame of its own', async () => {
-  const context = await prepare(await browser.newContext()), page = await openPage(context, server);
+  const context = await prepare(await browser.newContext()), page = await app.open(context, server);
   const files = [1, 2, 3, 4].map((n) => makeFile(server.folder, `one of several ${n}.bin`, n * 100_000));
   await page.setInputFiles('#f', files);
   const ids = await page.evaluate(() => beginUploads([...document.getElementById('f').files], { transport: 'iframe' }));
@@ -37,7 +39,7 @@ test('a store that loads nothing into the frame: two probes fail, and the fallba
   mute.on('connection', (s) => sockets.add(s));
   t.after(() => { mute.close(); for (const s of sockets) s.destroy(); });
   await new Promise((done) => { mute.listen(0, '127.0.0.1', done); });
-  const context = await prepare(await browser.newContext()), page = await openPage(context, server);
+  const context = await prepare(await browser.newContext()), page = await app.open(context, server);
   await page.route('**/v1/uploads', async (route) => {
     const answer = await route.fetch(), form = await answer.json();
     await route.fulfill({ response: answer, json: Object.assign(form, { url: `http://127.0.0.1:${mute.address().port}/`, ways: [{ way: 'form' }, { way: 'fallback' }] }) });

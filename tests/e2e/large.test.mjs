@@ -6,14 +6,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe } from 'node:test';
 import { chromium } from 'playwright-core';
-import { MiB, begin, ended, hashOfObject, openPage, prepare, reached, recordOf } from './client.mjs';
+import { App, MiB, begin, ended, hashOfObject, prepare, reached, recordOf, staticKeys } from './client.mjs';
 import { S3, isInstalled } from './s3.mjs';
 import { StoreProxy } from './store_proxy.mjs';
 import { Server, hashOf, makeFile, test } from './support.mjs';
 
 const skip = isInstalled() ? false : 'Ceph RGW is not installed; tests/run installs it';
 const FULL = !!process.env.POSTERN_FULL, SIZE = FULL ? 1024 * MiB : 64 * MiB, BREAK = FULL ? 300 : 20, SPEED = FULL ? 60 * MiB : 8 * MiB;
-let s3, server, proxy, profile, running;
+let app, s3, server, proxy, profile, running;
 
 // A browser that keeps its profile on disk, with one page.
 async function openBrowser() {
@@ -21,7 +21,7 @@ async function openBrowser() {
     executablePath: process.env.CHROMIUM, timeout: 20_000, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   await prepare(context);
-  const page = await openPage(context, server);
+  const page = await app.open(context, server);
   running = { context, page };
   await slow(page);
   return running;
@@ -42,8 +42,9 @@ function killBrowser() {
 describe('a large file', { skip }, () => {
   before(async () => {
     s3 = await S3.start();
+    app = await App.start();
     proxy = await StoreProxy.start(s3.endpoint);
-    server = await Server.start('[profiles.default]\nmultipart_from = "5MB"\n', { ...s3.settings(), store__public_endpoint: proxy.url });
+    server = await Server.start(`allowed_origins = ["${app.url}"]\n[profiles.default]\nmultipart_from = "5MB"\n`, { ...staticKeys(s3), store__public_endpoint: proxy.url });
     server.run('setup', 'cors', '--apply');
     profile = fs.mkdtempSync(path.join(os.tmpdir(), 'postern-profile-'));
   });
@@ -52,6 +53,7 @@ describe('a large file', { skip }, () => {
     proxy?.close();
     await server?.stop();
     await s3?.stop();
+    app?.close();
     fs.rmSync(profile, { recursive: true, force: true });
   });
 

@@ -134,7 +134,7 @@ export function makeFile(folder, name, size) {
   const fd = fs.openSync(file, 'w');
   const piece = Buffer.alloc(Math.min(size, 1 << 20), `${seed} ${files}`);
   for (let written = 0; written < size; written += piece.length) {
-    piece.writeDoubleBE(written, 0);
+    if (piece.length >= 8) piece.writeDoubleBE(written, 0);
     fs.writeSync(fd, piece, 0, Math.min(piece.length, size - written));
   }
   fs.closeSync(fd);

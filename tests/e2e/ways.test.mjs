@@ -1,27 +1,29 @@
 // postern.js by each way to a real S3, for sizes at S3's limits. POSTERN_FULL=1 adds 120 MiB and every size for each way.
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { MiB, begin, crc32cOf, ended, hashOfObject, openPage, prepare } from './client.mjs';
+import { App, MiB, begin, crc32cOf, ended, hashOfObject, prepare, staticKeys } from './client.mjs';
 import { S3, isInstalled } from './s3.mjs';
 import { Server, hashOf, launch, makeFile, test } from './support.mjs';
 
 const skip = isInstalled() ? false : 'Ceph RGW is not installed; tests/run installs it';
 const SIZES = { '0': 0, '1 B': 1, '5 MiB - 1': 5 * MiB - 1, '5 MiB': 5 * MiB, '5 MiB + 1': 5 * MiB + 1, ...(process.env.POSTERN_FULL ? { '120 MiB': 120 * MiB } : {}) };
-let s3, server, browser, context, page;
+let app, s3, server, browser, context, page;
 
 describe('ways to a real S3', { skip }, () => {
   before(async () => {
     s3 = await S3.start();
-    server = await Server.start('[profiles.parts]\nmultipart_from = "1MB"\n', s3.settings());
+    app = await App.start();
+    server = await Server.start(`allowed_origins = ["${app.url}"]\n[profiles.parts]\nmultipart_from = "1MB"\n`, staticKeys(s3));
     server.run('setup', 'cors', '--apply');
     browser = await launch();
     context = await prepare(await browser.newContext());
-    page = await openPage(context, server);
+    page = await app.open(context, server);
   });
   after(async () => {
     await browser?.close();
     await server?.stop();
     await s3?.stop();
+    app?.close();
   });
 
   async function send(name, size, options) {
@@ -53,10 +55,10 @@ describe('ways to a real S3', { skip }, () => {
   test('checksums are signed with the file, and with each part', async () => {
     const asked = [];
     page.on('request', (r) => { if (r.method() === 'POST' && /\/v1\/uploads/.test(r.url()) && !r.url().endsWith('/complete')) asked.push(JSON.parse(r.postData())); });
-    const small = await send('summed.bin', 3 * MiB, {});
+    const small = await send('summed.bin', 3 * MiB, { checksum: 'always' });
     assert.equal(asked[0].checksum?.crc32c, crc32cOf(small.file));
     asked.length = 0;
-    await send('summed parts.bin', 12 * MiB, { profile: 'parts', way: 'multipart' });
+    await send('summed parts.bin', 12 * MiB, { profile: 'parts', way: 'multipart', checksum: 'always' });
     const parts = asked.slice(1).flatMap((a) => a.parts), sums = Object.assign({}, ...asked.slice(1).map((a) => a.checksums));
     assert.deepEqual(parts.map(String), Object.keys(sums));
     const none = await send('not summed.bin', 1000, { checksum: false });
@@ -65,7 +67,7 @@ describe('ways to a real S3', { skip }, () => {
   });
 
   test('a policy without workers leaves the checksum out', async () => {
-    const strict = await openPage(context, server, `default-src 'self'; worker-src 'none'; connect-src 'self' ${s3.endpoint}`);
+    const strict = await app.open(context, server, `default-src 'self' ${server.url}; worker-src 'none'; connect-src ${server.url} ${s3.endpoint}`);
     const asked = [];
     strict.on('request', (r) => { if (r.method() === 'POST' && r.url().endsWith('/v1/uploads')) asked.push(JSON.parse(r.postData())); });
     const done = await ended(strict, await begin(strict, makeFile(server.folder, 'no worker.bin', 2 * MiB)));

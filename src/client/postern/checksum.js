@@ -5,16 +5,18 @@
   var WORKER = '#postern-checksums'; // the end of the address tells this script that it is the worker
   var checker = null;            // the worker with its questions; null before the first one; false when there is none
 
-  // Computes the checksum of a Blob: done(base64), or done(null) where it is left out.
+  // Computes the checksum of a Blob: done(base64), or done(null) where it is left out. options.checksum: false leaves it out, 'always' computes it at any speed.
   function checksum(blob, options, done) {
     if (options.checksum === false || checker === false) return done(null);
     if (!checker) checker = new Checker();
+    if (checker.isSlow && options.checksum !== 'always') return done(null);
     checker.ask(blob, done);
   }
 
   function Checker() {
     this.questions = {}; // by number: functions that wait for the answer
     this.count = 0;
+    this.isSlow = false; // slower than SLOWEST_CHECKSUM when it was last measured
     this.start(this.isServed() ? 'file' : 'blob');
   }
 
@@ -50,7 +52,7 @@
     var done = this.questions[answer.id];
     delete this.questions[answer.id];
     if (done) done(answer.sum || null);
-    if (answer.speed && answer.speed < SLOWEST_CHECKSUM) this.end();
+    if (answer.speed) this.isSlow = answer.speed < SLOWEST_CHECKSUM;
   };
 
   // No more checksums on this page. Questions that wait are answered with null.
