@@ -107,3 +107,16 @@ export function crc32cOf(file) {
   bytes.writeInt32BE(~crc);
   return bytes.toString('base64');
 }
+
+// The network of one page: line.slow(bytes a second) for uploads, line.cut(), line.restore().
+export async function lineOf(page) {
+  const session = await page.context().newCDPSession(page);
+  let speed = -1;
+  const set = (offline) => session.send('Network.emulateNetworkConditions', { offline, latency: 0, downloadThroughput: -1, uploadThroughput: speed });
+  await session.send('Network.enable');
+  return {
+    slow: (bytesPerSecond) => { speed = bytesPerSecond; return set(false); },
+    cut: () => set(true),
+    restore: () => set(false),
+  };
+}

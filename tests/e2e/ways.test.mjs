@@ -1,7 +1,7 @@
 // postern.js by each way to a real S3, for sizes at S3's limits. POSTERN_FULL=1 adds 120 MiB and every size for each way.
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { App, MiB, begin, crc32cOf, ended, hashOfObject, prepare, staticKeys } from './client.mjs';
+import { App, MiB, begin, crc32cOf, ended, hashOfObject, lineOf, prepare, staticKeys } from './client.mjs';
 import { S3, isInstalled } from './s3.mjs';
 import { Server, hashOf, launch, makeFile, test } from './support.mjs';
 
@@ -77,15 +77,14 @@ describe('ways to a real S3', { skip }, () => {
   });
 
   test('pause stops the bytes, resume goes on, cancel ends the parts', async () => {
-    const file = makeFile(server.folder, 'paused.bin', 40 * MiB), session = await context.newCDPSession(page);
-    await session.send('Network.enable');
-    await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 10 * MiB });
+    const file = makeFile(server.folder, 'paused.bin', 40 * MiB), line = await lineOf(page);
+    await line.slow(10 * MiB);
     const i = await begin(page, file, { profile: 'parts' });
     await page.waitForFunction((n) => window.uploads[n].loaded > 12 * 1024 * 1024, i);
     const at = await page.evaluate((n) => { window.uploads[n].handle.pause(); return window.uploads[n].loaded; }, i);
     await new Promise((done) => { setTimeout(done, 1500); });
     assert.equal(await page.evaluate((n) => window.uploads[n].loaded, i), at);
-    await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+    await line.slow(-1);
     await page.evaluate((n) => window.uploads[n].handle.resume(), i);
     const done = await ended(page, i);
     assert.equal(done.upload?.state, 'completed', JSON.stringify(done));
