@@ -207,7 +207,7 @@ class AgainstRgw(DoctorTest):
 
     def test_missing_cors_rules_are_found(self):
         output = self.examine(self.s3, server__allowed_origins=f'["{ORIGIN}"]')
-        self.expect_finding(output, "CORS", "No 'Access-Control-Allow-Origin' header", "postern setup cors --apply", f'"AllowedOrigins": ["http://127.0.0.1:9", "{ORIGIN}"]', '"ExposeHeaders": ["ETag", "Location"]')
+        self.expect_finding(output, "CORS", "No 'Access-Control-Allow-Origin' header", "postern setup cors --apply", f'"AllowedOrigins": ["http://127.0.0.1:9", "{ORIGIN}"]', '"ExposeHeaders": ["ETag", "Location", "Retry-After"]')
         self.assertEqual(output.mark("CORS"), ["✗", "✗"])
         self.assertEqual(output.out.count("AllowedOrigins"), 1)  # the document is shown once
         self.assertEqual(output.mark("form"), ["✓"])

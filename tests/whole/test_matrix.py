@@ -101,7 +101,7 @@ class Matrix(unittest.TestCase):
     def test_swift(self):
         if not swift.is_installed():
             self.skipTest("OpenStack Swift is not installed; tests/run installs it")
-        keys = {"store__credentials__access_key": swift.ACCESS_KEY, "store__credentials__secret_key": swift.SECRET_KEY}
+        keys = {"store__credentials__access_key": swift.Swift.access_key, "store__credentials__secret_key": swift.Swift.secret_key}
         with swift.Swift() as s3, s3_server(s3, CONFIG, **keys) as server, tempfile.TemporaryDirectory() as folder:
             wait_until(lambda: server.sign(size=1, ways=["form"])["ways"] == [], "it is known that Swift takes no forms")
             self.fill("Swift", server, s3.hash_of, folder, ["put", "multipart", "fallback"])

@@ -51,7 +51,7 @@ class OnSwift(unittest.TestCase):
         form = self.server.sign()
         self.assertEqual(form["url"], form["fallback_url"])
         with swift_server(self.s3, store__ways='["form"]', store__checksums="none", store__if_none_match="none") as server:  # the setting is believed
-            self.assertEqual(server.sign()["url"], f"{self.s3.endpoint}/media")
+            self.assertEqual(server.sign()["url"], f"{self.s3.endpoint}/media/")
             self.assertNotIn(ASKED, server.log_text())
 
     def test_fallback_uploads_of_every_size(self):

@@ -12,12 +12,15 @@ struct store_abilities {
   bool checks_whole_object = false;   // of type FULL_OBJECT: the checksum of a whole multipart upload
   bool has_bucket_cors = false;       // CORS documents of buckets
   bool takes_presigned_parts = false; // multipart uploads, and presigned UploadPart
+  // Browsers get past the preflight of a presigned URL that signs more header fields than Host. Ceph RGW refuses it
+  // with temporary credentials.
+  bool preflights_signed_headers = false;
 
   bool operator==(const store_abilities&) const = default;
 };
 
 // What is assumed of S3 before the store has answered.
 inline constexpr store_abilities assumed_abilities{
-    .takes_forms = true, .takes_presigned_put = true, .takes_presigned_parts = true};
+    .takes_forms = true, .takes_presigned_put = true, .takes_presigned_parts = true, .preflights_signed_headers = true};
 
 } // namespace postern

@@ -46,6 +46,12 @@ finding judge_forms(const examination& exam) {
 
 finding judge_put(const examination& exam) {
   if (is_left_out(exam.c, way::put)) return left_out(exam.c, "presigned PUT", "put");
+  if (exam.seen->takes_presigned_put && !exam.seen->preflights_signed_headers) {
+    const auto why = "no presigned PUT from browsers: the store answers 403 SignatureDoesNotMatch to their preflight";
+    return is_chosen(exam.c, way::put)
+               ? chosen_in_vain(exam.c, why, "put")
+               : finding::warning(why, "Ceph RGW does so with temporary credentials (role_arn). Forms and parts work.");
+  }
   if (exam.seen->takes_presigned_put)
     return finding::passed("presigned PUT: browsers may send a file straight to the store");
   const auto why = "no presigned PUT: the keys may not do s3:PutObject";

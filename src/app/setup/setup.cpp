@@ -13,7 +13,7 @@ namespace postern::app {
 namespace {
 
 constexpr std::array methods{"POST", "PUT"}; // forms; presigned URLs
-constexpr std::array exposed_headers{"ETag", "Location"};
+constexpr std::array exposed_headers{"ETag", "Location", "Retry-After"};
 constexpr unsigned max_age_seconds = 3000;
 
 std::string take_indented(json_writer& w) { return indented(*read_json(w.take())); }

@@ -56,7 +56,7 @@ std::string ways_shown(const store_abilities& a) {
     if (has) all.append(all.empty() ? "" : ", ").append(way);
   };
   add(a.takes_forms, "form");
-  add(a.takes_presigned_put, "put");
+  add(a.takes_presigned_put && a.preflights_signed_headers, "put");
   add(a.takes_presigned_parts, "multipart");
   return all.empty() ? "none" : all;
 }

@@ -19,7 +19,7 @@
     m.isAsking = true;
     var next = this.during(function (i) {
       if (i === numbers.length) return this.askForUrlsOf(numbers, sums);
-      checksum(this.sliceOf(numbers[i]), this.options, function (sum) {
+      checksum(this.sliceOf(numbers[i]), m.needsChecksums ? { checksum: 'always' } : this.options, function (sum) {
         if (sum) sums[numbers[i]] = sum;
         next(i + 1);
       });

@@ -15,6 +15,7 @@
     this.busySince = 0; // when the store began to answer nothing but 429 and 503
     this.rounds = 0;
     this.lastUrl = '';  // of a part, to know the store's address
+    this.needsChecksums = false; // the store refuses a part without one
     this.hasMoved = false; // bytes went to the store: it can be reached from this page
     this.clear();
   }
@@ -69,6 +70,7 @@
     }, function (xhr) {
       var answer = parse(textOf(xhr));
       if (xhr.status >= 200 && xhr.status < 300 && answer && answer.token) {
+        m.needsChecksums = !!answer.needs_checksums;
         m.authorization = 'Upload ' + answer.token;
         this.save();
       }

@@ -88,7 +88,9 @@ task<result<started_parts>> direct_multiparts::start(upload row, const place& at
   m.id = row.id;
   m.name = {row.bucket, row.key};
   m.plan = at.plan;
-  m.has_checksums = abilities_of(row.bucket).checks_whole_object && std::all_of(asked.begin(), asked.end(), has_sum);
+  const auto can = abilities_of(row.bucket);
+  m.has_checksums =
+      can.checks_whole_object && can.preflights_signed_headers && std::all_of(asked.begin(), asked.end(), has_sum);
   for (const auto& part : asked)
     m.bytes = std::max(m.bytes, std::min(at.plan.size, at.plan.part_size * static_cast<std::uint64_t>(part.number)));
   m.created_at = now;
@@ -136,13 +138,14 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
   auto started = co_await start(std::move(*row), *at, asked, now);
   if (!started) co_return started.error();
   const auto& m = started->parts;
+  const bool signs_size = abilities_of(m.name.bucket).preflights_signed_headers; // else only the completion looks at it
   signed_parts made;
   for (const auto& part : asked) {
     if (m.has_checksums && !part.crc32c)
       co_return failure{errc::bad_request, "the checksum of part " + std::to_string(part.number) +
                                                " is missing: this upload was begun with the CRC32C of each part"};
     signed_body body;
-    body.size = m.plan.length(part.number);
+    if (signs_size) body.size = m.plan.length(part.number);
     if (m.has_checksums) body.headers.emplace_back("x-amz-checksum-crc32c", crc32c_base64(*part.crc32c));
     auto signing = at->signs.presign_part(m.name, m.store_id, part.number, std::move(body), url_lifetime);
     auto url = co_await std::move(signing);

@@ -73,7 +73,8 @@ task<std::optional<offered_way>> way_planner::offer_put(const signed_form& form,
   const auto* known = options_.find_store(row.bucket);
   const auto can = known ? known->abilities() : store_abilities{};
   auto* signs = store_.for_bucket(row.bucket).as_presigner();
-  if (!ask.size || *ask.size > max_post_size || !signs || !can.takes_presigned_put) co_return std::nullopt;
+  if (!ask.size || *ask.size > max_post_size || !signs || !can.takes_presigned_put || !can.preflights_signed_headers)
+    co_return std::nullopt; // without a signed size, any file could be sent
 
   const auto& rules = options_.profiles.at(row.profile);
   signed_body body{*ask.size, meta_for(rules, row, upload_way::put), {}};

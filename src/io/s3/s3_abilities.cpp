@@ -3,7 +3,9 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/base/random.hpp>
+#include <postern/core/http/url.hpp>
 #include <postern/core/s3/policy.hpp>
+#include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_abilities.hpp>
 
 #include <array>
@@ -88,6 +90,35 @@ task<aws_result<void>> ask_for_condition(s3_client& s3, object_name name, clock_
   co_return aws_result<void>{};
 }
 
+// --- the preflight of a presigned PUT ---
+
+// OPTIONS /key?X-Amz-SignedHeaders=content-length%3Bhost&… HTTP/1.1
+// Origin: http://localhost
+// Access-Control-Request-Method: PUT
+//
+// Any other answer than a wrong signature, and none, says nothing: the bucket may have no CORS rule yet.
+task<> ask_for_preflight(s3_client& s3, http_client& http, object_name name, clock_point by, store_abilities& found) {
+  found.preflights_signed_headers = true;
+  if (!found.takes_presigned_put && !found.takes_presigned_parts) co_return;
+  s3_presigner signs(s3);
+  signed_body body;
+  body.size = 1;
+  auto made = co_await signs.presign_put(std::move(name), std::move(body), 60s);
+  if (!made) co_return;
+  auto url = parse_web_url(made->url);
+  if (!url) co_return;
+  http_request ask;
+  ask.to = url->server;
+  ask.method = "OPTIONS";
+  ask.target = url->target;
+  ask.idle_timeout = s3.options().timeout;
+  ask.deadline = by;
+  ask.fields = {{"Origin", "http://localhost"}, {"Access-Control-Request-Method", "PUT"}};
+  auto answer = co_await http.send(ask);
+  if (answer && answer->status == 403)
+    found.preflights_signed_headers = read_aws_error(*answer, "OPTIONS").code != "SignatureDoesNotMatch";
+}
+
 // --- documents of the bucket ---
 
 task<aws_result<void>> ask_for_cors(s3_client& s3, std::string bucket, clock_point by, store_abilities& found) {
@@ -170,6 +201,7 @@ task<aws_result<store_abilities>> ask_abilities(s3_client& s3, http_client& http
   if (asked) asked = co_await ask_for_cors(s3, name.bucket, by, found);
   if (asked) asked = co_await ask_for_forms(s3, http, name, by, found);
   if (!asked) co_return asked.error();
+  co_await ask_for_preflight(s3, http, name, by, found);
   co_return found;
 }
 

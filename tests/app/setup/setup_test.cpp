@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(the_console_cors_document_names_origins_methods_and_exposed
   for (const auto& [name, values] : {std::pair<std::string, list>{"AllowedOrigins", the_origins},
                                      {"AllowedMethods", {"POST", "PUT"}},
                                      {"AllowedHeaders", {"*"}},
-                                     {"ExposeHeaders", {"ETag", "Location"}}}) {
+                                     {"ExposeHeaders", {"ETag", "Location", "Retry-After"}}}) {
     BOOST_TEST((texts(console, {"0", name}) == values));
     BOOST_TEST((texts(cli, {"CORSRules", "0", name}) == values));
   }

@@ -18,7 +18,7 @@ struct fixture {
   test::fake_ledger ledger;
   const signer own{{secret("a secret for the tests only")}};
   std::map<std::string, profile> profiles{{"default", profile{}}};
-  store_abilities can{.takes_presigned_put = true};
+  store_abilities can = assumed_abilities;
   const recorder recording{ledger, store, profiles};
   completer completions{own, store, ledger, recording};
   std::string id = "01a20a86-41d4-7ac8-8ecb-000000000010";
@@ -109,7 +109,7 @@ BOOST_FIXTURE_TEST_CASE(what_a_dead_node_began_and_did_not_record_is_aborted, fi
 }
 
 BOOST_FIXTURE_TEST_CASE(checksums_of_parts_are_all_or_none, fixture) {
-  can.checks_checksums = true;
+  can.checks_whole_object = true;
   BOOST_TEST(sign({{1, 7u}, {2, 8u}}).value().needs_checksums);
   BOOST_TEST(list().value().needs_checksums);
   BOOST_TEST(parts.uploads.at("upload 1").has_checksums);
@@ -122,6 +122,14 @@ BOOST_FIXTURE_TEST_CASE(checksums_of_parts_are_all_or_none, fixture) {
 BOOST_FIXTURE_TEST_CASE(a_store_that_verifies_nothing_gets_no_checksums, fixture) {
   BOOST_TEST(sign({{1, 7u}}).has_value());
   BOOST_TEST((!parts.uploads.at("upload 1").has_checksums && parts.signed_with[0].headers.empty()));
+}
+
+// Then the size of a part counts when the upload is completed.
+BOOST_FIXTURE_TEST_CASE(where_browsers_cannot_send_signed_headers_a_url_signs_none, fixture) {
+  can.checks_whole_object = true;
+  can.preflights_signed_headers = false;
+  BOOST_TEST(sign({{1, 7u}}).has_value());
+  BOOST_TEST((!parts.signed_with[0].size && parts.signed_with[0].headers.empty()));
 }
 
 BOOST_FIXTURE_TEST_CASE(all_parts_make_the_object_once, fixture) {
@@ -142,7 +150,7 @@ BOOST_FIXTURE_TEST_CASE(all_parts_make_the_object_once, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(the_checksum_of_the_whole_follows_from_those_of_the_parts, fixture) {
-  can.checks_checksums = can.takes_if_none_match = true;
+  can.checks_whole_object = can.takes_if_none_match = true;
   BOOST_TEST(sign({{1, 1u}}).has_value());
   send_all();
   auto& sent = parts.uploads.begin()->second.parts;

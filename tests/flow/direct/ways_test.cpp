@@ -19,7 +19,7 @@ struct fixture {
   test::fake_parts parts{store};
   const signer own{{secret("a secret for the tests only")}};
   profile rules;
-  store_abilities can{.takes_forms = true, .takes_presigned_put = true};
+  store_abilities can = assumed_abilities;
   sign_request ask;
   std::string url = "https://media.s3.example.com/";
 
@@ -85,9 +85,13 @@ BOOST_FIXTURE_TEST_CASE(what_the_store_or_the_size_does_not_allow_is_left_out, f
   ask.size = max_post_size + 1;
   rules.multipart_from = max_post_size * 2;
   BOOST_TEST(names() == "multipart fallback");
-  can.takes_presigned_put = false;
+  can.takes_presigned_parts = false;
   BOOST_TEST(names() == "fallback");
-  can.takes_presigned_put = true;
+  ask.size = 1;
+  BOOST_TEST(names() == "put fallback");
+  can.preflights_signed_headers = false;
+  BOOST_TEST(names() == "fallback");
+  can = assumed_abilities;
   store.parts = nullptr;
   store.signs = nullptr; // as the file store
   ask.size = 1;

@@ -35,7 +35,9 @@ aws_result<store_abilities> ask(s3_fixture& w, std::chrono::milliseconds within 
   return w.run(ask_abilities(w.s3, w.http, "media", "uploads/", std::chrono::steady_clock::now() + within));
 }
 
-store_abilities found(const std::vector<step>& script, std::vector<held_credentials> by = {keys()}) {
+step preflight(step s) { return s.wants("OPTIONS /media/uploads/postern-abilities-"); }
+
+store_abilities found_without_preflight(const std::vector<step>& script, std::vector<held_credentials> by = {keys()}) {
   scripted_peer peer(script);
   s3_fixture w(by_path(peer), std::move(by));
   const auto all = value_of(ask(w));
@@ -44,40 +46,58 @@ store_abilities found(const std::vector<step>& script, std::vector<held_credenti
   return all;
 }
 
+// The bucket has no CORS rule yet, which says nothing about signatures.
+store_abilities found(std::vector<step> script, std::vector<held_credentials> by = {keys()}) {
+  script.push_back(preflight(error(403, "AccessForbidden")));
+  return found_without_preflight(script, std::move(by));
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_CASE(a_store_as_aws_documents_it) {
   const auto all = found({created("FULL_OBJECT"), aborted(), put(bad_digest), cors(no_cors), post(too_large)});
-  BOOST_TEST((all == store_abilities{true, true, true, true, true, true, true}));
+  BOOST_TEST((all == store_abilities{true, true, true, true, true, true, true, true}));
 }
 
 BOOST_AUTO_TEST_CASE(ceph_rgw_16) {
   const auto all = found({created(), aborted(), put(bad_digest), cors(no_cors), post(too_large)});
-  BOOST_TEST((all == store_abilities{true, true, true, false, false, true, true}));
+  BOOST_TEST((all == store_abilities{true, true, true, false, false, true, true, true}));
 }
 
 BOOST_AUTO_TEST_CASE(swift) {
   const auto all =
       found({created(), aborted(), put(not_implemented), cors(not_implemented), post(answers(412, "<html>Bad URL"))});
-  BOOST_TEST((all == store_abilities{false, true, false, false, false, false, true}));
+  BOOST_TEST((all == store_abilities{false, true, false, false, false, false, true, true}));
 }
 
 // Cloudflare's documentation, "S3 API compatibility": CRC32C of type COMPOSITE only, no POST Object.
 BOOST_AUTO_TEST_CASE(a_store_that_verifies_parts_only) {
   const auto all =
       found({not_implemented, created("COMPOSITE"), aborted(), put(bad_digest), cors(no_cors), post(not_implemented)});
-  BOOST_TEST((all == store_abilities{false, true, true, true, false, true, true}));
+  BOOST_TEST((all == store_abilities{false, true, true, true, false, true, true, true}));
 }
 
 BOOST_AUTO_TEST_CASE(a_store_that_refuses_each_checksum) {
   const auto all = found({error(400, "InvalidRequest"), error(400, "InvalidArgument"), created(), aborted(),
                           put(bad_digest), cors(no_cors), post(too_large)});
-  BOOST_TEST((all == store_abilities{true, true, true, false, false, true, true}));
+  BOOST_TEST((all == store_abilities{true, true, true, false, false, true, true, true}));
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_permission_leaves_its_ability_out) {
-  const auto all = found({denied, put(denied), cors(denied), post(denied)});
-  BOOST_TEST((all == store_abilities{true, false, false, false, false, true, false}));
+  const auto all = found_without_preflight({denied, put(denied), cors(denied), post(denied)});
+  BOOST_TEST((all == store_abilities{true, false, false, false, false, true, false, true}));
+}
+
+// Ceph RGW with temporary credentials.
+BOOST_AUTO_TEST_CASE(a_store_that_refuses_the_preflight_of_signed_headers) {
+  const std::vector<step> script{created(), aborted(), put(bad_digest), cors(no_cors), post(too_large)};
+  for (const auto& [answer, may] :
+       {std::pair(error(403, "SignatureDoesNotMatch"), false), std::pair(answers(200), true),
+        std::pair(answers(403), true), std::pair(answers(500), true)}) {
+    auto with = script;
+    with.push_back(preflight(answer));
+    BOOST_TEST(found_without_preflight(with).preflights_signed_headers == may, answer.bytes);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(only_clear_answers_mean_that_there_are_no_forms) {
@@ -145,10 +165,10 @@ BOOST_AUTO_TEST_CASE(all_questions_have_one_deadline) {
 
 BOOST_AUTO_TEST_CASE(the_form_is_right_but_for_its_file) {
   const auto by = keys("ASIA", "token");
-  scripted_peer peer({created(), aborted(), put(bad_digest), cors(no_cors), post(too_large)});
+  scripted_peer peer({created(), aborted(), put(bad_digest), cors(no_cors), post(too_large), preflight(answers(200))});
   s3_fixture w(by_path(peer), {by});
   value_of(ask(w));
-  const auto request = peer.requests().back();
+  const auto request = peer.requests().at(4);
   BOOST_TEST(!request.has("authorization"));
   // The fields as S3 reads them: NAME, an empty line, the value.
   std::vector<form_field> fields;
@@ -175,7 +195,7 @@ BOOST_AUTO_TEST_CASE(the_form_is_right_but_for_its_file) {
 }
 
 BOOST_AUTO_TEST_CASE(the_put_has_a_condition_and_a_wrong_digest) {
-  scripted_peer peer({created(), aborted(), put(bad_digest), cors(no_cors), post(too_large)});
+  scripted_peer peer({created(), aborted(), put(bad_digest), cors(no_cors), post(too_large), preflight(answers(200))});
   s3_fixture w(by_path(peer));
   value_of(ask(w));
   const auto request = peer.requests().at(2);

@@ -6,6 +6,7 @@
 //   PutObject, If-None-Match: *, a wrong Content-MD5   400 BadDigest, or 501 for If-None-Match
 //   GetBucketCors                                      501: the store has no such documents
 //   POST Object, a form for 0 bytes with 1 byte        400 EntityTooLarge, or 501, 405, 412: no POST Object
+//   OPTIONS of a presigned PUT that signs its size     403 SignatureDoesNotMatch: browsers cannot send such a PUT
 #pragma once
 
 #include <postern/io/net/http_client.hpp>
