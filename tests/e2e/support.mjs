@@ -1,17 +1,19 @@
 // The program and the browser, started for one file of tests and ended with it. Every wait has a limit.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test as nodeTest } from 'node:test';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 // One test. After `seconds` it fails and ends its file: the browser hangs, and the later tests would hang too.
-export function test(title, body, seconds = 60) {
+// `options` are those of Node's test(), such as skip and todo.
+export function test(title, body, seconds = 60, options = {}) {
   const name = `${path.basename(process.argv[1], '.test.mjs')}: ${title}`; // Node names this file as the place of every test
-  nodeTest(name, async (t) => {
+  nodeTest(name, options, async (t) => {
     const timer = setTimeout(() => {
       console.error(`"${name}" is not done after ${seconds} s; the other tests of this file are not run`);
       process.exit(1);
@@ -92,8 +94,8 @@ export class Server {
   }
 
   // Runs another command of the program with the same configuration and returns its output.
-  run(...words) {
-    return execFileSync(process.env.POSTERN, [...words, '--config', 'postern.toml'], { cwd: this.folder, env: this.environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  async run(...words) {
+    return (await promisify(execFile)(process.env.POSTERN, [...words, '--config', 'postern.toml'], { cwd: this.folder, env: this.environment })).stdout;
   }
 
   async stop() {
