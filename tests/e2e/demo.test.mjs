@@ -1,4 +1,5 @@
-// The demo page as people use it.
+// The demo page as people use it, in Chromium: slow lines are emulated by Chromium's own protocol. every_browser.test.mjs has
+// what must also work elsewhere.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before } from 'node:test';

@@ -1,4 +1,5 @@
 // The browser client where only the fallback exists, and where the direct upload fails: the plain form, the hidden frame of old browsers, lost answers.
+// In Chromium, because requests are changed and answered on their way. every_browser.test.mjs has what must also work elsewhere.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before } from 'node:test';

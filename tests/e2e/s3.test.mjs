@@ -1,4 +1,5 @@
-// Direct and fallback uploads in the browser, with a real S3.
+// Direct and fallback uploads in Chromium, with a real S3. Each request and its preflight is seen by Chromium's own protocol.
+// every_browser.test.mjs has what must also work elsewhere.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import net from 'node:net';
