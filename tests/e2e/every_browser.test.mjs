@@ -132,6 +132,7 @@ describe('with a folder as the store', BESIDE, () => {
         assert.equal(seen.upload?.state, 'completed', seen.message);
         assert.deepEqual(namesOf(seen.ways), ['fallback']);
         if (transport === 'xhr') checkProgress(seen, 3 * MB);
+        else assert.deepEqual(seen.progress, []); // a frame reports none
         const told = await server.status(seen.form.id);
         assert.deepEqual([told.state, told.size, told.completed_by], ['completed', 3 * MB, 'fallback']);
         assert.equal(hashOf(stored(name)), hashOf(file));
