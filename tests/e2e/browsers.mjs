@@ -67,12 +67,18 @@ const chromium = {
 
 const firefoxProgram = process.env.FIREFOX || find('firefox-esr', 'firefox');
 
+// Firefox asks servers of Mozilla now and then. Whatever is not for this machine goes to a proxy that does not exist.
+const ONLY_LOOPBACK = {
+  'network.proxy.type': 1, 'network.proxy.http': '127.0.0.1', 'network.proxy.http_port': 9, 'network.proxy.ssl': '127.0.0.1', 'network.proxy.ssl_port': 9,
+  'network.proxy.allow_hijacking_localhost': false, 'network.proxy.failover_direct': false,
+};
+
 const firefox = {
   name: 'firefox',
   agent: /Firefox\//,
   missing: needs(['firefox-esr', firefoxProgram]),
   async start() {
-    const browser = await puppeteer.launch({ browser: 'firefox', executablePath: firefoxProgram, headless: true, timeout: 60_000, protocolTimeout: 60_000 });
+    const browser = await puppeteer.launch({ browser: 'firefox', executablePath: firefoxProgram, headless: true, extraPrefsFirefox: ONLY_LOOPBACK, timeout: 60_000, protocolTimeout: 180_000 });
     endWithUs(browser.process(), 'SIGKILL');
     return {
       async open(url) {
@@ -128,7 +134,7 @@ class WebKit {
     });
     endWithUs(one.driver, 'SIGTERM');
     await until(() => fetch(one.url + '/status').then((a) => a.ok, () => false), () => 'WebKitWebDriver does not listen');
-    const capabilities = { alwaysMatch: { 'webkitgtk:browserOptions': { binary: miniBrowser, args: ['--automation'] }, timeouts: { script: 60_000, pageLoad: 30_000 } } };
+    const capabilities = { alwaysMatch: { 'webkitgtk:browserOptions': { binary: miniBrowser, args: ['--automation'] }, timeouts: { script: 180_000, pageLoad: 30_000 } } };
     const { sessionId } = await within(60, one.ask('POST', '/session', { capabilities }), () => 'MiniBrowser does not start');
     one.session = `/session/${sessionId}`;
     return one;

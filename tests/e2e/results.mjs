@@ -5,7 +5,7 @@ export default async function* results(events) {
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     const { skip, todo, details } = data;
-    const leftOut = skip !== undefined && skip !== false ? skip : todo !== undefined && todo !== false ? `todo ${todo}` : undefined;
+    const leftOut = skip !== undefined && skip !== false ? skip : todo !== undefined && todo !== false ? `todo${type === 'test:pass' ? ', but it passes' : ''}: ${todo}` : undefined;
     // A suite counts by its tests, unless it is left out as a whole or fails by itself.
     const isSuite = details?.type === 'suite';
     if (isSuite && leftOut === undefined && (type === 'test:pass' || details.error?.failureType === 'subtestsFailed')) continue;

@@ -53,8 +53,8 @@ describe('Uppy with a real S3', { skip }, () => {
     const files = Object.keys(pauses).map((name) => makeFile(server.folder, name, 2_000_000));
     await page.setInputFiles('#f', files);
     const uploaded = page.evaluate(async ([postern, pauses]) => {
-      const forms = {}, uppy = new Uppy();
-      uppy.use(AwsS3, {
+      const forms = {}, uppy = new window.Uppy();
+      uppy.use(window.AwsS3, {
         shouldUseMultipart: false,
         generateObjectKey: (file) => file.name, // signRequest is told the key and the type, and nothing else of the file
         async signRequest({ key, contentType }) {

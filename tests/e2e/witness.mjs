@@ -2,6 +2,9 @@
 // so tests need no protocol of one browser to count requests.
 import http from 'node:http';
 
+// Is it an upload, and no request of Postern's own?
+const isForm = (r) => r.method === 'POST' && r.type.startsWith('multipart/form-data');
+
 export class Witness {
   // Forwards to the store at `endpoint`. The Host header stays as it is, because signatures cover it.
   static async start(endpoint) {
@@ -44,5 +47,3 @@ export class Witness {
     return new Promise((done) => { this.server.close(done); });
   }
 }
-
-const isForm = (r) => r.method === 'POST' && r.type.startsWith('multipart/form-data');
