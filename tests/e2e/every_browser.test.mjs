@@ -161,7 +161,7 @@ describe('with a folder as the store', BESIDE, () => {
       const seen = await upload(page, file, { transport: 'iframe', seconds: 8 });
       assert.equal(seen.upload?.state, 'completed', seen.message);
       assert.equal(hashOf(stored(name)), hashOf(file));
-    }, { start: '/latin-1', todo: 'the form that postern.js puts into the frame is sent in the encoding of the page; its accept-charset must be UTF-8' });
+    }, { start: '/latin-1' });
 
     add('a busy server is retried', async (page) => {
       app.busy = 2;
@@ -204,7 +204,7 @@ describe('with a folder as the store', BESIDE, () => {
       assert.deepEqual(namesOf(seen.ways), ['direct', 'fallback']);
       assert.equal((await server.status(seen.form.id)).completed_by, 'fallback');
       assert.equal(hashOf(stored(name)), hashOf(file));
-    }, { todo: browser !== 'chromium' && 'postern.js relies on the load event of the error page, which only Chromium reports; it must probe the store' });
+    }, { seconds: 60 });
 
     add('postern.js can be imported as a module', async (page) => {
       await page.goto(server.url);

@@ -60,6 +60,7 @@
     form.action = url;
     form.method = 'POST';
     form.enctype = form.encoding = 'multipart/form-data';
+    form.acceptCharset = 'UTF-8'; // the page may have another encoding
     form.target = name;
     function addField(field, value) {
       var hidden = document.createElement('input');
