@@ -131,8 +131,6 @@ task<aws_result<void>> ask_for_cors(s3_client& s3, std::string bucket, clock_poi
 
 // --- POST Object ---
 
-constexpr const char* boundary = "----postern-abilities";
-
 // A form that S3 accepts but for its file, which is one byte longer than the policy allows.
 std::string refusable_form(const object_name& name, const sigv4::credentials& keys, const std::string& region,
                            seconds_clock now) {
@@ -149,9 +147,9 @@ std::string refusable_form(const object_name& name, const sigv4::credentials& ke
   fields.push_back({"x-amz-signature", sigv4::policy_signature(key, text)});
   fields.push_back({"policy", std::move(text)});
   std::string body;
-  const auto begin = std::string("--") + boundary + "\r\nContent-Disposition: form-data; name=\"";
+  const std::string begin = "------postern-abilities\r\nContent-Disposition: form-data; name=\"";
   for (const auto& f : fields) body += begin + f.name + "\"\r\n\r\n" + f.value + "\r\n";
-  return body + begin + "file\"; filename=\"a\"\r\n\r\n.\r\n--" + boundary + "--\r\n";
+  return body + begin + "file\"; filename=\"a\"\r\n\r\n.\r\n------postern-abilities--\r\n";
 }
 
 aws_result<void> read_answer_to_form(const result<http_response>& answer, const std::string& operation, bool& takes) {
@@ -177,7 +175,7 @@ task<aws_result<void>> ask_for_forms(s3_client& s3, http_client& http, object_na
   ask.target = place->path;
   ask.idle_timeout = s3.options().timeout;
   ask.deadline = by;
-  ask.fields = {{"Content-Type", std::string("multipart/form-data; boundary=") + boundary}};
+  ask.fields = {{"Content-Type", "multipart/form-data; boundary=----postern-abilities"}};
   auto answer = co_await http.send(ask, body);
   auto read = read_answer_to_form(answer, operation, found.takes_forms);
   if (!read) co_return read.error();
