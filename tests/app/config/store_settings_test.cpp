@@ -110,8 +110,8 @@ BOOST_AUTO_TEST_CASE(the_direct_ways_are_auto_or_a_list) {
   BOOST_TEST(is_error_of(error_of(s3 + "ways = [\"post\"]"), setting, "\"post\" is not one of: form, put, multipart"));
   BOOST_TEST(is_error_of(error_of("type = \"file\"\nways = [\"put\"]"), "store.ways", "Postern only"));
   BOOST_TEST(error_of("type = \"file\"\nways = []") == "");
-  BOOST_TEST(is_error_of(error_of("type = \"file\"", "[[stores]]\nname = \"a\"\n" + s3 + "ways = \"x\""), "stores",
-                         "number 1, ways: \"x\" is neither"));
+  const auto of_further = error_of("type = \"file\"", "[[stores]]\nname = \"a\"\n" + s3 + "ways = \"x\"");
+  BOOST_TEST(of_further.find(": number 1, ways: \"x\" is neither") != std::string::npos, of_further);
 }
 
 BOOST_AUTO_TEST_CASE(checksums_and_if_none_match_are_auto_or_none) {
