@@ -106,6 +106,7 @@ task<std::vector<finding>> check_abilities(examination& exam) {
   }
   exam.seen = *found;
   exam.used = with_settings(exam.c.store, *found);
+  exam.used.takes_forms = exam.used.takes_forms && found->takes_forms; // the settings may name it in vain
   for (const auto judge :
        {judge_forms, judge_put, judge_parts, judge_overwriting, judge_checksums, judge_cors_documents})
     out.push_back(judge(exam));
