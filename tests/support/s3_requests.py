@@ -44,6 +44,7 @@ def signed(method, url, body=b"", headers=None, service="s3", access_key=ACCESS_
 class S3Server:
     """A server with `endpoint` and `bucket`, that is reached by path."""
 
+    endpoint, bucket = "", ""  # of the instance
     access_key, secret_key = ACCESS_KEY, SECRET_KEY
 
     def url(self, key="", bucket=None, query=""):

@@ -30,6 +30,12 @@ def s3_server(s3, config="", **settings):
     return Server(text, **{k: v for k, v in all_settings.items() if v is not None})
 
 
+def what_the_store_can_do(server):
+    """The log line that says what the node has found out about its store at its start. Waits for it."""
+    event = 'event="the store was asked what it can do"'
+    return wait_until(lambda: next((line for line in server.log_text().splitlines() if event in line), None), "the store says what it can do", 30)
+
+
 def check_taken_by_fallback(test, s3, server, form, data):
     """The object is whole, the ledger agrees with it, and no multipart upload is left."""
     recorded = server.status(form["id"])

@@ -170,6 +170,8 @@ class Peers(unittest.TestCase):
     def test_connections_are_reused(self):
         s3 = peer("hashes")
         with self.serving(s3, server__threads="1") as server:
+            what_the_store_can_do(server)
+            s3.log.clear()
             for _ in range(10):
                 self.assertEqual(self.upload(server, SMALL)[2], 303)
             self.assertLessEqual(len({port for _, _, port in s3.log}), 2)
