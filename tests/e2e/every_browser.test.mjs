@@ -129,7 +129,9 @@ describe('with a folder as the store', BESIDE, () => {
   after(() => server?.stop());
 
   inEachBrowser('with a folder as the store', (add, { name: browser, app }) => {
-    const useStore = (port) => { app.alter = (form) => { form.url = `http://127.0.0.1:${port}/`; }; };
+    const useStore = (port) => {
+      app.alter = (form) => Object.assign(form, { url: `http://127.0.0.1:${port}/`, ways: [{ way: 'form' }, { way: 'fallback' }] }); // as a server with S3
+    };
 
     for (const transport of ['xhr', 'iframe']) {
       add(`a page of another origin uploads by ${transport}`, async (page) => {

@@ -77,7 +77,7 @@ task<std::optional<offered_way>> way_planner::offer_put(const signed_form& form,
     co_return std::nullopt; // without a signed size, any file could be sent
 
   const auto& rules = options_.profiles.at(row.profile);
-  signed_body body{*ask.size, meta_for(rules, row, upload_way::put), {}};
+  signed_body body{ask.size, meta_for(rules, row, upload_way::put), {}};
   // A store that does not know a checksum or a condition may refuse the whole request.
   const bool is_md5 = ask.checksum && iequals(ask.checksum->name, "content-md5");
   if (ask.checksum && (is_md5 || can.checks_checksums))
