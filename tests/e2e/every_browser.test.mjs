@@ -160,7 +160,7 @@ describe('with a folder as the store', BESIDE, () => {
     add('from a frame of a page that is not in UTF-8, a file name is stored unchanged', async (page) => {
       assert.equal(await page.evaluate(() => document.characterSet), 'windows-1252');
       const name = `${browser} 😀 ä ∑.bin`, file = makeFile(server.folder, name, 1000);
-      const seen = await upload(page, file, { transport: 'iframe', seconds: 8 });
+      const seen = await upload(page, file, { transport: 'iframe', patience: 2000, seconds: 12 });
       assert.equal(seen.upload?.state, 'completed', seen.message);
       assert.equal(hashOf(stored(name)), hashOf(file));
     }, { start: '/latin-1' });
@@ -201,7 +201,7 @@ describe('with a folder as the store', BESIDE, () => {
     add('a dead store, from a frame: the client uses the fallback', async (page) => {
       useStore(await freePort());
       const name = `${browser} dead frame.bin`, file = makeFile(server.folder, name, 1 * MB);
-      const seen = await upload(page, file, { transport: 'iframe', seconds: 8 });
+      const seen = await upload(page, file, { transport: 'iframe', patience: 2000, seconds: 12 });
       assert.equal(seen.upload?.state, 'completed', seen.message);
       assert.deepEqual(namesOf(seen.ways), ['direct', 'fallback']);
       assert.equal((await server.status(seen.form.id)).completed_by, 'fallback');
