@@ -1,11 +1,11 @@
-// The real S3 (Ceph RGW) for the browser tests, and the requests that they send to it without Postern.
+// The real S3 (Ceph RGW, or OpenStack Swift) for the browser tests, and the requests that they send to it without Postern.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { endWithUs, within } from './support.mjs';
 
-const script = fileURLToPath(new URL('../support/rgw.py', import.meta.url));
+const scriptOf = (name) => fileURLToPath(new URL(`../support/${name}.py`, import.meta.url));
 const sha256 = (data) => createHash('sha256').update(data).digest('hex');
 const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
 // Percent-encodes a path as S3 requires: all characters but the unreserved ones.
@@ -15,17 +15,22 @@ export function isInstalled() {
   return ['ceph-mon', 'ceph-osd', 'radosgw', 'monmaptool'].every((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0);
 }
 
+export function isSwiftInstalled() {
+  return ['proxy', 'account', 'container', 'object'].every((name) => spawnSync('sh', ['-c', `command -v swift-${name}-server`]).status === 0);
+}
+
 export class S3 {
-  static async start() {
+  // `name` is that of a script in tests/support: 'rgw' or 'swift'.
+  static async start(name = 'rgw') {
     const s3 = new S3();
-    s3.process = spawn('setpriv', ['--pdeathsig', 'TERM', 'python3', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    s3.process = spawn('setpriv', ['--pdeathsig', 'TERM', 'python3', scriptOf(name)], { stdio: ['ignore', 'pipe', 'inherit'] });
     endWithUs(s3.process, 'SIGTERM');
     const lines = readline.createInterface({ input: s3.process.stdout });
     const line = await within(120, new Promise((done, fail) => {
       lines.once('line', done);
       s3.process.once('exit', (code) => fail(new Error(`the S3 did not start: ${code}`)));
     }), () => 'the S3 does not start');
-    [, s3.endpoint, s3.bucket, s3.accessKey, s3.secretKey, s3.role] = /endpoint (\S+) +bucket (\S+) +access key (\S+) +secret key (\S+) +role (\S+)/.exec(line);
+    [, s3.endpoint, s3.bucket, s3.accessKey, s3.secretKey, s3.role] = /endpoint (\S+) +bucket (\S+) +access key (\S+) +secret key (\S+)(?: +role (\S+))?/.exec(line);
     return s3;
   }
 
