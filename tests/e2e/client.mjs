@@ -89,6 +89,18 @@ export async function reached(page, i, bytes, seconds = 50) {
   await until(() => page.evaluate(([n, b]) => window.uploads[n].loaded >= b || !!window.uploads[n].error, [i, bytes]), () => `${bytes} bytes are not sent`, seconds);
 }
 
+// What came of the files of each size by each way. print() adds the rows to the table that tests/run prints (RESULTS_TABLE).
+export function matrixOf(store, labels) {
+  const cells = {}, row = (first, texts) => first.padEnd(24) + texts.map((t) => t.padStart(14)).join('');
+  return {
+    fill: (way, label) => { cells[way] = { ...cells[way], [label]: 'equal' }; },
+    print() {
+      const rows = Object.entries(cells).map(([way, found]) => row(`${store}, ${way}`, labels.map((l) => found[l] || 'failed')));
+      if (process.env.RESULTS_TABLE) fs.appendFileSync(process.env.RESULTS_TABLE, [row('Chromium: store, way', labels), ...rows, ''].join('\n'));
+    },
+  };
+}
+
 // Hash of an object, read piece by piece.
 export async function hashOfObject(s3, key) {
   const answer = await s3.request('GET', key);

@@ -1,12 +1,13 @@
 // The same page on a store without POST Object: OpenStack Swift. postern.js takes the ways that there are.
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { App, MiB, begin, ended, hashOfObject, prepare, staticKeys } from './client.mjs';
+import { App, MiB, begin, ended, hashOfObject, matrixOf, prepare, staticKeys } from './client.mjs';
 import { S3, isSwiftInstalled } from './s3.mjs';
 import { Server, hashOf, launch, makeFile, test, until } from './support.mjs';
 
 const skip = isSwiftInstalled() ? false : 'OpenStack Swift is not installed; tests/run installs it';
 const SIZES = { '0': 0, '1 B': 1, '5 MiB + 1': 5 * MiB + 1, ...(process.env.POSTERN_FULL ? { '5 MiB - 1': 5 * MiB - 1, '5 MiB': 5 * MiB, '120 MiB': 120 * MiB } : {}) };
+const matrix = matrixOf('Swift', Object.keys(SIZES));
 let app, s3, server, browser, page;
 
 describe('ways to Swift', { skip }, () => {
@@ -19,6 +20,7 @@ describe('ways to Swift', { skip }, () => {
     page = await app.open(await prepare(await browser.newContext()), server);
   });
   after(async () => {
+    matrix.print();
     await browser?.close();
     await server?.stop();
     await s3?.stop();
@@ -36,7 +38,12 @@ describe('ways to Swift', { skip }, () => {
   }
 
   for (const way of ['put', 'multipart', 'fallback']) {
-    for (const [label, size] of Object.entries(SIZES)) test(`${way}, ${label}`, () => check(`${way} ${size}.bin`, size, { way }, [[way, way === 'fallback' ? 'there is no direct upload' : 'asked for']]), 120);
+    for (const [label, size] of Object.entries(SIZES)) {
+      test(`${way}, ${label}`, async () => {
+        await check(`${way} ${size}.bin`, size, { way }, [[way, way === 'fallback' ? 'there is no direct upload' : 'asked for']]);
+        matrix.fill(way, label);
+      }, 120);
+    }
   }
 
   test('the page that uploads to other stores uploads to Swift by a presigned PUT', () => check('any.bin', 2 * MiB, {}, [['put', 'tried first']]));

@@ -1,12 +1,13 @@
 // postern.js by each way to a real S3, for sizes at S3's limits. POSTERN_FULL=1 adds 120 MiB and every size for each way.
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { App, MiB, begin, crc32cOf, ended, hashOfObject, lineOf, prepare, staticKeys } from './client.mjs';
+import { App, MiB, begin, crc32cOf, ended, hashOfObject, lineOf, matrixOf, prepare, staticKeys } from './client.mjs';
 import { S3, isInstalled } from './s3.mjs';
 import { Server, hashOf, launch, makeFile, test } from './support.mjs';
 
 const skip = isInstalled() ? false : 'Ceph RGW is not installed; tests/run installs it';
 const SIZES = { '0': 0, '1 B': 1, '5 MiB - 1': 5 * MiB - 1, '5 MiB': 5 * MiB, '5 MiB + 1': 5 * MiB + 1, ...(process.env.POSTERN_FULL ? { '120 MiB': 120 * MiB } : {}) };
+const matrix = matrixOf('RGW', Object.keys(SIZES));
 let app, s3, server, browser, context, page;
 
 describe('ways to a real S3', { skip }, () => {
@@ -20,6 +21,7 @@ describe('ways to a real S3', { skip }, () => {
     page = await app.open(context, server);
   });
   after(async () => {
+    matrix.print();
     await browser?.close();
     await server?.stop();
     await s3?.stop();
@@ -41,6 +43,7 @@ describe('ways to a real S3', { skip }, () => {
       test(`${way}, ${label}`, async () => {
         const { done } = await send(`${way} ${size}.bin`, size, { way });
         assert.deepEqual(done.ways, [[way, 'asked for']]);
+        matrix.fill(way, label);
       }, 120);
     }
   }
