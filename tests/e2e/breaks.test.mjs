@@ -46,7 +46,7 @@ describe('breaks', { skip }, () => {
     await (await lineOf(page)).slow(1_500_000);
     const files = Array.from({ length: 9 }, (_, n) => makeFile(server.folder, `slow ${n}.bin`, 6_000_000));
     await page.setInputFiles('#f', files);
-    const ids = await page.evaluate(() => beginUploads([...document.getElementById('f').files], {}));
+    const ids = await page.evaluate(() => window.beginUploads([...document.getElementById('f').files], {}));
     const all = await endAll(ids, 90);
     for (const [n, done] of all.entries()) {
       await check(done, files[n]);
@@ -56,7 +56,7 @@ describe('breaks', { skip }, () => {
   }, 120);
 
   test('500 small files with the default limits: 500 are completed', async () => {
-    const ids = await page.evaluate(() => beginUploads(Array.from({ length: 500 }, (_, n) => new File([`file ${n}`], `small ${n}.txt`)), {}));
+    const ids = await page.evaluate(() => window.beginUploads(Array.from({ length: 500 }, (_, n) => new File([`file ${n}`], `small ${n}.txt`)), {}));
     const all = await endAll(ids, 280);
     assert.deepEqual(all.filter((one) => one.upload?.state !== 'completed'), []);
     assert.equal(new Set(all.map((one) => one.upload.id)).size, 500);

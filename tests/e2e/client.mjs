@@ -45,7 +45,7 @@ export function staticKeys(s3) {
 // Starts an upload of the file at this path. The record is window.uploads[i]; returns i.
 export async function begin(page, file, options = {}) {
   await page.setInputFiles('#f', file);
-  return page.evaluate((o) => beginUploads([document.getElementById('f').files[0]], o)[0], options);
+  return page.evaluate((o) => window.beginUploads([document.getElementById('f').files[0]], o)[0], options);
 }
 
 // Functions that the page needs; Playwright runs them before any script of the page.

@@ -23,7 +23,7 @@ test('each of several chosen files is sent by a frame of its own', async () => {
   const context = await prepare(await browser.newContext()), page = await app.open(context, server);
   const files = [1, 2, 3, 4].map((n) => makeFile(server.folder, `one of several ${n}.bin`, n * 100_000));
   await page.setInputFiles('#f', files);
-  const ids = await page.evaluate(() => beginUploads([...document.getElementById('f').files], { transport: 'iframe' }));
+  const ids = await page.evaluate(() => window.beginUploads([...document.getElementById('f').files], { transport: 'iframe' }));
   for (const [n, i] of ids.entries()) {
     const done = await ended(page, i);
     assert.equal(done.upload?.state, 'completed', JSON.stringify(done));
@@ -46,7 +46,7 @@ test('a store that loads nothing into the frame: two probes fail, and the fallba
   });
   const file = makeFile(server.folder, 'mute.bin', 200_000);
   await page.setInputFiles('#f', file);
-  const [i] = await page.evaluate(() => beginUploads([document.getElementById('f').files[0]], { transport: 'iframe', patience: 1000 }));
+  const [i] = await page.evaluate(() => window.beginUploads([document.getElementById('f').files[0]], { transport: 'iframe', patience: 1000 }));
   const done = await ended(page, i);
   assert.equal(done.upload?.state, 'completed', JSON.stringify(done));
   assert.deepEqual(done.ways, [['form', 'tried first'], ['fallback', 'the store cannot be reached from here']]);

@@ -22,7 +22,7 @@ export default [
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/src/client/*.js'],
-    languageOptions: { ecmaVersion: 5, sourceType: 'script', globals: { ...globals.browser, Postern: 'readonly', globalThis: 'readonly' } }, // asked for with typeof
+    languageOptions: { ecmaVersion: 5, sourceType: 'script', globals: { ...globals.browser, Postern: 'readonly', globalThis: 'readonly', Uint8Array: 'readonly', Int32Array: 'readonly', Uint32Array: 'readonly' } }, // not in old browsers: asked for first
     rules: { ...rules, 'no-useless-escape': 'off' }, // old parsers want \/ within [] too
   },
   {

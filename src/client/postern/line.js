@@ -13,6 +13,7 @@
   // Calls `back` after `ms`, or soon after the browser says that it is online again. While the browser says that it is offline,
   // `ms` is stretched. Returns a function that cancels the wait.
   line.wait = function (ms, back) {
+    var timer;
     function done() {
       cancel();
       back();
@@ -21,7 +22,7 @@
       clearTimeout(timer);
       for (var i = line.waiting.length - 1; i >= 0; i--) if (line.waiting[i] === done) line.waiting.splice(i, 1);
     }
-    var timer = setTimeout(done, line.isOff() ? Math.max(ms, 30000) : ms);
+    timer = setTimeout(done, line.isOff() ? Math.max(ms, 30000) : ms);
     line.waiting.push(done);
     return cancel;
   };
