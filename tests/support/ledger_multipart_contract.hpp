@@ -81,6 +81,16 @@ inline void check_parts_after_a_fallback_upload(const make_ledger_fn& make) {
   BOOST_TEST((run_task(ledger.find(u.id)).value().state == upload_state::receiving));
 }
 
+// It has given its reservation back.
+inline void check_parts_of_an_expired_upload(const make_ledger_fn& make) {
+  const auto made = make({});
+  auto& ledger = *made;
+  const auto u = some_upload(1);
+  ledger.issue(u);
+  BOOST_TEST(run_task(ledger.expire(u.id, at_second(9000))).has_value());
+  BOOST_TEST((run_task(ledger.start_parts(some_parts(u, at_second(9999)))).error().code == errc::conflict));
+}
+
 inline void check_a_fallback_upload_after_parts(const make_ledger_fn& make) {
   const auto made = make({});
   auto& ledger = *made;
@@ -119,6 +129,7 @@ inline void check_multiparts(const make_ledger_fn& make) {
   check_parts_of_a_client(make);
   check_parts_of_a_completed_upload(make);
   check_parts_after_a_fallback_upload(make);
+  check_parts_of_an_expired_upload(make);
   check_a_fallback_upload_after_parts(make);
   check_abandoned_multiparts(make);
 }

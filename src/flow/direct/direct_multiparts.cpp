@@ -35,6 +35,9 @@ result<void> check_etags(const std::vector<object_part>& parts, const std::map<i
   return {};
 }
 
+// A call that begins an upload in the store has its answer by then, or none.
+constexpr std::chrono::seconds longest_begin{60};
+
 // The CRC32C of the whole object; nothing unless all parts have theirs.
 std::optional<std::uint32_t> checksum_of(const std::vector<object_part>& parts) {
   std::uint32_t sum = 0;
@@ -97,7 +100,7 @@ task<result<started_parts>> direct_multiparts::start(upload row, const place& at
   m.due_at = std::max(now + options_.grace, row.expires_at);
   auto started = co_await ledger_.start_parts(std::move(m));
   if (!started || !started->parts.store_id.empty()) co_return started;
-  const bool is_new = started->parts.created_at == now;
+  const bool is_new = started->parts.created_at + longest_begin > now; // else the node that began it has died
   auto begun = co_await begin_in_store(std::move(row), at, started->parts, is_new);
   if (!begun) co_return begun.error();
   started->parts = std::move(*begun);
@@ -182,6 +185,7 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
     ledger_.end_multipart(id); // it can begin anew
     co_return all;
   }
+  if (m->due_at <= now) co_return all; // they are given up: the file came by the fallback meanwhile
   m->due_at = std::max(now + options_.grace, row->expires_at);
   auto kept = co_await ledger_.start_parts(std::move(*m));
   if (!kept) co_return kept.error();
@@ -223,7 +227,8 @@ task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, s
   if (!found && !completed && store_answered(found.error())) co_return completed.error();
   if (!found) co_return found.error();
   auto recorded = co_await completer_.record(std::move(*row), std::move(*found), completion_source::redirect, now);
-  if (recorded) ledger_.end_multipart(id);
+  if (recorded && completed) ledger_.end_multipart(id);
+  if (recorded && !completed) ledger_.keep_multiparts({id}, now); // another way was faster: the parts are abandoned
   co_return recorded;
 }
 

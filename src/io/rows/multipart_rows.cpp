@@ -26,8 +26,8 @@ const std::string parts_sql = insert(", bytes = CASE WHEN excluded.bytes > multi
 constexpr const char* attempt_of_parts = "parts";
 const std::string receiving_sql =
     "UPDATE uploads SET state = 'receiving', way = 'multipart', attempt = $1, failed_because = '', received = NULL, "
-    "ask_at = $2 WHERE id = $3 AND state IN " +
-    states_before(upload_state::receiving) + returning_upload;
+    "ask_at = $2 WHERE id = $3 AND state IN ('issued', 'receiving')" + // an expired one has given its quota back
+    returning_upload;
 const std::string find_upload_sql = select_upload + "id = $1";
 const std::string name_sql = "UPDATE multiparts SET store_id = $1 WHERE id = $2 AND store_id = ''";
 const std::string keep_sql = "UPDATE multiparts SET due_at = $1 WHERE id = $2";

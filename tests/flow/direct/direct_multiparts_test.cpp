@@ -101,7 +101,7 @@ BOOST_FIXTURE_TEST_CASE(what_a_dead_node_began_and_did_not_record_is_aborted, fi
   m.id = id;
   m.name = {"media", "uploads/" + id + "/a"};
   m.plan = plan_multipart(size);
-  m.created_at = now - 1min;
+  m.created_at = now - 2min;
   ledger.multiparts[id] = m;
   parts.uploads["lost"] = {m.name, {}, false, {}};
   BOOST_TEST(sign({{1, {}}}).has_value());
@@ -186,6 +186,18 @@ BOOST_FIXTURE_TEST_CASE(a_completion_whose_answer_was_lost_is_found, fixture) {
   parts.uploads.clear();
   BOOST_TEST((list().error().code == errc::conflict && ledger.rows.at(id).state == upload_state::completed));
   BOOST_TEST((complete().value().state == upload_state::completed));
+}
+
+// Its parts are not left in the store.
+BOOST_FIXTURE_TEST_CASE(an_upload_that_came_by_another_way_gives_its_parts_up, fixture) {
+  BOOST_TEST(sign({{1, {}}}).has_value());
+  stored_object form;
+  form.size = size;
+  form.etag = "of the form";
+  form.meta = parts.uploads.begin()->second.meta;
+  store.objects["media/uploads/" + id + "/a"] = form;
+  BOOST_TEST((complete().value().state == upload_state::completed));
+  BOOST_TEST((ledger.multiparts.at(id).due_at == now));
 }
 
 BOOST_FIXTURE_TEST_CASE(parts_that_are_given_up_are_deleted, fixture) {
