@@ -50,6 +50,7 @@ task<result<void>> abandoned_multiparts::abort(open_multipart m) {
     store_upload named{m.name, m.store_id};
     auto aborting = m.store_id.empty() ? abort_unnamed(*parts, ledger_, m) : parts->abort_multipart(std::move(named));
     auto done = co_await std::move(aborting);
+    if (done && !m.store_id.empty()) done = co_await abort_unnamed(*parts, ledger_, m);
     if (!done) co_return done;
     aborted_count.add();
     log::info("abandoned multipart upload aborted",

@@ -227,7 +227,13 @@ task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, s
   if (!found && !completed && store_answered(found.error())) co_return completed.error();
   if (!found) co_return found.error();
   auto recorded = co_await completer_.record(std::move(*row), std::move(*found), completion_source::redirect, now);
-  if (recorded && completed) ledger_.end_multipart(id);
+  if (recorded && completed) {
+    open_multipart ended; // a beginning whose answer was lost may have left another one
+    ended.id = id;
+    ended.name = {recorded->bucket, recorded->form_key.empty() ? recorded->key : recorded->form_key};
+    (void)co_await abort_unnamed(at->parts, ledger_, std::move(ended));
+    ledger_.end_multipart(id);
+  }
   if (recorded && !completed) ledger_.keep_multiparts({id}, now); // another way was faster: the parts are abandoned
   co_return recorded;
 }
