@@ -64,19 +64,22 @@ public:
   // errc::unavailable when the queue is full or the database is unavailable; if the database is known to be
   // unavailable, without waiting. errc::ledger_failed when the database rejects the call.
   template <class T> task<result<T>> run(std::string key, bool writes, std::function<result<T>()> work) {
-    const auto start = [this, writes, &key, &work](const auto& reply) {
-      // Held between the work and the commit: no reply before the data is durable.
-      auto outcome = std::make_shared<std::optional<result<T>>>();
+    // Held between the work and the commit: no reply before the data is durable. Only its pointer goes from thread to
+    // thread: a T may be large.
+    const auto outcome = std::make_shared<std::optional<result<T>>>();
+    const auto start = [this, writes, &key, &work, &outcome](const auto& reply) {
       call c;
       c.key = std::move(key);
       c.writes = writes;
       c.work = [work = std::move(work), outcome] { outcome->emplace(work()); };
-      c.answer = [reply = reply, outcome](const failure* why) mutable {
-        reply(why ? result<T>(*why) : std::move(**outcome));
+      c.answer = [reply = reply](const failure* why) mutable {
+        reply(why ? std::optional(*why) : std::optional<failure>());
       };
-      if (auto refused = push(std::move(c))) reply(result<T>(std::move(*refused)));
+      if (auto refused = push(std::move(c))) reply(std::move(refused));
     };
-    co_return co_await reply_from<result<T>>(start);
+    auto refused = co_await reply_from<std::optional<failure>>(start);
+    if (refused) co_return std::move(*refused);
+    co_return std::move(**outcome);
   }
 
   // Whether a call that writes and has this key is queued or not yet committed. A read of such a key goes through
