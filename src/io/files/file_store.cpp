@@ -41,8 +41,13 @@ result<stored_object> look_at(const file_root& r, const object_name& name) {
   return describe_file(file, beside);
 }
 
-// The object's file, open for reading.
-result<descriptor> open_object(const file_root& r, const object_name& name, const std::string& etag) {
+// The object's file, open for reading, as it was when it had the ETag.
+struct opened_object {
+  descriptor file;
+  struct stat at;
+};
+
+result<opened_object> open_object(const file_root& r, const object_name& name, const std::string& etag) {
   auto at = find_object(r, name, false);
   if (!at) return at.error();
   const auto beside = find_sidecar(r, hash_of(name), false);
@@ -55,29 +60,30 @@ result<descriptor> open_object(const file_root& r, const object_name& name, cons
   if (!file || ::fstat(file.get(), &s) != 0) return disk_failure("open " + quote(name.key));
   if (!S_ISREG(s.st_mode)) return failure{errc::object_absent, quote(name.key) + " is not a file"};
   if (describe_file(s, beside).etag != etag) return other_object(name);
-  return file;
+  return opened_object{std::move(file), s};
 }
 
 // From the file that was opened, also when another object gets its name meanwhile.
 result<std::string> read_piece(const file_root& r, const object_name& name, const std::string& etag,
                                std::uint64_t offset, std::size_t max) {
-  auto file = open_object(r, name, etag);
-  if (!file) return file.error();
-  struct stat before, after;
-  if (::fstat(file->get(), &before) != 0) return disk_failure("look at " + quote(name.key));
-  const auto size = static_cast<std::uint64_t>(before.st_size);
+  const auto object = open_object(r, name, etag);
+  if (!object) return object.error();
+  const int file = object->file.get();
+  const auto size = static_cast<std::uint64_t>(object->at.st_size);
   if (offset >= size) return std::string{};
   std::string bytes(std::min<std::uint64_t>(max, size - offset), '\0');
   for (std::size_t have = 0; have < bytes.size();) {
-    const auto n = ::pread(file->get(), bytes.data() + have, bytes.size() - have, static_cast<off_t>(offset + have));
+    const auto n = ::pread(file, bytes.data() + have, bytes.size() - have, static_cast<off_t>(offset + have));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return disk_failure("read " + quote(name.key));
     if (n == 0) return other_object(name); // cut by another program
     have += static_cast<std::size_t>(n);
   }
-  // Another program can write into the file itself.
-  if (::fstat(file->get(), &after) != 0) return disk_failure("look at " + quote(name.key));
-  if (mtime_ns(after) != mtime_ns(before) || after.st_size != before.st_size) return other_object(name);
+  // Another program can write into the file itself. One long write changes the time once, at its beginning, so what
+  // counts is the time at which the file had the ETag.
+  struct stat after;
+  if (::fstat(file, &after) != 0) return disk_failure("look at " + quote(name.key));
+  if (mtime_ns(after) != mtime_ns(object->at) || after.st_size != object->at.st_size) return other_object(name);
   return bytes;
 }
 
