@@ -65,9 +65,11 @@ task<> store_watch::run_round() {
 
 task<result<void>> store_watch::ask_all() {
   if (!backend_.s3) {
-    auto usable = examine_folder();
-    if (usable && of_.objects) usable = co_await of_.objects->check();
-    co_return usable;
+    if (of_.objects) { // says whether the folder was moved or replaced
+      auto same = co_await of_.objects->check();
+      if (!same) co_return same;
+    }
+    co_return examine_folder();
   }
   for (const auto& bucket : buckets_) {
     auto answer = co_await ask(bucket);
