@@ -83,8 +83,9 @@ class Verdicts(unittest.TestCase):
 
     def check_end(self, receiver, server, form, wanted, questions):
         wait_for(server, form, wanted, 40)
-        wait_until(lambda: self.types(receiver, form)[-1:] == [wanted], "the webhook")
-        self.assertEqual(self.types(receiver, form), ["checking", wanted])
+        # Two messages that are sent at the same time may come in any order.
+        wait_until(lambda: wanted in (types := self.types(receiver, form)) and len(types) > 1, "the webhooks")
+        self.assertEqual(sorted(self.types(receiver, form)), sorted(["checking", wanted]))
         self.assertEqual(len([a for a in receiver.at("/judge") if a.json()["data"]["id"] == form["id"]]), questions)
 
     def test_what_the_hook_says(self):
@@ -164,7 +165,7 @@ class Verdicts(unittest.TestCase):
                     server.start()
             for form in forms:
                 wait_for(server, form, "completed", 400)
-                wait_until(lambda form=form: self.types(receiver, form) == ["checking", "completed"], "one message of each kind", 120)
+                wait_until(lambda form=form: sorted(self.types(receiver, form)) == ["checking", "completed"], "one message of each kind", 120)
             self.assertEqual(final_names(watcher.stop()), sorted("local/" + f["key"] for f in forms))
             wait_until(lambda: len(server.objects()) == len(forms), "nothing left in quarantine", 180)
 
