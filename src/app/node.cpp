@@ -215,7 +215,7 @@ int node::run() {
   tasks.start(reload_on_signal());
   for (const auto& each : service_.backends.all()) {
     tasks.start(each->backend.credentials.keep_fresh());
-    tasks.start(each->abilities.learn(each->backend));
+    tasks.start(each->abilities.learn(each->backend, &journal_));
   }
   tasks.start(sweep_.run());
   if (config_.sweep.probe) tasks.start(probes_.run());

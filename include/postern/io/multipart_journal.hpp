@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace postern {
 
@@ -24,6 +25,33 @@ public:
   virtual void end(std::string id) = 0;
   // It may be left in the store, and is to be aborted later.
   virtual void abandon(std::string id) = 0;
+};
+
+// The entry of one upload in a journal, or in none. The journal must outlive it.
+class journal_entry {
+public:
+  explicit journal_entry(multipart_journal* in) : journal_(in) {}
+
+  task<> begin(object_name name, std::uint64_t bytes) {
+    if (journal_ && id_.empty()) id_ = co_await journal_->begin(std::move(name), bytes);
+  }
+  // The task needs the journal only, not this.
+  task<> name(std::string store_id) const { return journal_ ? journal_->name(id_, std::move(store_id)) : nothing(); }
+  // `may_be_left`: something of it may be in the store.
+  void end(bool may_be_left) {
+    auto id = std::exchange(id_, {});
+    if (id.empty()) return;
+    if (may_be_left)
+      journal_->abandon(std::move(id));
+    else
+      journal_->end(std::move(id));
+  }
+
+private:
+  static task<> nothing() { co_return; }
+
+  multipart_journal* journal_;
+  std::string id_;
 };
 
 } // namespace postern

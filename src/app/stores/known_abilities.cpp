@@ -44,10 +44,10 @@ place_to_ask place_to_ask_in(const config& as_seen) {
   return {p.bucket, p.key.substr(0, p.key.find("${"))};
 }
 
-task<aws_result<store_abilities>> ask_abilities_of(const config& as_seen, storage& of) {
+task<aws_result<store_abilities>> ask_abilities_of(const config& as_seen, storage& of, multipart_journal* journal) {
   auto place = place_to_ask_in(as_seen);
   return ask_abilities(*of.s3, of.http, std::move(place.bucket), std::move(place.key_prefix),
-                       std::chrono::steady_clock::now() + max_question);
+                       std::chrono::steady_clock::now() + max_question, journal);
 }
 
 std::string ways_shown(const store_abilities& a) {
@@ -76,13 +76,13 @@ void known_abilities::log_found() const {
                                                    {"bucket_cors", found_.has_bucket_cors}});
 }
 
-task<> known_abilities::learn(storage& of) {
+task<> known_abilities::learn(storage& of, multipart_journal* journal) {
   if (!of.s3 || is_all_set(config_.store)) co_return;
   sleep_.emplace(co_await asio::this_coro::executor);
   boost::system::error_code ec;
   unsigned failures = 0;
   for (auto pause = first_pause; !is_stopped_; pause = std::min(pause * 2, max_pause)) {
-    auto answer = co_await ask_abilities_of(config_, of);
+    auto answer = co_await ask_abilities_of(config_, of, journal);
     if (answer) {
       found_ = with_settings(config_.store, *answer);
       now_.store(&found_, std::memory_order_release);

@@ -85,6 +85,10 @@ bool is_transient(const aws_error& e) {
          e.code == "OperationAborted" || e.code == "ConditionalRequestConflict";
 }
 
+bool may_be_carried_out(const aws_error& e) {
+  return e.status == 0 || e.status == 500 || e.status == 502 || e.status == 504;
+}
+
 std::string_view remedy_of(const aws_error& e) {
   if (e.code == "SignatureDoesNotMatch")
     return "correct store.credentials.secret_key or store.region; postern doctor finds out which";

@@ -26,29 +26,29 @@ struct multipart_writer::pending_part {
 
 multipart_writer::multipart_writer(s3_client& s3, multipart_journal* journal, object_name name, object_meta meta,
                                    std::uint64_t bytes, io_executor executor)
-    : s3_(s3), journal_(journal), name_(std::move(name)), meta_(std::move(meta)), bytes_(bytes), executor_(executor) {}
+    : s3_(s3), entry_(journal), name_(std::move(name)), meta_(std::move(meta)), bytes_(bytes), executor_(executor) {}
 
 multipart_writer::~multipart_writer() {
   if (upload_)
-    cleanup_group(executor_).start(
-        abort_upload(s3_, std::move(*upload_), std::move(pending_), journal_, std::move(entry_)));
-}
-
-void multipart_writer::end_entry() {
-  if (journal_ && !entry_.empty()) journal_->end(std::exchange(entry_, {}));
+    cleanup_group(executor_).start(abort_upload(s3_, std::move(*upload_), std::move(pending_), std::move(entry_)));
 }
 
 task<result<void>> multipart_writer::create_upload() {
   if (upload_) co_return result<void>{};
-  if (journal_ && entry_.empty()) entry_ = co_await journal_->begin(name_, bytes_);
+  co_await entry_.begin(name_, bytes_);
   auto created = co_await s3_.create_multipart(name_, meta_);
-  if (!created && created.error().status != 0) end_entry();
-  // Without an answer, the store may have begun one.
-  if (!created && !entry_.empty()) journal_->abandon(std::exchange(entry_, {}));
-  if (!created) co_return to_failure(created.error());
+  if (!created) {
+    entry_.end(may_be_carried_out(created.error()));
+    co_return to_failure(created.error());
+  }
   upload_ = std::move(*created);
-  if (journal_) cleanup_group(executor_).start(journal_->name(entry_, upload_->upload_id));
+  cleanup_group(executor_).start(entry_.name(upload_->upload_id));
   co_return result<void>{};
+}
+
+void multipart_writer::end_completed() {
+  entry_.end(upload_->may_have_twin);
+  upload_.reset();
 }
 
 task<result<void>> multipart_writer::send_part(std::string_view bytes, operation_deadline by) {
@@ -124,8 +124,7 @@ task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std
   if (!crc32c) upload_->has_checksums = false;
   auto completed = co_await s3_.complete_multipart(*upload_, parts_, crc32c.value_or(0), by);
   if (completed) {
-    upload_.reset();
-    end_entry();
+    end_completed();
     co_return std::move(*completed);
   }
   co_await remove_damaged(s3_, name_, completed.error(), by);
@@ -134,8 +133,7 @@ task<result<s3_write_result>> multipart_writer::complete(std::uint64_t size, std
   // An earlier try can have completed the upload although its answer was lost. Then the object is the upload's.
   auto found = co_await s3_.head_object(name_, by);
   if (!found || !is_completed_by(*found, size, crc32c)) co_return failure{errc::store_failed, why.on};
-  upload_.reset();
-  end_entry();
+  end_completed();
   co_return s3_write_result{found->etag, false};
 }
 
@@ -153,16 +151,16 @@ task<> multipart_writer::abort() {
   if (!upload_) co_return;
   auto upload = std::move(*upload_);
   upload_.reset();
-  co_await abort_upload(s3_, std::move(upload), std::move(pending_), journal_, std::move(entry_));
+  co_await abort_upload(s3_, std::move(upload), std::move(pending_), std::move(entry_));
 }
 
 task<> multipart_writer::abort_upload(s3_client& s3, s3_multipart_upload upload, std::shared_ptr<pending_part> pending,
-                                      multipart_journal* journal, std::string entry) {
+                                      journal_entry entry) {
   const auto now = steady_clock::now();
   // S3 would keep a part that arrives after the abort.
   if (pending) (void)co_await wait_for(pending, now + max_wait_for_part);
   auto aborted = co_await s3.abort_multipart(upload, now + max_abort);
-  if (journal && !entry.empty()) aborted ? journal->end(std::move(entry)) : journal->abandon(std::move(entry));
+  entry.end(!aborted || upload.may_have_twin);
   if (!aborted)
     log::warning("a multipart upload is left in the store", {{"bucket", upload.name.bucket},
                                                              {"key", quote(upload.name.key)},

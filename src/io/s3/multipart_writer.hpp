@@ -52,15 +52,14 @@ private:
   static task<> await_answer(std::shared_ptr<pending_part> into, std::unique_ptr<s3_part_upload> part, clock_point by);
   static task<bool> wait_for(std::shared_ptr<pending_part> pending, clock_point by);
   static task<> abort_upload(s3_client& s3, s3_multipart_upload upload, std::shared_ptr<pending_part> pending,
-                             multipart_journal* journal, std::string entry);
-  void end_entry();
+                             journal_entry entry);
+  void end_completed();
   task<result<void>> create_upload();
   task<result<void>> collect_pending(clock_point by);
   bool is_completed_by(const s3_object& found, std::uint64_t size, std::optional<std::uint32_t> crc32c) const;
 
   s3_client& s3_;
-  multipart_journal* const journal_;
-  std::string entry_; // of the journal
+  journal_entry entry_;
   const object_name name_;
   const object_meta meta_;
   const std::uint64_t bytes_;

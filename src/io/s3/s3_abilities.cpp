@@ -55,14 +55,19 @@ bool says_nothing(const aws_error& e) {
 
 // --- multipart uploads and their checksums ---
 
-task<aws_result<void>> ask_for_checksums(s3_client& s3, object_name name, clock_point by, store_abilities& found) {
+task<aws_result<void>> ask_for_checksums(s3_client& s3, journal_entry entry, object_name name, clock_point by,
+                                         store_abilities& found) {
+  co_await entry.begin(name, 0);
   auto created = co_await s3.create_multipart(std::move(name), {}, true, by);
+  if (!created) entry.end(may_be_carried_out(created.error()));
   if (!created && says_nothing(created.error())) co_return created.error();
   if (!created) co_return aws_result<void>{};
+  co_await entry.name(created->upload_id);
   found.takes_presigned_parts = true;
   found.checks_checksums = created->sends_part_checksums();
   found.checks_whole_object = created->has_checksums;
   auto aborted = co_await s3.abort_multipart(*created, cleanup_end());
+  entry.end(!aborted || created->may_have_twin);
   if (!aborted)
     log::warning("a multipart upload is left in the store", {{"bucket", created->name.bucket},
                                                              {"key", quote(created->name.key)},
@@ -190,11 +195,11 @@ task<aws_result<void>> ask_for_forms(s3_client& s3, http_client& http, object_na
 } // namespace
 
 task<aws_result<store_abilities>> ask_abilities(s3_client& s3, http_client& http, std::string bucket,
-                                                std::string key_prefix, clock_point by) {
+                                                std::string key_prefix, clock_point by, multipart_journal* journal) {
   const auto name = unused_name(std::move(bucket), std::move(key_prefix));
   store_abilities found;
   // The first question learns the bucket's region and the store's time, which the form needs.
-  auto asked = co_await ask_for_checksums(s3, name, by, found);
+  auto asked = co_await ask_for_checksums(s3, journal_entry(journal), name, by, found);
   if (asked) asked = co_await ask_for_condition(s3, name, by, found);
   if (asked) asked = co_await ask_for_cors(s3, name.bucket, by, found);
   if (asked) asked = co_await ask_for_forms(s3, http, name, by, found);

@@ -34,8 +34,9 @@ struct s3_client::call {
   std::string payload_hash{unsigned_payload};
   std::size_t max = max_answer; // bytes of the answer
   operation_deadline by;
-  bool can_fail_late = false;  // S3 may answer 200 and blanks while it still works, and then an error
-  bool waits_for_work = false; // the store may be silent until the deadline, because it copies bytes
+  bool can_fail_late = false;        // S3 may answer 200 and blanks while it still works, and then an error
+  bool waits_for_work = false;       // the store may be silent until the deadline, because it copies bytes
+  bool* may_be_done_twice = nullptr; // becomes true when a try that may have been carried out is repeated
 
   static call for_part(const s3_multipart_upload& upload, int number) {
     return {"UploadPart",

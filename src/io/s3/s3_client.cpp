@@ -110,6 +110,7 @@ task<aws_result<http_response>> s3_client::perform(call c) {
       report(*error);
       co_return std::move(*error);
     }
+    if (c.may_be_done_twice && may_be_carried_out(*error)) *c.may_be_done_twice = true;
   }
 }
 

@@ -176,6 +176,8 @@ task<aws_result<s3_multipart_upload>> s3_client::create_multipart_with(call c, c
   }
   const auto operation = c.to_text();
   object_name name{c.bucket, c.key};
+  bool may_have_twin = false;
+  c.may_be_done_twice = &may_have_twin;
   auto answer = co_await perform(std::move(c));
   if (!answer) co_return answer.error();
   auto id = read_upload_id(*answer, operation);
@@ -183,6 +185,7 @@ task<aws_result<s3_multipart_upload>> s3_client::create_multipart_with(call c, c
   const bool agrees = what != checked::nothing && answer->field("x-amz-checksum-type") == type;
   s3_multipart_upload created{std::move(name), std::move(*id), agrees && what == checked::whole_object};
   created.has_part_checksums = agrees && what == checked::parts;
+  created.may_have_twin = may_have_twin;
   if (const auto date = parse_http_date(answer->field("date"))) created.created_at = *date;
   co_return created;
 }

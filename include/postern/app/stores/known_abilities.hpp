@@ -22,8 +22,9 @@ struct place_to_ask {
 };
 place_to_ask place_to_ask_in(const config& as_seen);
 
-// Asks the store once (see ask_abilities), for at most ten seconds. `of` must be in S3.
-task<aws_result<store_abilities>> ask_abilities_of(const config& as_seen, storage& of);
+// Asks the store once (see ask_abilities, also for `journal`), for at most ten seconds. `of` must be in S3.
+task<aws_result<store_abilities>> ask_abilities_of(const config& as_seen, storage& of,
+                                                   multipart_journal* journal = nullptr);
 
 // The ways and checks as words, for log lines: "form, put, multipart", "none".
 std::string ways_shown(const store_abilities& a);
@@ -41,7 +42,7 @@ public:
   store_abilities now() const { return *now_.load(std::memory_order_acquire); }
 
   // Asks until the store has answered, logs what was found, and ends. On the home thread.
-  task<> learn(storage& of);
+  task<> learn(storage& of, multipart_journal* journal = nullptr);
   void stop(); // learn ends soon. On the home thread
 
 private:

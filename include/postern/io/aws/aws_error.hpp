@@ -38,6 +38,10 @@ aws_error error_without_answer(const failure& why, std::string operation);
 // Can the same request succeed later: a server error, throttling, a broken connection?
 bool is_transient(const aws_error& e);
 
+// May the request have been carried out, although its answer does not say so: none, or one of a server or proxy that
+// failed?
+bool may_be_carried_out(const aws_error& e);
+
 // What the operator must do about a refusal that no retry and no client can change: wrong keys, a missing bucket or
 // permission. Empty for any other error.
 std::string_view remedy_of(const aws_error& e);

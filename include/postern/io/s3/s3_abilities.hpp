@@ -9,6 +9,7 @@
 //   OPTIONS of a presigned PUT that signs its size     403 SignatureDoesNotMatch: browsers cannot send such a PUT
 #pragma once
 
+#include <postern/io/multipart_journal.hpp>
 #include <postern/io/net/http_client.hpp>
 #include <postern/io/s3/s3_client.hpp>
 #include <postern/io/store_abilities.hpp>
@@ -21,7 +22,9 @@ namespace postern {
 // limited to keys with this prefix. An error means that the store gave no answer or does not let this node in; then
 // nothing is known. All questions have one deadline, `by`; what was begun is removed within ten more seconds.
 // A permission that the credentials lack leaves its ability false. `http` is the client that `s3` uses.
+// `journal`: of the multipart upload that is begun and aborted, in case this node dies between; may be null.
 task<aws_result<store_abilities>> ask_abilities(s3_client& s3, http_client& http, std::string bucket,
-                                                std::string key_prefix, clock_point by);
+                                                std::string key_prefix, clock_point by,
+                                                multipart_journal* journal = nullptr);
 
 } // namespace postern

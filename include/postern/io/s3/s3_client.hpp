@@ -43,6 +43,7 @@ struct s3_multipart_upload {
   bool has_checksums = false;                // the store agreed to verify the CRC32C of the whole object
   std::optional<seconds_clock> created_at{}; // by the store's clock
   bool has_part_checksums = false;           // it agreed to verify those of the parts only (Cloudflare R2)
+  bool may_have_twin = false;                // an earlier try was not answered, and may have begun another one
 
   bool sends_part_checksums() const { return has_checksums || has_part_checksums; }
 };
