@@ -27,7 +27,7 @@ struct fake_parts final : multipart_store, presigner {
   int begins = 0, completes = 0;
   multipart_rules rules;                // of the last completion
   std::vector<signed_body> signed_with; // the bodies of the signed URLs
-  std::function<void()> before_begin_ends;
+  std::function<void()> before_begin_ends, before_abort_ends;
 
   task<result<std::string>> begin_multipart(object_name name, object_meta meta, bool with_checksums) override {
     if (broken) co_return *broken;
@@ -60,6 +60,7 @@ struct fake_parts final : multipart_store, presigner {
   task<result<void>> abort_multipart(store_upload upload) override {
     if (broken) co_return *broken;
     uploads.erase(upload.id);
+    if (before_abort_ends) before_abort_ends();
     co_return result<void>{};
   }
   task<result<std::vector<store_upload>>> list_multiparts(object_name name) override {

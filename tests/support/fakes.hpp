@@ -168,9 +168,14 @@ struct fake_ledger : ledger {
     co_return found->second;
   }
   void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
-    for (const auto& id : ids) multiparts[id].due_at = due_at;
+    for (const auto& id : ids)
+      if (const auto found = multiparts.find(id); found != multiparts.end()) found->second.due_at = due_at;
   }
-  void end_multipart(std::string id) override { multiparts.erase(id); }
+  void end_multipart(std::string id, std::optional<std::string> store_id) override {
+    const auto found = multiparts.find(id);
+    if (found != multiparts.end() && store_id.value_or(found->second.store_id) == found->second.store_id)
+      multiparts.erase(found);
+  }
   task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock until, std::size_t max,
                                                                  bucket_names without) override {
     if (broken) co_return *broken;

@@ -32,8 +32,8 @@ public:
   void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
     if (is_kept("keep_multiparts")) real_.keep_multiparts(std::move(ids), due_at);
   }
-  void end_multipart(std::string id) override {
-    if (is_kept("end_multipart")) real_.end_multipart(std::move(id));
+  void end_multipart(std::string id, std::optional<std::string> store_id) override {
+    if (is_kept("end_multipart")) real_.end_multipart(std::move(id), std::move(store_id));
   }
   task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock until, std::size_t max,
                                                                  bucket_names without) override {

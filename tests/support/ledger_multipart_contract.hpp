@@ -47,11 +47,29 @@ inline void check_parts_of_a_client(const make_ledger_fn& make) {
   const auto totals = run_task(ledger.count_multiparts()).value();
   BOOST_TEST((totals.count == 1 && totals.bytes == 16u << 20));
 
+  ledger.end_multipart(u.id, "of an earlier beginning");
+  BOOST_TEST((run_task(ledger.find(u.id)).value().state == upload_state::receiving));
+  BOOST_TEST(run_task(ledger.find_multipart(u.id)).value().store_id == "one");
+
   // Given up, the form can be posted again, and its check is that of the form.
-  ledger.end_multipart(u.id);
+  ledger.end_multipart(u.id, "one");
   BOOST_TEST((run_task(ledger.find(u.id)).value().state == upload_state::issued));
   BOOST_TEST((run_task(ledger.find_multipart(u.id)).error().code == errc::not_found));
   BOOST_TEST(run_task(ledger.lease_due_checks(at_second(8999), at_second(9999), 10, {})).value().size() == 1);
+}
+
+// Its form can bring an object as before, and the probe finds it.
+inline void check_probes_beside_parts(const make_ledger_fn& make) {
+  ledger_options options;
+  options.first_probe = std::chrono::seconds(5);
+  const auto made = make(options);
+  auto& ledger = *made;
+  const auto u = some_upload(1);
+  ledger.issue(u);
+  BOOST_TEST(run_task(ledger.start_parts(some_parts(u, at_second(5000)))).has_value());
+  BOOST_TEST(run_task(ledger.lease_due_probes(at_second(10), at_second(20), 10, {})).value().size() == 1);
+  ledger.end_multipart(u.id, "");
+  BOOST_TEST(run_task(ledger.lease_due_probes(at_second(30), at_second(40), 10, {})).value().size() == 1);
 }
 
 inline void check_parts_of_a_completed_upload(const make_ledger_fn& make) {
@@ -64,7 +82,7 @@ inline void check_parts_of_a_completed_upload(const make_ledger_fn& make) {
   c.way = upload_way::multipart;
   const auto row = run_task(ledger.confirm(c)).value().row;
   BOOST_TEST((row.state == upload_state::completed && row.way == upload_way::multipart));
-  ledger.end_multipart(u.id);
+  ledger.end_multipart(u.id, "");
   BOOST_TEST((run_task(ledger.find(u.id)).value().state == upload_state::completed));
   BOOST_TEST((run_task(ledger.start_parts(some_parts(u, at_second(5000)))).error().code == errc::conflict));
 }
@@ -100,7 +118,7 @@ inline void check_a_fallback_upload_after_parts(const make_ledger_fn& make) {
   ledger.start_receiving(u, "attempt");
   const auto due = run_task(ledger.lease_due_multiparts(at_second(1), at_second(200), 10, {})).value();
   BOOST_TEST(due.size() == 1);
-  ledger.end_multipart(u.id);
+  ledger.end_multipart(u.id, "");
   BOOST_TEST((run_task(ledger.find(u.id)).value().state == upload_state::receiving));
 }
 
@@ -120,13 +138,15 @@ inline void check_abandoned_multiparts(const make_ledger_fn& make) {
   // Leased: nobody else gets it before that time.
   BOOST_TEST(run_task(ledger.lease_due_multiparts(at_second(150), at_second(300), 1, {})).value().size() == 1);
   BOOST_TEST(run_task(ledger.lease_due_multiparts(at_second(150), at_second(300), 10, {})).value().size() == 1);
-  ledger.end_multipart("a");
-  ledger.end_multipart("a");
+  BOOST_TEST(run_task(ledger.name_multipart("a", "any")).has_value());
+  ledger.end_multipart("a", std::nullopt);
+  ledger.end_multipart("a", std::nullopt);
   BOOST_TEST(run_task(ledger.list_multiparts({u.bucket, u.key})).value().size() == 1);
 }
 
 inline void check_multiparts(const make_ledger_fn& make) {
   check_parts_of_a_client(make);
+  check_probes_beside_parts(make);
   check_parts_of_a_completed_upload(make);
   check_parts_after_a_fallback_upload(make);
   check_parts_of_an_expired_upload(make);

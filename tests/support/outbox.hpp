@@ -127,7 +127,7 @@ struct outbox final : ledger {
   task<result<void>> begin_multipart(open_multipart) override { co_return none(); }
   task<result<open_multipart>> name_multipart(std::string, std::string) override { co_return none(); }
   void keep_multiparts(std::vector<std::string>, millis_clock) override {}
-  void end_multipart(std::string) override {}
+  void end_multipart(std::string, std::optional<std::string>) override {}
   task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock, millis_clock, std::size_t,
                                                                  bucket_names) override {
     co_return none();

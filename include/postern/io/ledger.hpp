@@ -240,10 +240,10 @@ public:
 
   // --- multipart uploads that are open in a store ---
 
-  // The upload m.id gets its parts from its client: it becomes receiving, and both its next check and the abort of its
-  // parts are due at m.due_at. Creates the row of its parts if it is missing; of an existing one, only due_at and a
-  // larger number of bytes change. Returns both rows. errc::not_found. errc::conflict: the upload's state allows no
-  // parts.
+  // The upload m.id gets its parts from its client: it becomes receiving, and the abort of its parts is due at
+  // m.due_at. While its form can still be posted, the checks of the form go on; then the next one is due at m.due_at,
+  // too. Creates the row of its parts if it is missing; of an existing one, only due_at and a larger number of bytes
+  // change. Returns both rows. errc::not_found. errc::conflict: the upload's state allows no parts.
   virtual task<result<started_parts>> start_parts(open_multipart m) = 0;
   // A node is to begin a multipart upload for a fallback upload. The row comes first, so that the parts are not left in
   // the store if the node dies.
@@ -252,9 +252,10 @@ public:
   virtual task<result<open_multipart>> name_multipart(std::string id, std::string store_id) = 0;
   // These are alive: they are not due before `due_at`. Written behind.
   virtual void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) = 0;
-  // It is completed or aborted in the store. If its upload still waits for parts, the upload becomes issued. Written
-  // behind. Idempotent.
-  virtual void end_multipart(std::string id) = 0;
+  // It is completed or aborted in the store. If its upload still waits for parts, the upload becomes issued. Does
+  // nothing if the row has another name than `store_id` by now: it has begun anew. Without `store_id`, which is for
+  // fallback uploads, whatever its name is. Written behind. Idempotent.
+  virtual void end_multipart(std::string id, std::optional<std::string> store_id) = 0;
   // Leases at most `max` that are due to be aborted, as lease_due_checks does.
   virtual task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock leased_until,
                                                                          std::size_t max, bucket_names without) = 0;

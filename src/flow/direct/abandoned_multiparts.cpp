@@ -14,6 +14,9 @@ metrics::counter aborted_count("postern_multiparts_aborted_total",
 metrics::gauge open_count("postern_multiparts_open", "Multipart uploads that were begun in a store and not ended", "");
 metrics::gauge open_bytes("postern_multipart_bytes", "Bytes that stores may hold of multipart uploads not ended", "");
 
+// A call that begins an upload in the store has its answer, and has recorded it, by then, or its node has died.
+constexpr std::chrono::minutes longest_begin{10};
+
 } // namespace
 
 task<> abandoned_multiparts::run_round() {
@@ -26,8 +29,8 @@ task<> abandoned_multiparts::run_round() {
 }
 
 task<bool> abandoned_multiparts::abort_batch(bucket_names& silent) {
-  const auto now = clock_();
-  auto due = co_await ledger_.lease_due_multiparts(now, now + lease, batch, silent);
+  const auto now = clock_(), leased_until = now + lease;
+  auto due = co_await ledger_.lease_due_multiparts(now, leased_until, batch, silent);
   if (!due) {
     log::warning("abandoned multipart uploads cannot be read from the ledger", {{"why", describe(due.error())}});
     co_return false;
@@ -35,7 +38,7 @@ task<bool> abandoned_multiparts::abort_batch(bucket_names& silent) {
   for (auto& m : *due) {
     if (silent.contains(m.name.bucket)) continue;
     const auto name = m.name;
-    auto done = co_await abort(std::move(m));
+    auto done = co_await abort(std::move(m), leased_until);
     if (done) continue;
     log::warning("an abandoned multipart upload cannot be aborted",
                  {{"bucket", name.bucket}, {"key", quote(name.key)}, {"why", describe(done.error())}});
@@ -44,29 +47,33 @@ task<bool> abandoned_multiparts::abort_batch(bucket_names& silent) {
   co_return due->size() == batch;
 }
 
-task<result<void>> abandoned_multiparts::abort(open_multipart m) {
+task<result<void>> abandoned_multiparts::abort(open_multipart m, millis_clock leased_until) {
+  // The aborts before it took their time, and its client may have come back.
+  auto known = co_await ledger_.find_multipart(m.id);
+  if (!known && known.error().code != errc::not_found) co_return known.error();
+  if (!known || known->due_at != leased_until || known->store_id != m.store_id) co_return result<void>{};
   auto* parts = store_.for_bucket(m.name.bucket).as_multipart_store();
   if (parts) { // else its store has left the configuration
-    store_upload named{m.name, m.store_id};
-    auto aborting = m.store_id.empty() ? abort_unnamed(*parts, ledger_, m) : parts->abort_multipart(std::move(named));
-    auto done = co_await std::move(aborting);
-    if (done && !m.store_id.empty()) done = co_await abort_unnamed(*parts, ledger_, m);
+    auto done = co_await abort_with_unnamed(*parts, ledger_, m, clock_());
     if (!done) co_return done;
     aborted_count.add();
     log::info("abandoned multipart upload aborted",
               {{"bucket", m.name.bucket}, {"key", quote(m.name.key)}, {"bytes_at_most", m.bytes}});
   }
-  ledger_.end_multipart(std::move(m.id));
+  ledger_.end_multipart(std::move(m.id), std::move(m.store_id));
   co_return result<void>{};
 }
 
-task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m) {
+task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m, millis_clock now) {
   auto in_store = co_await parts.list_multiparts(m.name);
   if (!in_store) co_return in_store.error();
   auto known = co_await records.list_multiparts(m.name);
   if (!known) co_return known.error();
-  const auto is_another = [&](const auto& one) { return one.id != m.id && one.store_id.empty(); };
-  if (std::any_of(known->begin(), known->end(), is_another)) co_return result<void>{};
+  const auto is_beginning = [&](const auto& one) {
+    return one.id != m.id && one.store_id.empty() && one.created_at + longest_begin > now;
+  };
+  if (std::any_of(known->begin(), known->end(), is_beginning))
+    co_return failure{errc::conflict, "another multipart upload of this object is just being begun"};
   for (auto& upload : *in_store) {
     const auto is_same = [&](const auto& one) { return one.store_id == upload.id; };
     if (std::any_of(known->begin(), known->end(), is_same)) continue;
@@ -74,6 +81,15 @@ task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_m
     if (!done) co_return done;
   }
   co_return result<void>{};
+}
+
+task<result<void>> abort_with_unnamed(multipart_store& parts, ledger& records, open_multipart m, millis_clock now) {
+  if (!m.store_id.empty()) {
+    store_upload named{m.name, m.store_id};
+    auto aborted = co_await parts.abort_multipart(std::move(named));
+    if (!aborted) co_return aborted;
+  }
+  co_return co_await abort_unnamed(parts, records, std::move(m), now);
 }
 
 } // namespace postern

@@ -35,9 +35,6 @@ result<void> check_etags(const std::vector<object_part>& parts, const std::map<i
   return {};
 }
 
-// A call that begins an upload in the store has its answer by then, or none.
-constexpr std::chrono::seconds longest_begin{60};
-
 // The CRC32C of the whole object; nothing unless all parts have theirs.
 std::optional<std::uint32_t> checksum_of(const std::vector<object_part>& parts) {
   std::uint32_t sum = 0;
@@ -64,6 +61,10 @@ store_abilities direct_multiparts::abilities_of(const std::string& bucket) const
 
 std::string direct_multiparts::token_of(const std::string& id, millis_clock now) const {
   return own_.sign_upload_token(id, std::chrono::floor<std::chrono::seconds>(now + options_.grace));
+}
+
+millis_clock direct_multiparts::due_of(const upload& row, millis_clock now) const {
+  return std::max(std::min(now + options_.grace, row.created_at + longest_life), row.expires_at);
 }
 
 result<direct_multiparts::place> direct_multiparts::place_of(const upload& row) const {
@@ -97,22 +98,18 @@ task<result<started_parts>> direct_multiparts::start(upload row, const place& at
   for (const auto& part : asked)
     m.bytes = std::max(m.bytes, std::min(at.plan.size, at.plan.part_size * static_cast<std::uint64_t>(part.number)));
   m.created_at = now;
-  m.due_at = std::max(now + options_.grace, row.expires_at);
+  m.due_at = due_of(row, now);
   auto started = co_await ledger_.start_parts(std::move(m));
   if (!started || !started->parts.store_id.empty()) co_return started;
-  const bool is_new = started->parts.created_at + longest_begin > now; // else the node that began it has died
-  auto begun = co_await begin_in_store(std::move(row), at, started->parts, is_new);
+  auto begun = co_await begin_in_store(std::move(row), at, started->parts);
   if (!begun) co_return begun.error();
   started->parts = std::move(*begun);
   co_return started;
 }
 
-// Two calls at once may both begin one. The first that is recorded stays; the other is aborted.
-task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, place at, open_multipart m, bool is_new) {
-  if (!is_new) { // a node may have died after the store's answer
-    auto cleaned = co_await abort_unnamed(at.parts, ledger_, m);
-    if (!cleaned) co_return cleaned.error();
-  }
+// Two calls at once may both begin one. The first that is recorded stays; the other is aborted. What a node began that
+// died before it could record it is aborted with the rest, at the end.
+task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, place at, open_multipart m) {
   auto meta = meta_for(at.rules, row, upload_way::multipart);
   auto store_id = co_await at.parts.begin_multipart(m.name, std::move(meta), m.has_checksums);
   if (!store_id) co_return store_id.error();
@@ -138,6 +135,8 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
     if (part.number > at->plan.count())
       co_return failure{errc::bad_request, "there is no part " + std::to_string(part.number) + ": the file has " +
                                                std::to_string(at->plan.count()) + " parts"};
+  if (due_of(*row, now) <= now)
+    co_return failure{errc::conflict, "the upload was signed more than 7 days ago, and takes no parts any more"};
   auto started = co_await start(std::move(*row), *at, asked, now);
   if (!started) co_return started.error();
   const auto& m = started->parts;
@@ -182,11 +181,11 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
     if (done) co_return takes_no_parts(*done);
     if (!store_answered(done.error())) co_return done.error();
     all.needs_checksums = false;
-    ledger_.end_multipart(id); // it can begin anew
+    ledger_.end_multipart(id, m->store_id); // it can begin anew
     co_return all;
   }
   if (m->due_at <= now) co_return all; // they are given up: the file came by the fallback meanwhile
-  m->due_at = std::max(now + options_.grace, row->expires_at);
+  m->due_at = due_of(*row, now);
   auto kept = co_await ledger_.start_parts(std::move(*m));
   if (!kept) co_return kept.error();
   co_return all;
@@ -194,8 +193,9 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
 
 // --- the end --------------------------------------------------------------------------------------------
 
-// Returns the ETag, which may be empty.
-task<result<std::string>> direct_multiparts::complete_in_store(upload row, place at, std::map<int, std::string> etags) {
+// Returns what is the object now.
+task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, place at,
+                                                                  std::map<int, std::string> etags) {
   auto m = co_await ledger_.find_multipart(row.id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
   if (!m || m->store_id.empty()) co_return failure{errc::object_absent, "no part of this upload was sent"};
@@ -209,7 +209,9 @@ task<result<std::string>> direct_multiparts::complete_in_store(upload row, place
   multipart_rules rules;
   rules.never_overwrite = !at.rules.overwrite && abilities_of(row.bucket).takes_if_none_match;
   if (m->has_checksums) rules.crc32c = checksum_of(*parts);
-  co_return co_await at.parts.complete_multipart(named, std::move(*parts), rules);
+  auto etag = co_await at.parts.complete_multipart(named, std::move(*parts), rules);
+  if (!etag) co_return etag.error();
+  co_return m;
 }
 
 task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, std::string> etags, millis_clock now) {
@@ -227,18 +229,22 @@ task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, s
   if (!found && !completed && store_answered(found.error())) co_return completed.error();
   if (!found) co_return found.error();
   auto recorded = co_await completer_.record(std::move(*row), std::move(*found), completion_source::redirect, now);
-  if (recorded && completed) {
-    open_multipart ended; // a beginning whose answer was lost may have left another one
-    ended.id = id;
-    ended.name = {recorded->bucket, recorded->form_key.empty() ? recorded->key : recorded->form_key};
-    (void)co_await abort_unnamed(at->parts, ledger_, std::move(ended));
-    ledger_.end_multipart(id);
-  }
-  if (recorded && !completed) ledger_.keep_multiparts({id}, now); // another way was faster: the parts are abandoned
+  if (recorded) co_await end_rest(at->parts, std::move(completed), std::move(id), now);
   co_return recorded;
 }
 
-task<result<upload>> direct_multiparts::abort(std::string id) {
+// What is left in the store of an upload that is recorded: a beginning whose answer was lost may have left another one;
+// and when another way was faster, all its parts are.
+task<> direct_multiparts::end_rest(multipart_store& parts, result<open_multipart> completed, std::string id,
+                                   millis_clock now) {
+  if (completed) {
+    auto ended = co_await abort_unnamed(parts, ledger_, *completed, now);
+    if (ended) co_return ledger_.end_multipart(std::move(id), std::move(completed->store_id));
+  }
+  ledger_.keep_multiparts({std::move(id)}, now); // abandoned, and looked at again
+}
+
+task<result<upload>> direct_multiparts::abort(std::string id, millis_clock now) {
   auto row = co_await ledger_.find(id);
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return takes_no_parts(*row);
@@ -246,11 +252,9 @@ task<result<upload>> direct_multiparts::abort(std::string id) {
   if (!m && m.error().code != errc::not_found) co_return m.error();
   auto* parts = store_.for_bucket(row->bucket).as_multipart_store();
   if (!m || !parts) co_return row;
-  store_upload named{m->name, m->store_id};
-  auto aborting = m->store_id.empty() ? abort_unnamed(*parts, ledger_, *m) : parts->abort_multipart(std::move(named));
-  auto aborted = co_await std::move(aborting);
+  auto aborted = co_await abort_with_unnamed(*parts, ledger_, *m, now);
   if (!aborted) co_return aborted.error();
-  ledger_.end_multipart(id);
+  ledger_.end_multipart(id, std::move(m->store_id));
   co_return co_await ledger_.find(id);
 }
 

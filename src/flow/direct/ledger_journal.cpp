@@ -35,7 +35,7 @@ task<> ledger_journal::name(std::string id, std::string store_id) {
 
 void ledger_journal::end(std::string id) {
   abandon(id);
-  ledger_.end_multipart(std::move(id));
+  ledger_.end_multipart(std::move(id), std::nullopt);
 }
 
 // Not extended any more, it becomes due.

@@ -146,7 +146,7 @@ task<result<upload>> parts_endpoint::complete_upload(request& r) {
 task<result<upload>> parts_endpoint::abort_upload(request& r) {
   auto admitted = co_await admit(r);
   if (!admitted) co_return admitted.error();
-  co_return co_await multiparts_.abort(r.path_parameter);
+  co_return co_await multiparts_.abort(r.path_parameter, now_millis());
 }
 
 task<response> parts_endpoint::sign(request& r) {

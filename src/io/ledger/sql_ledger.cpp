@@ -232,9 +232,10 @@ public:
     std::sort(ids.begin(), ids.end()); // as record_progress
     writer_.write_behind("", [this, ids = std::move(ids), due_at] { multiparts_.keep(ids, due_at); });
   }
-  void end_multipart(std::string id) override {
+  void end_multipart(std::string id, std::optional<std::string> store_id) override {
     auto key = id;
-    writer_.write_behind(std::move(key), [this, id = std::move(id)] { multiparts_.end(id); });
+    writer_.write_behind(std::move(key),
+                         [this, id = std::move(id), store_id = std::move(store_id)] { multiparts_.end(id, store_id); });
   }
   task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock now, millis_clock leased_until,
                                                                  std::size_t max, bucket_names without) override {

@@ -26,16 +26,19 @@ const std::string parts_sql = insert(", bytes = CASE WHEN excluded.bytes > multi
 constexpr const char* attempt_of_parts = "parts";
 const std::string receiving_sql =
     "UPDATE uploads SET state = 'receiving', way = 'multipart', attempt = $1, failed_because = '', received = NULL, "
-    "ask_at = $2 WHERE id = $3 AND state IN ('issued', 'receiving')" + // an expired one has given its quota back
+    "ask_at = CASE WHEN ask_at < expires_at THEN ask_at ELSE $2 END WHERE id = $3 AND state IN ('issued', "
+    "'receiving')" + // an expired one has given its quota back
     returning_upload;
 const std::string find_upload_sql = select_upload + "id = $1";
 const std::string name_sql = "UPDATE multiparts SET store_id = $1 WHERE id = $2 AND store_id = ''";
 const std::string keep_sql = "UPDATE multiparts SET due_at = $1 WHERE id = $2";
 const std::string end_sql = "DELETE FROM multiparts WHERE id = $1";
+const std::string end_named_sql = end_sql + " AND store_id = $2 RETURNING id";
 // The form can be posted again, until it expires.
-const std::string reopen_sql = "UPDATE uploads SET state = 'issued', ask_at = expires_at + $1 WHERE id = $2 AND "
-                               "attempt = $3 AND state = 'receiving'" +
-                               returning_upload;
+const std::string reopen_sql =
+    "UPDATE uploads SET state = 'issued', ask_at = CASE WHEN ask_at < expires_at THEN "
+    "ask_at ELSE expires_at + $1 END WHERE id = $2 AND attempt = $3 AND state = 'receiving'" +
+    returning_upload;
 const std::string find_sql = select_multipart + "id = $1";
 const std::string of_key_sql = select_multipart + "key = $1 AND bucket = $2 ORDER BY id";
 constexpr const char* count_sql = "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM multiparts";
@@ -121,8 +124,12 @@ void multipart_rows::keep(const std::vector<std::string>& ids, millis_clock due_
   for (const auto& id : ids) s.bind(as_integer(due_at), id).run();
 }
 
-void multipart_rows::end(const std::string& id) {
-  db_.prepared(end_sql).bind(id).run();
+void multipart_rows::end(const std::string& id, const std::optional<std::string>& store_id) {
+  if (!store_id) return db_.prepared(end_sql).bind(id).run();
+  auto& s = db_.prepared(end_named_sql).bind(id, *store_id);
+  const bool has_ended = s.step();
+  s.rewind();
+  if (!has_ended) return;
   const auto issued =
       one_upload(db_.prepared(reopen_sql).bind(static_cast<std::int64_t>(grace_.count()), id, attempt_of_parts));
   if (issued && on_change_) on_change_(*issued);

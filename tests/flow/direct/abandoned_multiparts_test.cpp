@@ -52,6 +52,30 @@ BOOST_FIXTURE_TEST_CASE(an_upload_without_a_recorded_name_is_found_by_its_key, f
   BOOST_TEST(!ledger.multiparts.contains("a"));
 }
 
+// Two nodes died, each before it could record the name: neither waits for the other.
+BOOST_FIXTURE_TEST_CASE(only_what_was_begun_a_moment_ago_is_waited_for, fixture) {
+  add("a", "", -1s, "a");
+  add("b", "", 300s, "a");
+  parts.uploads["lost"] = {{"media", "a"}, {}, false, {}};
+  ledger.multiparts.at("b").created_at = now - 9min;
+  run_round();
+  BOOST_TEST((parts.uploads.contains("lost") && ledger.multiparts.contains("a")));
+  now += 3min;
+  run_round();
+  BOOST_TEST((parts.uploads.empty() && !ledger.multiparts.contains("a")));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_client_that_came_back_meanwhile_keeps_its_parts, fixture) {
+  add("a", "one", -1s, "a");
+  add("b", "two", -1s, "b");
+  for (const auto& [id, key] : {std::pair("one", "a"), std::pair("two", "b")})
+    parts.uploads[id] = {{"media", key}, {}, false, {}};
+  parts.before_abort_ends = [this] { ledger.multiparts.at("b").due_at = now + 24h; };
+  run_round();
+  BOOST_TEST((parts.uploads.size() == 1 && parts.uploads.contains("two")));
+  BOOST_TEST((ledger.multiparts.size() == 1 && ledger.multiparts.contains("b")));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_store_without_an_answer_is_asked_again_later, fixture) {
   add("a", "one", -1s, "a");
   add("b", "two", -1s, "b");

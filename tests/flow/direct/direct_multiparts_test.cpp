@@ -53,7 +53,7 @@ struct fixture {
   }
   result<upload> abort() {
     auto m = made();
-    return test::run_task(m.abort(id));
+    return test::run_task(m.abort(id, now));
   }
   result<listed_parts> list() {
     auto m = made();
@@ -96,7 +96,7 @@ BOOST_FIXTURE_TEST_CASE(of_two_first_calls_at_once_one_begins, fixture) {
   BOOST_TEST((parts.uploads.size() == 1 && parts.uploads.contains("theirs")));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_a_dead_node_began_and_did_not_record_is_aborted, fixture) {
+BOOST_FIXTURE_TEST_CASE(what_a_dead_node_began_and_did_not_record_is_aborted_at_the_end, fixture) {
   open_multipart m;
   m.id = id;
   m.name = {"media", "uploads/" + id + "/a"};
@@ -105,7 +105,36 @@ BOOST_FIXTURE_TEST_CASE(what_a_dead_node_began_and_did_not_record_is_aborted, fi
   ledger.multiparts[id] = m;
   parts.uploads["lost"] = {m.name, {}, false, {}};
   BOOST_TEST(sign({{1, {}}}).has_value());
-  BOOST_TEST((!parts.uploads.contains("lost") && parts.uploads.contains("upload 1")));
+  BOOST_TEST((parts.uploads.contains("lost") && parts.uploads.contains("upload 1")));
+  BOOST_TEST(abort().has_value());
+  BOOST_TEST((parts.uploads.empty() && ledger.multiparts.empty()));
+}
+
+// While an abort runs, the client begins anew.
+BOOST_FIXTURE_TEST_CASE(an_abort_leaves_alone_what_was_begun_meanwhile, fixture) {
+  BOOST_TEST(sign({{1, {}}}).has_value());
+  parts.before_abort_ends = [this] { ledger.multiparts.at(id).store_id = "begun anew"; };
+  BOOST_TEST(abort().has_value());
+  BOOST_TEST(ledger.multiparts.at(id).store_id == "begun anew");
+}
+
+// Then their row stays until they are looked for again.
+BOOST_FIXTURE_TEST_CASE(leftovers_beside_another_beginning_are_not_forgotten, fixture) {
+  BOOST_TEST(sign({{1, {}}}).has_value());
+  send_all();
+  auto fallback = ledger.multiparts.at(id);
+  fallback.id = "of a fallback upload";
+  fallback.store_id.clear();
+  ledger.multiparts[fallback.id] = fallback;
+  BOOST_TEST(complete().has_value());
+  BOOST_TEST((ledger.multiparts.contains(id) && ledger.multiparts.at(id).due_at == now));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_week_after_its_signing_an_upload_takes_no_parts, fixture) {
+  for (; now < ledger.rows.at(id).created_at + 7 * 24h - 1min; now += 23h) BOOST_TEST(sign({{1, {}}}).has_value());
+  BOOST_TEST((ledger.multiparts.at(id).due_at == ledger.rows.at(id).created_at + 7 * 24h));
+  now = ledger.rows.at(id).created_at + 7 * 24h;
+  BOOST_TEST((sign({{1, {}}}).error().code == errc::conflict));
 }
 
 BOOST_FIXTURE_TEST_CASE(checksums_of_parts_are_all_or_none, fixture) {

@@ -29,15 +29,19 @@ private:
   static constexpr std::chrono::seconds lease{120}; // of one abort: longer than it can last
 
   task<bool> abort_batch(bucket_names& silent); // true: more may be due
-  task<result<void>> abort(open_multipart m);
+  task<result<void>> abort(open_multipart m, millis_clock leased_until);
 
   store& store_;
   ledger& ledger_;
   const std::function<millis_clock()> clock_;
 };
 
-// Aborts the uploads of m's object that the store has and the ledger does not know: a node died between the store's
-// answer and its record. Does nothing while another one of this object has no recorded name yet.
-task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m);
+// Aborts the uploads of m's object that the store has and the ledger does not know: the store's answer to their
+// beginning was lost, or a node died before it could record it. errc::conflict: another one of this object was begun a
+// moment ago and has no recorded name yet, so nobody can say now which ones are unknown.
+task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m, millis_clock now);
+
+// Aborts m, and does the same for its object.
+task<result<void>> abort_with_unnamed(multipart_store& parts, ledger& records, open_multipart m, millis_clock now);
 
 } // namespace postern

@@ -48,6 +48,8 @@ struct listed_parts {
 class direct_multiparts {
 public:
   static constexpr std::chrono::hours url_lifetime{1}; // at most: a URL ends with the credentials that signed it
+  // From the signing of the upload on: then no call moves its deadline any more. `setup lifecycle` has the same days.
+  static constexpr std::chrono::days longest_life{7};
 
   // The references must outlive this.
   direct_multiparts(direct_multipart_options options, const signer& own, store& objects, ledger& records,
@@ -57,7 +59,7 @@ public:
   // A URL for one PUT of each part. Begins the multipart upload in the store, if there is none yet. With the CRC32C of
   // each part in the first call, all later calls need them too, and the store verifies each part. errc::not_found.
   // errc::bad_request: a number that the file does not have, or a checksum is missing. errc::conflict: the upload has
-  // no signed size, is stored already or over. errc::unavailable and the store's errors.
+  // no signed size, is stored already or over, or longest_life is. errc::unavailable and the store's errors.
   task<result<signed_parts>> sign(std::string id, std::vector<asked_part> asked, millis_clock now);
 
   // The parts that the store has; none before the first call of sign. errc::not_found. errc::conflict as sign.
@@ -70,14 +72,16 @@ public:
 
   // Deletes the parts; the upload can begin again until its form expires. Idempotent. errc::not_found. errc::conflict:
   // the upload is stored already.
-  task<result<upload>> abort(std::string id);
+  task<result<upload>> abort(std::string id, millis_clock now);
 
 private:
   struct place; // where the upload's parts are
   result<place> place_of(const upload& row) const;
   task<result<started_parts>> start(upload row, const place& at, std::vector<asked_part> asked, millis_clock now);
-  task<result<open_multipart>> begin_in_store(upload row, place at, open_multipart m, bool is_new);
-  task<result<std::string>> complete_in_store(upload row, place at, std::map<int, std::string> etags);
+  task<result<open_multipart>> begin_in_store(upload row, place at, open_multipart m);
+  task<result<open_multipart>> complete_in_store(upload row, place at, std::map<int, std::string> etags);
+  task<> end_rest(multipart_store& parts, result<open_multipart> completed, std::string id, millis_clock now);
+  millis_clock due_of(const upload& row, millis_clock now) const; // when its parts are abandoned
   std::string token_of(const std::string& id, millis_clock now) const;
   store_abilities abilities_of(const std::string& bucket) const;
 

@@ -29,7 +29,7 @@ public:
   void begin(const open_multipart& m);
   std::optional<open_multipart> name(const std::string& id, const std::string& store_id);
   void keep(const std::vector<std::string>& ids, millis_clock due_at);
-  void end(const std::string& id);
+  void end(const std::string& id, const std::optional<std::string>& store_id);
   std::vector<open_multipart> lease_due(millis_clock now, millis_clock leased_until, std::size_t max,
                                         const bucket_names& without);
   std::vector<open_multipart> list_of(const object_name& name);
