@@ -14,6 +14,8 @@
 #include <postern/core/http/byte_range.hpp>
 #include <postern/core/http/jwt.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/multipart/part_sizes.hpp>
+#include <postern/core/multipart/parts_request.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/s3/form_promise.hpp>
 #include <postern/core/s3/policy.hpp>
@@ -22,6 +24,7 @@
 
 #include <algorithm>
 #include <fuzz/require.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -256,6 +259,30 @@ inline void url(std::string_view input) {
 inline void sign_request(std::string_view input) {
   auto ask = parse_sign_request(input);
   if (ask) require(!ask->filename.empty());
+}
+
+// The parts that were read are parts that a file can have, each once. Only signed bytes are an upload token.
+inline void parts(std::string_view input) {
+  const auto may_be = [](int number) { return number >= 1 && number <= max_parts; };
+  if (const auto asked = parse_parts_body(input)) {
+    require(!asked->empty() && asked->size() <= max_parts_asked);
+    std::map<int, int> seen;
+    for (const auto& part : *asked) require(may_be(part.number) && ++seen[part.number] == 1);
+  } else {
+    require(asked.error().code == errc::bad_request && !asked.error().on.empty());
+  }
+  if (const auto etags = parse_complete_body(input)) {
+    for (const auto& [number, etag] : *etags) require(may_be(number) && !etag.empty() && !etag.starts_with('"'));
+  } else {
+    require(etags.error().code == errc::bad_request && !etags.error().on.empty());
+  }
+  const seconds_clock end{std::chrono::seconds(1000)};
+  require(!test_signer().read_upload_token(input, seconds_clock{}));
+  const auto token = test_signer().sign_upload_token("01a20a86-41d4-7ac8-8ecb-000000000010", end);
+  auto altered = token;
+  for (std::size_t n = 0; n < std::min(input.size(), altered.size()); ++n) altered[n] = input[n];
+  require(altered == token || !test_signer().read_upload_token(altered, seconds_clock{}));
+  require(!test_signer().read_upload_token(token, end));
 }
 
 // An event that was parsed names an object. URLs that are requested for SNS are Amazon's, whatever the envelope
