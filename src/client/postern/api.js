@@ -17,9 +17,9 @@
       handle.promise['catch'](nothing); // a page that uses only onError must get no unhandled rejection
     }
     setTimeout(function () {
-      if (one.over || one.isPaused) return;
+      if (one.over) return;
       if (!file && !(input && input.value)) one.finish(failure('no_file', 'No file was chosen.'));
-      else queue.enter(one);
+      else if (!one.isPaused) queue.enter(one);
     }, 0);
     return handle;
   }

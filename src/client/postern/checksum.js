@@ -1,7 +1,7 @@
   // CRC32C of what is sent, computed in a worker. Left out where there is no worker, or where it would slow the upload.
 
   var SLOWEST_CHECKSUM = 150e6;  // bytes a second
-  var LONGEST_CHECKSUM = 20000;  // ms; a worker that says nothing for so long is left out
+  var MAX_SILENCE = 20000;       // ms, and 1 ms for each 10 kB of the largest question: a worker that answers nothing for so long is left out
   var WORKER = '#postern-checksums'; // the end of the address tells this script that it is the worker
   var checker = null;            // the worker with its questions; null before the first one; false when there is none
 
@@ -16,6 +16,8 @@
   function Checker() {
     this.questions = {}; // by number: functions that wait for the answer
     this.count = 0;
+    this.largest = 0; // bytes, of all questions so far
+    this.watch = null; // the timer of the worker's silence
     this.isSlow = false; // slower than SLOWEST_CHECKSUM when it was last measured
     this.start(this.isServed() ? 'file' : 'blob');
   }
@@ -42,15 +44,26 @@
 
   Checker.prototype.ask = function (blob, done) {
     if (!this.worker) return done(null);
-    var self = this, id = this.count += 1;
+    var id = this.count += 1;
     this.questions[id] = done;
+    this.largest = Math.max(this.largest, blob.size);
     this.worker.postMessage({ id: id, blob: blob });
-    setTimeout(function () { if (self.questions[id]) self.end(); }, LONGEST_CHECKSUM);
+    if (!this.watch) this.expectAnswer();
+  };
+
+  Checker.prototype.expectAnswer = function () {
+    var self = this;
+    clearTimeout(this.watch);
+    this.watch = null;
+    each(this.questions, function () {
+      if (!self.watch) self.watch = setTimeout(function () { self.end(); }, MAX_SILENCE + self.largest / 1e4);
+    });
   };
 
   Checker.prototype.answered = function (answer) {
     var done = this.questions[answer.id];
     delete this.questions[answer.id];
+    this.expectAnswer();
     if (done) done(answer.sum || null);
     if (answer.speed) this.isSlow = answer.speed < SLOWEST_CHECKSUM;
   };
@@ -60,6 +73,7 @@
     var waiting = this.questions;
     checker = false;
     this.questions = {};
+    clearTimeout(this.watch);
     if (this.worker) this.worker.terminate();
     this.worker = null;
     each(waiting, function (id, done) { done(null); });

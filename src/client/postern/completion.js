@@ -1,6 +1,6 @@
   // The end of an upload: Postern confirms that the object exists. Only that counts, whatever the store, a proxy or a captive portal answered.
 
-  // Asks complete_url, which makes Postern ask the store. absent.call(upload, xhr): the object does not exist. `step` is done again after a temporary failure.
+  // Asks complete_url, which makes Postern ask the store. absent.call(upload, xhr): the object is not there, or is another upload's. `step` is done again after a temporary failure.
   Upload.prototype.askWhetherComplete = function (step, absent) {
     this.request({ method: 'GET', url: this.form.complete_url, headers: { Accept: 'application/json' } }, function (xhr) {
       var upload = parse(textOf(xhr)), isForeign = xhr.status >= 200 && xhr.status < 400 && !upload;
@@ -19,7 +19,7 @@
     this.askWhetherComplete(this.complete, function (xhr) {
       var error = failureOf(xhr, 'The completion');
       if (xhr.status !== 404 && xhr.status !== 409) return this.finish(error);
-      // Something answered with success, and the store has nothing: a captive portal or a proxy.
+      // Something answered with success, and this upload's object is not there: a captive portal or a proxy.
       if (!this.again[this.entry.way]) return this.sendOnceMore(failure(error.code, error.message, error.status, true));
       if (!this.tryNext('something else than the store answered', ILL_FOR)) this.finish(error);
     });
@@ -32,7 +32,8 @@
     this.askWhetherComplete(function () {
       if (self.breakSince) r.isBreak = true;
       this.noAnswer(r);
-    }, function () {
+    }, function (xhr) {
+      if (xhr.status === 415) return this.finish(failureOf(xhr, 'The completion')); // it is there, and of a wrong type
       if (r.isBreak) return this.sendAgain();
       this.checkFile(function () {
         // It broke off in the middle: the same way deserves a second try.

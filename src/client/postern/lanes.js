@@ -93,6 +93,11 @@
     }
     var error = failureOf(xhr, 'A part');
     if (m.isHolding) return; // another lane waits already
+    // The multipart upload was ended by another hand. Postern notices when it lists the parts, and begins anew.
+    if (xhr.status === 404 && m.rounds < MOST_ROUNDS) {
+      this.stop();
+      return this.lookForMissingParts(error);
+    }
     if (!error.busy || !this.retries()) return this.countTry(n, error);
     m.busySince = m.busySince || now();
     if (now() - m.busySince > (this.rest.length ? STORE_BUSY_FOR : BUSY_FOR)) {

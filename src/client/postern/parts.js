@@ -119,7 +119,7 @@
   };
 
   Upload.prototype.reportParts = function () {
-    this.call('onProgress', { loaded: this.parts.loaded(), total: this.parts.total, way: this.way, by: 'multipart' });
+    this.report(this.parts.loaded(), this.parts.total, 'multipart');
   };
 
   Upload.prototype.completeParts = function () {

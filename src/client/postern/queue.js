@@ -3,11 +3,18 @@
   var FILES_AT_ONCE = 3;
   var queue = { running: [], waiting: [] };
 
+  function has(list, one) {
+    for (var i = 0; i < list.length; i++) if (list[i] === one) return true;
+    return false;
+  }
+
   function without(list, one) {
     for (var i = list.length - 1; i >= 0; i--) if (list[i] === one) list.splice(i, 1);
   }
 
+  // Does nothing for an upload that has entered already.
   queue.enter = function (upload) {
+    if (has(queue.running, upload) || has(queue.waiting, upload)) return;
     queue.waiting.push(upload);
     queue.next();
   };
@@ -23,12 +30,6 @@
     while (queue.running.length < FILES_AT_ONCE && queue.waiting.length) {
       var upload = queue.waiting.shift();
       queue.running.push(upload);
-      setTimeout(starter(upload), 0);
+      setTimeout(upload.during(upload.start), 0); // not if it is paused before
     }
   };
-
-  function starter(upload) {
-    return function () {
-      for (var i = 0; i < queue.running.length; i++) if (queue.running[i] === upload && !upload.over && !upload.isPaused) return upload.start();
-    };
-  }

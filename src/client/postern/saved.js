@@ -1,8 +1,8 @@
   // Multipart uploads are kept in IndexedDB, so that after a reload or a crash the same file goes on where the store has it.
 
   var FINGERPRINT = 64 * 1024;              // bytes of the file's start that identify it
-  var SMALLEST_SAVED = 5 * 1024 * 1024;     // S3's smallest part: smaller files are one part at most
-  var KEPT_FOR = 30 * 24 * 60 * 60 * 1000;
+  var SMALLEST_SAVED = 5 * 1024 * 1024;     // a smaller file has one part, and nothing to go on with
+  var KEPT_FOR = 7 * 24 * 60 * 60 * 1000;   // Postern deletes the parts by then
   var opened = null;                        // functions that wait for the database, or the database, or false where there is none
 
   // done(database or null). A database that does not open in time is left out: the upload works without it.

@@ -23,6 +23,14 @@
     (this.options[name] || nothing)(a, b, c);
   };
 
+  // WebKit tells of each 8 KiB that it sent. A page is told ten times a second, and whenever bytes are lost or all were sent.
+  Upload.prototype.report = function (loaded, total, by) {
+    var last = this.reported;
+    if (last && last.by === by && loaded >= last.loaded && loaded < total && now() - last.at < 100) return;
+    this.reported = { loaded: loaded, by: by, at: now() };
+    this.call('onProgress', { loaded: loaded, total: total, way: this.way, by: by });
+  };
+
   Upload.prototype.retries = function () {
     return this.options.retries === undefined ? 3 : this.options.retries;
   };

@@ -26,7 +26,7 @@
       patience: this.way === 'direct' && this.isAuto() ? this.options.patience || 15000 : 0,
       silence: isFallback && this.options.stall === undefined ? 60000 : 0, // Postern has the store behind it
       onSent: this.during(function (bytes) {
-        this.call('onProgress', { loaded: Math.min(bytes, total), total: total, way: this.way, by: this.entry.way });
+        this.report(Math.min(bytes, total), total, this.entry.way);
       })
     }, this.answered);
   };
