@@ -92,6 +92,7 @@ task<result<redirect_outcome>> completer::complete_by_redirect(std::string token
     if (auto may = claims_.take(c->id, std::chrono::steady_clock::now()); !may) co_return may.error();
   auto expected = upload_of(*c, std::move(key));
   if (known) expected.final_key = known->final_key;
+  if (known) expected.way = known->way;
   auto found = co_await examine(expected, std::move(query.etag), std::move(client));
   if (!found) {
     const bool was_removed = known && known->failed_because == text_of(errc::type_mismatch).name;

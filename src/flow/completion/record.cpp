@@ -110,6 +110,7 @@ void recorder::apply_profile(completion& done) const {
 }
 
 task<result<upload>> recorder::record(upload of, stored_object found, completion_source by, millis_clock at) const {
+  const bool had_parts = of.way == upload_way::multipart;
   completion done;
   done.of = std::move(of);
   done.size = found.size;
@@ -123,6 +124,8 @@ task<result<upload>> recorder::record(upload of, stored_object found, completion
   auto recorded = co_await ledger_.confirm(done);
   if (!recorded) co_return recorded.error();
   const auto& row = recorded->row;
+  // Another way was faster than the client's parts, which are abandoned.
+  if (recorded->is_new && had_parts && done.way != upload_way::multipart) ledger_.keep_multiparts({row.id}, at);
   if (row.state == upload_state::checking) {
     if (recorded->is_new)
       log::info("upload checked", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});

@@ -14,9 +14,6 @@ metrics::counter aborted_count("postern_multiparts_aborted_total",
 metrics::gauge open_count("postern_multiparts_open", "Multipart uploads that were begun in a store and not ended", "");
 metrics::gauge open_bytes("postern_multipart_bytes", "Bytes that stores may hold of multipart uploads not ended", "");
 
-// A call that begins an upload in the store has its answer, and has recorded it, by then, or its node has died.
-constexpr std::chrono::minutes longest_begin{10};
-
 } // namespace
 
 task<> abandoned_multiparts::run_round() {
@@ -38,8 +35,13 @@ task<bool> abandoned_multiparts::abort_batch(bucket_names& silent) {
   for (auto& m : *due) {
     if (silent.contains(m.name.bucket)) continue;
     const auto name = m.name;
+    const auto id = m.id;
     auto done = co_await abort(std::move(m), leased_until);
     if (done) continue;
+    if (done.error().code == errc::conflict) { // not known yet
+      ledger_.keep_multiparts({id}, now + pause_while_beginning);
+      continue;
+    }
     log::warning("an abandoned multipart upload cannot be aborted",
                  {{"bucket", name.bucket}, {"key", quote(name.key)}, {"why", describe(done.error())}});
     if (is_silence(done.error())) silent.insert(name.bucket);
@@ -70,7 +72,7 @@ task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_m
   auto known = co_await records.list_multiparts(m.name);
   if (!known) co_return known.error();
   const auto is_beginning = [&](const auto& one) {
-    return one.id != m.id && one.store_id.empty() && one.created_at + longest_begin > now;
+    return one.id != m.id && one.store_id.empty() && one.created_at + max_beginning > now;
   };
   if (std::any_of(known->begin(), known->end(), is_beginning))
     co_return failure{errc::conflict, "another multipart upload of this object is just being begun"};

@@ -1,5 +1,6 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/log.hpp>
+#include <postern/base/uuid.hpp>
 #include <postern/flow/direct/abandoned_multiparts.hpp>
 #include <postern/flow/direct/direct_multiparts.hpp>
 #include <postern/flow/direct/ways.hpp>
@@ -8,12 +9,22 @@
 #include <utility>
 
 namespace postern {
+
+using namespace std::chrono_literals;
+
 namespace {
+
+constexpr std::chrono::milliseconds max_delay_of_row = 500ms; // signing writes behind
 
 bool is_stored(const upload& u) { return u.state == upload_state::checking || u.state == upload_state::completed; }
 
 bool is_over(const upload& u) {
   return u.state == upload_state::rejected || u.state == upload_state::removing || u.state == upload_state::removed;
+}
+
+failure too_old() {
+  return {errc::conflict, "the upload was signed more than " + std::to_string(max_multipart_age.count()) +
+                              " days ago, and takes no parts any more; ask for a new upload"};
 }
 
 failure takes_no_parts(const upload& u) {
@@ -26,8 +37,10 @@ result<void> check_etags(const std::vector<object_part>& parts, const std::map<i
   for (const auto& part : parts) {
     const auto named = etags.find(part.number);
     if (named == etags.end() || named->second != part.etag)
-      return failure{errc::conflict, "part " + std::to_string(part.number) + " has the ETag " + quote(part.etag) +
-                                         " in the store, and another one in the request, or none"};
+      return failure{
+          errc::conflict,
+          "part " + std::to_string(part.number) + " has the ETag " + quote(part.etag) +
+              " in the store, and another one in the request, or none; list the parts, or send this one again"};
   }
   if (etags.size() > parts.size())
     return failure{errc::conflict, "the request names " + std::to_string(etags.size()) + " parts, and the store has " +
@@ -64,7 +77,7 @@ std::string direct_multiparts::token_of(const std::string& id, millis_clock now)
 }
 
 millis_clock direct_multiparts::due_of(const upload& row, millis_clock now) const {
-  return std::max(std::min(now + options_.grace, row.created_at + longest_life), row.expires_at);
+  return std::max(std::min(now + options_.grace, row.created_at + max_multipart_age), row.expires_at);
 }
 
 result<direct_multiparts::place> direct_multiparts::place_of(const upload& row) const {
@@ -76,11 +89,24 @@ result<direct_multiparts::place> direct_multiparts::place_of(const upload& row) 
   auto* parts = objects.as_multipart_store();
   auto* signs = objects.as_presigner();
   if (rules == options_.profiles.end() || !allows(upload_way::multipart) || !parts || !signs)
-    return failure{errc::conflict, "this upload cannot be sent in parts: its profile or its store does not allow it"};
+    return failure{errc::conflict, "this upload cannot be sent in parts: its profile's ways have no multipart, or its "
+                                   "store has no multipart uploads"};
   if (row.min_size != row.max_size)
     return failure{errc::conflict, "the upload was signed without size, so its parts are not known; sign it anew with "
                                    "size and ways"};
   return place{rules->second, *parts, *signs, plan_multipart(row.max_size)};
+}
+
+// On another node, the row of a form that was signed a moment ago may not be there yet.
+task<result<upload>> direct_multiparts::find_signed(std::string id, millis_clock now) {
+  auto row = co_await ledger_.find(id);
+  if (!is_uuid(id) || std::chrono::abs(now - time_of_uuid_v7(id)) > max_delay_of_row * 10) co_return row;
+  for (auto waited = 0ms; waited < max_delay_of_row && !row && row.error().code == errc::not_found; waited += 50ms) {
+    timer pause(co_await asio::this_coro::executor, 50ms);
+    co_await pause.async_wait(use_task);
+    row = co_await ledger_.find(id);
+  }
+  co_return row;
 }
 
 // --- signing ------------------------------------------------------------------------------------------
@@ -107,8 +133,8 @@ task<result<started_parts>> direct_multiparts::start(upload row, const place& at
   co_return started;
 }
 
-// Two calls at once may both begin one. The first that is recorded stays; the other is aborted. What a node began that
-// died before it could record it is aborted with the rest, at the end.
+// Two calls at once may both begin one. The first that is recorded stays; the other is aborted. If a node dies before
+// it records its own, that one is aborted with the recorded one, or when that is completed.
 task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, place at, open_multipart m) {
   auto meta = meta_for(at.rules, row, upload_way::multipart);
   auto store_id = co_await at.parts.begin_multipart(m.name, std::move(meta), m.has_checksums);
@@ -126,7 +152,7 @@ task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, place
 }
 
 task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<asked_part> asked, millis_clock now) {
-  auto row = co_await ledger_.find(id);
+  auto row = co_await find_signed(id, now);
   if (!row) co_return row.error();
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
   const auto at = place_of(*row);
@@ -135,8 +161,7 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
     if (part.number > at->plan.count())
       co_return failure{errc::bad_request, "there is no part " + std::to_string(part.number) + ": the file has " +
                                                std::to_string(at->plan.count()) + " parts"};
-  if (due_of(*row, now) <= now)
-    co_return failure{errc::conflict, "the upload was signed more than 7 days ago, and takes no parts any more"};
+  if (due_of(*row, now) <= now) co_return too_old();
   auto started = co_await start(std::move(*row), *at, asked, now);
   if (!started) co_return started.error();
   const auto& m = started->parts;
@@ -162,9 +187,10 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
 // --- what the store has ---------------------------------------------------------------------------------
 
 task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock now) {
-  auto row = co_await ledger_.find(id);
+  auto row = co_await find_signed(id, now);
   if (!row) co_return row.error();
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
+  if (due_of(*row, now) <= now) co_return too_old();
   const auto at = place_of(*row);
   if (!at) co_return at.error();
   listed_parts all{at->plan, {}, false, token_of(id, now)};
@@ -184,7 +210,7 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
     ledger_.end_multipart(id, m->store_id); // it can begin anew
     co_return all;
   }
-  if (m->due_at <= now) co_return all; // they are given up: the file came by the fallback meanwhile
+  if (m->due_at <= now) co_return all; // to be aborted: the client stayed away, or another way was faster
   m->due_at = due_of(*row, now);
   auto kept = co_await ledger_.start_parts(std::move(*m));
   if (!kept) co_return kept.error();
@@ -193,7 +219,7 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
 
 // --- the end --------------------------------------------------------------------------------------------
 
-// Returns what is the object now.
+// Returns the row of the multipart upload that is completed now.
 task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, place at,
                                                                   std::map<int, std::string> etags) {
   auto m = co_await ledger_.find_multipart(row.id);
@@ -215,28 +241,29 @@ task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, pl
 }
 
 task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, std::string> etags, millis_clock now) {
-  auto row = co_await ledger_.find(id);
+  auto row = co_await find_signed(id, now);
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return row;
   if (is_over(*row)) co_return takes_no_parts(*row);
   const auto at = place_of(*row);
   if (!at) co_return at.error();
   auto completed = co_await complete_in_store(*row, *at, std::move(etags));
-  // No such upload, or an object has its name: an earlier call may have completed it, and its answer was lost.
+  // There is no such upload, parts are missing, or an object has its name: an earlier call whose answer was lost, or
+  // another way, may have made the object.
   const auto may_be_ours = [](errc code) { return code == errc::object_absent || code == errc::conflict; };
   if (!completed && !may_be_ours(completed.error().code)) co_return completed.error();
   auto found = co_await completer_.examine(*row, std::nullopt);
   if (!found && !completed && store_answered(found.error())) co_return completed.error();
   if (!found) co_return found.error();
   auto recorded = co_await completer_.record(std::move(*row), std::move(*found), completion_source::redirect, now);
-  if (recorded) co_await end_rest(at->parts, std::move(completed), std::move(id), now);
+  if (recorded) co_await remove_leftovers(at->parts, std::move(completed), std::move(id), now);
   co_return recorded;
 }
 
-// What is left in the store of an upload that is recorded: a beginning whose answer was lost may have left another one;
-// and when another way was faster, all its parts are.
-task<> direct_multiparts::end_rest(multipart_store& parts, result<open_multipart> completed, std::string id,
-                                   millis_clock now) {
+// What a recorded upload left in the store: a second multipart upload, if the answer to the first beginning was lost;
+// or all parts, if another way made the object.
+task<> direct_multiparts::remove_leftovers(multipart_store& parts, result<open_multipart> completed, std::string id,
+                                           millis_clock now) {
   if (completed) {
     auto ended = co_await abort_unnamed(parts, ledger_, *completed, now);
     if (ended) co_return ledger_.end_multipart(std::move(id), std::move(completed->store_id));
@@ -245,13 +272,18 @@ task<> direct_multiparts::end_rest(multipart_store& parts, result<open_multipart
 }
 
 task<result<upload>> direct_multiparts::abort(std::string id, millis_clock now) {
-  auto row = co_await ledger_.find(id);
+  auto row = co_await find_signed(id, now);
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return takes_no_parts(*row);
   auto m = co_await ledger_.find_multipart(id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
   auto* parts = store_.for_bucket(row->bucket).as_multipart_store();
   if (!m || !parts) co_return row;
+  if (m->store_id.empty() && m->created_at + max_beginning > now) {
+    // Another call is beginning it. Aborted now, it would be recorded all the same, so the sweep does it.
+    ledger_.keep_multiparts({id}, m->created_at + max_beginning);
+    co_return row;
+  }
   auto aborted = co_await abort_with_unnamed(*parts, ledger_, *m, now);
   if (!aborted) co_return aborted.error();
   ledger_.end_multipart(id, std::move(m->store_id));

@@ -13,16 +13,18 @@ const std::string select_multipart = "SELECT " + columns + " FROM multiparts WHE
 std::string insert(std::string_view on_conflict) {
   return "INSERT INTO multiparts (" + columns +
          ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO "
-         "UPDATE SET due_at = excluded.due_at" +
+         "UPDATE SET due_at = excluded.due_at, created_at = CASE WHEN multiparts.store_id = '' THEN "
+         "excluded.created_at "
+         "ELSE multiparts.created_at END" +
          std::string(on_conflict) + " RETURNING " + columns;
 }
 
 const std::string begin_sql = insert("");
-// What an earlier call has decided stays.
+// The plan and has_checksums of the first call stay.
 const std::string parts_sql = insert(", bytes = CASE WHEN excluded.bytes > multiparts.bytes THEN excluded.bytes ELSE "
                                      "multiparts.bytes END");
-// The name stands for the client's parts in uploads.attempt, so that no earlier fallback upload of the same form
-// decides what becomes of the row.
+// The value of uploads.attempt while the client sends parts: a fallback upload of the same form that still runs then
+// decides nothing any more.
 constexpr const char* attempt_of_parts = "parts";
 const std::string receiving_sql =
     "UPDATE uploads SET state = 'receiving', way = 'multipart', attempt = $1, failed_because = '', received = NULL, "

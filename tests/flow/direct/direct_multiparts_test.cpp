@@ -1,5 +1,7 @@
 #include "support/fake_parts.hpp"
 #include "support/run_task.hpp"
+#include <postern/base/uuid.hpp>
+#include <postern/flow/direct/abandoned_multiparts.hpp>
 #include <postern/flow/direct/direct_multiparts.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -116,6 +118,42 @@ BOOST_FIXTURE_TEST_CASE(an_abort_leaves_alone_what_was_begun_meanwhile, fixture)
   parts.before_abort_ends = [this] { ledger.multiparts.at(id).store_id = "begun anew"; };
   BOOST_TEST(abort().has_value());
   BOOST_TEST(ledger.multiparts.at(id).store_id == "begun anew");
+}
+
+// Aborted by its key, it would be recorded all the same.
+BOOST_FIXTURE_TEST_CASE(what_another_call_is_just_beginning_is_aborted_later, fixture) {
+  parts.before_begin_ends = [this] {
+    parts.before_begin_ends = nullptr;
+    BOOST_TEST(abort().has_value());
+  };
+  BOOST_TEST(sign({{1, {}}}).has_value());
+  BOOST_TEST((parts.uploads.size() == 1 && ledger.multiparts.at(id).store_id == "upload 1"));
+  BOOST_TEST((ledger.multiparts.at(id).due_at == now + max_beginning));
+}
+
+// Signing writes behind, and this is another node.
+BOOST_FIXTURE_TEST_CASE(a_row_that_comes_a_moment_later_is_waited_for, fixture) {
+  auto late = ledger.rows.extract(id);
+  now = time_of_uuid_v7(id) + 1s;
+  late.mapped().expires_at = now + 15min;
+  late.mapped().created_at = now;
+  auto m = made();
+  asio::io_context loop;
+  group tasks(loop.get_executor());
+  const auto come = [&]() -> task<> {
+    timer pause(co_await asio::this_coro::executor, 80ms);
+    co_await pause.async_wait(use_task);
+    ledger.rows.insert(std::move(late));
+  };
+  bool is_signed = false;
+  const auto ask = [&]() -> task<> {
+    auto made_parts = co_await m.sign(id, {{1, {}}}, now);
+    is_signed = made_parts.has_value();
+  };
+  tasks.start(come());
+  tasks.start(ask());
+  loop.run();
+  BOOST_TEST(is_signed);
 }
 
 // Then their row stays until they are looked for again.

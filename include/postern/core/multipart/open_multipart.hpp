@@ -6,22 +6,26 @@
 #include <postern/core/multipart/part_sizes.hpp>
 #include <postern/core/object.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
 namespace postern {
 
+// From the signing of the upload on. Calls of the client do not extend it any further.
+inline constexpr std::chrono::days max_multipart_age{7};
+
 struct open_multipart {
-  // Of the upload whose parts its client sends. A fallback upload, whose parts a node sends, has an id of its own here,
-  // because one form can be posted several times.
+  // The id of the upload, if its client sends the parts. If a node sends them, for a fallback upload, a new id: one
+  // form can be posted several times.
   std::string id;
   object_name name;
   std::string store_id;       // the store's name for it; empty: not recorded yet, or the node died before
   part_plan plan;             // of a client's parts
   bool has_checksums = false; // the store requires the CRC32C of each part
   std::uint64_t bytes = 0;    // that the store may hold of it, at most
-  millis_clock created_at{};
-  millis_clock due_at{}; // then it is abandoned, and to be aborted
+  millis_clock created_at{};  // when the store was last asked to begin it
+  millis_clock due_at{};      // after this, the sweep aborts it
 };
 
 } // namespace postern

@@ -14,6 +14,9 @@
 
 namespace postern {
 
+// By then a node has recorded the store's id of what it began, or it has died.
+inline constexpr std::chrono::minutes max_beginning{2};
+
 class abandoned_multiparts {
 public:
   // The references must outlive this.
@@ -26,7 +29,8 @@ public:
 
 private:
   static constexpr std::size_t batch = 32;
-  static constexpr std::chrono::seconds lease{120}; // of one abort: longer than it can last
+  static constexpr std::chrono::seconds lease{120}; // of a batch; a row that was leased again is left to the other
+  static constexpr std::chrono::seconds pause_while_beginning{30};
 
   task<bool> abort_batch(bucket_names& silent); // true: more may be due
   task<result<void>> abort(open_multipart m, millis_clock leased_until);
@@ -36,12 +40,12 @@ private:
   const std::function<millis_clock()> clock_;
 };
 
-// Aborts the uploads of m's object that the store has and the ledger does not know: the store's answer to their
-// beginning was lost, or a node died before it could record it. errc::conflict: another one of this object was begun a
-// moment ago and has no recorded name yet, so nobody can say now which ones are unknown.
+// Aborts the multipart uploads of m's object that the ledger does not know: the store's answer was lost, or a node died
+// before it could record the store's id. errc::conflict: another one of this object was begun a moment ago, and its id
+// is not recorded yet, so it would be aborted by mistake.
 task<result<void>> abort_unnamed(multipart_store& parts, ledger& records, open_multipart m, millis_clock now);
 
-// Aborts m, and does the same for its object.
+// Aborts m, and then what abort_unnamed aborts.
 task<result<void>> abort_with_unnamed(multipart_store& parts, ledger& records, open_multipart m, millis_clock now);
 
 } // namespace postern

@@ -1,6 +1,7 @@
 // Multipart uploads whose parts the client sends straight to the store: begins them, signs the URLs of their parts,
-// lists, completes and aborts them. Each call moves the upload's deadline, so a file may take days. Follows the Amazon
-// S3 User Guide, "Uploading and copying objects using multipart upload". Owned by the node, shared by all threads.
+// lists, completes and aborts them. Signing and listing move the upload's deadline, so a file may take days. Follows
+// the Amazon S3 User Guide, "Uploading and copying objects using multipart upload". Owned by the node, shared by all
+// threads.
 #pragma once
 
 #include <postern/base/dates.hpp>
@@ -48,8 +49,6 @@ struct listed_parts {
 class direct_multiparts {
 public:
   static constexpr std::chrono::hours url_lifetime{1}; // at most: a URL ends with the credentials that signed it
-  // From the signing of the upload on: then no call moves its deadline any more. `setup lifecycle` has the same days.
-  static constexpr std::chrono::days longest_life{7};
 
   // The references must outlive this.
   direct_multiparts(direct_multipart_options options, const signer& own, store& objects, ledger& records,
@@ -58,14 +57,15 @@ public:
 
   // A URL for one PUT of each part. Begins the multipart upload in the store, if there is none yet. With the CRC32C of
   // each part in the first call, all later calls need them too, and the store verifies each part. errc::not_found.
-  // errc::bad_request: a number that the file does not have, or a checksum is missing. errc::conflict: the upload has
-  // no signed size, is stored already or over, or longest_life is. errc::unavailable and the store's errors.
+  // errc::bad_request: a number that the file does not have, or a checksum is missing. errc::conflict: the upload was
+  // signed without size, is stored already, is over, or is older than max_multipart_age. errc::unavailable and the
+  // store's errors.
   task<result<signed_parts>> sign(std::string id, std::vector<asked_part> asked, millis_clock now);
 
   // The parts that the store has; none before the first call of sign. errc::not_found. errc::conflict as sign.
   task<result<listed_parts>> list(std::string id, millis_clock now);
 
-  // Makes the object of all parts and records the completion. Idempotent. `etags`: by number; empty: whatever the store
+  // Joins all parts to the object and records the completion. Idempotent. `etags`: by number; empty: whatever the store
   // has. errc::not_found. errc::conflict: parts are missing, have another size or ETag, or another object is there.
   // Also the errors of completer::examine.
   task<result<upload>> complete(std::string id, std::map<int, std::string> etags, millis_clock now);
@@ -76,11 +76,12 @@ public:
 
 private:
   struct place; // where the upload's parts are
+  task<result<upload>> find_signed(std::string id, millis_clock now);
   result<place> place_of(const upload& row) const;
   task<result<started_parts>> start(upload row, const place& at, std::vector<asked_part> asked, millis_clock now);
   task<result<open_multipart>> begin_in_store(upload row, place at, open_multipart m);
   task<result<open_multipart>> complete_in_store(upload row, place at, std::map<int, std::string> etags);
-  task<> end_rest(multipart_store& parts, result<open_multipart> completed, std::string id, millis_clock now);
+  task<> remove_leftovers(multipart_store& parts, result<open_multipart> completed, std::string id, millis_clock now);
   millis_clock due_of(const upload& row, millis_clock now) const; // when its parts are abandoned
   std::string token_of(const std::string& id, millis_clock now) const;
   store_abilities abilities_of(const std::string& bucket) const;

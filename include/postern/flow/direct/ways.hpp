@@ -28,8 +28,8 @@ public:
   way_planner(way_options options, const signer& own, store& objects)
       : options_(std::move(options)), own_(own), store_(objects) {}
 
-  // Sets form.ways, if the request asks for ways. form.row must be what the ledger records. No way may be left. put and
-  // multipart need the file's size; multipart goes first from profile::multipart_from on.
+  // Sets form.ways, if the request asks for ways. form.row must be what the ledger records. The list may be empty in
+  // the end. put and multipart need the file's size; multipart goes first from profile::multipart_from on.
   task<> add(signed_form& form, const sign_request& ask) const;
 
 private:
