@@ -17,7 +17,7 @@ public:
   virtual ~multipart_journal() = default;
 
   // To be called before the store is asked to begin. `bytes`: the object's size, as far as it is known. Returns the
-  // entry's id. Never fails: without its journal, an upload is still worth more than its clean-up.
+  // entry's id. Never fails: an outage of the ledger must not stop an upload.
   virtual task<std::string> begin(object_name name, std::uint64_t bytes) = 0;
   // The store calls the upload `store_id`.
   virtual task<> name(std::string id, std::string store_id) = 0;

@@ -171,8 +171,9 @@ task<finding> check_lifecycle(examination& exam, std::string bucket) {
   if (!is_s3(exam)) co_return finding::skipped("a directory has no multipart uploads");
   if (!may_use_multipart(exam.c, bucket))
     co_return finding::skipped("no file for " + quote(bucket) + " is large enough for a multipart upload");
-  const std::string left = "Multipart uploads of a node that was killed stay, and cost money, until somebody aborts "
-                           "them. ";
+  const std::string left =
+      "Multipart uploads that nobody completes cost money until somebody aborts them. Postern does, "
+      "unless its ledger is lost. ";
   auto rules = co_await exam.backend.s3->get_bucket_lifecycle(bucket);
   if (!rules && (rules.error().status == 501 || rules.error().status == 405))
     co_return finding::skipped("cannot be checked: the store has no lifecycle rules");

@@ -12,8 +12,8 @@ namespace {
 
 constexpr kind_of_rules lifecycle_rules{"LifecycleConfiguration", "Rule", "lifecycle rules"};
 
-// Older documents have the prefix beside the filter's place. S3 takes one form or the other in all rules of a document.
-bool has_old_form(std::string_view existing) {
+// Older rules have <Prefix> without <Filter>. S3 refuses a document that mixes both.
+bool has_bare_prefix(std::string_view existing) {
   pugi::xml_document document;
   document.load_buffer(existing.data(), existing.size());
   const auto rules = document.child(lifecycle_rules.document).children(lifecycle_rules.rule);
@@ -23,15 +23,15 @@ bool has_old_form(std::string_view existing) {
 
 // <Rule><ID>postern</ID><Filter><Prefix>uploads/</Prefix></Filter><Status>Enabled</Status>
 // <AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>
-void fill_rule(pugi::xml_node rule, std::size_t number, const std::string& prefix, bool old_form) {
+void fill_rule(pugi::xml_node rule, std::size_t number, const std::string& prefix, bool bare_prefix) {
   rule.append_child("ID").text().set(own_rule_id(number).c_str());
-  auto around = old_form ? rule : rule.append_child("Filter");
+  auto around = bare_prefix ? rule : rule.append_child("Filter");
   around.append_child("Prefix").text().set(prefix.c_str());
   rule.append_child("Status").text().set("Enabled");
   rule.append_child("AbortIncompleteMultipartUpload").append_child("DaysAfterInitiation").text().set(abort_after_days);
 }
 
-// The prefix to which a rule applies. Nothing: it applies to some of the objects there only.
+// The prefix to which a rule applies. Nothing: it also filters by tag or size.
 std::optional<std::string_view> prefix_of(pugi::xml_node rule) {
   const auto filter = rule.child("Filter");
   if (!filter) return rule.child_value("Prefix");
@@ -96,10 +96,10 @@ std::string lifecycle_for_cli(const config& c, const std::string& bucket) {
 result<rule_merge> merge_lifecycle(const config& c, const std::string& bucket, std::string_view existing) {
   pugi::xml_document own;
   std::vector<pugi::xml_node> rules;
-  const bool old_form = has_old_form(existing);
+  const bool bare_prefix = has_bare_prefix(existing);
   for (const auto& prefix : upload_prefixes(c, bucket)) {
     const auto rule = own.append_child(lifecycle_rules.rule);
-    fill_rule(rule, rules.size(), prefix, old_form);
+    fill_rule(rule, rules.size(), prefix, bare_prefix);
     rules.push_back(rule);
   }
   return merge_rules(lifecycle_rules, existing, rules);

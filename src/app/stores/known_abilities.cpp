@@ -20,8 +20,11 @@ store_abilities assumed_of(const config& c) {
   return c.store.type == "s3" ? with_settings(c.store, assumed_abilities) : store_abilities{};
 }
 
-// The settings say all, so there is nothing to ask.
-bool is_all_set(const config::store_section& s) { return s.ways && !s.sends_checksums && !s.sends_if_none_match; }
+// The settings say all, so there is nothing to ask. No setting is about the preflight of presigned PUTs.
+bool is_all_set(const config::store_section& s) {
+  const auto is_form = [](config::direct_way w) { return w == config::direct_way::form; };
+  return s.ways && std::all_of(s.ways->begin(), s.ways->end(), is_form) && !s.sends_checksums && !s.sends_if_none_match;
+}
 
 } // namespace
 

@@ -130,10 +130,10 @@ BOOST_AUTO_TEST_CASE(a_store_without_forms_is_learnt) {
 
 BOOST_AUTO_TEST_CASE(a_store_of_which_the_settings_say_all_is_not_asked) {
   scripted_peer peer(std::vector<step>{});
-  fixture f(with(s3_at(peer.url()) + "ways = [\"put\"]\nchecksums = \"none\"\nif_none_match = \"none\""));
+  fixture f(with(s3_at(peer.url()) + "ways = [\"form\"]\nchecksums = \"none\"\nif_none_match = \"none\""));
   f.learn();
   BOOST_TEST(
-      (f.store.abilities.now() == store_abilities{.takes_presigned_put = true, .preflights_signed_headers = true}));
+      (f.store.abilities.now() == store_abilities{.takes_forms = true, .preflights_signed_headers = true}));
 }
 
 BOOST_AUTO_TEST_CASE(a_directory_can_do_nothing_of_this) {

@@ -1,11 +1,12 @@
-// The lifecycle rule that a bucket needs: S3 itself aborts multipart uploads that nobody completes, such as those of a
-// node that was killed. Follows the Amazon S3 User Guide, "Configuring a bucket lifecycle configuration to delete
+// The lifecycle rule that a bucket needs: S3 itself aborts multipart uploads that nobody completes, should the ledger,
+// which knows them, be lost. Follows the Amazon S3 User Guide, "Configuring a bucket lifecycle configuration to delete
 // incomplete multipart uploads". Pure functions of the configuration, used by `postern setup lifecycle` and the doctor.
 #pragma once
 
 #include <postern/app/config/config.hpp>
 #include <postern/app/setup/setup.hpp>
 #include <postern/base/error.hpp>
+#include <postern/core/multipart/open_multipart.hpp>
 
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@
 namespace postern::app {
 
 // After so many days an upload is aborted. Postern's own uploads end within days.
-constexpr unsigned abort_after_days = 7;
+constexpr unsigned abort_after_days = max_multipart_age.count();
 
 // The prefixes under which profiles store in this bucket, quarantine included, none of them within another one. One
 // that is empty: the whole bucket. None: no profile stores there.
