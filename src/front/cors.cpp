@@ -45,7 +45,8 @@ response cors_rules::preflight(const request& r, cors_readers who, const std::st
   made.status = 204;
   add_headers(who == cors_readers::any_origin ? who : cors_readers::allowed_origins, r, made);
   made.with("Access-Control-Allow-Methods", verbs)
-      .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
+      // The last two are sent by clients such as Dropzone, whether they are of use or not.
+      .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Cache-Control, X-Requested-With")
       .with("Access-Control-Max-Age", "600");
   return made;
 }

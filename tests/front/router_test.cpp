@@ -110,7 +110,8 @@ BOOST_FIXTURE_TEST_CASE(a_preflight_allows_listed_pages_only, fixture) {
   BOOST_TEST(allowed_page.status == 204);
   BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Origin") == page);
   BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Methods") == "POST, GET");
-  BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Headers") == "Authorization, Content-Type, Accept");
+  BOOST_TEST(field_of(allowed_page, "Access-Control-Allow-Headers") ==
+             "Authorization, Content-Type, Accept, Cache-Control, X-Requested-With");
   BOOST_TEST(field_of(preflight("/things", "https://evil.example"), "Access-Control-Allow-Origin") == "(absent)");
   BOOST_TEST(field_of(preflight("/public/1", "null"), "Access-Control-Allow-Origin") == "*");
   BOOST_TEST(is_problem(preflight("/nothing", page), 404, "not_found"));
