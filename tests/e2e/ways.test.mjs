@@ -98,4 +98,24 @@ describe('ways to a real S3', { skip }, () => {
     await page.evaluate((n) => window.uploads[n].handle.cancel(), j);
     assert.equal((await ended(page, j)).error, 'cancelled');
   });
+
+  // As by a lifecycle rule. The store answers 404 to the parts that follow.
+  test('parts that were deleted in the store meanwhile: the file begins anew, by the same way', async () => {
+    const file = makeFile(server.folder, 'deleted.bin', 100 * MiB), line = await lineOf(page);
+    let uploadId;
+    const listen = (r) => { uploadId = new URL(r.url()).searchParams.get('uploadId') ?? uploadId; };
+    page.on('request', listen);
+    await line.slow(30 * MiB);
+    const i = await begin(page, file, { profile: 'parts' });
+    await page.waitForFunction((n) => window.uploads[n].loaded > 20 * 1024 * 1024, i);
+    const { form } = await page.evaluate((n) => ({ form: window.uploads[n].form }), i);
+    const answer = await s3.request('DELETE', form.key, `uploadId=${encodeURIComponent(uploadId)}`);
+    assert.equal(answer.status, 204);
+    await line.slow(-1);
+    const done = await ended(page, i);
+    page.off('request', listen);
+    assert.equal(done.upload?.state, 'completed', JSON.stringify(done));
+    assert.deepEqual(done.ways, [['multipart', 'tried first']]);
+    assert.equal(await hashOfObject(s3, done.form.key), hashOf(file));
+  });
 });
