@@ -60,10 +60,10 @@ std::optional<std::uint32_t> checksum_of(const std::vector<object_part>& parts) 
 
 } // namespace
 
-struct direct_multiparts::place {
+struct direct_multiparts::target {
   const profile& rules;
-  multipart_store& parts;
-  presigner& signs;
+  multipart_store& multiparts;
+  presigner& presigns;
   part_plan plan;
 };
 
@@ -80,21 +80,21 @@ millis_clock direct_multiparts::due_of(const upload& row, millis_clock now) cons
   return std::max(std::min(now + options_.grace, row.created_at + max_multipart_age), row.expires_at);
 }
 
-result<direct_multiparts::place> direct_multiparts::place_of(const upload& row) const {
+result<direct_multiparts::target> direct_multiparts::target_of(const upload& row) const {
   const auto rules = options_.profiles.find(row.profile);
   const auto allows = [&](upload_way w) {
     return std::find(rules->second.ways.begin(), rules->second.ways.end(), w) != rules->second.ways.end();
   };
   auto& objects = store_.for_bucket(row.bucket);
-  auto* parts = objects.as_multipart_store();
-  auto* signs = objects.as_presigner();
-  if (rules == options_.profiles.end() || !allows(upload_way::multipart) || !parts || !signs)
+  auto* multiparts = objects.as_multipart_store();
+  auto* presigns = objects.as_presigner();
+  if (rules == options_.profiles.end() || !allows(upload_way::multipart) || !multiparts || !presigns)
     return failure{errc::conflict, "this upload cannot be sent in parts: its profile's ways have no multipart, or its "
                                    "store has no multipart uploads"};
   if (row.min_size != row.max_size)
     return failure{errc::conflict, "the upload was signed without size, so its parts are not known; sign it anew with "
                                    "size and ways"};
-  return place{rules->second, *parts, *signs, plan_multipart(row.max_size)};
+  return target{rules->second, *multiparts, *presigns, plan_multipart(row.max_size)};
 }
 
 // On another node, the row of a form that was signed a moment ago may not be there yet.
@@ -111,7 +111,7 @@ task<result<upload>> direct_multiparts::find_signed(std::string id, millis_clock
 
 // --- signing ------------------------------------------------------------------------------------------
 
-task<result<started_parts>> direct_multiparts::start(upload row, const place& at, std::vector<asked_part> asked,
+task<result<started_parts>> direct_multiparts::start(upload row, const target& at, std::vector<asked_part> asked,
                                                      millis_clock now) {
   const auto has_sum = [](const asked_part& p) { return p.crc32c.has_value(); };
   open_multipart m;
@@ -135,14 +135,14 @@ task<result<started_parts>> direct_multiparts::start(upload row, const place& at
 
 // Two calls at once may both begin one. The first that is recorded stays; the other is aborted. If a node dies before
 // it records its own, that one is aborted with the recorded one, or when that is completed.
-task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, place at, open_multipart m) {
+task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, target at, open_multipart m) {
   auto meta = meta_for(at.rules, row, upload_way::multipart);
-  auto store_id = co_await at.parts.begin_multipart(m.name, std::move(meta), m.has_checksums);
+  auto store_id = co_await at.multiparts.begin_multipart(m.name, std::move(meta), m.has_checksums);
   if (!store_id) co_return store_id.error();
   auto named = co_await ledger_.name_multipart(m.id, *store_id);
   if (named && named->store_id == *store_id) co_return named;
   const store_upload surplus{std::move(m.name), std::move(*store_id)};
-  auto aborted = co_await at.parts.abort_multipart(surplus);
+  auto aborted = co_await at.multiparts.abort_multipart(surplus);
   if (!aborted)
     log::warning("a multipart upload is left in the store", {{"bucket", surplus.name.bucket},
                                                              {"key", quote(surplus.name.key)},
@@ -155,7 +155,7 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
   auto row = co_await find_signed(id, now);
   if (!row) co_return row.error();
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
-  const auto at = place_of(*row);
+  const auto at = target_of(*row);
   if (!at) co_return at.error();
   for (const auto& part : asked)
     if (part.number > at->plan.count())
@@ -174,7 +174,7 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
     signed_body body;
     if (signs_size) body.size = m.plan.length(part.number);
     if (m.has_checksums) body.headers.emplace_back("x-amz-checksum-crc32c", crc32c_base64(*part.crc32c));
-    auto signing = at->signs.presign_part(m.name, m.store_id, part.number, std::move(body), url_lifetime);
+    auto signing = at->presigns.presign_part(m.name, m.store_id, part.number, std::move(body), url_lifetime);
     auto url = co_await std::move(signing);
     if (!url) co_return url.error();
     made.parts.push_back({part.number, std::move(*url)});
@@ -191,14 +191,14 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
   if (!row) co_return row.error();
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
   if (due_of(*row, now) <= now) co_return too_old();
-  const auto at = place_of(*row);
+  const auto at = target_of(*row);
   if (!at) co_return at.error();
   listed_parts all{at->plan, {}, false, token_of(id, now)};
   auto m = co_await ledger_.find_multipart(id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
   if (!m || m->store_id.empty()) co_return all;
   store_upload named{m->name, m->store_id};
-  auto parts = co_await at->parts.list_parts(std::move(named));
+  auto parts = co_await at->multiparts.list_parts(std::move(named));
   all.needs_checksums = m->has_checksums;
   if (parts) all.parts = std::move(*parts);
   if (!parts && parts.error().code != errc::object_absent) co_return parts.error();
@@ -220,13 +220,13 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
 // --- the end --------------------------------------------------------------------------------------------
 
 // Returns the row of the multipart upload that is completed now.
-task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, place at,
+task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, target at,
                                                                   std::map<int, std::string> etags) {
   auto m = co_await ledger_.find_multipart(row.id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
   if (!m || m->store_id.empty()) co_return failure{errc::object_absent, "no part of this upload was sent"};
   const store_upload named{m->name, m->store_id};
-  auto parts = co_await at.parts.list_parts(named);
+  auto parts = co_await at.multiparts.list_parts(named);
   if (!parts) co_return parts.error();
   std::map<int, std::uint64_t> lengths;
   for (const auto& part : *parts) lengths.emplace(part.number, part.size);
@@ -235,7 +235,7 @@ task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, pl
   multipart_rules rules;
   rules.never_overwrite = !at.rules.overwrite && abilities_of(row.bucket).takes_if_none_match;
   if (m->has_checksums) rules.crc32c = checksum_of(*parts);
-  auto etag = co_await at.parts.complete_multipart(named, std::move(*parts), rules);
+  auto etag = co_await at.multiparts.complete_multipart(named, std::move(*parts), rules);
   if (!etag) co_return etag.error();
   co_return m;
 }
@@ -245,7 +245,7 @@ task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, s
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return row;
   if (is_over(*row)) co_return takes_no_parts(*row);
-  const auto at = place_of(*row);
+  const auto at = target_of(*row);
   if (!at) co_return at.error();
   auto completed = co_await complete_in_store(*row, *at, std::move(etags));
   // There is no such upload, parts are missing, or an object has its name: an earlier call whose answer was lost, or
@@ -256,7 +256,7 @@ task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, s
   if (!found && !completed && store_answered(found.error())) co_return completed.error();
   if (!found) co_return found.error();
   auto recorded = co_await completer_.record(std::move(*row), std::move(*found), completion_source::redirect, now);
-  if (recorded) co_await remove_leftovers(at->parts, std::move(completed), std::move(id), now);
+  if (recorded) co_await remove_leftovers(at->multiparts, std::move(completed), std::move(id), now);
   co_return recorded;
 }
 

@@ -75,12 +75,12 @@ public:
   task<result<upload>> abort(std::string id, millis_clock now);
 
 private:
-  struct place; // where the upload's parts are
+  struct target; // where its parts go, and by which rules
   task<result<upload>> find_signed(std::string id, millis_clock now);
-  result<place> place_of(const upload& row) const;
-  task<result<started_parts>> start(upload row, const place& at, std::vector<asked_part> asked, millis_clock now);
-  task<result<open_multipart>> begin_in_store(upload row, place at, open_multipart m);
-  task<result<open_multipart>> complete_in_store(upload row, place at, std::map<int, std::string> etags);
+  result<target> target_of(const upload& row) const;
+  task<result<started_parts>> start(upload row, const target& at, std::vector<asked_part> asked, millis_clock now);
+  task<result<open_multipart>> begin_in_store(upload row, target at, open_multipart m);
+  task<result<open_multipart>> complete_in_store(upload row, target at, std::map<int, std::string> etags);
   task<> remove_leftovers(multipart_store& parts, result<open_multipart> completed, std::string id, millis_clock now);
   millis_clock due_of(const upload& row, millis_clock now) const; // when its parts are abandoned
   std::string token_of(const std::string& id, millis_clock now) const;
