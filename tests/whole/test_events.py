@@ -16,6 +16,8 @@ max_size = "1MiB"
 key = "live/${{id}}/${{filename}}"
 [events]
 token = "{TOKEN}"
+[sweep]
+probe = false
 """
 
 

@@ -29,7 +29,7 @@ class ThroughSns(unittest.TestCase):
         self.addCleanup(self.server.close)
 
     def start(self, **settings):
-        return s3_server(self.s3, f'[auth]\nanonymous = true\n[events]\nsns_topics = ["{TOPIC}"]\nca_file = "{self.sns.ca_file}"\nsns_connect_to = "{self.sns.address}"\n', **settings)
+        return s3_server(self.s3, f'[auth]\nanonymous = true\n[sweep]\nprobe = false\n[events]\nsns_topics = ["{TOPIC}"]\nca_file = "{self.sns.ca_file}"\nsns_connect_to = "{self.sns.address}"\n', **settings)
 
     def send(self, envelope):
         # SNS sends JSON as text/plain.

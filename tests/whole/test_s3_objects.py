@@ -11,6 +11,8 @@ ID, NAME = 36, 255
 CONFIG = f"""
 [auth]
 anonymous = true
+[sweep]
+probe = false
 [profiles.long]
 key = "{PREFIX}{"p" * (LONGEST - len(PREFIX.encode()) - ID - NAME - 2)}/${{id}}/${{filename}}"
 [profiles.acl]
