@@ -51,6 +51,11 @@ response cors_rules::preflight(const request& r, cors_readers who, const std::st
   return made;
 }
 
+response readable_refusal(response made) {
+  made.with("Access-Control-Allow-Origin", "*").with("Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
+  return made;
+}
+
 std::string_view host_name(std::string_view host) {
   return host.starts_with('[') ? host.substr(0, host.find(']') + 1) : host.substr(0, host.find(':'));
 }

@@ -1,5 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/metrics.hpp>
+#include <postern/front/cors.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>
 
@@ -23,7 +24,7 @@ constexpr std::uint64_t max_beyond = 16;
 std::vector<std::string> busy_answers() {
   std::vector<std::string> all(16);
   const failure why{errc::unavailable, "limits.connections or limits.connections_per_address is reached"};
-  for (auto& out : all) append_response(out, problem_of(why, "none"), false, false, "none");
+  for (auto& out : all) append_response(out, readable_refusal(problem_of(why, "none")), false, false, "none");
   return all;
 }
 

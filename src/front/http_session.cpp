@@ -3,6 +3,7 @@
 #include <postern/base/random.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/front/client_network.hpp>
+#include <postern/front/cors.hpp>
 #include <postern/front/http_session.hpp>
 
 #include <boost/beast/http/empty_body.hpp>
@@ -72,7 +73,7 @@ task<> http_session::refuse(failure why) {
   log::info("request refused",
             {{"request", id}, {"client", connection_.peer_address().to_string()}, {"why", describe(why)}});
   out_.clear();
-  append_response(out_, make_problem(why, id), false, false, id);
+  append_response(out_, readable_refusal(make_problem(why, id)), false, false, id);
   connection_.expires_after(5s);
   auto written = co_await connection_.write(out_);
   if (written) co_await connection_.linger(1 << 20, 2s);

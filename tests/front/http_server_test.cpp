@@ -378,6 +378,7 @@ BOOST_FIXTURE_TEST_CASE(a_connection_over_the_total_is_503_until_another_ends, f
     const auto r = second.read(); // before it has sent anything
     BOOST_TEST(r.status == 503);
     BOOST_TEST(test::is_spread(r.field("Retry-After"), 5));
+    BOOST_TEST(r.field("Access-Control-Allow-Origin") == "*"); // a page sees why, and when to come back
     BOOST_TEST(r.closes());
     second.end();
     BOOST_TEST(second.is_ended());

@@ -43,6 +43,9 @@ private:
   const std::vector<std::string> allowed_;
 };
 
+// Lets the scripts of any page read a refusal that was made before the request's origin was known.
+response readable_refusal(response made);
+
 // The name in a Host field, without the port; an IPv6 address keeps its brackets. A view into `host`.
 std::string_view host_name(std::string_view host);
 // Whether it is an IPv4 address, or an IPv6 address in brackets.
