@@ -65,11 +65,12 @@ task<> store_watch::run_round() {
 
 task<result<void>> store_watch::ask_all() {
   if (!backend_.s3) {
-    if (of_.objects) { // says whether the folder was moved or replaced
+    const auto usable = examine_folder();
+    if (of_.objects) { // it can say why: the folder was moved or replaced
       auto same = co_await of_.objects->check();
       if (!same) co_return same;
     }
-    co_return examine_folder();
+    co_return usable;
   }
   for (const auto& bucket : buckets_) {
     auto answer = co_await ask(bucket);
