@@ -272,7 +272,7 @@ inline void parts(std::string_view input) {
     require(asked.error().code == errc::bad_request && !asked.error().on.empty());
   }
   if (const auto etags = parse_complete_body(input)) {
-    for (const auto& [number, etag] : *etags) require(may_be(number) && !etag.empty() && !etag.starts_with('"'));
+    for (const auto& [number, etag] : *etags) require(may_be(number) && !etag.empty() && etag.find('"') == etag.npos);
   } else {
     require(etags.error().code == errc::bad_request && !etags.error().on.empty());
   }

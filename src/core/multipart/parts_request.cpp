@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace postern {
 namespace {
@@ -92,9 +93,10 @@ result<std::map<int, std::string>> parse_complete_body(std::string_view body) {
     if (!number) return number.error();
     const auto* e = one.find("etag");
     const auto* etag = e ? e->if_string() : nullptr;
-    if (!etag || etag->empty() || etag->size() > max_etag)
+    auto bare = etag && etag->size() <= max_etag ? std::string(bare_etag(*etag)) : std::string();
+    if (bare.empty() || bare.find('"') != bare.npos)
       return bad("part " + std::to_string(*number) + " must have its etag, as the store answered it");
-    if (!etags.emplace(*number, bare_etag(*etag)).second)
+    if (!etags.emplace(*number, std::move(bare)).second)
       return bad("part " + std::to_string(*number) + " is there twice");
   }
   return etags;

@@ -42,12 +42,12 @@ BOOST_AUTO_TEST_CASE(the_list_of_a_completion) {
   BOOST_TEST(parse_complete_body("").value().empty());
   BOOST_TEST(parse_complete_body("{}").value().empty());
   BOOST_TEST(parse_complete_body(R"({"parts":null})").value().empty());
-  const auto etags =
-      parse_complete_body(R"({"parts":[{"number":2,"etag":"\"b\""},{"number":1,"etag":"a"}]})").value();
+  const auto etags = parse_complete_body(R"({"parts":[{"number":2,"etag":"\"b\""},{"number":1,"etag":"a"}]})").value();
   BOOST_TEST((etags == std::map<int, std::string>{{1, "a"}, {2, "b"}}));
   for (const auto* body : {"[]", R"({"parts":[]})", R"({"parts":[1]})", R"({"parts":[{"number":1}]})",
                            R"({"parts":[{"etag":"a"}]})", R"({"parts":[{"number":0,"etag":"a"}]})",
-                           R"({"parts":[{"number":1,"etag":""}]})", R"({"parts":[{"number":1,"etag":7}]})",
+                           R"({"parts":[{"number":1,"etag":""}]})", R"({"parts":[{"number":1,"etag":"\"\""}]})",
+                           R"({"parts":[{"number":1,"etag":"\"half"}]})", R"({"parts":[{"number":1,"etag":7}]})",
                            R"({"parts":[{"number":1,"etag":"a"},{"number":1,"etag":"a"}]})", R"({"more":1})"})
     BOOST_TEST_CONTEXT(body) BOOST_TEST((parse_complete_body(body).error().code == errc::bad_request));
 }
