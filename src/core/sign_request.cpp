@@ -10,7 +10,8 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t max_metadata = 2048; // S3's own limit for user metadata, names and values together
+constexpr std::size_t max_metadata = 2048;    // S3's own limit for user metadata, names and values together
+constexpr std::size_t max_content_type = 255; // bytes
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 
@@ -28,22 +29,10 @@ result<std::vector<std::pair<std::string, std::string>>> metadata_member(const j
   const auto* members = v.if_object();
   if (!members) return bad("metadata must be an object of strings");
   std::vector<std::pair<std::string, std::string>> out;
-  std::size_t total = 0;
   for (const auto& [name, value] : *members) {
     const auto* text = value.if_string();
     if (!text) return bad("metadata " + quote(name) + " must be a string");
-    if (!is_plain_name(name)) return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
-    auto lowered = lower(name);
-    if (lowered.starts_with("postern-")) return bad("metadata names that begin with postern- are reserved");
-    if (std::any_of(text->begin(), text->end(),
-                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
-      return bad("metadata " + quote(name) + " has a control character");
-    if (has_variable(*text)) return bad("metadata " + quote(name) + " has ${filename}, which S3 would replace");
-    if (std::any_of(out.begin(), out.end(), [&](const auto& m) { return m.first == lowered; }))
-      return bad("metadata " + quote(name) + " is there twice");
-    total += lowered.size() + text->size();
-    if (total > max_metadata) return bad("metadata is larger than 2048 bytes");
-    out.emplace_back(std::move(lowered), *text);
+    if (auto added = add_metadata(out, name, *text); !added) return added.error();
   }
   return out;
 }
@@ -85,11 +74,11 @@ result<void> read_member(std::string_view name, const json_value& v, sign_reques
     target = std::move(*read);
     return {};
   };
-  if (name == "filename") return assign(into.filename, text_member(v, name, 4096));
+  if (name == "filename") return assign(into.filename, text_member(v, name, max_filename));
   if (name == "profile") return assign(into.profile, text_member(v, name, 100));
   if (name == "user") return user_member(v, into);
   if (name == "return_to") return assign(into.return_to, text_member(v, name, 2048));
-  if (name == "content_type") return assign(into.content_type, text_member(v, name, 255));
+  if (name == "content_type") return assign(into.content_type, text_member(v, name, max_content_type));
   if (name == "metadata") return assign(into.metadata, metadata_member(v));
   if (name == "checksum") return checksum_member(v, into);
   if (name == "ways") return ways_member(v, into);
@@ -131,6 +120,29 @@ std::size_t quoted_string(std::string_view t) {
 
 } // namespace
 
+result<void> add_metadata(std::vector<std::pair<std::string, std::string>>& to, std::string_view name,
+                          std::string_view value) {
+  if (!is_plain_name(name)) return bad("metadata name " + quote(name) + " may have letters, digits, - _ and . only");
+  auto lowered = lower(name);
+  if (lowered.starts_with("postern-")) return bad("metadata names that begin with postern- are reserved");
+  if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return bad("metadata " + quote(name) + " has a control character");
+  if (!is_utf8(value)) return bad("metadata " + quote(name) + " is not UTF-8");
+  if (has_variable(value)) return bad("metadata " + quote(name) + " has ${filename}, which S3 would replace");
+  auto total = lowered.size() + value.size();
+  for (const auto& [other, text] : to) {
+    if (other == lowered) return bad("metadata " + quote(name) + " is there twice");
+    total += other.size() + text.size();
+  }
+  if (total > max_metadata) return bad("metadata is larger than " + std::to_string(max_metadata) + " bytes");
+  to.emplace_back(std::move(lowered), value);
+  return {};
+}
+
+bool is_content_type(std::string_view text) {
+  return text.size() <= max_content_type && is_media_type(text) && !has_variable(text);
+}
+
 bool is_media_type(std::string_view t) {
   const auto take = [&t](std::size_t n) {
     t.remove_prefix(n);
@@ -167,7 +179,7 @@ result<sign_request> parse_sign_request(std::string_view json) {
     return bad("size is required for the ways put and multipart");
   if (!out.return_to.empty() && !is_web_url(out.return_to))
     return bad("return_to must be an absolute http or https URL");
-  if (out.content_type && (!is_media_type(*out.content_type) || has_variable(*out.content_type)))
+  if (out.content_type && !is_content_type(*out.content_type))
     return bad("content_type must be a media type such as image/png");
   return out;
 }

@@ -11,44 +11,6 @@ namespace {
 
 failure malformed(std::string what) { return failure{errc::malformed_form, std::move(what)}; }
 
-struct parameter {
-  std::string name, value;
-};
-
-// Removes `; name=value` from the front of `rest`. Nothing when `rest` begins with anything else.
-std::optional<parameter> take_parameter(std::string_view& rest) {
-  if (!rest.starts_with(';')) return std::nullopt;
-  rest = trim(rest.substr(1));
-  const auto equals = rest.find('=');
-  if (equals == rest.npos) return std::nullopt;
-  parameter p{lower(trim(rest.substr(0, equals))), {}};
-  rest = trim(rest.substr(equals + 1));
-  if (!rest.starts_with('"')) {
-    const auto end = std::min(rest.find(';'), rest.size());
-    p.value = trim(rest.substr(0, end));
-    rest.remove_prefix(end);
-    return p.value.find('"') == p.value.npos ? std::optional(std::move(p)) : std::nullopt;
-  }
-  for (std::size_t i = 1; i < rest.size(); ++i) {
-    if (rest[i] == '"') {
-      rest = trim(rest.substr(i + 1));
-      return p;
-    }
-    if (rest[i] == '\\' && i + 1 < rest.size() && rest[i + 1] == '"') ++i;
-    p.value += rest[i];
-  }
-  return std::nullopt;
-}
-
-// UTF-8''na%20me
-std::optional<std::string> extended_value(std::string_view text) {
-  const auto language = text.find('\'');
-  const auto value = language == text.npos ? text.npos : text.find('\'', language + 1);
-  if (value == text.npos || !iequals(text.substr(0, language), "utf-8")) return std::nullopt;
-  auto decoded = uri_decode(text.substr(value + 1));
-  return decoded ? std::optional(std::move(*decoded)) : std::nullopt;
-}
-
 result<void> read_disposition(std::string_view value, part_header& into) {
   const auto end = std::min(value.find(';'), value.size());
   if (!iequals(trim(value.substr(0, end)), "form-data"))
@@ -81,6 +43,38 @@ bool is_clean(std::string_view line) {
 }
 
 } // namespace
+
+std::optional<header_parameter> take_parameter(std::string_view& rest) {
+  if (!rest.starts_with(';')) return std::nullopt;
+  rest = trim(rest.substr(1));
+  const auto equals = rest.find('=');
+  if (equals == rest.npos) return std::nullopt;
+  header_parameter p{lower(trim(rest.substr(0, equals))), {}};
+  rest = trim(rest.substr(equals + 1));
+  if (!rest.starts_with('"')) {
+    const auto end = std::min(rest.find(';'), rest.size());
+    p.value = trim(rest.substr(0, end));
+    rest.remove_prefix(end);
+    return p.value.find('"') == p.value.npos ? std::optional(std::move(p)) : std::nullopt;
+  }
+  for (std::size_t i = 1; i < rest.size(); ++i) {
+    if (rest[i] == '"') {
+      rest = trim(rest.substr(i + 1));
+      return p;
+    }
+    if (rest[i] == '\\' && i + 1 < rest.size() && rest[i + 1] == '"') ++i;
+    p.value += rest[i];
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> extended_value(std::string_view text) {
+  const auto language = text.find('\'');
+  const auto value = language == text.npos ? text.npos : text.find('\'', language + 1);
+  if (value == text.npos || !iequals(text.substr(0, language), "utf-8")) return std::nullopt;
+  auto decoded = uri_decode(text.substr(value + 1));
+  return decoded ? std::optional(std::move(*decoded)) : std::nullopt;
+}
 
 result<part_header> read_part_header(std::string_view block) {
   part_header out;
