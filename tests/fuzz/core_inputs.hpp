@@ -16,6 +16,9 @@
 #include <postern/core/http/url.hpp>
 #include <postern/core/multipart/part_sizes.hpp>
 #include <postern/core/multipart/parts_request.hpp>
+#include <postern/core/resumable/ietf_upload.hpp>
+#include <postern/core/resumable/resumable.hpp>
+#include <postern/core/resumable/tus.hpp>
 #include <postern/core/s3/form.hpp>
 #include <postern/core/s3/form_promise.hpp>
 #include <postern/core/s3/policy.hpp>
@@ -23,6 +26,7 @@
 #include <postern/core/upload.hpp>
 
 #include <algorithm>
+#include <array>
 #include <fuzz/require.hpp>
 #include <map>
 #include <optional>
@@ -259,6 +263,69 @@ inline void url(std::string_view input) {
 inline void sign_request(std::string_view input) {
   auto ask = parse_sign_request(input);
   if (ask) require(!ask->filename.empty());
+}
+
+// What was refused says why. What may be appended lies within the file and its limits.
+inline void resumable_append(const append_request& ask) {
+  for (const bool is_complete : {false, true})
+    for (const std::optional<std::uint64_t> length : {std::optional<std::uint64_t>(), ask.length, {std::uint64_t{100}}})
+      for (const std::uint64_t stored : {ask.offset, std::uint64_t{0}}) {
+        const resumable_state have{stored, length, 1, std::uint64_t{1} << 62, is_complete};
+        const auto after = check_append(have, ask);
+        if (!after) {
+          require(!after.error().on.empty() && text_of(after.error().code).status < 500);
+          continue;
+        }
+        require(ask.offset == (is_complete ? length.value_or(stored) : stored) && (!length || *after == length));
+        require(!ask.announced || *ask.announced <= after->value_or(have.max_length) - ask.offset);
+        require(!is_complete || ask.announced == std::uint64_t{0});
+      }
+}
+
+// What may be signed: a named file, and metadata that the headers of an object can have, each once.
+inline void resumable_sign_request(const postern::sign_request& ask) {
+  require(!ask.filename.empty() && ask.filename.size() <= max_filename && is_utf8(ask.filename) && !ask.checksum);
+  require(!ask.content_type || is_content_type(*ask.content_type));
+  std::map<std::string, int> seen;
+  for (const auto& [name, value] : ask.metadata) {
+    require(is_plain_name(name) && name == lower(name) && ++seen[name] == 1 && is_utf8(value));
+    require(std::none_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }));
+  }
+}
+
+template <class T> bool is_read(const result<T>& read) {
+  if (read) return true;
+  require(read.error().code == errc::bad_request || read.error().code == errc::unsupported_type);
+  require(!read.error().on.empty());
+  return false;
+}
+
+// The lines of the input are header fields of tus and of the IETF's draft, in the order of tus::fields; the last one
+// has a Content-Disposition.
+inline void resumable(std::string_view input) {
+  std::array<std::string_view, 8> line;
+  for (auto& l : line) {
+    l = input.substr(0, input.find('\n'));
+    input.remove_prefix(std::min(l.size() + 1, input.size()));
+  }
+  const std::optional<std::uint64_t> announced = parse_number(line[7]);
+  const tus::fields t{line[0], line[1], line[2], line[3], line[4], line[5], line[6]};
+  if (const auto c = tus::read_creation(t); is_read(c)) {
+    require(c->length.has_value() == !line[0].empty() && c->metadata.size() <= tus::max_metadata_pairs);
+    if (const auto ask = tus::sign_request_of(*c); is_read(ask)) resumable_sign_request(*ask);
+  }
+  if (const auto a = tus::read_append(t, announced); is_read(a)) resumable_append(a->what);
+  const ietf_upload::fields f{line[1], line[0], line[4], line[7], line[6]};
+  if (const auto c = ietf_upload::read_creation(f, announced); is_read(c)) {
+    require(c->what.offset == 0 && c->ask.metadata.empty());
+    resumable_append(c->what);
+    resumable_sign_request(c->ask);
+  }
+  const auto version = ietf_upload::read_version(line[3]);
+  if (!is_read(version)) return;
+  const auto known = version->value_or(ietf_upload::version::unknown);
+  require(ietf_upload::name_of(known).empty() == (known == ietf_upload::version::unknown));
+  if (const auto a = ietf_upload::read_append(f, announced, known); is_read(a)) resumable_append(*a);
 }
 
 // The parts that were read are parts that a file can have, each once. Only signed bytes are an upload token.

@@ -11,7 +11,7 @@ FLOORS = ["base", "core", "io", "flow", "front", "app"]
 # Which rooms of its own floor a room may use. "io" itself has the contracts; "front" and "app" put their rooms together.
 ROOMS = {
     "base": [],
-    "core/http": [], "core/s3": [], "core/multipart": ["core"], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
+    "core/http": [], "core/s3": [], "core/multipart": ["core"], "core/resumable": ["core", "core/s3"], "core": ["core/s3", "core/http"], "core/events": ["core", "core/http"],
     "io": [], "io/net": ["io"], "io/shared": ["io"], "io/auth": ["io", "io/net", "io/shared"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
     "io/files": ["io"], "io/magic": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
     "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"], "flow/direct": ["flow", "flow/completion"],
