@@ -1,4 +1,5 @@
-// A store whose Nth call fails, sinks included; all other calls go to the real store. It does not pause uploads.
+// A store whose Nth call fails, sinks included; all other calls go to the real store, and those
+// of resumable uploads in any case.
 #pragma once
 
 #include "faults.hpp"
@@ -41,6 +42,7 @@ public:
   task<result<stored_object>> copy(object_name from, std::string etag, object_name to) override {
     return faults_.around("copy", errc::store_failed, real_.copy(std::move(from), std::move(etag), std::move(to)));
   }
+  resumable_store* as_resumable_store() override { return real_.as_resumable_store(); }
   task<result<void>> check() override { return faults_.around("check", errc::unavailable, real_.check()); }
 
 private:

@@ -21,7 +21,6 @@ struct store_under_test {
   std::function<std::unique_ptr<store>()> make; // each call makes another store over the same objects
   std::string bucket;
   bool has_checksum_in_head = false; // head must return the CRC32C; otherwise it may
-  bool is_resumable = false;         // it offers resumable_store, and no other store does
   // PUTs bytes to a URL without further authorisation and returns the status. Set: the store offers presigner, and no
   // other store does.
   std::function<int(const std::string& url, std::string_view bytes)> put_to_url = nullptr;
@@ -213,77 +212,7 @@ inline void check_names(const store_under_test& t) {
 
 inline void check_offers(const store_under_test& t) {
   const auto s = t.make();
-  BOOST_TEST((s->as_resumable_store() != nullptr) == t.is_resumable);
   BOOST_TEST((s->as_presigner() != nullptr) == (t.put_to_url != nullptr));
-}
-
-inline std::unique_ptr<resumable_sink> open_resumable_sink(store& s, const object_name& name,
-                                                           std::optional<std::uint64_t> size = {}) {
-  return run_step(s.as_resumable_store()->open_resumable(name, some_meta(), size, nullptr)).value();
-}
-
-inline result<std::unique_ptr<resumable_sink>> reopen_sink(store& s, const std::string& bookmark) {
-  return run_step(s.as_resumable_store()->reopen(bookmark, nullptr));
-}
-
-inline void check_a_paused_upload_continues_in_another_store(const store_under_test& t) {
-  const object_name name{t.bucket, "paused"};
-  const auto bytes = some_bytes(13 << 20);
-  const std::string_view all(bytes);
-  std::string bookmark;
-  {
-    const auto s = t.make();
-    BOOST_TEST(run_step(s->remove(name)).has_value()); // an earlier run may have left one
-    auto to = open_resumable_sink(*s, name, bytes.size());
-    write_in_pieces(*to, all.substr(0, 6 << 20), 256 << 10);
-    bookmark = run_step(to->pause()).value();
-    BOOST_TEST(bookmark.size() <= 1024u);
-    BOOST_TEST(is_absent(*s, name));
-  }
-  {
-    const auto s = t.make();
-    auto to = reopen_sink(*s, bookmark).value();
-    write_in_pieces(*to, all.substr(6 << 20, 6 << 20), 256 << 10);
-    bookmark = run_step(to->pause()).value(); // a second time
-    BOOST_TEST(is_absent(*s, name));
-  }
-  const auto s = t.make();
-  auto to = reopen_sink(*s, bookmark).value();
-  write_in_pieces(*to, all.substr(12 << 20), 256 << 10);
-  const auto stored = run_step(to->finish()).value();
-  BOOST_TEST(stored.size == bytes.size());
-  BOOST_TEST((stored.crc32c == crc32c(0, bytes)));
-  const auto found = run_step(s->head(name)).value();
-  BOOST_TEST(found.etag == stored.etag);
-  BOOST_TEST((found.meta.user == some_meta().user));
-
-  for (const auto& unknown : {bookmark, std::string(), std::string("../../etc/passwd"), std::string(32, '0')}) {
-    const auto reopened = reopen_sink(*s, unknown);
-    BOOST_TEST_REQUIRE(!reopened.has_value(), "bookmark " << unknown);
-    BOOST_TEST((reopened.error().code == errc::object_absent), "bookmark " << unknown);
-  }
-}
-
-inline void check_a_reopened_upload_can_be_abandoned(const store_under_test& t) {
-  const auto s = t.make();
-  const object_name name{t.bucket, "paused-then-abandoned"};
-  auto to = open_resumable_sink(*s, name);
-  write_in_pieces(*to, some_bytes(1000), 1000);
-  const auto bookmark = run_step(to->pause()).value();
-  to = reopen_sink(*s, bookmark).value();
-  run_step(to->abandon());
-  const auto reopened = reopen_sink(*s, bookmark);
-  BOOST_TEST((!reopened && reopened.error().code == errc::object_absent));
-  BOOST_TEST(is_absent(*s, name));
-}
-
-inline void check_a_resumable_sink_need_not_be_paused(const store_under_test& t) {
-  const auto s = t.make();
-  const object_name name{t.bucket, "resumable-in-one-go"};
-  auto to = open_resumable_sink(*s, name, 5);
-  write_in_pieces(*to, "hello", 2);
-  BOOST_TEST(run_step(to->finish()).value().size == 5u);
-  BOOST_TEST(run_step(s->head(name)).value().size == 5u);
 }
 
 inline seconds_clock time_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
@@ -322,11 +251,6 @@ inline void check_store(const store_under_test& t) {
   check_list(t);
   check_names(t);
   check_offers(t);
-  if (t.is_resumable) {
-    check_a_paused_upload_continues_in_another_store(t);
-    check_a_reopened_upload_can_be_abandoned(t);
-    check_a_resumable_sink_need_not_be_paused(t);
-  }
   if (t.put_to_url) check_a_presigned_url_puts_one_object(t);
 }
 

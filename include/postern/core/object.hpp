@@ -41,6 +41,14 @@ struct object_part {
   std::optional<std::uint32_t> crc32c; // when it was sent as a checksum
 };
 
+// The beginning of an object that a store keeps while the rest is still to come.
+struct kept_bytes {
+  std::uint64_t size = 0;
+  std::uint32_t crc32c = 0; // of these bytes
+
+  bool operator==(const kept_bytes&) const = default;
+};
+
 // An entity tag (RFC 9110 §8.8.3) without its quotes and without the W/ of a weak one. A text that has no quotes stays
 // as it is. A view into `etag`.
 std::string_view bare_etag(std::string_view etag);

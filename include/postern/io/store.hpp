@@ -1,4 +1,5 @@
-// The contract for object stores, and for two optional capabilities of a store: pausing an upload, and presigning URLs.
+// The contract for object stores, and for two optional capabilities of a store: keeping the beginning of an object, and
+// presigning URLs.
 // One store object is shared by all threads; `node` owns it. A sink belongs to one transfer and is used on that
 // transfer's thread only.
 #pragma once
@@ -46,26 +47,52 @@ public:
   virtual task<> abandon() = 0;
 };
 
-// A sink whose upload can stop now and continue later.
+// A sink for an upload that may stop now and go on later, in another process, behind what is kept of it. Destroying it
+// before its end changes nothing: what was kept stays, and so does the upload. A failed finish leaves it, too.
 class resumable_sink : public sink {
 public:
-  // Keeps the bytes that were written, durably, and ends this sink. Returns a bookmark for resumable_store::reopen:
-  // opaque text of at most 1 KiB. Every node that shares the store can reopen it. errc::store_failed.
-  virtual task<result<std::string>> pause() = 0;
+  // Keeps what can be kept without ending: all bytes that were written, or fewer. What is returned survives a crash of
+  // this process and can be given to resume; so can what an earlier call returned. errc::store_failed,
+  // errc::unavailable.
+  virtual task<result<kept_bytes>> keep() = 0;
+
+  // The same for all bytes that were written, and ends this sink.
+  virtual task<result<kept_bytes>> pause() = 0;
 };
 
-// Offered by stores that can keep an unfinished upload. See store::as_resumable_store.
+// An unfinished upload of a resumable_store.
+struct resumable_upload {
+  object_name name;
+  std::string id; // the store's own name for it
+  object_meta meta;
+  bool has_checksums = false;   // as it was begun
+  bool never_overwrite = false; // If-None-Match: *, where the store takes it
+};
+
+// Offered by stores that can keep the beginning of an object. See store::as_resumable_store. One object is shared by all
+// threads. Nodes that share the store can resume each other's uploads.
 class resumable_store {
 public:
   virtual ~resumable_store() = default;
 
-  // Like store::open, for an upload that may be paused.
-  virtual task<result<std::unique_ptr<resumable_sink>>>
-  open_resumable(object_name name, object_meta meta, std::optional<expected_size> size, allowance* from) = 0;
+  // Begins an upload, and returns the store's id of it: at most 1 KiB. `with_checksums`: the store is to verify the
+  // CRC32C of the whole object. The errors of store::open.
+  virtual task<result<std::string>> begin_resumable(object_name name, object_meta meta, bool with_checksums) = 0;
 
-  // Continues a paused upload behind its last byte. errc::object_absent: no upload has this bookmark, or it was
-  // finished or abandoned. errc::conflict: another sink has this upload open (from stores that can tell).
-  virtual task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark, allowance* from) = 0;
+  // Goes on with an upload behind `kept`, which an earlier sink of it has returned; {} at its beginning. What was
+  // written behind `kept` is dropped. Only one sink of an upload may be in use at a time. `from` as for store::open.
+  // errc::object_absent: there is no such upload, or it was finished. errc::conflict: another sink has this upload open
+  // (from stores that can tell). errc::store_failed: what was kept is not there. errc::unavailable.
+  virtual task<result<std::unique_ptr<resumable_sink>>> resume(resumable_upload upload, kept_bytes kept,
+                                                               allowance* from) = 0;
+
+  // Removes the upload and all that is kept of it. Idempotent. errc::store_failed, errc::unavailable.
+  virtual task<result<void>> discard(object_name name, std::string id) = 0;
+
+  // The most memory, in bytes, that one sink takes.
+  virtual std::uint64_t max_resumable_memory() const = 0;
+  // The largest object, in bytes, that can be stored in this way.
+  virtual std::uint64_t max_resumable_size() const = 0;
 };
 
 // A URL that carries its own authorisation. Treat it as a secret.

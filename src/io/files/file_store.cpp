@@ -1,18 +1,18 @@
 #include "file_list.hpp"
+#include "file_sink.hpp"
 #include <postern/base/digest.hpp>
 #include <postern/io/files/file_store.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <limits>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace postern {
 namespace {
-
-constexpr std::uint64_t writeback_step = 8 << 20;
 
 // --- reading and removing ---------------------------------------------------------------------------
 
@@ -114,166 +114,32 @@ result<void> erase(const file_root& r, const object_name& name, const std::strin
   return erase_at(*at, beside, name);
 }
 
-// --- writing one object -----------------------------------------------------------------------------
-
-class file_sink final : public resumable_sink {
-public:
-  // Writes to `file`, which is `file_name` in `folder`: the root's own or paused. `description` has the object's name
-  // and metadata, and for a reopened upload the size and checksum of the bytes it has.
-  file_sink(std::shared_ptr<file_root> root, asio::thread_pool& pool, sidecar description, int folder,
-            std::string file_name, descriptor file)
-      : root_(std::move(root)), pool_(pool), description_(std::move(description)), folder_(folder),
-        file_name_(std::move(file_name)), file_(std::move(file)), size_(description_.object.size), flushed_(size_),
-        crc_(description_.object.crc32c.value_or(0)) {}
-  ~file_sink() override { discard(); }
-
-  task<result<void>> write(std::span<const char> bytes) override {
-    const auto work = [this, bytes] { return append(bytes); };
-    co_return co_await on_pool(pool_, work);
-  }
-  task<result<stored_object>> finish() override {
-    const auto work = [this] { return publish(); };
-    co_return co_await on_pool(pool_, work);
-  }
-  task<result<std::string>> pause() override {
-    const auto work = [this] { return keep(); };
-    co_return co_await on_pool(pool_, work);
-  }
-  task<> abandon() override {
-    const auto work = [this] { discard(); };
-    co_await on_pool(pool_, work);
-  }
-
-private:
-  bool was_paused() const { return folder_ == root_->paused.get(); }
-
-  result<void> append(std::span<const char> bytes) {
-    if (auto done = write_all(file_.get(), bytes); !done) {
-      is_broken_ = true;
-      return done;
-    }
-    crc_ = crc32c(crc_, bytes);
-    size_ += bytes.size();
-    if (size_ - flushed_ < writeback_step) return {};
-    // The disk starts writing now, so that the fsync at the end takes less time.
-    ::sync_file_range(file_.get(), static_cast<off64_t>(flushed_), static_cast<off64_t>(size_ - flushed_),
-                      SYNC_FILE_RANGE_WRITE);
-    flushed_ = size_;
-    return {};
-  }
-
-  result<struct stat> make_durable() {
-    struct stat s;
-    if (is_broken_) return failure{errc::store_failed, "an earlier write to " + quote(key()) + " failed"};
-    if (::fsync(file_.get()) == 0 && ::fstat(file_.get(), &s) == 0) return s;
-    is_broken_ = true; // a second fsync would succeed although bytes are lost
-    return disk_failure("make " + quote(key()) + " durable");
-  }
-
-  result<stored_object> publish() {
-    if (auto same = require_paths(*root_); !same) return same.error();
-    const auto file = make_durable();
-    if (!file) return file.error();
-    description_.mtime_ns = mtime_ns(*file);
-    description_.object.size = size_;
-    description_.object.crc32c = crc_;
-    description_.object.etag = new_etag(size_, crc_);
-
-    auto to = find_object(*root_, description_.name, true);
-    if (!to && to.error().code == errc::object_absent)
-      return failure{errc::invalid_argument, "the key " + quote(key()) +
-                                                 " begins with the key of another object and a slash; the file store "
-                                                 "cannot hold both"};
-    if (!to) return to.error();
-    const auto beside = find_sidecar(*root_, hash_of(description_.name), true);
-    if (!beside) return beside.error();
-    if (auto locked = lock(*beside, LOCK_EX); !locked) return locked.error();
-    const auto put = replace_file(root_->own.get(), beside->folder.get(), beside->name, to_json(description_));
-    if (!put) return put.error();
-    if (auto named = give_name(*to); !named) {
-      ::unlinkat(beside->folder.get(), beside->name.c_str(), 0);
-      return named.error();
-    }
-    if (::fsync(to->folder.get()) != 0) return disk_failure("make the name of " + quote(key()) + " durable");
-    if (auto same = require_paths(*root_); !same) return same.error(); // lost meanwhile: not acknowledged
-    return description_.object;
-  }
-
-  result<void> give_name(const file_place& to) {
-    if (::renameat(folder_, file_name_.c_str(), to.folder.get(), to.name.c_str()) != 0) {
-      if (errno != EISDIR) return disk_failure("rename the temporary file to " + quote(key()));
-      return failure{errc::invalid_argument, "the key of another object begins with " + quote(key()) +
-                                                 " and a slash; the file store cannot hold both"};
-    }
-    if (was_paused()) ::unlinkat(folder_, (file_name_ + ".json").c_str(), 0);
-    file_name_.clear();
-    file_ = descriptor();
-    return {};
-  }
-
-  result<std::string> keep() {
-    if (auto same = require_paths(*root_); !same) return same.error();
-    if (const auto file = make_durable(); !file) return file.error();
-    auto bookmark = was_paused() ? file_name_ : random_name();
-    const int paused = root_->paused.get();
-    description_.object.size = size_;
-    description_.object.crc32c = crc_;
-    const auto put = replace_file(root_->own.get(), paused, bookmark + ".json", to_json(description_));
-    if (!put) return put.error();
-    if (!was_paused() && ::renameat(folder_, file_name_.c_str(), paused, bookmark.c_str()) != 0) {
-      auto why = disk_failure("move the upload of " + quote(key()) + " to .postern/paused");
-      ::unlinkat(paused, (bookmark + ".json").c_str(), 0);
-      return why;
-    }
-    file_name_.clear();
-    file_ = descriptor(); // releases its lock, so the upload can be reopened
-    if (::fsync(paused) != 0) return disk_failure("make the paused upload of " + quote(key()) + " durable");
-    return bookmark;
-  }
-
-  void discard() {
-    if (file_name_.empty()) return;
-    ::unlinkat(folder_, file_name_.c_str(), 0);
-    if (was_paused()) ::unlinkat(folder_, (file_name_ + ".json").c_str(), 0);
-    file_name_.clear();
-    file_ = descriptor(); // on this thread, because freeing the blocks of a large file takes time
-  }
-
-  const std::string& key() const { return description_.name.key; }
-
-  std::shared_ptr<file_root> root_;
-  asio::thread_pool& pool_;
-  sidecar description_;
-  int folder_;
-  std::string file_name_; // empty: the sink has ended and must not remove the file
-  descriptor file_;
-  std::uint64_t size_, flushed_;
-  std::uint32_t crc_;
-  bool is_broken_ = false;
-};
-
 class file_store final : public store, public resumable_store {
 public:
   file_store(const file_store_options& options, asio::thread_pool& pool)
       : root_(open_file_root(options.root)), pool_(pool) {}
 
-  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<expected_size> size,
-                                           allowance* from) override {
-    auto opened = co_await open_resumable(std::move(name), std::move(meta), size, from);
-    if (!opened) co_return opened.error();
-    co_return std::move(*opened);
-  }
-  std::uint64_t max_memory() const override { return 0; }
-  resumable_store* as_resumable_store() override { return this; }
-  task<result<std::unique_ptr<resumable_sink>>> open_resumable(object_name name, object_meta meta,
-                                                               std::optional<expected_size>, allowance*) override {
+  task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<expected_size>,
+                                           allowance*) override {
     const auto work = [&] { return begin(std::move(name), std::move(meta)); };
     co_return co_await on_pool(pool_, work);
   }
-  task<result<std::unique_ptr<resumable_sink>>> reopen(std::string bookmark, allowance*) override {
-    const auto work = [&] { return resume(bookmark); };
+  std::uint64_t max_memory() const override { return 0; }
+  resumable_store* as_resumable_store() override { return this; }
+  task<result<std::string>> begin_resumable(object_name name, object_meta meta, bool) override {
+    const auto work = [&] { return begin_paused(*root_, std::move(name), std::move(meta)); };
     co_return co_await on_pool(pool_, work);
   }
+  task<result<std::unique_ptr<resumable_sink>>> resume(resumable_upload upload, kept_bytes kept, allowance*) override {
+    const auto work = [&] { return resume_paused(root_, pool_, upload, kept); };
+    co_return co_await on_pool(pool_, work);
+  }
+  task<result<void>> discard(object_name, std::string id) override {
+    const auto work = [&] { return remove_paused(*root_, id); };
+    co_return co_await on_pool(pool_, work);
+  }
+  std::uint64_t max_resumable_memory() const override { return 0; }
+  std::uint64_t max_resumable_size() const override { return std::numeric_limits<std::int64_t>::max(); }
   task<result<stored_object>> head(object_name name) override {
     const auto work = [&]() -> result<stored_object> {
       if (auto same = require_paths(*root_); !same) return same.error();
@@ -330,7 +196,7 @@ public:
   }
 
 private:
-  result<std::unique_ptr<resumable_sink>> begin(object_name name, object_meta meta) {
+  result<std::unique_ptr<sink>> begin(object_name name, object_meta meta) {
     if (auto path = object_path(name); !path) return path.error();
     if (auto same = require_paths(*root_); !same) return same.error();
     auto temporary_name = hash_of(name) + "." + random_name();
@@ -342,29 +208,6 @@ private:
     description.object.meta = std::move(meta);
     return std::make_unique<file_sink>(root_, pool_, std::move(description), own, std::move(temporary_name),
                                        std::move(file));
-  }
-
-  result<std::unique_ptr<resumable_sink>> resume(const std::string& bookmark) {
-    if (auto same = require_paths(*root_); !same) return same.error();
-    const int paused = root_->paused.get();
-    failure unknown{errc::object_absent, "no paused upload has this bookmark"};
-    if (bookmark.size() != 32 || bookmark.find_first_not_of("0123456789abcdef") != bookmark.npos) return unknown;
-    descriptor file(::openat(paused, bookmark.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (!file) return errno == ENOENT ? unknown : disk_failure("open the paused upload " + bookmark);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-      return failure{errc::conflict, "another request is writing to this upload"};
-    // The previous holder of the lock may have finished the upload. Then this file is an object now.
-    struct stat opened, named;
-    if (::fstat(file.get(), &opened) != 0 || ::fstatat(paused, bookmark.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
-        opened.st_ino != named.st_ino)
-      return unknown;
-    auto description = read_sidecar_at(paused, bookmark + ".json");
-    if (!description) return description.error();
-    const auto size = static_cast<off_t>(description->object.size);
-    // Bytes behind the last pause may be missing from the checksum, so they are dropped.
-    if (::ftruncate(file.get(), size) != 0 || ::lseek(file.get(), size, SEEK_SET) != size)
-      return disk_failure("truncate the paused upload " + bookmark);
-    return std::make_unique<file_sink>(root_, pool_, std::move(*description), paused, bookmark, std::move(file));
   }
 
   std::shared_ptr<file_root> root_;

@@ -5,6 +5,7 @@
 #include <postern/base/text.hpp>
 #include <postern/io/s3/presign.hpp>
 #include <postern/io/s3/s3_multipart_store.hpp>
+#include <postern/io/s3/s3_resumable_store.hpp>
 #include <postern/io/s3/s3_store.hpp>
 
 #include <algorithm>
@@ -293,7 +294,8 @@ private:
 
 class s3_store final : public store {
 public:
-  s3_store(s3_client& s3, multipart_journal* journal) : s3_(s3), journal_(journal), presigner_(s3), multiparts_(s3) {}
+  s3_store(s3_client& s3, multipart_journal* journal)
+      : s3_(s3), journal_(journal), presigner_(s3), multiparts_(s3), resumables_(s3) {}
 
   task<result<std::unique_ptr<sink>>> open(object_name name, object_meta meta, std::optional<expected_size> size,
                                            allowance* from) override {
@@ -358,6 +360,7 @@ public:
 
   presigner* as_presigner() override { return &presigner_; }
   multipart_store* as_multipart_store() override { return &multiparts_; }
+  resumable_store* as_resumable_store() override { return &resumables_; }
 
 private:
   // The deadline of what a browser may be waiting for.
@@ -367,6 +370,7 @@ private:
   multipart_journal* const journal_;
   s3_presigner presigner_;
   s3_multipart_store multiparts_;
+  s3_resumable_store resumables_;
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "support/captured_log.hpp"
 #include "support/store_object_contract.hpp"
+#include "support/store_resumable_contract.hpp"
 #include "support/temporary_folder.hpp"
 #include <postern/io/files/file_store.hpp>
 
@@ -84,10 +85,10 @@ errc code_of_open(store& s, const object_name& name) {
 BOOST_FIXTURE_TEST_SUITE(file_store_, fixture)
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
-  const store_under_test contract{
-      .make = [&] { return made(); }, .bucket = "media", .has_checksum_in_head = true, .is_resumable = true};
+  const store_under_test contract{.make = [&] { return made(); }, .bucket = "media", .has_checksum_in_head = true};
   check_store(contract);
   check_what_depends_on_etags(contract);
+  check_resumable_uploads(contract);
 }
 
 // Another program writes into the file, or puts something else in its place.
@@ -143,54 +144,54 @@ BOOST_AUTO_TEST_CASE(an_object_is_one_file_and_no_other_files_remain) {
   BOOST_TEST(files_below(root / ".postern/paused") == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_paused_upload_leaves_no_files_when_it_ends) {
+BOOST_AUTO_TEST_CASE(an_unfinished_upload_leaves_no_files_when_it_ends) {
   const auto s = made();
   for (const bool finished : {true, false}) {
-    auto to = open_resumable_sink(*s, {"media", "x"});
-    write_in_pieces(*to, "12345", 5);
-    const auto bookmark = run_task(to->pause()).value();
+    const auto upload = begin(*s, {"media", "x"});
+    const auto kept = write_and_pause(*s, upload, {}, "12345");
     BOOST_TEST(files_below(root / ".postern/paused") == 2u);
-    to = reopen_sink(*s, bookmark).value();
+    auto to = resume(*s, upload, kept).value();
     if (finished)
       BOOST_TEST(run_task(to->finish()).has_value());
     else
-      to.reset();
+      run_task(to->abandon());
     BOOST_TEST(files_below(root / ".postern/paused") == 0u);
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_paused_upload_can_be_open_once_at_a_time) {
+BOOST_AUTO_TEST_CASE(an_unfinished_upload_can_be_open_once_at_a_time) {
   const auto s = made();
-  auto to = open_resumable_sink(*s, {"media", "x"});
-  write_in_pieces(*to, "12345", 5);
-  const auto bookmark = run_task(to->pause()).value();
-  auto first = reopen_sink(*s, bookmark).value();
-  const auto second = reopen_sink(*made(), bookmark);
+  const auto upload = begin(*s, {"media", "x"});
+  const auto kept = write_and_pause(*s, upload, {}, "12345");
+  auto first = resume(*s, upload, kept).value();
+  const auto second = resume(*made(), upload, kept);
   BOOST_TEST_REQUIRE(!second.has_value());
   BOOST_TEST((second.error().code == errc::conflict));
   BOOST_TEST(run_task(first->finish()).has_value());
   BOOST_TEST(read_file(root / "media/x") == "12345");
 }
 
-BOOST_AUTO_TEST_CASE(bytes_after_the_last_pause_of_a_dead_process_are_dropped) {
-  std::string bookmark;
-  int ends[2];
-  BOOST_TEST_REQUIRE(::pipe(ends) == 0);
+BOOST_AUTO_TEST_CASE(an_unfinished_upload_that_was_cut_is_not_resumed) {
+  const auto s = made();
+  const auto upload = begin(*s, {"media", "x"});
+  const auto kept = write_and_pause(*s, upload, {}, "12345");
+  std::filesystem::resize_file(root / ".postern/paused" / upload.id, 4);
+  BOOST_TEST((resume(*s, upload, kept).error().code == errc::store_failed));
+}
+
+BOOST_AUTO_TEST_CASE(bytes_that_a_dead_process_did_not_keep_are_dropped) {
+  const auto s = made();
+  const auto upload = begin(*s, {"media", "x"});
+  kept_bytes kept{4, crc32c(0, std::string_view("kept"))};
   in_a_process_that_dies([&] {
     asio::thread_pool disk(1);
-    auto* s = make_file_store({root}, disk).release();
-    auto to = open_resumable_sink(*s, {"media", "x"});
+    auto* own = make_file_store({root}, disk).release();
+    auto* to = resume(*own, upload, {}).value().release();
     write_in_pieces(*to, "kept", 4);
-    const auto paused = run_task(to->pause()).value();
-    auto* again = reopen_sink(*s, paused).value().release();
-    write_in_pieces(*again, " and lost", 9);
-    if (::write(ends[1], paused.data(), paused.size()) != static_cast<ssize_t>(paused.size())) ::_exit(1);
+    if (!(run_task(to->keep()).value() == kept)) ::_exit(1);
+    write_in_pieces(*to, " and lost", 9);
   });
-  bookmark.resize(32);
-  BOOST_TEST_REQUIRE(::read(ends[0], bookmark.data(), 32) == 32);
-  ::close(ends[0]), ::close(ends[1]);
-  const auto s = made();
-  auto to = reopen_sink(*s, bookmark).value();
+  auto to = resume(*s, upload, kept).value();
   write_in_pieces(*to, " and new", 8);
   const auto stored = run_task(to->finish()).value();
   BOOST_TEST(read_file(root / "media/x") == "kept and new");

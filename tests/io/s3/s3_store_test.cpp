@@ -1,6 +1,7 @@
 // The S3 store, and the S3 client below it, against a real S3.
 #include "support/real_s3.hpp"
 #include "support/store_object_contract.hpp"
+#include "support/store_resumable_contract.hpp"
 #include <postern/base/encoding.hpp>
 #include <postern/core/http/url.hpp>
 #include <postern/io/s3/presign.hpp>
@@ -121,6 +122,8 @@ BOOST_AUTO_TEST_CASE(fulfils_the_contract) {
   check_store(contract());
   check_what_depends_on_etags(contract());
 }
+
+BOOST_AUTO_TEST_CASE(keeps_unfinished_uploads) { check_resumable_uploads(contract()); }
 
 BOOST_AUTO_TEST_CASE(fulfils_the_contract_with_a_roles_keys_and_the_bucket_in_the_host) {
   role_options role;

@@ -2,6 +2,7 @@
 // If-None-Match.
 #include "support/real_s3.hpp"
 #include "support/store_object_contract.hpp"
+#include "support/store_resumable_contract.hpp"
 #include <postern/core/http/url.hpp>
 #include <postern/io/s3/s3_abilities.hpp>
 #include <postern/io/s3/s3_store.hpp>
@@ -52,6 +53,8 @@ struct fixture {
 BOOST_FIXTURE_TEST_SUITE(swift_store_, fixture)
 
 BOOST_AUTO_TEST_CASE(swift_fulfils_the_contract) { check_store(contract()); }
+
+BOOST_AUTO_TEST_CASE(swift_keeps_unfinished_uploads) { check_resumable_uploads(contract()); }
 
 BOOST_AUTO_TEST_CASE(swift_fulfils_what_depends_on_etags) { check_what_depends_on_etags(contract()); }
 
