@@ -13,6 +13,10 @@ namespace {
 
 failure bad(std::string what) { return failure{errc::bad_request, std::move(what)}; }
 
+failure no_profile(std::string_view name) {
+  return bad("there is no profile " + quote(name) + "; the configuration names the profiles");
+}
+
 } // namespace
 
 // --- rules ------------------------------------------------------------------------------------------
@@ -173,20 +177,6 @@ result<std::string> key_for(const profile& rules, const sign_request& ask, const
   return key;
 }
 
-// What the ledger records of an upload, as far as its claim says so.
-upload row_of(const claim& c) {
-  upload row;
-  row.id = c.id;
-  row.profile = c.profile;
-  row.user = c.user;
-  row.bucket = c.bucket;
-  row.key = c.key;
-  row.min_size = c.length.min;
-  row.max_size = c.length.max;
-  row.content_type = c.content_type;
-  return row;
-}
-
 std::string date_path(seconds_clock t) {
   const auto text = iso8601(t);
   return text.substr(0, 4) + '/' + text.substr(5, 2) + '/' + text.substr(8, 2);
@@ -198,7 +188,7 @@ std::string date_path(seconds_clock t) {
 
 result<signed_form> form_signer::sign(const sign_request& ask, const caller& who, millis_clock now) const {
   const auto* rules = find_profile(ask.profile);
-  if (!rules) return bad("there is no profile " + quote(ask.profile) + "; the configuration names the profiles");
+  if (!rules) return no_profile(ask.profile);
   return sign_for(*rules, ask, safe_filename(ask.filename), who, now);
 }
 
@@ -252,27 +242,56 @@ void form_signer::add_signatures(signed_form& form, const length_range& length, 
   fields.push_back({"x-ignore-postern", std::move(own)});
 }
 
-result<signed_form> form_signer::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
-                                          const caller& who, millis_clock now) const {
+// What the ledger records of an upload, without the end of its time.
+result<upload> form_signer::row_for(const profile& rules, const sign_request& ask, std::string_view filename,
+                                    const caller& who, millis_clock now) const {
   auto length = range_for(rules, ask, who.limits);
   if (!length) return length.error();
   auto type = type_for(rules, ask.content_type);
   if (!type) return type.error();
   if (!ask.return_to.empty() && !is_listed(rules.return_to, ask.return_to))
     return bad("return_to " + quote(ask.return_to) + " is not listed in profiles." + rules.name + ".return_to");
-
   if (auto has = check_checksum(rules, ask); !has) return has.error();
+  const auto* store = options_.find_store(rules.bucket);
+  if (!store) return failure{errc::no_such_bucket, quote(rules.bucket)};
 
+  upload row;
+  row.id = new_uuid_v7(now);
+  row.profile = rules.name;
+  row.user = who.user;
+  row.bucket = rules.bucket;
+  const auto date = date_path(std::chrono::floor<std::chrono::seconds>(now));
+  auto key = key_for(rules, ask, {row.id, filename, who.user, rules.name, date, ask.metadata}, store->max_key_part);
+  if (!key) return key.error();
+  row.key = std::move(*key);
+  if (const auto prefix = quarantine_of(rules).size()) row.final_key = row.key.substr(prefix);
+  row.metadata = ask.metadata;
+  row.min_size = length->min;
+  row.max_size = length->max;
+  row.content_type = std::move(*type);
+  row.created_at = now;
+  return row;
+}
+
+result<upload> form_signer::plan(const sign_request& ask, const caller& who, millis_clock now) const {
+  const auto* rules = find_profile(ask.profile);
+  if (!rules) return no_profile(ask.profile);
+  auto row = row_for(*rules, ask, safe_filename(ask.filename), who, now);
+  if (row) row->expires_at = now + rules->expires;
+  return row;
+}
+
+result<signed_form> form_signer::sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
+                                          const caller& who, millis_clock now) const {
+  auto row = row_for(rules, ask, filename, who, now);
+  if (!row) return row.error();
+  const length_range length{row->min_size, row->max_size};
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
   signed_form form;
-  form.id = new_uuid_v7(now);
-  form.bucket = rules.bucket;
+  form.id = row->id;
+  form.bucket = row->bucket;
+  form.key = row->final_key.empty() ? row->key : row->final_key;
   const auto* store = options_.find_store(form.bucket);
-  if (!store) return failure{errc::no_such_bucket, quote(form.bucket)};
-  const auto date = date_path(second);
-  auto key = key_for(rules, ask, {form.id, filename, who.user, rules.name, date, ask.metadata}, store->max_key_part);
-  if (!key) return key.error();
-  form.key = key->substr(quarantine_of(rules).size());
   // A policy must not outlive the keys that sign it. S3 would reject the form, with an error that names neither.
   const auto current = store->credentials();
   if (!current)
@@ -285,14 +304,14 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   // S3 takes no larger file from a form. The fallback does.
   const auto direct = store->direct_urls.find(form.bucket);
   const bool is_direct =
-      direct != store->direct_urls.end() && length->min <= max_post_size && store->abilities().takes_forms;
+      direct != store->direct_urls.end() && length.min <= max_post_size && store->abilities().takes_forms;
   form.url = is_direct ? direct->second : form.fallback_url;
   form.status_url = options_.public_url + "/v1/uploads/" + form.id;
 
-  const claim back{form.id,       rules.name, who.user,
-                   form.bucket,   *key,       *length,
-                   ask.return_to, ask.origin, second + options_.claim_lifetime,
-                   *type};
+  const claim back{form.id,          rules.name, who.user,
+                   form.bucket,      row->key,   length,
+                   ask.return_to,    ask.origin, second + options_.claim_lifetime,
+                   row->content_type};
   const auto token = own_.sign_claim(back);
   if (token.size() > options_.max_claim)
     return bad("the claim would have " + std::to_string(token.size()) + " bytes; the maximum is " +
@@ -301,8 +320,8 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
 
   auto& fields = form.fields;
   fields.reserve(16);
-  fields.push_back({"key", *key});
-  fields.push_back({"Content-Type", std::move(*type)});
+  fields.push_back({"key", row->key});
+  fields.push_back({"Content-Type", row->content_type});
   for (auto& field : fields_of(rules)) fields.push_back(std::move(field));
   if (ask.success_action_status)
     fields.push_back({"success_action_status", std::to_string(*ask.success_action_status)});
@@ -312,16 +331,13 @@ result<signed_form> form_signer::sign_for(const profile& rules, const sign_reque
   fields.push_back({"x-amz-meta-postern-id", form.id});
   for (const auto& [name, value] : ask.metadata) fields.push_back({"x-amz-meta-" + name, value});
 
-  add_signatures(form, *length, current->keys, store->region, store_time);
+  add_signatures(form, length, current->keys, store->region, store_time);
   if (const auto size = size_of_form(fields, ask.filename); options_.max_form && size > options_.max_form)
     return bad("the form would have " + std::to_string(size) + " bytes before the file; limits.form_fields allows " +
                std::to_string(options_.max_form) + ". Shorten metadata, return_to or content_type");
 
-  form.row = std::make_shared<upload>(row_of(back));
-  if (form.key != form.row->key) form.row->final_key = form.key;
-  form.row->metadata = ask.metadata;
-  form.row->created_at = now;
-  form.row->expires_at = form.expires_at - store_ahead;
+  row->expires_at = form.expires_at - store_ahead;
+  form.row = std::make_shared<upload>(std::move(*row));
   return form;
 }
 

@@ -24,6 +24,8 @@ struct fake_store final : store {
   std::optional<expected_size> expected; // by the last open
   multipart_store* parts = nullptr;      // further powers, see fake_parts
   presigner* signs = nullptr;
+  resumable_store* keeps = nullptr; // see fake_kept
+  resumable_store* as_resumable_store() override { return keeps; }
   multipart_store* as_multipart_store() override { return parts; }
   presigner* as_presigner() override { return signs; }
   std::function<task<>()> before_write; // awaited ahead of each write
@@ -153,6 +155,7 @@ struct fake_ledger : ledger {
     auto& parts = multiparts.emplace(m.id, m).first->second;
     parts.due_at = m.due_at;
     parts.bytes = std::max(parts.bytes, m.bytes);
+    if (!parts.length) parts.length = m.length;
     co_return started_parts{row->second, parts};
   }
   task<result<void>> begin_multipart(open_multipart m) override {
@@ -166,6 +169,29 @@ struct fake_ledger : ledger {
     if (found == multiparts.end()) co_return failure(errc::not_found, id);
     if (found->second.store_id.empty()) found->second.store_id = store_id;
     co_return found->second;
+  }
+  task<result<open_multipart>> take_turn(std::string id, std::string holder, millis_clock now,
+                                         millis_clock until) override {
+    if (broken) co_return *broken;
+    const auto found = multiparts.find(id);
+    if (found == multiparts.end()) co_return failure(errc::not_found, id);
+    auto& m = found->second;
+    const bool is_free = m.holder.empty() || m.holder == holder || m.held_until <= now;
+    m.wanted_by = is_free ? "" : holder;
+    if (is_free) m.holder = holder, m.held_until = until;
+    co_return m;
+  }
+  task<result<open_multipart>> keep_turn(std::string id, std::string holder, kept_bytes kept, millis_clock until,
+                                         millis_clock due_at) override {
+    if (broken) co_return *broken;
+    const auto found = multiparts.find(id);
+    if (found == multiparts.end() || found->second.holder != holder) co_return failure(errc::conflict, id);
+    auto& m = found->second;
+    m.kept = kept;
+    m.held_until = until;
+    m.due_at = due_at;
+    if (until == millis_clock{}) m.holder.clear();
+    co_return m;
   }
   void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
     for (const auto& id : ids)

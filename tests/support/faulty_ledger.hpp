@@ -42,6 +42,14 @@ public:
   task<result<std::vector<open_multipart>>> list_multiparts(object_name name) override {
     return with("list_multiparts", real_.list_multiparts(std::move(name)));
   }
+  task<result<open_multipart>> take_turn(std::string id, std::string holder, millis_clock now,
+                                         millis_clock until) override {
+    return with("take_turn", real_.take_turn(std::move(id), std::move(holder), now, until));
+  }
+  task<result<open_multipart>> keep_turn(std::string id, std::string holder, kept_bytes kept, millis_clock until,
+                                         millis_clock due_at) override {
+    return with("keep_turn", real_.keep_turn(std::move(id), std::move(holder), kept, until, due_at));
+  }
   task<result<open_multipart>> find_multipart(std::string id) override {
     return with("find_multipart", real_.find_multipart(std::move(id)));
   }

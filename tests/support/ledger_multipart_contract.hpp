@@ -11,6 +11,7 @@ inline open_multipart some_parts(const upload& u, millis_clock due_at, const std
   open_multipart m;
   m.id = id.empty() ? u.id : id;
   m.name = {u.bucket, u.key};
+  m.way = upload_way::multipart;
   m.plan = plan_multipart(40 << 20);
   m.bytes = 16 << 20;
   m.created_at = at_second(1);
@@ -144,7 +145,74 @@ inline void check_abandoned_multiparts(const make_ledger_fn& make) {
   BOOST_TEST(run_task(ledger.list_multiparts({u.bucket, u.key})).value().size() == 1);
 }
 
+inline open_multipart some_resumable(const upload& u, std::optional<std::uint64_t> length) {
+  auto m = some_parts(u, at_second(5000));
+  m.way = upload_way::resumable;
+  m.length = length;
+  return m;
+}
+
+inline void check_what_is_kept_of_a_resumable_upload(const make_ledger_fn& make) {
+  const auto made = make({});
+  auto& ledger = *made;
+  const auto u = some_upload(1);
+  ledger.issue(u);
+  BOOST_TEST((run_task(ledger.take_turn(u.id, "a", at_second(1), at_second(9))).error().code == errc::not_found));
+  auto started = run_task(ledger.start_parts(some_resumable(u, {}))).value();
+  BOOST_TEST((started.row.way == upload_way::resumable && started.parts.way == upload_way::resumable));
+  BOOST_TEST((!started.parts.length && started.parts.kept == kept_bytes{}));
+
+  // The length is declared once.
+  BOOST_TEST((run_task(ledger.start_parts(some_resumable(u, 77))).value().parts.length == 77u));
+  BOOST_TEST((run_task(ledger.start_parts(some_resumable(u, 78))).value().parts.length == 77u));
+  BOOST_TEST((run_task(ledger.start_parts(some_resumable(u, {}))).value().parts.length == 77u));
+
+  BOOST_TEST(run_task(ledger.take_turn(u.id, "a", at_second(1), at_second(9))).value().holder == "a");
+  const kept_bytes kept{50'000'000'000, 0xffffffff};
+  auto row = run_task(ledger.keep_turn(u.id, "a", kept, at_second(20), at_second(6000))).value();
+  BOOST_TEST((row.kept == kept && row.held_until == at_second(20) && row.due_at == at_second(6000)));
+  BOOST_TEST(row.wanted_by.empty());
+  BOOST_TEST((run_task(ledger.find_multipart(u.id)).value().kept == kept));
+  BOOST_TEST(run_task(ledger.count_multiparts()).value().bytes == kept.size);
+}
+
+inline void check_turns_at_a_resumable_upload(const make_ledger_fn& make) {
+  const auto made = make({});
+  auto& ledger = *made;
+  const auto u = some_upload(1);
+  ledger.issue(u);
+  BOOST_TEST(run_task(ledger.start_parts(some_resumable(u, 100))).has_value());
+  const auto take = [&](const std::string& who, int now, int until) {
+    return run_task(ledger.take_turn(u.id, who, at_second(now), at_second(until))).value();
+  };
+  const auto keep = [&](const std::string& who, std::uint64_t size, millis_clock until) {
+    return run_task(ledger.keep_turn(u.id, who, {size, 1}, until, at_second(5000)));
+  };
+  BOOST_TEST(take("a", 1, 10).holder == "a");
+  BOOST_TEST(take("a", 2, 11).holder == "a"); // the call was repeated
+  const auto refused = take("b", 3, 12);
+  BOOST_TEST((refused.holder == "a" && refused.held_until == at_second(11)));
+  BOOST_TEST(keep("a", 5, at_second(20)).value().wanted_by == "b");
+  BOOST_TEST((keep("b", 6, at_second(20)).error().code == errc::conflict));
+
+  // Let go, it is free at once, and nobody waits any more.
+  BOOST_TEST(keep("a", 7, {}).value().holder.empty());
+  const auto taken = take("b", 4, 14);
+  BOOST_TEST((taken.holder == "b" && taken.wanted_by.empty() && taken.kept.size == 7));
+  BOOST_TEST((keep("a", 8, at_second(20)).error().code == errc::conflict));
+
+  // A holder that has died loses it when its time is over.
+  BOOST_TEST(take("c", 13, 30).holder == "b");
+  BOOST_TEST(take("c", 14, 30).holder == "c");
+  BOOST_TEST((keep("b", 9, at_second(40)).error().code == errc::conflict));
+  BOOST_TEST(run_task(ledger.find_multipart(u.id)).value().kept.size == 7u);
+  ledger.end_multipart(u.id, "");
+  BOOST_TEST((keep("c", 9, at_second(40)).error().code == errc::conflict));
+}
+
 inline void check_multiparts(const make_ledger_fn& make) {
+  check_what_is_kept_of_a_resumable_upload(make);
+  check_turns_at_a_resumable_upload(make);
   check_parts_of_a_client(make);
   check_probes_beside_parts(make);
   check_parts_of_a_completed_upload(make);

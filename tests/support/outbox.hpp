@@ -126,6 +126,12 @@ struct outbox final : ledger {
   task<result<started_parts>> start_parts(open_multipart) override { co_return none(); }
   task<result<void>> begin_multipart(open_multipart) override { co_return none(); }
   task<result<open_multipart>> name_multipart(std::string, std::string) override { co_return none(); }
+  task<result<open_multipart>> take_turn(std::string, std::string, millis_clock, millis_clock) override {
+    co_return none();
+  }
+  task<result<open_multipart>> keep_turn(std::string, std::string, kept_bytes, millis_clock, millis_clock) override {
+    co_return none();
+  }
   void keep_multiparts(std::vector<std::string>, millis_clock) override {}
   void end_multipart(std::string, std::optional<std::string>) override {}
   task<result<std::vector<open_multipart>>> lease_due_multiparts(millis_clock, millis_clock, std::size_t,

@@ -35,6 +35,8 @@ std::optional<completion_source> completion_source_of(std::string_view name);
 enum class upload_way { form, put, multipart, resumable, fallback };
 std::string_view name_of(upload_way w);
 std::optional<upload_way> upload_way_of(std::string_view name);
+// Whether the bytes come in several requests, between which the store keeps what has come.
+inline bool comes_in_parts(upload_way w) { return w == upload_way::multipart || w == upload_way::resumable; }
 // The object's metadata that names the way by which it came, unless by a form.
 inline constexpr std::string_view way_metadata = "postern-way";
 

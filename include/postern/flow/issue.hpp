@@ -24,13 +24,20 @@ public:
   task<result<signed_form>> issue_blank(const std::string& profile, const std::string& return_to, const caller& who,
                                         millis_clock now) const;
 
+  // The same for an upload that comes without a form, as form_signer::plan. Returns its row.
+  task<result<upload>> issue_plain(const sign_request& ask, const caller& who, millis_clock now) const;
+
 private:
   // errc::forbidden: the caller may upload nothing.
-  result<quota> quota_of(const signed_form& f, const caller_limits& limits) const;
+  result<quota> quota_of(const std::string& profile, const caller_limits& limits) const;
 
   const form_signer& form_signer_;
   ledger& ledger_;
 };
+
+// The row of an upload that may have been issued a moment ago, on another node: issuing writes behind, so this waits a
+// little for it. Fails as ledger::find.
+task<result<upload>> find_issued(ledger& records, std::string id, millis_clock now);
 
 // The quota of a caller in a profile.
 quota quota_for(const profile& rules, const caller_limits& limits);

@@ -31,7 +31,7 @@ namespace postern {
 // A way by which the client may send the file.
 struct offered_way {
   upload_way way = upload_way::form;
-  std::string url;                                          // put: the presigned one; multipart: that of the parts
+  std::string url;                                          // put: the presigned one; multipart: that of the parts; resumable: the file's
   std::vector<std::pair<std::string, std::string>> headers; // that the request to `url` must have
   std::uint64_t part_size = 0;                              // multipart: bytes of each part but the last
 };
@@ -71,6 +71,10 @@ public:
   // errc::unavailable (no credentials at the moment).
   result<signed_form> sign(const sign_request& ask, const caller& who, millis_clock now) const;
 
+  // The row of an upload that comes without a form: checked as by sign, without what only S3 needs. Its time ends with
+  // profile::expires. Fails as sign does.
+  result<upload> plan(const sign_request& ask, const caller& who, millis_clock now) const;
+
   // A form for a page without JavaScript, whose file name is not known yet: the key ends in ${filename}, which the
   // claim carries too (see covers_key in flow/completion/complete). errc::bad_request when the profile's template does
   // not end in
@@ -86,6 +90,8 @@ private:
     hmac_key key;
   };
   std::shared_ptr<const day_key> key_of(const sigv4::credentials& c, const sigv4::scope& s) const;
+  result<upload> row_for(const profile& rules, const sign_request& ask, std::string_view filename, const caller& who,
+                         millis_clock now) const;
   result<signed_form> sign_for(const profile& rules, const sign_request& ask, std::string_view filename,
                                const caller& who, millis_clock now) const;
   void add_signatures(signed_form& form, const length_range& length, const sigv4::credentials& keys,

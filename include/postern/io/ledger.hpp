@@ -240,19 +240,29 @@ public:
 
   // --- multipart uploads that are open in a store ---
 
-  // The upload m.id gets its parts from its client: it becomes receiving, and the abort of its parts is due at
-  // m.due_at. While its form can still be posted, the checks of the form go on; then the next one is due at m.due_at,
-  // too. Creates the row of its parts if it is missing; of an existing one, only due_at and a larger number of bytes
-  // change. Returns both rows. errc::not_found. errc::conflict: the upload's state allows no parts.
+  // The upload m.id gets its bytes by m.way, multipart or resumable: it becomes receiving, and the abort of them is due
+  // at m.due_at. While its form can still be posted, the checks of the form go on; then the next one is due at
+  // m.due_at, too. Creates the row of its parts if it is missing; of an existing one, only due_at, a larger number of
+  // bytes and a length that was not known change. Returns both rows. errc::not_found. errc::conflict: the upload's
+  // state allows no parts.
   virtual task<result<started_parts>> start_parts(open_multipart m) = 0;
   // A node is to begin a multipart upload for a fallback upload. The row comes first, so that the parts are not left in
   // the store if the node dies.
   virtual task<result<void>> begin_multipart(open_multipart m) = 0;
   // The store has named it. Of several names, the first one stays. Returns the row, or errc::not_found.
   virtual task<result<open_multipart>> name_multipart(std::string id, std::string store_id) = 0;
+  // One request at a time adds bytes to a resumable upload. `holder`, a new id of the request, has the upload until
+  // `until`, unless another one has it: then that one reads in wanted_by that it must let go. Returns the row, whose
+  // holder says who has it. errc::not_found.
+  virtual task<result<open_multipart>> take_turn(std::string id, std::string holder, millis_clock now,
+                                                 millis_clock until) = 0;
+  // Records what the store keeps, and has the upload until `until`; 0: no longer. The abort is due at `due_at`. Returns
+  // the row. errc::conflict: another request has taken the upload, so this one must not write to it any more.
+  virtual task<result<open_multipart>> keep_turn(std::string id, std::string holder, kept_bytes kept,
+                                                 millis_clock until, millis_clock due_at) = 0;
   // These are alive: they are not due before `due_at`. Written behind.
   virtual void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) = 0;
-  // It is completed or aborted in the store. If its upload still waits for parts, the upload becomes issued. Does
+  // It is completed or aborted in the store. If its upload still waits for bytes, the upload becomes issued. Does
   // nothing if the row has another name than `store_id` by now: it has begun anew. Without `store_id`, which is for
   // fallback uploads, whatever its name is. Written behind. Idempotent.
   virtual void end_multipart(std::string id, std::optional<std::string> store_id) = 0;

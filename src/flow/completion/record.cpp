@@ -76,10 +76,10 @@ namespace {
 
 // The metadata says by which way the object was to come; a form says nothing, because it is S3's.
 upload_way way_of(const stored_object& found, completion_source by) {
-  if (by == completion_source::fallback) return upload_way::fallback;
+  const auto plain = by == completion_source::fallback ? upload_way::fallback : upload_way::form;
   for (const auto& [name, value] : found.meta.user)
-    if (name == way_metadata) return upload_way_of(value).value_or(upload_way::form);
-  return upload_way::form;
+    if (name == way_metadata) return upload_way_of(value).value_or(plain);
+  return plain;
 }
 
 } // namespace
@@ -110,7 +110,7 @@ void recorder::apply_profile(completion& done) const {
 }
 
 task<result<upload>> recorder::record(upload of, stored_object found, completion_source by, millis_clock at) const {
-  const bool had_parts = of.way == upload_way::multipart;
+  const auto parts_by = of.way && comes_in_parts(*of.way) ? of.way : std::nullopt;
   completion done;
   done.of = std::move(of);
   done.size = found.size;
@@ -125,7 +125,7 @@ task<result<upload>> recorder::record(upload of, stored_object found, completion
   if (!recorded) co_return recorded.error();
   const auto& row = recorded->row;
   // Another way was faster than the client's parts, which are abandoned.
-  if (recorded->is_new && had_parts && done.way != upload_way::multipart) ledger_.keep_multiparts({row.id}, at);
+  if (recorded->is_new && parts_by && done.way != parts_by) ledger_.keep_multiparts({row.id}, at);
   if (row.state == upload_state::checking) {
     if (recorded->is_new)
       log::info("upload checked", {{"upload", row.id}, {"size", *row.size}, {"source", name_of(by)}});

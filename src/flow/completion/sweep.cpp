@@ -62,7 +62,7 @@ task<result<upload>> sweeper::check(upload u, millis_clock now) {
     co_return why;
   }
   if (now < u.expires_at) co_return u; // the object may still arrive
-  if (u.way == upload_way::multipart && u.state == upload_state::receiving) {
+  if (u.way && comes_in_parts(*u.way) && u.state == upload_state::receiving) {
     auto parts = co_await ledger_.find_multipart(id);
     if (!parts && parts.error().code != errc::not_found) co_return parts.error();
     if (parts && parts->due_at > now) co_return co_await ledger_.check_later(std::move(u), parts->due_at);

@@ -54,10 +54,18 @@ task<result<void>> abandoned_multiparts::abort(open_multipart m, millis_clock le
   auto known = co_await ledger_.find_multipart(m.id);
   if (!known && known.error().code != errc::not_found) co_return known.error();
   if (!known || known->due_at != leased_until || known->store_id != m.store_id) co_return result<void>{};
-  auto* parts = store_.for_bucket(m.name.bucket).as_multipart_store();
-  if (parts) { // else its store has left the configuration
+  auto& objects = store_.for_bucket(m.name.bucket);
+  auto* parts = objects.as_multipart_store();
+  auto* kept = m.way == upload_way::resumable ? objects.as_resumable_store() : nullptr;
+  if (kept && !m.store_id.empty()) {
+    auto done = co_await kept->discard(m.name, m.store_id);
+    if (!done) co_return done;
+  }
+  if (parts) {
     auto done = co_await abort_with_unnamed(*parts, ledger_, m, clock_());
     if (!done) co_return done;
+  }
+  if (parts || kept) { // else its store has left the configuration
     aborted_count.add();
     log::info("abandoned multipart upload aborted",
               {{"bucket", m.name.bucket}, {"key", quote(m.name.key)}, {"bytes_at_most", m.bytes}});

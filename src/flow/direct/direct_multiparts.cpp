@@ -1,9 +1,9 @@
 #include <postern/base/digest.hpp>
 #include <postern/base/log.hpp>
-#include <postern/base/uuid.hpp>
 #include <postern/flow/direct/abandoned_multiparts.hpp>
 #include <postern/flow/direct/direct_multiparts.hpp>
 #include <postern/flow/direct/ways.hpp>
+#include <postern/flow/issue.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -14,8 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::chrono::milliseconds max_delay_of_row = 500ms; // signing writes behind
-
 bool is_stored(const upload& u) { return u.state == upload_state::checking || u.state == upload_state::completed; }
 
 bool is_over(const upload& u) {
@@ -25,6 +23,10 @@ bool is_over(const upload& u) {
 failure too_old() {
   return {errc::conflict, "the upload was signed more than " + std::to_string(max_multipart_age.count()) +
                               " days ago, and takes no parts any more; ask for a new upload"};
+}
+
+failure sent_through_us() {
+  return {errc::conflict, "this upload is being sent through this server, as a resumable one; go on in that way"};
 }
 
 failure takes_no_parts(const upload& u) {
@@ -97,18 +99,6 @@ result<direct_multiparts::target> direct_multiparts::target_of(const upload& row
   return target{rules->second, *multiparts, *presigns, plan_multipart(row.max_size)};
 }
 
-// On another node, the row of a form that was signed a moment ago may not be there yet.
-task<result<upload>> direct_multiparts::find_signed(std::string id, millis_clock now) {
-  auto row = co_await ledger_.find(id);
-  if (!is_uuid(id) || std::chrono::abs(now - time_of_uuid_v7(id)) > max_delay_of_row * 10) co_return row;
-  for (auto waited = 0ms; waited < max_delay_of_row && !row && row.error().code == errc::not_found; waited += 50ms) {
-    timer pause(co_await asio::this_coro::executor, 50ms);
-    co_await pause.async_wait(use_task);
-    row = co_await ledger_.find(id);
-  }
-  co_return row;
-}
-
 // --- signing ------------------------------------------------------------------------------------------
 
 task<result<started_parts>> direct_multiparts::start(upload row, const target& at, std::vector<asked_part> asked,
@@ -117,6 +107,7 @@ task<result<started_parts>> direct_multiparts::start(upload row, const target& a
   open_multipart m;
   m.id = row.id;
   m.name = {row.bucket, row.key};
+  m.way = upload_way::multipart;
   m.plan = at.plan;
   const auto can = abilities_of(row.bucket);
   m.has_checksums =
@@ -126,6 +117,7 @@ task<result<started_parts>> direct_multiparts::start(upload row, const target& a
   m.created_at = now;
   m.due_at = due_of(row, now);
   auto started = co_await ledger_.start_parts(std::move(m));
+  if (started && started->parts.way == upload_way::resumable) co_return sent_through_us();
   if (!started || !started->parts.store_id.empty()) co_return started;
   auto begun = co_await begin_in_store(std::move(row), at, started->parts);
   if (!begun) co_return begun.error();
@@ -152,7 +144,7 @@ task<result<open_multipart>> direct_multiparts::begin_in_store(upload row, targe
 }
 
 task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<asked_part> asked, millis_clock now) {
-  auto row = co_await find_signed(id, now);
+  auto row = co_await find_issued(ledger_, id, now);
   if (!row) co_return row.error();
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
   const auto at = target_of(*row);
@@ -187,7 +179,7 @@ task<result<signed_parts>> direct_multiparts::sign(std::string id, std::vector<a
 // --- what the store has ---------------------------------------------------------------------------------
 
 task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock now) {
-  auto row = co_await find_signed(id, now);
+  auto row = co_await find_issued(ledger_, id, now);
   if (!row) co_return row.error();
   if (is_stored(*row) || is_over(*row)) co_return takes_no_parts(*row);
   if (due_of(*row, now) <= now) co_return too_old();
@@ -196,6 +188,7 @@ task<result<listed_parts>> direct_multiparts::list(std::string id, millis_clock 
   listed_parts all{at->plan, {}, false, token_of(id, now)};
   auto m = co_await ledger_.find_multipart(id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
+  if (m && m->way == upload_way::resumable) co_return sent_through_us();
   if (!m || m->store_id.empty()) co_return all;
   store_upload named{m->name, m->store_id};
   auto parts = co_await at->multiparts.list_parts(std::move(named));
@@ -224,6 +217,7 @@ task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, ta
                                                                   std::map<int, std::string> etags) {
   auto m = co_await ledger_.find_multipart(row.id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
+  if (m && m->way == upload_way::resumable) co_return sent_through_us();
   if (!m || m->store_id.empty()) co_return failure{errc::object_absent, "no part of this upload was sent"};
   const store_upload named{m->name, m->store_id};
   auto parts = co_await at.multiparts.list_parts(named);
@@ -241,7 +235,7 @@ task<result<open_multipart>> direct_multiparts::complete_in_store(upload row, ta
 }
 
 task<result<upload>> direct_multiparts::complete(std::string id, std::map<int, std::string> etags, millis_clock now) {
-  auto row = co_await find_signed(id, now);
+  auto row = co_await find_issued(ledger_, id, now);
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return row;
   if (is_over(*row)) co_return takes_no_parts(*row);
@@ -272,12 +266,13 @@ task<> direct_multiparts::remove_leftovers(multipart_store& parts, result<open_m
 }
 
 task<result<upload>> direct_multiparts::abort(std::string id, millis_clock now) {
-  auto row = co_await find_signed(id, now);
+  auto row = co_await find_issued(ledger_, id, now);
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return takes_no_parts(*row);
   auto m = co_await ledger_.find_multipart(id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
   auto* parts = store_.for_bucket(row->bucket).as_multipart_store();
+  if (m && m->way == upload_way::resumable) co_return sent_through_us();
   if (!m || !parts) co_return row;
   if (m->store_id.empty() && m->created_at + max_beginning > now) {
     // Another call is beginning it. Aborted now, it would be recorded all the same, so the sweep does it.

@@ -227,6 +227,26 @@ public:
           return std::move(*named);
         });
   }
+  task<result<open_multipart>> take_turn(std::string id, std::string holder, millis_clock now,
+                                         millis_clock until) override {
+    auto key = id;
+    return write<open_multipart>(std::move(key),
+                                 [=, this, id = std::move(id), holder = std::move(holder)]() -> result<open_multipart> {
+                                   auto row = multiparts_.take_turn(id, holder, now, until);
+                                   if (!row) return failure{errc::not_found, "no such multipart upload"};
+                                   return std::move(*row);
+                                 });
+  }
+  task<result<open_multipart>> keep_turn(std::string id, std::string holder, kept_bytes kept, millis_clock until,
+                                         millis_clock due_at) override {
+    auto key = id;
+    return write<open_multipart>(std::move(key),
+                                 [=, this, id = std::move(id), holder = std::move(holder)]() -> result<open_multipart> {
+                                   auto row = multiparts_.keep_turn(id, holder, kept, until, due_at);
+                                   if (!row) return failure{errc::conflict, "another request goes on with this upload"};
+                                   return std::move(*row);
+                                 });
+  }
   void keep_multiparts(std::vector<std::string> ids, millis_clock due_at) override {
     if (ids.empty()) return;
     std::sort(ids.begin(), ids.end()); // as record_progress

@@ -173,7 +173,7 @@ void upload_rows::start_receiving(const upload& u, const std::string& attempt) {
   const auto receiving = one_upload(s);
   if (!receiving) return;
   // The client has given its parts up.
-  if (receiving->way == upload_way::multipart) db_.prepared(abandon_parts_sql).bind(u.id).run();
+  if (receiving->way && comes_in_parts(*receiving->way)) db_.prepared(abandon_parts_sql).bind(u.id).run();
   report(*receiving);
 }
 

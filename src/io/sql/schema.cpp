@@ -95,11 +95,27 @@ constexpr const char* postgres_multiparts =
     "bytes BIGINT NOT NULL, created_at BIGINT NOT NULL, due_at BIGINT NOT NULL); "
     "CREATE INDEX multiparts_due ON multiparts (due_at, id); CREATE INDEX multiparts_by_key ON multiparts (key)";
 
+// Uploads that come in several requests. 0 as a time: none. length: NULL until it is declared.
+constexpr const char* sqlite_resumables = "ALTER TABLE multiparts ADD COLUMN way TEXT NOT NULL DEFAULT 'multipart'; "
+                                          "ALTER TABLE multiparts ADD COLUMN length INTEGER; ALTER TABLE multiparts "
+                                          "ADD COLUMN kept INTEGER NOT NULL DEFAULT 0; "
+                                          "ALTER TABLE multiparts ADD COLUMN kept_crc32c INTEGER NOT NULL DEFAULT 0; "
+                                          "ALTER TABLE multiparts ADD COLUMN holder TEXT NOT NULL DEFAULT ''; "
+                                          "ALTER TABLE multiparts ADD COLUMN held_until INTEGER NOT NULL DEFAULT 0; "
+                                          "ALTER TABLE multiparts ADD COLUMN wanted_by TEXT NOT NULL DEFAULT ''";
+constexpr const char* postgres_resumables = "ALTER TABLE multiparts ADD COLUMN way TEXT NOT NULL DEFAULT 'multipart'; "
+                                            "ALTER TABLE multiparts ADD COLUMN length BIGINT; ALTER TABLE multiparts "
+                                            "ADD COLUMN kept BIGINT NOT NULL DEFAULT 0; "
+                                            "ALTER TABLE multiparts ADD COLUMN kept_crc32c BIGINT NOT NULL DEFAULT 0; "
+                                            "ALTER TABLE multiparts ADD COLUMN holder TEXT NOT NULL DEFAULT ''; "
+                                            "ALTER TABLE multiparts ADD COLUMN held_until BIGINT NOT NULL DEFAULT 0; "
+                                            "ALTER TABLE multiparts ADD COLUMN wanted_by TEXT NOT NULL DEFAULT ''";
+
 // Times are milliseconds since 1970. ask_at: when the next check of the store is due; NULL: no check is due.
 // due_at: when the next delivery is due; NULL: a dead letter.
 // attempt: the id of the newest fallback upload of the form. failures: how often the upload became failed.
 // delivery_order: 0 for messages about completions, which go first; 1 for all others.
-constexpr std::array<const char*, 11> sqlite_steps{
+constexpr std::array<const char*, 12> sqlite_steps{
     R"(CREATE TABLE uploads (
          id TEXT PRIMARY KEY, state TEXT NOT NULL, profile TEXT NOT NULL, user TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
          metadata TEXT NOT NULL, min_size INTEGER NOT NULL, max_size INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -145,10 +161,12 @@ constexpr std::array<const char*, 11> sqlite_steps{
     sqlite_rates,
 
     sqlite_multiparts,
+
+    sqlite_resumables,
 };
 
 // Ids compare byte by byte in every locale. Versions have the numbers of SQLite's, so version 1 is empty.
-constexpr std::array<const char*, 11> postgres_steps{
+constexpr std::array<const char*, 12> postgres_steps{
     "SELECT 1",
 
     R"(CREATE TABLE uploads (
@@ -190,6 +208,8 @@ constexpr std::array<const char*, 11> postgres_steps{
     postgres_rates,
 
     postgres_multiparts,
+
+    postgres_resumables,
 };
 
 } // namespace

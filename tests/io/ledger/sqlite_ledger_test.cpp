@@ -338,7 +338,7 @@ BOOST_AUTO_TEST_CASE(the_file_is_in_wal_mode_and_has_its_schema_version) {
   BOOST_TEST(mode->text() == "wal");
   const auto version = other.prepare("PRAGMA user_version");
   BOOST_TEST_REQUIRE(version->step());
-  BOOST_TEST(*version->integer() == 11);
+  BOOST_TEST(*version->integer() == 12);
 }
 
 // The file as version 1 created it.

@@ -1,13 +1,16 @@
-// A multipart upload that Postern has begun in a store, until it is completed or aborted. A plain value of the ledger:
-// whatever happens to the client or to the node, its parts are not left in the store for ever.
+// An upload that Postern has begun in a store, until it is completed or aborted: a multipart upload, or one that comes
+// in several requests (way resumable). A plain value of the ledger: whatever happens to the client or to the node, its
+// bytes are not left in the store for ever.
 #pragma once
 
 #include <postern/base/dates.hpp>
 #include <postern/core/multipart/part_sizes.hpp>
 #include <postern/core/object.hpp>
+#include <postern/core/upload.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace postern {
@@ -20,12 +23,19 @@ struct open_multipart {
   // form can be posted several times.
   std::string id;
   object_name name;
-  std::string store_id;       // the store's name for it; empty: not recorded yet, or the node died before
-  part_plan plan;             // of a client's parts
-  bool has_checksums = false; // the store requires the CRC32C of each part
-  std::uint64_t bytes = 0;    // that the store may hold of it, at most
-  millis_clock created_at{};  // when the store was last asked to begin it
-  millis_clock due_at{};      // after this, the sweep aborts it
+  std::string store_id;                  // the store's name for it; empty: not recorded yet, or the node died before
+  part_plan plan;                        // of way multipart
+  bool has_checksums = false;            // the store requires the CRC32C of each part
+  std::uint64_t bytes = 0;               // that the store may hold of it, at most
+  millis_clock created_at{};             // when the store was last asked to begin it
+  millis_clock due_at{};                 // after this, the sweep aborts it
+  upload_way way = upload_way::fallback; // by which its bytes come; multipart: from its client
+  // Of way resumable:
+  std::optional<std::uint64_t> length; // of the whole file, in bytes; nothing: not declared yet
+  kept_bytes kept;                     // what the store keeps of it
+  std::string holder;                  // the request that may add bytes until held_until; empty: none
+  millis_clock held_until{};
+  std::string wanted_by; // another request that waits until the holder has let go
 };
 
 } // namespace postern

@@ -76,7 +76,6 @@ public:
 
 private:
   struct target; // where its parts go, and by which rules
-  task<result<upload>> find_signed(std::string id, millis_clock now);
   result<target> target_of(const upload& row) const;
   task<result<started_parts>> start(upload row, const target& at, std::vector<asked_part> asked, millis_clock now);
   task<result<open_multipart>> begin_in_store(upload row, target at, open_multipart m);

@@ -28,6 +28,10 @@ public:
   result<started_parts> start_parts(const open_multipart& m);
   void begin(const open_multipart& m);
   std::optional<open_multipart> name(const std::string& id, const std::string& store_id);
+  std::optional<open_multipart> take_turn(const std::string& id, const std::string& holder, millis_clock now,
+                                          millis_clock until);
+  std::optional<open_multipart> keep_turn(const std::string& id, const std::string& holder, kept_bytes kept,
+                                          millis_clock until, millis_clock due_at);
   void keep(const std::vector<std::string>& ids, millis_clock due_at);
   void end(const std::string& id, const std::optional<std::string>& store_id);
   std::vector<open_multipart> lease_due(millis_clock now, millis_clock leased_until, std::size_t max,
