@@ -86,11 +86,12 @@ struct transfers::transfer {
   std::size_t buffer_size = min_buffer; // of the buffer that is filled next
   unsigned small_reads = 0;             // in a row, that a smaller buffer would have held
   std::uint64_t buffers = first_buffer; // memory that is taken for both
-  std::unique_ptr<sink> into;
+  std::unique_ptr<sink> opened;         // by this transfer
+  sink* into = nullptr;
   std::string attempt;       // this transfer's id in the ledger
   bool is_receiving = false; // the ledger knows of this attempt, and no object exists yet
   std::optional<entry> progress;
-  std::uint64_t size = 0; // bytes of the file so far
+  std::uint64_t size = 0; // bytes of the file so far, with those of earlier requests
   std::string beginning;  // its first bytes, where they are looked at
   stored_object object;
 
@@ -109,6 +110,18 @@ task<result<stored_object>> transfers::carry(upload_plan& plan, incoming_file fi
   if (done) co_return std::move(t.object);
   co_await give_up(t, done.error());
   co_return done.error();
+}
+
+task<appended_body> transfers::append(upload_plan& plan, incoming_file file, sink& into, std::uint64_t offset) {
+  transfer t(plan, std::move(file));
+  t.into = &into;
+  t.size = offset;
+  t.progress.emplace(*this, plan.row.id);
+  t.progress->add(offset);
+  auto done = co_await take_buffers(t);
+  if (done) done = co_await stream(t);
+  if (done) done = plan.expected.check();
+  co_return appended_body{t.size - offset, std::move(done)};
 }
 
 // A form that asks for a status instead of the redirect has no claim, and so does not name its user. The ledger knows
@@ -152,7 +165,8 @@ task<result<void>> transfers::open_sink(transfer& t) {
   object_name name{t.plan.row.bucket, t.plan.row.key};
   auto opened = co_await store_.open(std::move(name), t.plan.meta, t.file.size, &t.file.share);
   if (!opened) co_return opened.error();
-  t.into = std::move(*opened);
+  t.opened = std::move(*opened);
+  t.into = t.opened.get();
   t.progress.emplace(*this, t.plan.row.id);
   if (!t.is_receiving) ledger_.start_receiving(t.plan.row, t.attempt);
   t.is_receiving = true;
@@ -251,7 +265,7 @@ task<result<void>> transfers::finish(transfer& t) {
   auto stored = co_await t.into->finish();
   if (!stored) co_return stored.error();
   t.object = std::move(*stored);
-  t.into.reset();
+  t.opened.reset();
   t.is_receiving = false;
   co_return result<void>{};
 }
@@ -278,8 +292,8 @@ task<result<void>> transfers::record(transfer& t) {
 
 task<> transfers::give_up(transfer& t, const failure& why) {
   t.drop_buffers();
-  if (t.into) co_await t.into->abandon();
-  t.into.reset();
+  if (t.opened) co_await t.opened->abandon();
+  t.opened.reset();
   if (!t.is_receiving) co_return;
   const auto now = clock_();
   if (may_come_again(why) && now < t.plan.row.expires_at) {

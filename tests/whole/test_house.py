@@ -15,6 +15,7 @@ ROOMS = {
     "io": [], "io/net": ["io"], "io/shared": ["io"], "io/auth": ["io", "io/net", "io/shared"], "io/aws": ["io", "io/net"], "io/s3": ["io", "io/net", "io/aws"],
     "io/files": ["io"], "io/magic": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
     "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"], "flow/direct": ["flow", "flow/completion"],
+    "flow/resume": ["flow", "flow/completion", "flow/direct"],
     "front/endpoints": ["front"], "front": ["front/endpoints"],
     "app/config": [], "app/webhooks": ["app/config"], "app/stores": ["app/config", "app/webhooks"],
     "app/setup": ["app/config", "app/doctor", "app/stores"], "app/doctor": ["app", "app/config", "app/setup", "app/stores", "app/webhooks"],

@@ -69,6 +69,12 @@ struct incoming_file {
   std::span<const char> rest;        // bytes in `buffer` that the decoder has not seen
 };
 
+// What became of a body whose bytes were added to an upload.
+struct appended_body {
+  std::uint64_t bytes = 0; // that were read
+  result<void> ended;      // success: the body was read to its end, and written
+};
+
 class transfers {
 public:
   // The memory that has been taken for incoming_file::buffer, in bytes. The transfer gives it back.
@@ -91,6 +97,12 @@ public:
   // store and the ledger.
   // `plan` must outlive the call.
   task<result<stored_object>> carry(upload_plan& plan, incoming_file file);
+
+  // Reads the body to its end, or until it breaks off, and adds its bytes to `into`, which stays open. `offset`: the
+  // bytes that the upload has before them. errc::entity_too_large: with them it is larger than the plan allows.
+  // errc::bad_digest: they have another checksum than plan.expected. Otherwise the failures of carry. What was written
+  // stays written. `plan` and `into` must outlive the call.
+  task<appended_body> append(upload_plan& plan, incoming_file file, sink& into, std::uint64_t offset);
 
   // Bytes of this upload that have arrived at this process; nothing when no transfer of the upload is running.
   std::optional<std::uint64_t> received(const std::string& id) const;

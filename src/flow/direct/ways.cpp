@@ -1,6 +1,6 @@
 #include <postern/base/log.hpp>
 #include <postern/base/text.hpp>
-#include <postern/core/multipart/part_sizes.hpp>
+#include <postern/core/multipart/open_multipart.hpp>
 #include <postern/core/s3/policy.hpp>
 #include <postern/flow/direct/ways.hpp>
 #include <postern/flow/form_rules.hpp>
@@ -39,6 +39,11 @@ std::string url_of_parts(const std::string& public_url, const std::string& id) {
   return public_url + "/v1/uploads/" + id + "/parts";
 }
 
+std::string url_of_file(const std::string& public_url, const signer& own, const upload& row) {
+  const auto until = std::chrono::floor<std::chrono::seconds>(row.created_at + max_multipart_age);
+  return public_url + "/v1/files/" + own.sign_upload_token(row.id, until);
+}
+
 std::string authorization_of(const std::string& upload_token) { return "Upload " + upload_token; }
 
 task<> way_planner::add(signed_form& form, const sign_request& ask) const {
@@ -60,7 +65,7 @@ task<std::optional<offered_way>> way_planner::offer(upload_way way, const signed
     break;
   case upload_way::put: co_return co_await offer_put(form, ask);
   case upload_way::multipart: co_return offer_multipart(form);
-  case upload_way::resumable: co_return std::nullopt;
+  case upload_way::resumable: co_return offer_resumable(form);
   case upload_way::fallback: break;
   }
   offered_way plain;
@@ -94,6 +99,16 @@ task<std::optional<offered_way>> way_planner::offer_put(const signed_form& form,
   put.url = std::move(made->url);
   put.headers = std::move(made->headers);
   co_return put;
+}
+
+std::optional<offered_way> way_planner::offer_resumable(const signed_form& form) const {
+  const auto& row = *form.row;
+  auto* keeps = store_.for_bucket(row.bucket).as_resumable_store();
+  if (!keeps || row.min_size > keeps->max_resumable_size()) return std::nullopt;
+  offered_way resumable;
+  resumable.way = upload_way::resumable;
+  resumable.url = url_of_file(options_.public_url, own_, row);
+  return resumable;
 }
 
 std::optional<offered_way> way_planner::offer_multipart(const signed_form& form) const {

@@ -36,6 +36,7 @@ private:
   task<std::optional<offered_way>> offer(upload_way way, const signed_form& form, const sign_request& ask) const;
   task<std::optional<offered_way>> offer_put(const signed_form& form, const sign_request& ask) const;
   std::optional<offered_way> offer_multipart(const signed_form& form) const;
+  std::optional<offered_way> offer_resumable(const signed_form& form) const;
 
   const way_options options_;
   const signer& own_;
@@ -47,5 +48,7 @@ object_meta meta_for(const profile& rules, const upload& row, upload_way way);
 
 std::string url_of_parts(const std::string& public_url, const std::string& id);
 std::string authorization_of(const std::string& upload_token); // "Upload TOKEN"
+// Under which the file can be sent in several requests. Always the same for one upload.
+std::string url_of_file(const std::string& public_url, const signer& own, const upload& row);
 
 } // namespace postern
