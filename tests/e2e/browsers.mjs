@@ -184,7 +184,7 @@ class WebKit {
       process.kill('SIGTERM');
       await ended;
     }
-    fs.rmSync(this.folder, { recursive: true, force: true });
+    fs.rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 }); // its children may still write
   }
 }
 
