@@ -27,6 +27,7 @@
 #include <postern/flow/direct/ways.hpp>
 #include <postern/flow/notify.hpp>
 #include <postern/flow/read_form.hpp>
+#include <postern/flow/resume/resumable_uploads.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/http_server.hpp>
 #include <postern/front/listen_address.hpp>
@@ -101,6 +102,7 @@ private:
   completer completer_;
   const way_planner ways_;
   direct_multiparts multiparts_;
+  resumable_uploads resumables_;
   const accept_hooks accept_hooks_;
   acceptor acceptor_;
   http_client sns_http_; // trusts events.ca_file
@@ -121,6 +123,7 @@ private:
   downloads downloads_;
   front::download_endpoint download_;
   front::parts_endpoint parts_;
+  front::tus_endpoint tus_;
   front::admin_endpoint admin_;
   front::router public_router_, admin_router_;
 
@@ -159,6 +162,8 @@ node::node(const config& c, std::function<config()> load)
       ways_(way_options_of(c, service_.options), service_.own, *store_),
       multiparts_(direct_multipart_options_of(c, service_.options), service_.own, *store_, *service_.records,
                   completer_),
+      resumables_(resumable_options_of(c, service_.options), service_.own, service_.issuer, *store_, *service_.records,
+                  transfers_, completer_),
       accept_hooks_(c), acceptor_(accept_hooks_.options(), *store_, *service_.records, completer_),
       sns_http_(make_http_client("events.ca_file", sns_client_options_of(c.events))),
       sns_(make_sns(sns_http_, trusted_issuers_of(c.events))),
@@ -171,11 +176,11 @@ node::node(const config& c, std::function<config()> load)
       pages_(pages_options_of(c, service_.backends), gate_, service_.issuer),
       usage_(gate_, service_.forms, *service_.records), manage_(gate_, *service_.records, remover_, acceptor_),
       downloads_(*store_, *service_.records, service_.forms), download_(gate_, downloads_, shared_),
-      parts_(gate_, service_.own, *service_.records, multiparts_),
+      parts_(gate_, service_.own, *service_.records, multiparts_), tus_(gate_, resumables_, config_.profiles),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
-      public_router_(
-          front::public_routes({uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_, parts_}),
-          cors_),
+      public_router_(front::public_routes(
+                         {uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_, parts_, tus_}),
+                     cors_),
       admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c.server)),
       connections_(capacity_.connections, c.limits.connections_per_address), admin_connections_(1000, 0),
       workers_(threads_of(c), capacity_.sockets()), signals_(workers_.home().get_executor(), SIGTERM, SIGINT),

@@ -67,6 +67,10 @@ direct_multipart_options direct_multipart_options_of(const config& c, const form
   return {c.profiles, s.find_store, c.sweep.multipart_grace};
 }
 
+resumable_options resumable_options_of(const config& c, const form_signer_options& s) {
+  return {c.profiles, s.public_url, s.find_store, c.sweep.multipart_grace, now_millis};
+}
+
 std::chrono::milliseconds lease_of_multiparts(const config& c) {
   using namespace std::chrono_literals;
   return std::clamp<std::chrono::milliseconds>(2 * c.sweep.interval, 4s, 2min);

@@ -9,6 +9,7 @@
 #include <postern/flow/direct/direct_multiparts.hpp>
 #include <postern/flow/direct/ways.hpp>
 #include <postern/flow/read_form.hpp>
+#include <postern/flow/resume/resumable_uploads.hpp>
 #include <postern/flow/sign.hpp>
 #include <postern/flow/upload_feed.hpp>
 #include <postern/front/endpoints/pages.hpp>
@@ -31,6 +32,7 @@ form_limits form_limits_of(const config& c);
 resource_limits resource_limits_of(const config& c, const capacity& possible, const store& objects);
 way_options way_options_of(const config& c, const form_signer_options& s);
 direct_multipart_options direct_multipart_options_of(const config& c, const form_signer_options& s);
+resumable_options resumable_options_of(const config& c, const form_signer_options& s);
 // How long after a node's death the multipart uploads that it sent are aborted.
 std::chrono::milliseconds lease_of_multiparts(const config& c);
 prober_options prober_options_of(const config& c);

@@ -5,6 +5,19 @@
 #include <algorithm>
 
 namespace postern::front {
+namespace {
+
+// As tusd has them, and those of the IETF draft.
+constexpr const char* sent_by_resumable_clients =
+    ", Origin, X-Request-ID, X-HTTP-Method-Override, Content-Disposition, Upload-Length, Upload-Offset, Tus-Resumable, "
+    "Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Incomplete, Upload-Complete, "
+    "Upload-Draft-Interop-Version";
+constexpr const char* exposed_to_resumable_clients =
+    ", Postern-Id, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Expires, Upload-Concat, "
+    "Upload-Complete, Upload-Limit, Upload-Draft-Interop-Version, Tus-Resumable, Tus-Version, Tus-Max-Size, "
+    "Tus-Extension, Tus-Checksum-Algorithm";
+
+} // namespace
 
 cors_rules::cors_rules(std::string_view public_url, std::vector<std::string> allowed)
     : public_origin_(origin_of(public_url)), allowed_(std::move(allowed)) {}
@@ -30,24 +43,31 @@ bool cors_rules::may_use_cookies(const request& r, bool to_read) const {
 
 void cors_rules::add_headers(cors_readers who, const request& r, response& made) const {
   if (who == cors_readers::any_origin) made.with("Access-Control-Allow-Origin", "*");
-  if (who != cors_readers::allowed_origins) return;
+  if (who != cors_readers::allowed_origins && who != cors_readers::resumable_clients) return;
   const auto origin = r.field(http::field::origin);
   made.with("Vary", "Origin");
   if (origin.empty() || !contains(origin)) return;
   made.with("Access-Control-Allow-Origin", std::string(origin))
       .with("Access-Control-Allow-Credentials", "true")
       .with("Access-Control-Expose-Headers",
-            "Content-Disposition, Content-Range, ETag, Location, Retry-After, X-Request-Id");
+            std::string("Content-Disposition, Content-Range, ETag, Location, Retry-After, X-Request-Id") +
+                (who == cors_readers::resumable_clients ? exposed_to_resumable_clients : ""));
+}
+
+void cors_rules::allow_requests(cors_readers who, const std::string& verbs, response& made) {
+  made.with("Access-Control-Allow-Methods", verbs)
+      // The last two are sent by clients such as Dropzone, whether they are of use or not.
+      .with("Access-Control-Allow-Headers",
+            std::string("Authorization, Content-Type, Accept, Cache-Control, X-Requested-With") +
+                (who == cors_readers::resumable_clients ? sent_by_resumable_clients : ""))
+      .with("Access-Control-Max-Age", "600");
 }
 
 response cors_rules::preflight(const request& r, cors_readers who, const std::string& verbs) const {
   response made;
   made.status = 204;
-  add_headers(who == cors_readers::any_origin ? who : cors_readers::allowed_origins, r, made);
-  made.with("Access-Control-Allow-Methods", verbs)
-      // The last two are sent by clients such as Dropzone, whether they are of use or not.
-      .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Cache-Control, X-Requested-With")
-      .with("Access-Control-Max-Age", "600");
+  add_headers(who == cors_readers::own_pages ? cors_readers::allowed_origins : who, r, made);
+  allow_requests(who, verbs, made);
   return made;
 }
 

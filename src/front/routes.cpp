@@ -35,6 +35,13 @@ std::vector<route> public_routes(const public_endpoints& to) {
       {"/v1/uploads/{id}/parts", http::verb::delete_, allowed_origins, endpoint_of(to.parts, &parts_endpoint::abort)},
       {"/v1/uploads/{id}/parts/complete", http::verb::post, allowed_origins,
        endpoint_of(to.parts, &parts_endpoint::complete)},
+      {"/v1/files", http::verb::post, resumable_clients, endpoint_of(to.tus, &tus_endpoint::create)},
+      {"/v1/files", http::verb::options, resumable_clients, endpoint_of(to.tus, &tus_endpoint::options)},
+      {"/v1/files/", http::verb::get, resumable_clients, endpoint_of(to.tus, &tus_endpoint::head)},
+      {"/v1/files/", http::verb::patch, resumable_clients, endpoint_of(to.tus, &tus_endpoint::patch)},
+      {"/v1/files/", http::verb::delete_, resumable_clients, endpoint_of(to.tus, &tus_endpoint::remove)},
+      {"/v1/files/", http::verb::post, resumable_clients, endpoint_of(to.tus, &tus_endpoint::override_method)},
+      {"/v1/files/", http::verb::options, resumable_clients, endpoint_of(to.tus, &tus_endpoint::options)},
       {"/v1/usage", http::verb::get, allowed_origins, endpoint_of(to.usage, &usage_endpoint::show)},
       {"/upload/", http::verb::post, allowed_origins, endpoint_of(to.fallback, &fallback_endpoint::take)},
       // The redirect of another origin's page arrives with Origin: null; the claim is the authority.

@@ -81,7 +81,10 @@ struct fixture {
           manage(who, f.ledger, f.removals, f.verdicts), files(f.store, f.ledger, f.forms),
           download(who, files, memory.shared),
           multiparts({{}, only({}, "media")}, f.own, f.store, f.ledger, f.completions),
-          parts(who, f.own, f.ledger, multiparts), admin(f.ledger, f.carriers, f.parts()) {}
+          parts(who, f.own, f.ledger, multiparts),
+          resumables({f.profiles, "https://up.example.com", only({}, "media"), std::chrono::hours(24), now_millis},
+                     f.own, f.issuer, f.store, f.ledger, f.carriers, f.completions),
+          tus(who, resumables, f.profiles), admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const way_planner ways;
@@ -101,9 +104,11 @@ struct fixture {
     download_endpoint download;
     direct_multiparts multiparts;
     parts_endpoint parts;
+    resumable_uploads resumables;
+    tus_endpoint tus;
     admin_endpoint admin;
-    router public_router{public_routes({uploads, fallback, complete, events, pages, usage, manage, download, parts}),
-                         allowed};
+    router public_router{
+        public_routes({uploads, fallback, complete, events, pages, usage, manage, download, parts, tus}), allowed};
     router admin_router{admin_routes(admin), allowed};
   };
   std::optional<endpoints> made;

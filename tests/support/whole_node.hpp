@@ -283,6 +283,14 @@ private:
   const way_planner ways_{{signer_options().profiles, url, signer_options().find_store}, own_, store_};
   direct_multiparts multiparts_{
       {signer_options().profiles, signer_options().find_store}, own_, store_, ledger_, completer_};
+  resumable_uploads resumables_{
+      {signer_options().profiles, url, signer_options().find_store, std::chrono::hours(24), now_millis},
+      own_,
+      issuer_,
+      store_,
+      ledger_,
+      transfers_,
+      completer_};
   acceptor acceptor_{acceptor_options{{}, now_millis, [] { return 0.5; }}, store_, ledger_, completer_};
   no_sns sns_;
   event_receiver events_{{secret(event_token), {}, {bucket}}, completer_, sns_, ledger_};
@@ -300,10 +308,11 @@ private:
   downloads downloads_{store_, ledger_, forms_};
   front::download_endpoint download_endpoint_{gate_, downloads_, shared_};
   front::parts_endpoint parts_endpoint_{gate_, own_, ledger_, multiparts_};
-  front::router router_{
-      front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_, events_endpoint_,
-                            pages_endpoint_, usage_endpoint_, manage_endpoint_, download_endpoint_, parts_endpoint_}),
-      cors_};
+  front::tus_endpoint tus_endpoint_{gate_, resumables_, profiles_};
+  front::router router_{front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_,
+                                              events_endpoint_, pages_endpoint_, usage_endpoint_, manage_endpoint_,
+                                              download_endpoint_, parts_endpoint_, tus_endpoint_}),
+                        cors_};
   front::connection_count connections_{0, 0};
   group server_tasks_{loop_.get_executor()};
   front::http_server server_{loop_,   front::parse_listen_address("127.0.0.1:0"),

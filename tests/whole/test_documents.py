@@ -144,7 +144,7 @@ class References(unittest.TestCase):
         for path in source_files("src/front/**/*.cpp"):
             declared.update((verb.upper().rstrip("_"), at) for at, verb in re.findall(r'\{"(/[^"]*)",\s*(?:\w+::)*verb::(\w+)', text_of(path)))
         self.assertGreater(len(declared), 15)
-        written = {(verb, re.sub(r"\{[^}/]*\}$|\?.*", "", at)) for verb, at in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`]*)`", without_blocks("conf/api.md"))}
+        written = {(verb, re.sub(r"\{[^}/]*\}$|\?.*", "", at)) for verb, at in re.findall(r"`(GET|POST|PUT|PATCH|DELETE|OPTIONS) (/[^`]*)`", without_blocks("conf/api.md"))}
         self.assertEqual(sorted(written), sorted(declared))
 
     def test_every_error_is_documented(self):

@@ -16,7 +16,7 @@ ROOMS = {
     "io/files": ["io"], "io/magic": ["io"], "io/sql": ["io"], "io/rows": ["io", "io/sql"], "io/ledger": ["io", "io/sql", "io/rows"],
     "flow/admission": [], "flow/completion": ["flow/admission"], "flow": ["flow/admission", "flow/completion"], "flow/direct": ["flow", "flow/completion"],
     "flow/resume": ["flow", "flow/completion", "flow/direct"],
-    "front/endpoints": ["front"], "front": ["front/endpoints"],
+    "front/endpoints": ["front"], "front/clients": ["front"], "front": ["front/endpoints", "front/clients"],
     "app/config": [], "app/webhooks": ["app/config"], "app/stores": ["app/config", "app/webhooks"],
     "app/setup": ["app/config", "app/doctor", "app/stores"], "app/doctor": ["app", "app/config", "app/setup", "app/stores", "app/webhooks"],
     "app": ["app/config", "app/doctor", "app/setup", "app/stores", "app/webhooks"],

@@ -10,8 +10,9 @@
 
 namespace postern::front {
 
-// The pages whose scripts may read the responses of a route.
-enum class cors_readers { own_pages, allowed_origins, any_origin };
+// The pages whose scripts may read the responses of a route. resumable_clients: those of the allowed origins, with the
+// header fields of tus and of the IETF's resumable uploads.
+enum class cors_readers { own_pages, allowed_origins, resumable_clients, any_origin };
 
 class cors_rules {
 public:
@@ -37,6 +38,8 @@ public:
   // The response to a browser's preflight before a cross-origin request ("CORS-preflight fetch"). `verbs`: the verbs of
   // the path, as in "POST, GET".
   response preflight(const request& r, cors_readers who, const std::string& verbs) const;
+  // The same without what add_headers adds.
+  static void allow_requests(cors_readers who, const std::string& verbs, response& made);
 
 private:
   std::string public_origin_;

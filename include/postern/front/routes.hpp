@@ -2,6 +2,7 @@
 // front/endpoints and its line here.
 #pragma once
 
+#include <postern/front/clients/tus.hpp>
 #include <postern/front/endpoints/admin.hpp>
 #include <postern/front/endpoints/complete.hpp>
 #include <postern/front/endpoints/download.hpp>
@@ -28,6 +29,7 @@ struct public_endpoints {
   manage_endpoint& manage;
   download_endpoint& download;
   parts_endpoint& parts;
+  tus_endpoint& tus;
 };
 
 // The endpoints must outlive the routes.
