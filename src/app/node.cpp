@@ -123,7 +123,7 @@ private:
   downloads downloads_;
   front::download_endpoint download_;
   front::parts_endpoint parts_;
-  front::tus_endpoint tus_;
+  front::files_endpoint files_;
   front::admin_endpoint admin_;
   front::router public_router_, admin_router_;
 
@@ -176,10 +176,10 @@ node::node(const config& c, std::function<config()> load)
       pages_(pages_options_of(c, service_.backends), gate_, service_.issuer),
       usage_(gate_, service_.forms, *service_.records), manage_(gate_, *service_.records, remover_, acceptor_),
       downloads_(*store_, *service_.records, service_.forms), download_(gate_, downloads_, shared_),
-      parts_(gate_, service_.own, *service_.records, multiparts_), tus_(gate_, resumables_, config_.profiles),
+      parts_(gate_, service_.own, *service_.records, multiparts_), files_(gate_, resumables_, config_.profiles),
       admin_(*service_.records, transfers_, readiness_parts(), c.server.admin_hosts),
       public_router_(front::public_routes(
-                         {uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_, parts_, tus_}),
+                         {uploads_, fallback_, complete_, events_, pages_, usage_, manage_, download_, parts_, files_}),
                      cors_),
       admin_router_(front::admin_routes(admin_), cors_), tls_(tls_of(c.server)),
       connections_(capacity_.connections, c.limits.connections_per_address), admin_connections_(1000, 0),

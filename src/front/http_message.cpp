@@ -191,4 +191,14 @@ void append_response(std::string& out, const response& r, bool keep_alive, bool 
   if (!is_head) out += r.body;
 }
 
+void append_interim(std::string& out, const response& r) {
+  out += "HTTP/1.1 ";
+  append_number(out, static_cast<unsigned>(r.status));
+  const auto reason = http::obsolete_reason(static_cast<http::status>(r.status));
+  out.append(" ").append(r.status == 104 ? "Upload Resumption Supported"
+                                         : std::string_view(reason.data(), reason.size()));
+  for (const auto& [name, value] : r.fields) append_field(out, name, value);
+  out += "\r\n\r\n";
+}
+
 } // namespace postern::front

@@ -159,6 +159,7 @@ task<bool> http_session::serve_request() {
             new_request_id(),
             connection_.is_secure(),
             {}};
+  if (message.version() >= 11) r.send_interim = [this](response made) { return send_interim(std::move(made)); };
   connection_.expires_after(0ms);                 // endpoints have their own deadlines, and reading the body sets one
   std::optional<connection_count::ticket> ticket; // held until the response, or the event stream, has ended
   const auto made = co_await answer(r, client, header_size, ticket);
@@ -166,6 +167,15 @@ task<bool> http_session::serve_request() {
   share.give_all_back();
   parser.reset();
   co_return co_await respond(made, r, *how, body);
+}
+
+task<result<void>> http_session::send_interim(response made) {
+  std::string out;
+  append_interim(out, made);
+  connection_.expires_after(limits_.body.max_silence);
+  auto written = co_await connection_.write(out);
+  connection_.expires_after(0ms);
+  co_return written;
 }
 
 task<response> http_session::answer(request& r, const asio::ip::address& client, std::size_t header_size,

@@ -33,6 +33,15 @@ BOOST_AUTO_TEST_CASE(a_response_is_one_piece_with_its_length) {
   BOOST_TEST(printed(empty).find("Content-Length") == std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(an_interim_response_has_fields_and_nothing_else) {
+  response hint;
+  hint.status = 104;
+  hint.with("Location", "https://up.example.com/v1/files/x");
+  std::string out;
+  append_interim(out, hint);
+  BOOST_TEST(out == "HTTP/1.1 104 Upload Resumption Supported\r\nLocation: https://up.example.com/v1/files/x\r\n\r\n");
+}
+
 BOOST_AUTO_TEST_CASE(a_problem_follows_rfc_9457) {
   const auto r = make_problem({errc::too_many_requests, "at most 5 a second"}, "req");
   BOOST_TEST(r.status == 429);

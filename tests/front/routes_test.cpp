@@ -84,7 +84,7 @@ struct fixture {
           parts(who, f.own, f.ledger, multiparts),
           resumables({f.profiles, "https://up.example.com", only({}, "media"), std::chrono::hours(24), now_millis},
                      f.own, f.issuer, f.store, f.ledger, f.carriers, f.completions),
-          tus(who, resumables, f.profiles), admin(f.ledger, f.carriers, f.parts()) {}
+          resumed_files(who, resumables, f.profiles), admin(f.ledger, f.carriers, f.parts()) {}
 
     event_receiver receiver;
     const way_planner ways;
@@ -105,10 +105,11 @@ struct fixture {
     direct_multiparts multiparts;
     parts_endpoint parts;
     resumable_uploads resumables;
-    tus_endpoint tus;
+    files_endpoint resumed_files;
     admin_endpoint admin;
     router public_router{
-        public_routes({uploads, fallback, complete, events, pages, usage, manage, download, parts, tus}), allowed};
+        public_routes({uploads, fallback, complete, events, pages, usage, manage, download, parts, resumed_files}),
+        allowed};
     router admin_router{admin_routes(admin), allowed};
   };
   std::optional<endpoints> made;

@@ -308,10 +308,10 @@ private:
   downloads downloads_{store_, ledger_, forms_};
   front::download_endpoint download_endpoint_{gate_, downloads_, shared_};
   front::parts_endpoint parts_endpoint_{gate_, own_, ledger_, multiparts_};
-  front::tus_endpoint tus_endpoint_{gate_, resumables_, profiles_};
+  front::files_endpoint files_endpoint_{gate_, resumables_, profiles_};
   front::router router_{front::public_routes({uploads_endpoint_, fallback_endpoint_, complete_endpoint_,
                                               events_endpoint_, pages_endpoint_, usage_endpoint_, manage_endpoint_,
-                                              download_endpoint_, parts_endpoint_, tus_endpoint_}),
+                                              download_endpoint_, parts_endpoint_, files_endpoint_}),
                         cors_};
   front::connection_count connections_{0, 0};
   group server_tasks_{loop_.get_executor()};

@@ -24,6 +24,8 @@ namespace postern::front {
 
 namespace http = boost::beast::http;
 
+struct response;
+
 struct request {
   http::verb method = http::verb::unknown;
   std::string_view path;  // percent-encoded, without the query
@@ -36,6 +38,9 @@ struct request {
   std::string id;             // of this request: in log lines, problem responses and X-Request-Id
   bool is_secure = false;     // came over TLS
   std::string path_parameter; // the decoded parameter in the path, on routes that have one
+  // Sends an interim response (RFC 9110 §15.2) ahead of the final one: its status and fields. Empty: the client's
+  // version of HTTP has none.
+  std::function<task<result<void>>(response)> send_interim{};
 
   // The value of the first field of that name; empty when there is none.
   std::string_view field(std::string_view name) const {
@@ -98,5 +103,7 @@ std::string retry_after(unsigned seconds);
 
 // Appends the response as it goes over the wire. With `is_head` the body is left out, but Content-Length is its length.
 void append_response(std::string& out, const response& r, bool keep_alive, bool is_head, std::string_view request_id);
+// The same for an interim response, which has no body.
+void append_interim(std::string& out, const response& r);
 
 } // namespace postern::front

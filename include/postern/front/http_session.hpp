@@ -42,6 +42,7 @@ private:
   task<bool> serve_request();
   task<result<std::string_view>> read_header();
   // `ticket`: set for a client behind a proxy.
+  task<result<void>> send_interim(response made);
   task<response> answer(request& r, const asio::ip::address& client, std::size_t header_size,
                         std::optional<connection_count::ticket>& ticket);
   task<bool> respond(const response& made, const request& r, const framing& how, const body_reader& body);

@@ -2,7 +2,7 @@
 // front/endpoints and its line here.
 #pragma once
 
-#include <postern/front/clients/tus.hpp>
+#include <postern/front/clients/files.hpp>
 #include <postern/front/endpoints/admin.hpp>
 #include <postern/front/endpoints/complete.hpp>
 #include <postern/front/endpoints/download.hpp>
@@ -29,7 +29,7 @@ struct public_endpoints {
   manage_endpoint& manage;
   download_endpoint& download;
   parts_endpoint& parts;
-  tus_endpoint& tus;
+  files_endpoint& files;
 };
 
 // The endpoints must outlive the routes.

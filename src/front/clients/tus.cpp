@@ -1,6 +1,8 @@
 #include <postern/base/encoding.hpp>
 #include <postern/base/log.hpp>
 #include <postern/core/http/url.hpp>
+#include <postern/core/resumable/ietf_upload.hpp>
+#include <postern/front/clients/new_file.hpp>
 #include <postern/front/clients/tus.hpp>
 
 #include <utility>
@@ -73,26 +75,15 @@ result<checksums> checksums_of(const std::optional<form_field>& announced) {
 
 } // namespace
 
-task<result<resumable_view>> tus_endpoint::create_upload(request& r, const tus::creation& asked) {
-  auto who = co_await gate_.admit_to_sign(r);
-  if (!who) co_return who.error();
-  if (auto counted = gate_.count_form(r, *who); !counted) co_return counted.error();
-  auto ask = tus::sign_request_of(asked);
-  if (!ask) co_return ask.error();
-  if (const auto profile = query_parameter(r.query, "profile")) ask->profile = *profile;
-  if (!who->may_use(ask->profile))
-    co_return failure{errc::forbidden, "this caller may not use profile " + quote(ask->profile)};
-  ask->origin = std::string(r.field(http::field::origin));
-  co_return co_await uploads_.create(*ask, *who);
-}
-
 task<response> tus_endpoint::create(request& r) {
   if (auto refused = refuse_version(r)) co_return std::move(*refused);
   auto fields = fields_of(r);
   if (r.body.announced_size() == std::uint64_t{0}) fields.content_type = {};
   auto asked = tus::read_creation(fields);
   if (!asked) co_return refuse(r, asked.error());
-  auto created = co_await create_upload(r, *asked);
+  auto ask = tus::sign_request_of(*asked);
+  if (!ask) co_return refuse(r, ask.error());
+  auto created = co_await create_file(gate_, uploads_, r, std::move(*ask));
   if (!created) co_return refuse(r, created.error());
   co_return co_await answer_created(r, *asked, std::move(*created));
 }
@@ -187,7 +178,10 @@ task<response> tus_endpoint::options(request& r) {
       .with("Tus-Checksum-Algorithm", std::string(tus::checksum_algorithms));
   const auto named = query_parameter(r.query, "profile");
   const auto rules = profiles_.find(named ? *named : "default");
-  if (rules != profiles_.end()) made.with("Tus-Max-Size", std::to_string(rules->second.max_size));
+  if (rules == profiles_.end()) co_return made;
+  made.with("Tus-Max-Size", std::to_string(rules->second.max_size));
+  const ietf_upload::limits limits{rules->second.max_size, rules->second.min_size, std::nullopt};
+  made.with("Upload-Limit", ietf_upload::limit_field(limits, ietf_upload::version::v8));
   co_return made;
 }
 

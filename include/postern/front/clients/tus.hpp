@@ -1,6 +1,6 @@
-// tus 1.0 (https://tus.io/protocols/resumable-upload): POST /v1/files begins an upload; HEAD, PATCH and DELETE of the URL
-// in its Location ask, go on and give up. The URL holds the upload's token, so whoever knows it may send the file. Owned
-// by the node, shared by all threads.
+// tus 1.0 (https://tus.io/protocols/resumable-upload): POST /v1/files begins an upload; HEAD, PATCH and DELETE of the
+// URL in its Location ask, go on and give up. The URL holds the upload's token, so whoever knows it may send the file.
+// Owned by the node, shared by all threads.
 #pragma once
 
 #include <postern/core/resumable/tus.hpp>
@@ -32,7 +32,6 @@ public:
   task<response> options(request& r);
 
 private:
-  task<result<resumable_view>> create_upload(request& r, const tus::creation& asked);
   task<response> answer_created(request& r, const tus::creation& asked, resumable_view created);
   task<response> answer_appended(request& r, std::string id, tus::append asked);
 
