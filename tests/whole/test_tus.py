@@ -273,6 +273,25 @@ class Files(unittest.TestCase):
                 self.assertEqual(upload.patch(0, b"x")[0], 404)
             wait_until(lambda: self.left_over(server) == [], "their bytes are deleted")
 
+    def test_the_memory_of_a_large_upload(self):
+        """3 GiB with POSTERN_FULL=1."""
+        if is_sanitized():
+            self.skipTest("AddressSanitizer keeps freed memory")
+        data = Pattern((3 << 30) if FULL else 96 * MIB)
+        with self.new_server() as server:
+            upload = tus.create(server, data.size)
+            server.reset_peak()
+            before = server.memory()
+            s = upload.begin(0, data.size)
+            for piece in data:
+                s.sendall(piece)
+            self.assertEqual(read_answer(s)[0], 204)
+            s.close()
+            peak = server.memory("VmHWM") - before
+            print(f"{type(self).__name__}: {data.size >> 20} MiB in one PATCH: {peak / MIB:.1f} MiB more memory at the peak", file=sys.stderr)
+            self.assertLess(peak, 24 * MIB)  # a part of 8 MiB, two buffers of 1 MiB, and what the store's client needs
+            self.assertEqual(self.hash_of(self.key_of(upload)), data.sha256())
+
     def test_paused_uploads_cost_no_memory(self):
         if is_sanitized():
             self.skipTest("AddressSanitizer keeps freed memory")

@@ -85,15 +85,20 @@ public:
   task<result<kept_bytes>> keep() override { co_return kept_; }
 
   task<result<kept_bytes>> pause() override {
+    if (collected_.size() == part_size) { // its sending failed before
+      auto sent = co_await send_part(std::nullopt);
+      if (!sent) co_return sent.error();
+      kept_ = {size_, crc_};
+    }
     if (size_ != kept_.size) {
       const kept_bytes all{size_, crc_};
+      // A client that has hung up, or must leave, gets no request any more. What it has sent is kept all the same.
       auto request = co_await begin_request();
-      if (!request) co_return request.error();
       collected_ += label_of(all);
       const auto sum = crc32c(0, collected_);
       auto put =
           co_await s3_.put_object(name_of_rest(upload_.name, upload_.upload_id, !is_second_), {}, collected_, sum);
-      end_request();
+      if (request) end_request();
       if (!put) co_return to_failure(put.error());
       kept_ = all;
     }
