@@ -76,21 +76,34 @@ export class Server {
     server.url = `http://127.0.0.1:${port}`;
     fs.writeFileSync(path.join(server.folder, 'postern.toml'), `[auth]\nanonymous = true\n[server]\ndemo = true\n${config}`);
     server.environment = { POSTERN_SERVER__LISTEN: `127.0.0.1:${port}`, POSTERN_SERVER__ADMIN_LISTEN: '', POSTERN_SERVER__PUBLIC_URL: server.url, POSTERN_LIMITS__CONNECTIONS_PER_ADDRESS: '0', ...Object.fromEntries(Object.entries(settings).map(([k, v]) => ['POSTERN_' + k.toUpperCase(), v])) };
-    server.process = spawn(process.env.POSTERN, ['serve', '--config', 'postern.toml'], {
-      cwd: server.folder,
-      env: server.environment,
+    await server.launch();
+    return server;
+  }
+
+  // Starts the program in its folder and at its port: for the first time, or after kill().
+  async launch() {
+    this.process = spawn(process.env.POSTERN, ['serve', '--config', 'postern.toml'], {
+      cwd: this.folder,
+      env: this.environment,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    endWithUs(server.process, 'SIGKILL');
-    server.log = '';
+    endWithUs(this.process, 'SIGKILL');
+    this.log = '';
     await within(30, new Promise((done, fail) => {
-      server.process.stderr.on('data', (text) => {
-        server.log += text;
-        if (server.log.includes('event=listening')) done();
+      this.process.stderr.on('data', (text) => {
+        this.log += text;
+        if (this.log.includes('event=listening')) done();
       });
-      server.process.on('exit', () => fail(new Error('the server ended: ' + server.log)));
-    }), () => `the server does not listen: ${server.log}`);
-    return server;
+      this.process.on('exit', () => fail(new Error('the server ended: ' + this.log)));
+    }), () => `the server does not listen: ${this.log}`);
+  }
+
+  // Ends the program as a crash would. launch() starts it again.
+  async kill() {
+    this.process.removeAllListeners('exit');
+    const ended = new Promise((done) => { this.process.once('exit', done); });
+    this.process.kill('SIGKILL');
+    await ended;
   }
 
   // Runs another command of the program with the same configuration and returns its output.

@@ -3,42 +3,17 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
-import net from 'node:net';
 import { PassThrough } from 'node:stream';
 import { after, before, describe } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import * as tus from 'tus-js-client';
 import { browsers } from './browsers.mjs';
+import { CuttingProxy } from './cutting_proxy.mjs';
 import { S3, isInstalled } from './s3.mjs';
 import { Server, freePort, hashOf, makeFile, test, until } from './support.mjs';
 
 const MIB = 1 << 20;
-
-// Between the client and Postern: after `cutAfter` bytes from the client it cuts the connection. Postern's public_url is its URL.
-class CuttingProxy {
-  async start() {
-    this.cuts = 0;
-    this.server = net.createServer((client) => {
-      const onward = net.connect(this.target, '127.0.0.1');
-      let left = this.cutAfter?.() ?? Infinity;
-      client.on('data', (piece) => {
-        left -= piece.length;
-        if (left > 0) return onward.write(piece) || (client.pause(), onward.once('drain', () => client.resume()));
-        this.cuts += 1;
-        onward.destroy();
-        return client.destroy();
-      });
-      onward.on('data', (piece) => client.write(piece));
-      for (const [one, other] of [[client, onward], [onward, client]]) one.on('error', () => {}).on('close', () => other.destroy());
-    });
-    await new Promise((done) => { this.server.listen(0, '127.0.0.1', done); });
-    this.url = `http://127.0.0.1:${this.server.address().port}`;
-    return this;
-  }
-
-  stop() { this.server.close(); }
-}
 
 // Settles when the upload has succeeded or failed.
 function send(source, options) {
