@@ -87,7 +87,7 @@
     for (var option in options) one[option] = options[option];
     one.onSigned = function () { state.textContent = 'signed'; };
     one.onWay = function (name, reason, by) {
-      pause.hidden = by !== 'multipart';
+      pause.hidden = by !== 'multipart' && by !== 'resumable';
       isResumed = /^goes on/.test(reason);
       before = 0;
       var path = name === 'direct' ? 'straight to the store' : 'through this server';
@@ -100,7 +100,7 @@
       way = path + (reason === 'tried first' ? '' : ': ' + reason);
       why.textContent = 'Sent ' + way + '.';
       item.appendChild(why);
-      if (name === 'fallback' && reason !== 'there is no direct upload') say(file.name + ' goes ' + way);
+      if (name !== 'direct' && reason !== 'there is no direct upload') say(file.name + ' goes ' + way);
     };
     one.onProgress = function (p) {
       if (isResumed) before = p.loaded; // sent in an earlier life of the page

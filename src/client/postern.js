@@ -3,9 +3,10 @@
  *
  *   Postern.upload(fileOrInput, options) -> { cancel, pause, resume: functions, promise: Promise (where the browser has Promise) }
  *
- * The server says which ways to the store there are: the S3 form, a presigned PUT, presigned parts of a large file, and the fallback, which is the same form
- * through Postern. The client takes them in that order, goes on after a break, and trusts only Postern's completion. A missing CORS rule costs one
- * preflight and no upload: a listener on upload progress makes browsers send a preflight. ES5 without a dependency, so that old browsers parse it.
+ * The server says which ways to the store there are: the S3 form, a presigned PUT, presigned parts of a large file, a resumable upload through Postern,
+ * and the fallback, which is the S3 form through Postern. The client takes them in that order, goes on after a break, and trusts only Postern's completion.
+ * A missing CORS rule costs one preflight and no upload: a listener on upload progress makes browsers send a preflight. ES5 without a dependency, so that
+ * old browsers parse it.
  */
 (function (root) {
   'use strict';
@@ -23,6 +24,7 @@
   //= postern/sign.js
   //= postern/ways.js
   //= postern/whole.js
+  //= postern/resumable.js
   //= postern/parts.js
   //= postern/lanes.js
   //= postern/frame.js

@@ -35,7 +35,7 @@
       if (xhr.status !== 200 || !answer || !answer.parts) {
         m.todo = numbers.concat(m.todo);
         m.isHolding = true;
-        return this.partsRefused(xhr, answer, 'Signing the parts', this.goOnWithParts);
+        return this.refused(xhr, 'Signing the parts', this.goOnWithParts);
       }
       for (var i = 0; i < answer.parts.length; i++) {
         answer.parts[i].at = now();
@@ -126,7 +126,7 @@
     this.checkFile(function () {
       this.askAboutParts('GET', '', null, function (xhr, answer) {
         if ((!xhr.status && line.isBroken(m.url)) || (xhr.status === 200 && !answer)) m.suspects = [{ isBreak: true }];
-        if (xhr.status !== 200 || !answer || !answer.parts) return this.partsRefused(xhr, answer, 'The list of parts', this.checkLine);
+        if (xhr.status !== 200 || !answer || !answer.parts) return this.refused(xhr, 'The list of parts', this.checkLine);
         for (var i = 0; i < answer.parts.length; i++) {
           var n = answer.parts[i].number;
           if (answer.parts[i].size !== m.sizeOf(n) || m.sending[n] !== undefined) continue;

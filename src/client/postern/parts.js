@@ -81,7 +81,7 @@
   // Asks which parts the store has, then sends the others.
   Upload.prototype.listParts = function () {
     this.askAboutParts('GET', '', null, function (xhr, answer) {
-      if (xhr.status !== 200 || !answer || !answer.parts) return this.partsRefused(xhr, answer, 'The list of parts', this.listParts);
+      if (xhr.status !== 200 || !answer || !answer.parts) return this.refused(xhr, 'The list of parts', this.listParts);
       this.parts.take(answer.parts);
       this.parts.clear();
       this.reportParts();
@@ -89,23 +89,23 @@
     });
   };
 
-  // An answer about the parts is none, or an error.
-  Upload.prototype.partsRefused = function (xhr, answer, what, step) {
+  // An answer of Postern's about the parts, or about a resumable upload, is none, or an error.
+  Upload.prototype.refused = function (xhr, what, step) {
     var isForeign = xhr.status >= 200 && xhr.status < 400;
-    if (isForeign || (!xhr.status && line.isBroken(this.parts.url))) return this.awaitLine(step);
+    if (isForeign || (!xhr.status && line.isBroken(this.form.complete_url))) return this.awaitLine(step);
     var error = failureOf(xhr, what);
     if (error.retryable) return this.retry(error, step);
-    if (error.status === 401 || error.status === 403 || error.status === 404 || error.status === 409 || error.status === 410) return this.partsGone(error);
+    if (error.status === 401 || error.status === 403 || error.status === 404 || error.status === 409 || error.status === 410) return this.gone(error);
     if (!this.tryNext('the server answered ' + error.status, 0)) this.finish(error);
   };
 
-  // The multipart upload is gone: completed by an earlier request whose answer was lost, or ended. Then the file begins anew, once.
-  Upload.prototype.partsGone = function (error) {
+  // What was begun is gone: completed by an earlier request whose answer was lost, or ended. Then the file begins anew, once.
+  Upload.prototype.gone = function (error) {
     this.request({ method: 'GET', url: this.form.status_url, headers: { Accept: 'application/json' } }, function (xhr) {
       var upload = parse(textOf(xhr)), state = xhr.status === 200 && upload && upload.state;
       if (state === 'completed') return this.finish(null, upload);
       if (state === 'checking') return this.awaitState();
-      if (!xhr.status || xhr.status === 429 || xhr.status >= 500) return this.retry(failureOf(xhr, 'The status'), function () { this.partsGone(error); });
+      if (!xhr.status || xhr.status === 429 || xhr.status >= 500) return this.retry(failureOf(xhr, 'The status'), function () { this.gone(error); });
       if (this.isAnew) {
         if (!this.tryNext(error.message, 0)) this.finish(error);
         return;
@@ -114,6 +114,7 @@
       this.forget();
       this.stop();
       this.parts = this.form = this.entry = null;
+      this.offset = undefined;
       this.prepare();
     });
   };
@@ -128,7 +129,7 @@
       if (xhr.status === 200 && state === 'completed') return this.finish(null, answer);
       if ((xhr.status === 200 || xhr.status === 202) && state) return this.awaitState();
       if (xhr.status >= 400 && xhr.status < 500 && xhr.status !== 429 && xhr.status !== 408) return this.lookForMissingParts(failureOf(xhr, 'The completion'));
-      this.partsRefused(xhr, answer, 'The completion', this.completeParts);
+      this.refused(xhr, 'The completion', this.completeParts);
     });
   };
 
@@ -137,7 +138,7 @@
     var m = this.parts;
     m.rounds += 1;
     this.askAboutParts('GET', '', null, function (xhr, answer) {
-      if (xhr.status !== 200 || !answer || !answer.parts) return this.partsRefused(xhr, answer, 'The list of parts', this.completeParts);
+      if (xhr.status !== 200 || !answer || !answer.parts) return this.refused(xhr, 'The list of parts', this.completeParts);
       m.take(answer.parts);
       m.clear();
       if (m.todo.length && m.rounds <= MOST_ROUNDS) return this.fillLanes();
@@ -145,10 +146,12 @@
     });
   };
 
-  // The upload was cancelled: the store need not keep the parts.
-  Upload.prototype.abortParts = function () {
-    var xhr = new XMLHttpRequest();
-    xhr.open('DELETE', this.parts.url, true);
-    if (this.parts.authorization) xhr.setRequestHeader('Authorization', this.parts.authorization);
+  // The upload was cancelled: the store need not keep what it has.
+  Upload.prototype.discard = function () {
+    var xhr = new XMLHttpRequest(), isResumable = this.entry && this.entry.way === 'resumable';
+    if (!isResumable && !this.parts) return;
+    xhr.open('DELETE', isResumable ? this.entry.url : this.parts.url, true);
+    if (isResumable) xhr.setRequestHeader('Tus-Resumable', TUS);
+    else if (this.parts.authorization) xhr.setRequestHeader('Authorization', this.parts.authorization);
     xhr.send();
   };

@@ -1,4 +1,4 @@
-  // Multipart uploads are kept in IndexedDB, so that after a reload or a crash the same file goes on where the store has it.
+  // Multipart and resumable uploads are kept in IndexedDB, so that after a reload or a crash the same file goes on where the store has it.
 
   var FINGERPRINT = 64 * 1024;              // bytes of the file's start that identify it
   var SMALLEST_SAVED = 5 * 1024 * 1024;     // a smaller file has one part, and nothing to go on with
@@ -66,8 +66,7 @@
   Upload.prototype.findSaved = function (done) {
     var self = this, file = this.file;
     var isPossible = file && file.name && file.slice && file.size > SMALLEST_SAVED && this.options.resume !== false && this.transport() === 'xhr' && root.FileReader && root.indexedDB;
-    var ways = this.possibleWays().join(' ');
-    if (!isPossible || ways.indexOf('multipart') < 0) return done(null);
+    if (!isPossible || !/multipart|resumable/.test(this.possibleWays().join())) return done(null);
     readStart(file, FINGERPRINT, this.during(function (start) {
       if (!start) return done(null);
       var key = self.keyOf(start);
@@ -105,21 +104,25 @@
     this.form = saved.form;
     this.signedAt = saved.at;
     this.rest = this.waysOf(saved.form);
-    while (this.rest.length && this.rest[0].way !== 'multipart') this.rest.shift();
+    var way = saved.way || 'multipart'; // a record of an older version has none
+    while (this.rest.length && this.rest[0].way !== way) this.rest.shift();
     if (!this.rest.length) {
       this.form = null;
       return this.prepare();
     }
-    this.parts = new Parts(this.rest[0], this.file);
-    this.parts.authorization = saved.authorization;
+    if (way === 'resumable') this.offset = 0; // Postern tells the right one
+    else {
+      this.parts = new Parts(this.rest[0], this.file);
+      this.parts.authorization = saved.authorization;
+    }
     var next = this.during(function () { this.send(this.rest.shift(), 'goes on with what the store has'); });
     this.call('onSigned', saved.form);
     next();
   };
 
   Upload.prototype.save = function () {
-    if (!this.key || !this.parts) return;
-    var record = { key: this.key, at: now(), form: this.form, authorization: this.parts.authorization };
+    if (!this.key) return;
+    var record = { key: this.key, at: now(), form: this.form, way: this.entry.way, authorization: this.parts && this.parts.authorization };
     withSaved(function (all) { return all.put(record); }, nothing);
   };
 

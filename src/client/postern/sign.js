@@ -10,9 +10,10 @@
   // What this browser can do, as far as the page allows it.
   Upload.prototype.possibleWays = function () {
     var wish = this.options.way || 'auto', byScript = this.file && this.transport() === 'xhr';
-    if (wish === 'form' || wish === 'put' || wish === 'multipart' || wish === 'fallback') return [wish];
+    if (/^(form|put|multipart|resumable|fallback)$/.test(wish)) return [wish];
     var direct = byScript ? ['form', 'put', 'multipart'] : ['form'];
-    return wish === 'direct' ? direct : direct.concat('fallback');
+    if (wish === 'direct') return direct;
+    return direct.concat(byScript && this.file.slice ? ['resumable', 'fallback'] : 'fallback');
   };
 
   Upload.prototype.transport = function () {

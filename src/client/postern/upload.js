@@ -14,6 +14,7 @@
     this.isPaused = false;
     this.requests = [];
     this.timers = []; // functions that cancel a timer
+    this.offset = undefined; // of a resumable upload: bytes that Postern has
     this.again = {};  // by way: true once it was begun a second time
     this.breakSince = 0;
     this.busySince = 0;
@@ -77,7 +78,7 @@
     }));
     this.signedAgain = false;
     if (!this.entry) this.takeNextWay('');
-    else if (this.entry.way === 'multipart') this.sendParts();
+    else if (canGoOn(this.entry.way)) this.begin();
     else this.noAnswer({ begun: true, isBreak: true });
   };
 
@@ -99,7 +100,7 @@
 
   Upload.prototype.cancel = function () {
     if (this.over) return;
-    if (this.parts) this.abortParts();
+    this.discard();
     this.finish(failure('cancelled', 'The upload was cancelled.'));
   };
 

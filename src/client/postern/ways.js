@@ -13,10 +13,24 @@
     }
     // "direct" where there is no direct upload means the only upload there is.
     if (!usable.length && form.fallback_url && form.url === form.fallback_url) usable.push({ way: 'fallback' });
-    return usable;
+    return this.withoutDetour(usable);
   };
 
-  function isDirect(entry) { return entry.way !== 'fallback'; }
+  // A small file takes the fallback instead of the resumable way. It is sent again as quickly as it goes on, and the answer to its form is the completion;
+  // the resumable way asks for that with one request more.
+  Upload.prototype.withoutDetour = function (entries) {
+    var others = [], hasFallback = false;
+    for (var i = 0; i < entries.length; i++) {
+      if (entries[i].way === 'fallback') hasFallback = true;
+      if (entries[i].way !== 'resumable') others.push(entries[i]);
+    }
+    return hasFallback && this.file && this.file.size <= SMALLEST_SAVED ? others : entries;
+  };
+
+  function isDirect(entry) { return entry.way !== 'fallback' && entry.way !== 'resumable'; }
+
+  // Whether an upload by this way goes on where it stopped, also after a reload.
+  function canGoOn(way) { return way === 'multipart' || way === 'resumable'; }
 
   Upload.prototype.isAuto = function () {
     return (this.options.way || 'auto') === 'auto';
@@ -51,10 +65,10 @@
     return this.isAuto() ? 'tried first' : 'asked for';
   };
 
-  // Called when a direct way failed. `forMs`: for how long other files avoid the store too, by this way and by the other direct ones.
+  // Called when a way failed. `forMs`: for how long other files avoid the store too, by this way and by the other direct ones.
   // Returns false when there is no other way.
   Upload.prototype.tryNext = function (why, forMs) {
-    if (!isDirect(this.entry)) return false;
+    if (this.entry.way === 'fallback') return false;
     if (forMs) {
       rememberFailure(this.storeOf(this.entry), why, forMs);
       var others = [];
@@ -70,7 +84,7 @@
   Upload.prototype.send = function (entry, reason) {
     this.stop();
     this.entry = entry;
-    this.way = isDirect(entry) ? 'direct' : 'fallback';
+    this.way = isDirect(entry) ? 'direct' : entry.way;
     var begin = this.during(this.begin);
     this.call('onWay', this.way, reason, entry.way);
     begin();
@@ -79,6 +93,7 @@
   Upload.prototype.begin = function () {
     var entry = this.entry;
     if (entry.way === 'multipart') this.sendParts();
+    else if (entry.way === 'resumable') this.sendResumable();
     else if (entry.way === 'put') this.sendPut();
     else if (this.transport() === 'iframe') this.sendByFrame(this.way === 'direct' ? this.form.url : this.form.fallback_url);
     else this.sendForm(this.way === 'direct' ? this.form.url : this.form.fallback_url);
