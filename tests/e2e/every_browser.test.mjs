@@ -278,12 +278,12 @@ describe('with a real S3', { skip: noS3 }, () => {
   const statuses = (requests) => requests.map((r) => r.status);
 
   describe('without a CORS rule', BESIDE, () => inEachBrowser('with a real S3 without a CORS rule', (add, { name: browser, agent, app }) => {
-    add('the client uses the fallback, and no byte of the file goes to the store', async (page) => {
+    add('the client sends the file through Postern, and no byte of it goes to the store', async (page) => {
       const file = makeFile(server.folder, `${browser} no rule.bin`, 6 * MB), sent = store.watch(agent);
       const first = await upload(page, file);
-      await check(first, file, 'fallback', ['direct', 'fallback']);
+      await check(first, file, 'fallback', ['direct', 'resumable']);
       assert.equal(first.ways[1][1], 'the store has no CORS rule for this page');
-      await check(await upload(page, file), file, 'fallback', ['fallback']);
+      await check(await upload(page, file), file, 'fallback', ['resumable']);
       assert.deepEqual(sent.preflights().map((r) => [r.status, r.origin]), [[403, app.url]]);
       assert.deepEqual(sent.forms(), []);
     });
