@@ -132,8 +132,8 @@ const dropzoneError = (page) => page.evaluate(() => document.querySelector('.dz-
 
 test('the README names the versions of the clients that are tested', () => {
   const { devDependencies } = JSON.parse(fs.readFileSync(new URL('package.json', import.meta.url)));
-  const named = [...readme.matchAll(/(@uppy\/[a-z0-9-]+|dropzone)\s+(\d+\.\d+[\d.]*\d)/g)];
-  assert.deepEqual(new Set(named.map(([, name]) => name)), new Set(['@uppy/core', '@uppy/xhr-upload', '@uppy/aws-s3', 'dropzone']));
+  const named = [...readme.matchAll(/(@uppy\/[a-z0-9-]+|dropzone|tus-js-client)\s+(\d+\.\d+[\d.]*\d)/g)];
+  assert.deepEqual(new Set(named.map(([, name]) => name)), new Set(['@uppy/core', '@uppy/xhr-upload', '@uppy/aws-s3', '@uppy/tus', 'dropzone', 'tus-js-client']));
   for (const [, name, version] of named) assert.equal(version, devDependencies[name], name);
 });
 

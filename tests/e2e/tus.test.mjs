@@ -1,5 +1,5 @@
 // tus clients that exist: tus-js-client in Node and in the three browsers, and Uppy's tus plugin. Their only setting is the URL. What they
-// sent is compared by hash with what the store has.
+// sent is compared by hash with what the store has. The recipes of src/client/README.md run as they are printed, with this server's URL.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -29,6 +29,17 @@ async function bundle() {
   return outputFiles[0].text;
 }
 
+const readme = fs.readFileSync(new URL('../../src/client/README.md', import.meta.url), 'utf8');
+const recipes = [...readme.split(/^### /m).find((part) => part.startsWith('tus\n')).matchAll(/^```js\n([^]*?)^```$/gm)].map(([, text]) => text);
+
+// The application's own endpoint: it passes the body on to Postern.
+async function sign(request, answer, postern) {
+  let body = '';
+  for await (const piece of request) body += piece;
+  const signed = await fetch(`${postern}/v1/uploads`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+  answer.writeHead(signed.status, { 'Content-Type': 'application/json' }).end(await signed.text());
+}
+
 // The stores that every test below runs with.
 const stores = [
   { name: 'the file store', start: async () => ({ settings: () => ({}), hash: async (server, key) => hashOf(`${server.folder}/var/objects/local/${key}`), stop: async () => {} }) },
@@ -47,9 +58,10 @@ for (const kind of stores) {
       const port = await freePort();
       [store, script] = await Promise.all([kind.start(), bundle(), proxy.start()]);
       app = http.createServer((request, answer) => {
+        if (request.url === '/sign') return sign(request, answer, server.url);
         const isScript = request.url === '/clients.js';
         answer.setHeader('Content-Type', isScript ? 'text/javascript' : 'text/html; charset=utf-8');
-        answer.end(isScript ? script : '<!doctype html><title>app</title><link rel="icon" href="data:,"><input type="file" id="f" multiple><script src="/clients.js"></script>');
+        return answer.end(isScript ? script : '<!doctype html><title>app</title><link rel="icon" href="data:,"><input type="file" id="f" multiple><script src="/clients.js"></script>');
       });
       await new Promise((done) => { app.listen(port, '127.0.0.1', done); });
       app.url = `http://127.0.0.1:${port}`;
@@ -109,6 +121,28 @@ for (const kind of stores) {
       });
       await upload.abort(true);
       assert.equal((await fetch(upload.url, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } })).status, 404);
+    });
+
+    test('the recipes as they are printed', async () => {
+      const browser = await browsers[0].start();
+      try {
+        const page = await browser.open(app.url), file = makeFile(server.folder, `recipe ${kind.name}.bin`, 6 * MIB);
+        await page.setFiles('#f', file);
+        await stored(await page.evaluate(async (text) => {
+          const upload = new Function('tus', `${text}; return uploadWithTus;`)(window.tus);
+          return upload(document.getElementById('f').files[0]);
+        }, recipes[0]), file);
+        const id = await page.evaluate((text) => new Promise((done, fail) => {
+          const uppy = new Function('Uppy', `${text}; return uppy;`)({ Uppy: window.Uppy, Tus: window.Tus }), { files: [chosen] } = document.getElementById('f');
+          uppy.on('error', fail);
+          uppy.on('upload-success', (_, answer) => fetch(answer.uploadURL, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } }).then((head) => done(head.headers.get('Postern-Id'))));
+          uppy.addFile({ name: chosen.name, type: chosen.type, data: chosen });
+        }), recipes[1].replace('https://uploads.example.com', proxy.url));
+        await stored(id, file);
+        await page.close();
+      } finally {
+        await browser.stop();
+      }
     });
 
     for (const browser of browsers) {
