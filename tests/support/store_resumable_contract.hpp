@@ -38,7 +38,10 @@ inline void check_nothing_is_left(store& s, const object_name& name, bool exists
   if (auto* parts = s.as_multipart_store()) BOOST_TEST(run_step(parts->list_multiparts(name)).value().empty());
 }
 
-inline void check_finished(store& s, const object_name& name, std::string_view bytes, const stored_object& stored) {
+inline void check_finished(store& s, const resumable_upload& upload, std::string_view bytes,
+                           const stored_object& stored) {
+  const auto& name = upload.name;
+  BOOST_TEST(discard(s, upload).has_value()); // what is left beside the object
   BOOST_TEST(stored.size == bytes.size());
   BOOST_TEST((stored.crc32c == crc32c(0, bytes)));
   const auto found = run_step(s.head(name)).value();
@@ -70,7 +73,7 @@ inline void check_an_upload_goes_on_in_another_store(const store_under_test& t) 
   const auto s = t.make();
   auto to = resume(*s, upload, kept).value();
   write_in_pieces(*to, all.substr(kept.size), 1 << 20);
-  check_finished(*s, name, all, run_step(to->finish()).value());
+  check_finished(*s, upload, all, run_step(to->finish()).value());
   BOOST_TEST((resume(*s, upload, kept).error().code == errc::object_absent ||
               resume(*s, upload, kept).error().code == errc::store_failed)); // its rest, or its end, tells
 }
@@ -84,7 +87,7 @@ inline void check_uploads_of_each_size(const store_under_test& t) {
       const auto upload = begin(*s, name);
       auto to = resume(*s, upload, {}).value();
       write_in_pieces(*to, bytes, 3 << 20);
-      check_finished(*s, name, bytes, run_step(to->finish()).value());
+      check_finished(*s, upload, bytes, run_step(to->finish()).value());
     }
   }
 }
@@ -114,7 +117,7 @@ inline void check_a_crash_loses_what_was_not_kept(const store_under_test& t) {
   (void)write_and_pause(*s, upload, paused, std::string(500, 'x'));
   auto to = resume(*s, upload, paused).value();
   write_in_pieces(*to, all.substr(paused.size), 1 << 20);
-  check_finished(*s, name, all, run_step(to->finish()).value());
+  check_finished(*s, upload, all, run_step(to->finish()).value());
 }
 
 inline void check_uploads_that_are_given_up(const store_under_test& t) {

@@ -53,7 +53,7 @@ class Files(unittest.TestCase):
         expected = {"state": "completed", "size": len(data), "way": "resumable", "completed_by": "fallback", **more}
         self.assertEqual({name: recorded.get(name) for name in expected}, expected, recorded)
         self.assertEqual(self.hash_of(self.key_of(upload)), hashlib.sha256(data).hexdigest())
-        self.assertEqual(self.left_over(), [])
+        self.assertEqual(self.left_over(upload.server), [])
 
     def key_of(self, upload):
         return next(row["key"] for row in upload.server.uploads() if row["id"] == upload.id)
@@ -193,6 +193,24 @@ class Files(unittest.TestCase):
         self.check_stored(upload, data, etag=self.server.status(form["id"])["etag"])
         self.assertEqual(sum(row["id"] == form["id"] for row in self.server.uploads()), 1)
 
+    def test_the_form_of_the_upload_is_posted_meanwhile(self):
+        for size in (9 * MIB, None):
+            data, other = random_bytes(9 * MIB), random_bytes(9 * MIB, "form") if size else b"hello"
+            form = self.server.sign(ways=["resumable", "fallback"], filename="x.bin", **({"size": size} if size else {}))
+            upload = tus.Upload(self.server, way_of(form, "resumable")["url"], form["id"])
+            s = upload.begin(0, len(data), **{"Upload-Length": str(len(data))})
+            s.sendall(data[:-10])
+            wait_until(lambda: self.server.status(form["id"]).get("received", 0) >= len(data) - 10, "most bytes have arrived")
+            self.assertEqual(self.server.post_form(form["fields"], other, bucket=form["bucket"])[0], 303)
+            s.sendall(data[-10:])
+            self.assertEqual(read_answer(s)[0], 409)
+            s.close()
+            recorded = self.server.status(form["id"])
+            self.assertEqual((recorded["state"], recorded["size"], recorded["way"]), ("completed", len(other), "fallback"))
+            self.assertEqual(self.hash_of(form["key"]), hashlib.sha256(other).hexdigest())
+            self.assertNotIn("overwritten_at", recorded)
+            wait_until(lambda: self.left_over() == [], "what was kept is deleted")
+
     # --- what breaks ---
 
     def test_what_arrived_before_a_break_is_kept(self):
@@ -243,12 +261,29 @@ class Files(unittest.TestCase):
         in_threads(race, range(2))
         self.check_stored(upload, data)
 
+    def test_a_crash_at_the_end_loses_nothing(self):
+        with self.new_server() as server:
+            for tries in range(6 if FULL else 2):
+                data = random_bytes(2 * MIB, f"end {tries}")
+                upload = tus.create(server, len(data))
+                self.assertEqual(upload.patch(0, data[:-1000])[0], 204)
+                s = upload.begin(len(data) - 1000, 1000)
+                s.sendall(data[-1000:])
+                time.sleep(seeded("end").random() * (0.05 if tries else 0))
+                server.kill()
+                s.close()
+                server.start()
+                wait_until(lambda: upload.head()[0] == 200, "the lease of the dead process is over", 30)
+                if upload.offset() < len(data):
+                    upload.send(data)
+                self.check_stored(upload, data)
+
     def test_a_crash_keeps_what_was_acknowledged(self):
         data = random_bytes(21 * MIB)
         with self.new_server() as server:
             upload = tus.create(server, len(data))
             self.assertEqual(upload.patch(0, data[:9 * MIB + 5])[0], 204)
-            for _ in range(3):
+            for _ in range(3 if FULL else 1):
                 at = upload.offset()
                 s = upload.begin(at, len(data) - at)
                 s.sendall(data[at:at + 3 * MIB])
@@ -343,6 +378,27 @@ class S3(Files):
             self.check_stored(upload, data)
             upload.server = a
             self.check_stored(upload, data)
+
+    def test_a_frozen_node_changes_nothing_when_it_wakes_up(self):
+        data, other = random_bytes(20 * MIB), random_bytes(20 * MIB, "other")
+        with postgres.Postgres() as db, s3_server(self.s3, CONFIG, ledger__url=db.url("frozen")) as a, s3_server(self.s3, CONFIG, ledger__url=db.url("frozen")) as b:
+            for sent_before, sent_then in ((3 * MIB, 5 * MIB), (7 * MIB, 9 * MIB)):  # the rest, and the first part
+                upload = tus.create(a, len(data))
+                held = upload.begin(0, len(data))
+                held.sendall(other[:sent_before])
+                wait_until(lambda: a.status(upload.id).get("received", 0) >= sent_before, "the bytes have arrived")
+                a.process.send_signal(signal.SIGSTOP)
+                upload.server = b
+                self.assertEqual(upload.offset(), 0)
+                self.assertEqual(upload.patch(0, data[:sent_then])[0], 204)
+                a.process.send_signal(signal.SIGCONT)
+                with contextlib.suppress(OSError):
+                    held.sendall(other[sent_before:9 * MIB])
+                    held.close()
+                time.sleep(1)
+                self.assertEqual(upload.offset(), sent_then)
+                upload.send(data)
+                self.check_stored(upload, data)
 
     def test_the_store_restarts(self):
         data = random_bytes(17 * MIB)

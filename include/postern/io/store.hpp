@@ -69,8 +69,8 @@ struct resumable_upload {
   bool never_overwrite = false; // If-None-Match: *, where the store takes it
 };
 
-// Offered by stores that can keep the beginning of an object. See store::as_resumable_store. One object is shared by all
-// threads. Nodes that share the store can resume each other's uploads.
+// Offered by stores that can keep the beginning of an object. See store::as_resumable_store. One object is shared by
+// all threads. Nodes that share the store can resume each other's uploads.
 class resumable_store {
 public:
   virtual ~resumable_store() = default;
@@ -86,7 +86,8 @@ public:
   virtual task<result<std::unique_ptr<resumable_sink>>> resume(resumable_upload upload, kept_bytes kept,
                                                                allowance* from) = 0;
 
-  // Removes the upload and all that is kept of it. Idempotent. errc::store_failed, errc::unavailable.
+  // Removes the upload and all that is kept of it. To be called after finish, too, once nobody needs to resume the
+  // upload: something of it may be left beside the object. Idempotent. errc::store_failed, errc::unavailable.
   virtual task<result<void>> discard(object_name name, std::string id) = 0;
 
   // The most memory, in bytes, that one sink takes.

@@ -22,6 +22,19 @@ bool may_come(const upload& u) { return u.state == upload_state::issued || u.sta
 failure no_upload(std::string what) { return {errc::not_found, std::move(what)}; }
 // What ledger::start_parts and turns::take answer about an upload that takes no bytes any more.
 bool is_over(const failure& why) { return why.code == errc::conflict || why.code == errc::not_found; }
+failure stored_by_another_way() {
+  return {errc::conflict, "the upload was stored by another way meanwhile, such as its form"};
+}
+
+// Whether a resumable upload of this length has made the object.
+bool is_of(const stored_object& found, std::optional<std::uint64_t> length) {
+  if (length && found.size != *length) return false;
+  const auto& user = found.meta.user;
+  return std::any_of(user.begin(), user.end(), [](const auto& one) {
+    return one.first == way_metadata && one.second == name_of(upload_way::resumable);
+  });
+}
+
 failure taken_by_another() { return {errc::conflict, "another request goes on with this upload"}; }
 
 // Passes all bytes on: the body of such a request is the file's bytes, and nothing else.
@@ -34,14 +47,17 @@ public:
   result<void> finish() override { return {}; }
 };
 
-// Notes from time to time what the store keeps, so that a crash loses little.
+// Writes for as long as it is this request's turn. Unless all or nothing is to be kept, it notes from time to time what
+// the store keeps, so that a crash loses little.
 class keeping_sink final : public sink {
 public:
-  keeping_sink(resumable_sink& to, turn& of) : to_(to), turn_(of) {}
+  keeping_sink(resumable_sink& to, turn& of, bool is_all_or_nothing)
+      : to_(to), turn_(of), is_all_or_nothing_(is_all_or_nothing) {}
 
   task<result<void>> write(std::span<const char> bytes) override {
+    if (!turn_.may_write()) co_return taken_by_another();
     auto written = co_await to_.write(bytes);
-    if (!written || steady_clock::now() < next_) co_return written;
+    if (!written || is_all_or_nothing_ || steady_clock::now() < next_) co_return written;
     next_ = steady_clock::now() + keep_every;
     auto kept = co_await to_.keep();
     if (!kept) co_return kept.error();
@@ -54,6 +70,7 @@ public:
 private:
   resumable_sink& to_;
   turn& turn_;
+  const bool is_all_or_nothing_;
   steady_clock::time_point next_ = steady_clock::now() + keep_every;
 };
 
@@ -76,13 +93,12 @@ struct resumable_uploads::appending {
   std::unique_ptr<resumable_sink> sink{};
   std::optional<std::uint64_t> length{}; // of the whole file
   std::uint64_t at = 0;                  // bytes of the file that were written
+  bool is_all_or_nothing = false;        // the body has a checksum
 };
 
 // --- the upload -----------------------------------------------------------------------------------------
 
-std::string resumable_uploads::url_of(const upload& row) const {
-  return url_of_file(options_.public_url, own_, row);
-}
+std::string resumable_uploads::url_of(const upload& row) const { return url_of_file(options_.public_url, own_, row); }
 
 result<std::string> resumable_uploads::id_of(std::string_view token) const {
   auto id = own_.read_upload_token(token, std::chrono::floor<std::chrono::seconds>(options_.clock()));
@@ -218,6 +234,7 @@ task<result<std::unique_ptr<resumable_sink>>> resumable_uploads::resume_sink(con
 
 task<append_outcome> resumable_uploads::append(std::string id, append_request what, append_body body) {
   appending a{std::move(id), what, &body};
+  a.is_all_or_nothing = !body.expected.empty();
   auto how = co_await add_bytes(a);
   co_return co_await settle(a, std::move(how));
 }
@@ -262,7 +279,7 @@ task<result<void>> resumable_uploads::add_to_completed(appending& a) {
 
 task<result<void>> resumable_uploads::carry(appending& a) {
   auto sink = co_await resume_sink(a.row, *a.to, *a.mine, &a.body->share);
-  if (!sink && sink.error().code == errc::object_absent) co_return co_await record(a);
+  if (!sink && sink.error().code == errc::object_absent) co_return co_await record(a, std::nullopt);
   if (!sink) co_return sink.error();
   a.sink = std::move(*sink);
   auto taken = co_await a.body->share.take_memory(transfers::first_buffer);
@@ -270,9 +287,9 @@ task<result<void>> resumable_uploads::carry(appending& a) {
 
   auto read = co_await read_body(a);
   a.at = a.what.offset + read.bytes;
-  if (a.mine->is_lost()) co_return taken_by_another();
-  if (!read.ended && read.ended.error().code == errc::bad_digest) co_return read.ended; // nothing of it is kept
-  if (!read.ended && read.ended.error().code == errc::object_absent) co_return co_await record(a);
+  if (!a.mine->may_write()) co_return taken_by_another();
+  if (!read.ended && a.is_all_or_nothing) co_return read.ended; // its checksum is wrong, or not known
+  if (!read.ended && read.ended.error().code == errc::object_absent) co_return co_await record(a, std::nullopt);
   if (read.ended && a.what.is_last) a.length = a.at;
   if (read.ended && a.length == a.at) co_return co_await finish(a);
   auto kept = co_await keep_rest(a);
@@ -289,13 +306,11 @@ task<appended_body> resumable_uploads::read_body(appending& a) {
   plan.row.max_size = a.length.value_or(std::min(a.row.max_size, a.to->keeps.max_resumable_size()));
   plan.who.user = a.row.user;
   plan.expected = std::move(a.body->expected);
-  const bool is_all_or_nothing = !plan.expected.empty();
-  keeping_sink noted(*a.sink, *a.mine);
+  keeping_sink into(*a.sink, *a.mine, a.is_all_or_nothing);
   plain_decoder decoder;
   std::optional<expected_size> size;
   if (a.what.announced) size.emplace(*a.what.announced);
   incoming_file file{a.body->bytes, a.body->share, decoder, size, read_buffer(transfers::first_buffer), {}};
-  sink& into = is_all_or_nothing ? static_cast<sink&>(*a.sink) : noted;
   auto both = append_to(a, plan, std::move(file), into) && a.mine->watch(a.body->bytes, options_.grace);
   co_return co_await std::move(both);
 }
@@ -319,17 +334,23 @@ task<result<void>> resumable_uploads::keep_rest(appending& a) {
 
 task<result<void>> resumable_uploads::finish(appending& a) {
   if (a.at < a.row.min_size) co_return file_too_small({a.row.min_size, a.row.max_size});
+  auto row = co_await find_row(a.id);
+  if (!row) co_return row.error();
+  if (is_stored(*row)) co_return stored_by_another_way();
   auto stored = co_await a.sink->finish();
+  if (stored) co_return co_await record(a, stored->etag);
   // An earlier try whose answer was lost, or another way, may have made the object.
   const auto may_be_ours = [](errc code) { return code == errc::object_absent || code == errc::conflict; };
-  if (!stored && !may_be_ours(stored.error().code)) co_return stored.error();
-  co_return co_await record(a);
+  if (!may_be_ours(stored.error().code)) co_return stored.error();
+  co_return co_await record(a, std::nullopt);
 }
 
-// Records the object that the upload has made. If there is none, what was kept is gone, and the upload begins anew.
-task<result<void>> resumable_uploads::record(appending& a) {
+// Records the object that the upload has made; without its ETag, the one that it may have made earlier. If there is
+// none, what was kept is gone, and the upload begins anew.
+task<result<void>> resumable_uploads::record(appending& a, std::optional<std::string> etag) {
   auto store_id = a.mine->row().store_id;
-  auto found = co_await completer_.examine(a.row, std::nullopt);
+  const bool is_certain = etag.has_value();
+  auto found = co_await completer_.examine(a.row, std::move(etag));
   if (!found && found.error().code == errc::object_absent) {
     log::warning("what was kept of a resumable upload is gone", {{"upload", a.id}});
     ledger_.end_multipart(a.id, std::move(store_id));
@@ -337,10 +358,16 @@ task<result<void>> resumable_uploads::record(appending& a) {
     co_return failure{errc::store_failed, "what the store had kept of this upload is gone; send it from the beginning"};
   }
   if (!found) co_return found.error();
+  if (!is_certain && !is_of(*found, a.length)) co_return stored_by_another_way();
   auto recorded = co_await completer_.record(a.row, std::move(*found), completion_source::fallback, options_.clock());
   if (!recorded) co_return recorded.error();
   a.row = std::move(*recorded);
-  ledger_.end_multipart(a.id, std::move(store_id));
+  // Not before the upload is recorded: until then, a crash must find what was kept.
+  auto removed = co_await a.to->keeps.discard(a.mine->row().name, store_id);
+  if (removed)
+    ledger_.end_multipart(a.id, std::move(store_id));
+  else
+    ledger_.keep_multiparts({a.id}, options_.clock()); // abandoned, and tried again
   a.mine.reset();
   co_return result<void>{};
 }
@@ -350,7 +377,10 @@ task<append_outcome> resumable_uploads::settle(appending& a, result<void> how) {
   append_outcome out{std::nullopt, std::move(how)};
   a.sink.reset();
   if (a.mine) {
-    const auto due_at = due_of(a.row, options_.clock());
+    // What another way has stored needs no beginning any more.
+    const auto row = co_await ledger_.find(a.id);
+    const auto now = options_.clock();
+    const auto due_at = row && is_stored(*row) ? now : due_of(a.row, now);
     auto released = co_await a.mine->release(due_at);
     if (!released && out.how) out.how = released.error(); // what was kept is not recorded
     if (!released) co_return out;
@@ -406,7 +436,7 @@ task<result<void>> resumable_uploads::complete_again(appending& a) {
   auto begun = co_await begin_in_store(a.row, *a.to, *a.mine);
   if (!begun) co_return begun.error();
   auto sink = co_await resume_sink(a.row, *a.to, *a.mine, nullptr);
-  if (!sink && sink.error().code == errc::object_absent) co_return co_await record(a);
+  if (!sink && sink.error().code == errc::object_absent) co_return co_await record(a, std::nullopt);
   if (!sink) co_return sink.error();
   a.sink = std::move(*sink);
   co_return co_await finish(a);
@@ -416,13 +446,16 @@ task<result<void>> resumable_uploads::remove(std::string id) {
   auto row = co_await find_row(id);
   if (!row) co_return row.error();
   if (is_stored(*row)) co_return failure{errc::conflict, "the upload is stored already"};
+  auto to = target_of(*row);
+  if (!to) co_return to.error();
+  auto given_up = co_await give_up_direct_parts(*row);
+  if (!given_up) co_return given_up;
   auto m = co_await ledger_.find_multipart(id);
   if (!m && m.error().code != errc::not_found) co_return m.error();
-  auto* keeps = store_.for_bucket(row->bucket).as_resumable_store();
-  if (m && m->way == upload_way::resumable && keeps) {
+  if (m) {
     auto mine = co_await turns_.take(id);
     if (!mine) co_return mine.error();
-    auto gone = co_await keeps->discard(m->name, (*mine)->row().store_id);
+    auto gone = co_await to->keeps.discard(m->name, (*mine)->row().store_id);
     if (!gone) {
       auto let_go = co_await (*mine)->release(due_of(*row, options_.clock()));
       co_return gone;

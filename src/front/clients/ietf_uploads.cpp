@@ -27,7 +27,9 @@ struct ietf_endpoint::conversation {
   }
   response refuse(const request& r, const failure& why) const {
     log::info("resumable upload refused", {{"request", r.id}, {"client", r.client_address}, {"why", describe(why)}});
-    return with_version(make_problem(why, r.id));
+    auto made = make_problem(why, r.id);
+    if (why.code == errc::entity_too_large) made.status = 413;
+    return with_version(std::move(made));
   }
   static result<conversation> of(const request& r) {
     const auto named = ietf_upload::read_version(r.field("Upload-Draft-Interop-Version"));

@@ -31,6 +31,7 @@ response refuse(const request& r, const failure& why) {
   log::info("resumable upload refused", {{"request", r.id}, {"client", r.client_address}, {"why", describe(why)}});
   auto made = make_problem(why, r.id);
   if (why.code == errc::bad_digest) made.status = checksum_mismatch;
+  if (why.code == errc::entity_too_large) made.status = 413;
   return with_version(std::move(made));
 }
 

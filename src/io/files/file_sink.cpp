@@ -100,6 +100,10 @@ result<stored_object> file_sink::publish() {
   const auto beside = find_sidecar(*root_, hash_of(description_.name), true);
   if (!beside) return beside.error();
   if (auto locked = lock(*beside, LOCK_EX); !locked) return locked.error();
+  // An unfinished upload may have been discarded meanwhile. The sidecar is that of an earlier object until then.
+  struct stat there;
+  if (::fstatat(folder_, file_name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 || there.st_ino != file->st_ino)
+    return failure{errc::object_absent, "the upload of " + quote(key()) + " was removed"};
   const auto put = replace_file(root_->own.get(), beside->folder.get(), beside->name, to_json(description_));
   if (!put) return put.error();
   if (auto named = give_name(*to); !named) {

@@ -125,7 +125,6 @@ public:
     made.etag = completed->etag.empty() ? multipart_etag(*parts) : std::move(completed->etag);
     made.crc32c = crc_;
     made.meta = meta_;
-    co_await remove_rests();
     co_return made;
   }
 

@@ -196,6 +196,77 @@ BOOST_FIXTURE_TEST_CASE(a_write_that_fails_keeps_what_was_written, fixture) {
   BOOST_TEST(append(u.id, at, std::string(5000 - at, 'x')).now_at.value().state.is_complete);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_body_with_a_checksum_that_breaks_off_is_dropped_as_a_whole, fixture) {
+  const auto u = create(10);
+  BOOST_TEST(append(u.id, 0, "01").how.has_value());
+  test::fake_body body("hello");
+  body.piece = 1;
+  body.breaks_at = 3;
+  const auto out = append(u.id, 2, body, {}, sha1_of("hello"));
+  BOOST_TEST((out.how.error().code == errc::incomplete_body));
+  BOOST_TEST(out.now_at.value().state.offset == 2u);
+}
+
+// Another process may have gone on with the upload.
+BOOST_FIXTURE_TEST_CASE(a_process_that_was_frozen_for_longer_than_its_turn_writes_nothing, fixture) {
+  const auto u = create(10);
+  BOOST_TEST(append(u.id, 0, "ab").how.has_value());
+  test::fake_body body("cdefghij");
+  body.piece = 4;
+  body.on_read = [&] {
+    if (body.taken == 4) now += turns::lease;
+  };
+  const auto out = append(u.id, 2, body);
+  BOOST_TEST((out.how.error().code == errc::conflict));
+  BOOST_TEST(kept.uploads.at("kept 1") == "abcdef");
+  BOOST_TEST(offset_of(u.id) == 2u);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_object_of_another_way_is_not_taken_for_this_one, fixture) {
+  for (const bool is_recorded : {true, false}) {
+    const auto u = create(4);
+    BOOST_TEST(append(u.id, 0, "ab").how.has_value());
+    test::fake_body body("cd");
+    body.on_read = [&] { // meanwhile its form is posted, and what was kept is given up
+      stored_object form;
+      form.size = 4;
+      form.etag = "form";
+      form.meta.user.emplace_back("postern-id", u.id);
+      store.objects["media/" + u.key] = form;
+      kept.refuses_to_finish = failure(errc::object_absent, "discarded");
+      if (is_recorded) ledger.rows.at(u.id).state = upload_state::completed;
+    };
+    BOOST_TEST((append(u.id, 2, body).how.error().code == errc::conflict));
+    BOOST_TEST(store.objects.at("media/" + u.key).etag == "form");
+    if (is_recorded) BOOST_TEST((ledger.multiparts.at(u.id).due_at == now));
+    kept.refuses_to_finish.reset();
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_left_beside_the_object_is_removed_after_the_completion_is_recorded, fixture) {
+  const auto u = create(4);
+  ledger.refuses_confirm = true;
+  BOOST_TEST(!append(u.id, 0, "abcd").how.has_value());
+  BOOST_TEST(kept.discarded.empty());
+  ledger.refuses_confirm = false;
+  BOOST_TEST(append(u.id, 0, "abcd").now_at.value().state.is_complete);
+  BOOST_TEST((kept.discarded == std::vector<std::string>{"kept 1"}));
+}
+
+BOOST_FIXTURE_TEST_CASE(removing_it_removes_direct_parts_too, fixture) {
+  const auto u = create(4);
+  store.parts = &parts;
+  open_multipart direct;
+  direct.id = u.id;
+  direct.name = {u.bucket, u.key};
+  direct.way = upload_way::multipart;
+  direct.store_id = "upload 1";
+  parts.uploads["upload 1"].name = direct.name;
+  ledger.multiparts[u.id] = direct;
+  BOOST_TEST(test::run_task(uploads.remove(u.id)).has_value());
+  BOOST_TEST((parts.uploads.empty() && ledger.multiparts.empty()));
+}
+
 BOOST_FIXTURE_TEST_CASE(removed_it_is_gone, fixture) {
   const auto u = create(10);
   BOOST_TEST(append(u.id, 0, "abc").how.has_value());

@@ -108,7 +108,7 @@ private:
   task<result<void>> keep_rest(appending& a);
   task<result<void>> complete_again(appending& a);
   task<result<void>> finish(appending& a);
-  task<result<void>> record(appending& a);
+  task<result<void>> record(appending& a, std::optional<std::string> etag);
   task<append_outcome> settle(appending& a, result<void> how);
 
   const resumable_options options_;

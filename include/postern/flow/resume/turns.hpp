@@ -72,6 +72,9 @@ public:
 
   void note_kept(kept_bytes kept) { row_.kept = kept; }
 
+  // Whether the upload may still be written to: a process that was frozen for longer than its turn must not.
+  bool may_write() const { return !is_lost_ && turns_.clock_() < row_.held_until; }
+
   // Another request waits for its turn.
   bool must_let_go() const { return must_let_go_; }
   // Another request has the turn: nothing of the upload may be changed.
